@@ -1,0 +1,51 @@
+#define _GNU_SOURCE
+#include "base/cpu.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "finetune.h"
+
+static unsigned detect(void)
+{
+    unsigned features = 0;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        features |= FT_CPU_AVX2;
+    if (features && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl"))
+        features |= FT_CPU_AVX512;
+#endif
+    return features;
+}
+
+unsigned ft_cpu_features(void)
+{
+    const char *narrow = getenv("FINETUNE_CPU");
+    unsigned features = detect();
+    if (narrow && !strcmp(narrow, "c"))
+        features = 0;
+    if (narrow && !strcmp(narrow, "avx2"))
+        features &= FT_CPU_AVX2;
+    return features;
+}
+
+const char *ft_cpu_name(void)
+{
+    const unsigned features = ft_cpu_features();
+    return features & FT_CPU_AVX512 ? "avx512" : features & FT_CPU_AVX2 ? "avx2" : "c";
+}
+
+int ft_cpu_count(void)
+{
+#if defined(__linux__)
+    cpu_set_t set;
+    if (!sched_getaffinity(0, sizeof set, &set))
+        return CPU_COUNT(&set);
+#endif
+    const long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (int)n : 1;
+}

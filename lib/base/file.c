@@ -1,0 +1,143 @@
+#define _GNU_SOURCE
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+static int read_all(int fd, const char *path, struct ft_bytes *bytes, size_t expect, struct ft_error *err)
+{
+    while (bytes->size < expect) {
+        const ssize_t n = read(fd, bytes->data + bytes->size, expect - bytes->size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return ft_error_errno(err, "cannot read '%s'", path);
+        if (n == 0)
+            break;
+        bytes->size += (size_t)n;
+    }
+    return 0;
+}
+
+int ft_file_read(const char *path, size_t limit, struct ft_bytes *bytes, struct ft_error *err)
+{
+    struct stat st;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* nonblocking: a FIFO must not hang us */
+    if (fd < 0)
+        return ft_error_errno(err, "cannot open '%s'", path);
+    int rc = 0;
+    if (fstat(fd, &st) < 0)
+        rc = ft_error_errno(err, "cannot read '%s'", path);
+    else if (S_ISDIR(st.st_mode))
+        rc = ft_error_set(err, FT_EFORMAT, "'%s' is a directory, not a file", path);
+    else if (!S_ISREG(st.st_mode))
+        rc = ft_error_set(err, FT_EFORMAT, "'%s' is not a regular file", path);
+    else if ((uint64_t)st.st_size > limit)
+        rc = ft_error_set(err, FT_ELIMIT, "'%s' has %lld bytes, more than the limit of %zu", path, (long long)st.st_size, limit);
+    if (!rc && (size_t)st.st_size > bytes->capacity) {
+        uint8_t *p = realloc(bytes->data, (size_t)st.st_size);
+        if (p) {
+            bytes->data = p;
+            bytes->capacity = (size_t)st.st_size;
+        } else
+            rc = ft_error_nomem(err, path);
+    }
+    if (!rc) {
+        bytes->size = 0;
+        rc = read_all(fd, path, bytes, (size_t)st.st_size, err);
+    }
+    close(fd);
+    return rc;
+}
+
+void ft_bytes_release(struct ft_bytes *bytes)
+{
+    free(bytes->data);
+    *bytes = (struct ft_bytes){ 0 };
+}
+
+int ft_replace_begin(const char *path, struct ft_replacement *out, struct ft_error *err)
+{
+    struct ft_replacement r = { 0 };
+    struct stat st;
+    if (!stat(path, &st) && !S_ISREG(st.st_mode))
+        return ft_error_set(err, FT_EARG, "cannot write '%s': it is there and is not a regular file", path);
+    /* A symbolic link is followed, so that the file it points to is replaced and the link stays. */
+    r.target = realpath(path, NULL);
+    if (!r.target)
+        r.target = ft_strdup(path);
+    if (!r.target || asprintf(&r.path, "%s.tmp-XXXXXX", r.target) < 0) {
+        free(r.target);
+        return ft_error_nomem(err, path);
+    }
+    const int fd = mkstemp(r.path);
+    if (fd < 0) {
+        ft_error_errno(err, "cannot write '%s'", path);
+        free(r.path);
+        free(r.target);
+        return FT_EIO;
+    }
+    const mode_t mask = umask(0);
+    umask(mask);
+    (void)!fchmod(fd, 0666 & ~mask);
+    close(fd);
+    *out = r;
+    return 0;
+}
+
+int ft_replace_commit(struct ft_replacement *r, struct ft_error *err)
+{
+    int rc = 0;
+    const int fd = open(r->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) < 0 || rename(r->path, r->target) < 0)
+        rc = ft_error_errno(err, "cannot write '%s'", r->target);
+    if (fd >= 0)
+        close(fd);
+    if (!rc) {
+        free(r->path);
+        r->path = NULL;
+    }
+    ft_replace_abort(r);
+    return rc;
+}
+
+void ft_replace_abort(struct ft_replacement *r)
+{
+    if (r->path)
+        unlink(r->path);
+    free(r->path);
+    free(r->target);
+    *r = (struct ft_replacement){ 0 };
+}
+
+int ft_file_replace(const char *path, const void *data, size_t size, struct ft_error *err)
+{
+    struct ft_replacement r = { 0 };
+    int rc = ft_replace_begin(path, &r, err);
+    if (rc)
+        return rc;
+    FILE *f = fopen(r.path, "wb");
+    const int failed = !f || fwrite(data, 1, size, f) != size;
+    if ((f && fclose(f)) || failed)
+        rc = ft_error_errno(err, "cannot write '%s'", path);
+    else
+        rc = ft_replace_commit(&r, err);
+    ft_replace_abort(&r);
+    return rc;
+}
+
+void ft_hash(const void *data, size_t size, uint64_t out[2])
+{
+    const XXH128_hash_t h = XXH3_128bits(data, size);
+    out[0] = h.high64;
+    out[1] = h.low64;
+}

@@ -1,0 +1,40 @@
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void *ft_alloc(size_t count, size_t size)
+{
+    size_t bytes;
+    if (!ft_size_mul(count, size, &bytes) || bytes > (size_t)-1 / 2)
+        return NULL;
+    return aligned_alloc(FT_ALIGN, ft_round_up(bytes ? bytes : 1, FT_ALIGN));
+}
+
+void *ft_alloc_zero(size_t count, size_t size)
+{
+    void *p = ft_alloc(count, size);
+    if (p)
+        memset(p, 0, count * size);
+    return p;
+}
+
+char *ft_strdup(const char *s)
+{
+    return s ? strdup(s) : NULL;
+}
+
+bool ft_grow(void **array, size_t *capacity, size_t n, size_t size)
+{
+    if (n < *capacity)
+        return true;
+    size_t more = *capacity ? *capacity * 2 : 16, bytes;
+    if (!ft_size_mul(more, size, &bytes))
+        return false;
+    void *p = realloc(*array, bytes);
+    if (!p)
+        return false;
+    *array = p;
+    *capacity = more;
+    return true;
+}

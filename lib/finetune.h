@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * libfinetune: a folder of labelled pictures becomes an image classifier.
+ *
+ *     ft_dataset_open    a folder                    -> (path, class) rows
+ *     ft_backbone_open   a Keras network file        -> a frozen feature extractor
+ *     ft_extract         backbone + paths            -> features, in the order of the paths
+ *     ft_train           features + labels           -> a head, measured by cross-validation
+ *     ft_model_save      backbone + head             -> one Keras HDF5 file, replaced atomically
+ *     ft_model_open      that file                   -> backbone + head, for ft_extract and ft_model_probabilities
+ *
+ * Conventions. Functions that can fail return 0 or a negative FT_E... and then fill `err` (which may be NULL);
+ * outputs are untouched on failure. Whoever calls _new, _load or _open calls _free, which accepts NULL; _release frees what a
+ * caller's struct holds; getters lend. Matrices are float32, row-major, their shapes in comments. The library never
+ * prints, exits or changes a user's file.
+ */
+#ifndef FINETUNE_H
+#define FINETUNE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- errors ------------------------------------------------------------------------------------------------- */
+
+enum {
+    FT_OK = 0,
+    FT_EIO = -1,          /* the operating system refused: open, read, write, rename */
+    FT_EFORMAT = -2,      /* the file is damaged or not what it claims to be */
+    FT_EUNSUPPORTED = -3, /* understood, but not supported */
+    FT_ELIMIT = -4,       /* larger than a limit allows */
+    FT_ENOMEM = -5,       /* out of memory */
+    FT_EARG = -6,         /* the caller's arguments make no sense together */
+    FT_ECANCELLED = -7,   /* a callback asked to stop */
+};
+
+/* A message is lower case, names what failed first and the subject in quotes, and ends in a hint. */
+struct ft_error {
+    int code;
+    char msg[1000];
+};
+
+const char *ft_version(void); /* "0.1.0" */
+
+/* ---- how a picture becomes the network's input ----------------------------------------------------------------- */
+
+enum ft_resize_rule {
+    FT_RESIZE_CROP,   /* a centred box with the target's aspect, `crop` of the largest such box */
+    FT_RESIZE_SQUASH, /* the whole picture, its aspect given up */
+    FT_RESIZE_PAD,    /* the whole picture inside a black frame */
+};
+
+enum ft_resize_filter { FT_FILTER_BILINEAR, FT_FILTER_BICUBIC }; /* both antialiased, as Pillow's */
+
+struct ft_geometry {
+    int width, height; /* of the network's input */
+    enum ft_resize_rule rule;
+    enum ft_resize_filter filter;
+    double crop; /* FT_RESIZE_CROP only: side of the box over the largest possible side, in (0, 1] */
+};
+
+/* ---- a folder of pictures ---------------------------------------------------------------------------------------- */
+
+/* Every first-level directory is a class, its pictures are found recursively, hidden files and directories are ignored.
+ * Rows are sorted by the bytes of the path. Names are kept verbatim. */
+struct ft_dataset {
+    char *root;
+    int n_classes;
+    char **classes; /* [n_classes] sorted by bytes; only classes with at least one candidate picture */
+    size_t n;
+    char **paths;    /* [n] root joined with the path below it */
+    int32_t *labels; /* [n] index into classes */
+    size_t n_others; /* files whose content and name are no picture's: counted, not listed */
+    size_t n_empty;
+    char **empty; /* [n_empty] first-level directories without a picture */
+};
+
+int ft_dataset_open(const char *dir, struct ft_dataset **out, struct ft_error *err);
+void ft_dataset_free(struct ft_dataset *dataset);
+
+/* ---- the frozen network ------------------------------------------------------------------------------------------ */
+
+struct ft_backbone;
+
+struct ft_backbone_options {
+    const char *weights_dir; /* where bundled networks are looked for; NULL: FINETUNE_WEIGHTS, then the installed folder */
+    const char *rule;        /* "crop", "squash", "pad" or NULL: what the file says */
+};
+
+/* `name` is a file, or the name of a network in the weights folder ("efficientnet-lite0"); NULL is the bundled default. */
+int ft_backbone_open(const char *name, const struct ft_backbone_options *options, struct ft_backbone **out, struct ft_error *err);
+void ft_backbone_free(struct ft_backbone *backbone);
+const char *ft_backbone_name(const struct ft_backbone *backbone);
+int ft_backbone_features(const struct ft_backbone *backbone); /* length d of a feature vector */
+const struct ft_geometry *ft_backbone_geometry(const struct ft_backbone *backbone);
+
+/* One row a layer of the plan: what `finetune info` and `bench --layers` print. Strings are lent. */
+struct ft_layer_info {
+    const char *name, *kind, *kernel; /* kernel: the algorithm chosen, "" where there is none */
+    int height, width, channels;      /* of the output */
+    uint64_t parameters, multiply_adds;
+};
+int ft_backbone_layers(const struct ft_backbone *backbone);
+void ft_backbone_layer(const struct ft_backbone *backbone, int i, struct ft_layer_info *out);
+
+/* Runs the network on `seconds` of noise. Milliseconds a picture: latency is the median of one picture at a time on all
+ * `threads` (0: all cores), throughput that of one picture a thread. */
+struct ft_bench {
+    int threads;
+    double latency_ms, throughput_ms;
+};
+int ft_backbone_bench(const struct ft_backbone *backbone, int threads, double seconds, struct ft_bench *out, struct ft_error *err);
+
+/* ---- pictures to features ---------------------------------------------------------------------------------------- */
+
+struct ft_row {
+    size_t index; /* position among the inputs, from 0 */
+    const char *path;
+    int status;           /* 0, or the FT_E... of a bad picture */
+    const char *error;    /* why, "" when good */
+    const float *feature; /* [d]; NULL when bad */
+    uint64_t content[2];  /* hash of the file's bytes; 0, 0 when it could not be read */
+};
+
+struct ft_extract_options {
+    int threads;         /* 0: one a core */
+    uint64_t max_pixels; /* a larger picture is a bad picture; 0: the default, 256 megapixels */
+};
+
+/* `next` lends the path of the next input, or NULL at the end; `emit` receives every row in the order of the inputs, one at a
+ * time, and returns nonzero to stop (FT_ECANCELLED). Neither is ever called by two threads at once. Memory is bounded,
+ * whatever the number of inputs; a feature does not depend on the number of threads. */
+int ft_extract(const struct ft_backbone *backbone, const struct ft_extract_options *options, const char *(*next)(void *user),
+               int (*emit)(void *user, const struct ft_row *row), void *user, struct ft_error *err);
+
+/* Features kept in memory: the good rows of an extraction. */
+struct ft_features {
+    size_t n;
+    int d;
+    float *x;             /* [n, d] */
+    char **paths;         /* [n] */
+    int32_t *labels;      /* [n]; -1 without a class */
+    uint64_t (*content)[2]; /* [n] */
+};
+int ft_features_new(int d, struct ft_features **out, struct ft_error *err);
+int ft_features_append(struct ft_features *features, const struct ft_row *row, int32_t label, struct ft_error *err);
+void ft_features_free(struct ft_features *features);
+/* HDF5: `features` [n, d] float32, `paths` [n] and `classes` [k] UTF-8, `labels` [n] int32. */
+int ft_features_save(const struct ft_features *features, char *const *classes, int n_classes, const char *path, struct ft_error *err);
+
+/* ---- the head ---------------------------------------------------------------------------------------------------- */
+
+struct ft_train_options {
+    double l2;       /* negative: the best of a grid by cross-validation */
+    int folds;       /* 0: 5 */
+    int class_weight; /* -1: balanced when classes differ; 0: off; 1: balanced */
+    uint64_t seed;
+    int threads; /* 0: one a core; results do not depend on it */
+};
+
+struct ft_l2_row {
+    double l2, log_loss, accuracy; /* out of fold, uncalibrated */
+};
+
+/* W and b act on raw features: standardisation and temperature are folded in. */
+struct ft_head {
+    int d, k;
+    float *w; /* [d, k] */
+    float *b; /* [k] */
+};
+
+/* Everything is out of fold: no picture is judged by a head or a temperature that it helped to fit. */
+struct ft_validation {
+    size_t n;
+    int k, folds;
+    int32_t *fold;      /* [n] */
+    float *raw;         /* [n, k] probabilities at temperature 1 */
+    float *calibrated;  /* [n, k] probabilities at a cross-fitted temperature */
+    double temperature; /* fitted on all out-of-fold logits; folded into the final head */
+    double l2;          /* chosen */
+    bool weighted;      /* classes were weighted */
+    int n_grid;
+    struct ft_l2_row *grid; /* [n_grid] */
+};
+
+/* Multinomial logistic regression on x [n, d] with labels y in 0..k-1. Rows of one `group` stay in one fold (NULL: every
+ * row its own group). Minimises (1/n) sum_i c(y_i) loss_i + l2/2 |W|^2 on standardised features, bias unpenalised. */
+int ft_train(const float *x, const int32_t *y, const uint64_t *group, size_t n, int d, int k, const struct ft_train_options *options,
+             struct ft_head **head, struct ft_validation **validation, struct ft_error *err);
+void ft_head_free(struct ft_head *head);
+void ft_validation_free(struct ft_validation *validation);
+/* p [n, k] = softmax(x [n, d] W + b). */
+void ft_head_probabilities(const struct ft_head *head, const float *x, size_t n, float *p);
+
+/* ---- how good are probabilities ---------------------------------------------------------------------------------- */
+
+struct ft_class_metrics {
+    double precision, recall, f1; /* 0 where undefined */
+    size_t support, predicted;
+};
+
+struct ft_metrics {
+    size_t n;
+    int k;
+    double accuracy, accuracy_sd; /* sd: over folds, 0 without folds */
+    double log_loss, ece;         /* natural log, clipped at 1e-15; 15 equal-width bins of the top probability */
+    size_t *confusion;            /* [k true, k predicted] */
+    struct ft_class_metrics *per_class; /* [k] */
+};
+/* p [n, k], y [n] in 0..k-1, fold [n] or NULL. */
+int ft_metrics_compute(const float *p, const int32_t *y, const int32_t *fold, size_t n, int k, struct ft_metrics **out, struct ft_error *err);
+void ft_metrics_free(struct ft_metrics *metrics);
+
+/* ---- model files ------------------------------------------------------------------------------------------------- */
+
+struct ft_model;
+
+/* Borrows nothing: classes, head and record are copied, the backbone's weights are read from its file again.
+ * `record` is JSON (how it was trained and measured) kept in the model's `finetune` attribute under "training"; may be NULL. */
+int ft_model_save(const struct ft_backbone *backbone, const struct ft_head *head, char *const *classes, const char *record, const char *path,
+                  uint64_t *bytes, struct ft_error *err);
+int ft_model_open(const char *path, const struct ft_backbone_options *options, struct ft_model **out, struct ft_error *err);
+void ft_model_free(struct ft_model *model);
+const struct ft_backbone *ft_model_backbone(const struct ft_model *model);
+int ft_model_classes(const struct ft_model *model);
+const char *ft_model_class(const struct ft_model *model, int i);
+const char *ft_model_record(const struct ft_model *model); /* the JSON given to ft_model_save, or NULL */
+/* p [k] from a feature [d]. */
+void ft_model_probabilities(const struct ft_model *model, const float *feature, float *p);
+
+/* ---- this machine ------------------------------------------------------------------------------------------------ */
+
+int ft_cpu_count(void);             /* cores this process may use */
+const char *ft_cpu_name(void);      /* "avx512", "avx2" or "c": the widest kernels in use; FINETUNE_CPU narrows it */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

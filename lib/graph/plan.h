@@ -1,0 +1,42 @@
+/* A network becomes a plan: shapes inferred, batch normalisation folded, bias, activation and residual additions fused, weights
+ * packed, an algorithm chosen for every step, all activations laid out in one arena. A plan never changes once made and is
+ * shared by threads; each thread brings its own arena. Running allocates nothing.
+ */
+#ifndef FT_GRAPH_PLAN_H
+#define FT_GRAPH_PLAN_H
+
+#include "finetune.h"
+#include "keras/network.h"
+
+struct ft_plan;
+struct ft_team;
+
+struct ft_plan_options {
+    int height, width; /* of the input; 0: what the network says (an error where it says None) */
+    int layer;         /* index of the layer whose output is wanted; -1: the network's output */
+    bool exact;        /* only algorithms that round like direct summation (no Winograd) */
+};
+
+struct ft_shape { /* rank 3: [h, w, c]; rank 1: [c], h = w = 1 */
+    int rank, h, w, c;
+};
+
+int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *options, struct ft_plan **out, struct ft_error *err);
+void ft_plan_free(struct ft_plan *plan);
+
+struct ft_shape ft_plan_input(const struct ft_plan *plan);
+struct ft_shape ft_plan_output(const struct ft_plan *plan);
+size_t ft_plan_arena_bytes(const struct ft_plan *plan); /* allocate with ft_alloc (FT_ALIGN) */
+
+/* pixels [h, w, c] u8 0-255 (c as ft_plan_input: 3 or 1), output [h * w * c] of ft_plan_output. */
+void ft_plan_run(const struct ft_plan *plan, const uint8_t *pixels, void *arena, float *output);
+/* The same, one picture split over a team's members (latency of a lone picture); equal to ft_plan_run up to rounding. */
+void ft_plan_run_team(const struct ft_plan *plan, struct ft_team *team, const uint8_t *pixels, void *arena, float *output);
+
+/* One row a step, in order of running. */
+int ft_plan_steps(const struct ft_plan *plan);
+void ft_plan_step(const struct ft_plan *plan, int i, struct ft_layer_info *out);
+/* Runs `times` times and adds the seconds that each step took to seconds [ft_plan_steps]. */
+void ft_plan_profile(const struct ft_plan *plan, const uint8_t *pixels, void *arena, int times, double *seconds);
+
+#endif

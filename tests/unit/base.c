@@ -1,0 +1,129 @@
+/* base/: checked sizes, errors, atomic files, random numbers, teams of threads. */
+#define _GNU_SOURCE
+#include "../test.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "base/thread.h"
+
+static void sizes(void)
+{
+    size_t r = 7;
+    CHECK(!ft_size_mul((size_t)-1, 2, &r) && r == 7);
+    CHECK(ft_size_mul(6, 7, &r) && r == 42);
+    CHECK(!ft_size_add((size_t)-1, 1, &r) && r == 42);
+    CHECK(ft_round_up(1, 64) == 64 && ft_round_up(64, 64) == 64);
+    CHECK(ft_alloc((size_t)-1, 4) == NULL);
+    void *p = ft_alloc_zero(3, 5);
+    CHECK(p && (uintptr_t)p % FT_ALIGN == 0);
+    free(p);
+}
+
+static void errors(void)
+{
+    struct ft_error e;
+    CHECK(ft_error_set(&e, FT_EFORMAT, "layer '%s': bad\n", "x") == FT_EFORMAT);
+    CHECK_STR(e.msg, "layer 'x': bad?");
+    CHECK(ft_error_prefix(&e, FT_EFORMAT, "'%s'", "m.h5") == FT_EFORMAT);
+    CHECK_STR(e.msg, "'m.h5': layer 'x': bad?");
+    errno = ENOENT;
+    CHECK(ft_error_errno(&e, "cannot open '%s'", "y") == FT_EIO);
+    CHECK_STR(e.msg, "cannot open 'y': no such file or directory");
+    CHECK(ft_error_set(NULL, FT_EIO, "nobody listens") == FT_EIO);
+}
+
+static void files(void)
+{
+    char dir[] = "/tmp/ft-base-XXXXXX", path[64], link[64];
+    struct ft_error e;
+    struct ft_bytes b = { 0 };
+    struct stat st;
+    CHECK(mkdtemp(dir) != NULL);
+    snprintf(path, sizeof path, "%s/a", dir);
+    snprintf(link, sizeof link, "%s/link", dir);
+    CHECK(ft_file_replace(path, "one", 3, &e) == 0);
+    CHECK(symlink(path, link) == 0);
+    CHECK(ft_file_replace(link, "second", 6, &e) == 0);
+    CHECK(!lstat(link, &st) && S_ISLNK(st.st_mode));
+    CHECK(ft_file_read(path, 100, &b, &e) == 0 && b.size == 6 && !memcmp(b.data, "second", 6));
+    CHECK(ft_file_read(path, 5, &b, &e) == FT_ELIMIT);
+    CHECK(ft_file_read(dir, 5, &b, &e) == FT_EFORMAT);
+    struct ft_replacement r = { 0 };
+    CHECK(ft_replace_begin(path, &r, &e) == 0 && access(r.path, F_OK) == 0);
+    ft_replace_abort(&r);
+    CHECK(ft_file_read(path, 100, &b, &e) == 0 && b.size == 6);
+    CHECK(ft_file_replace(dir, "x", 1, &e) == FT_EARG);
+    CHECK(ft_file_replace("/nonexistent/dir/x", "x", 1, &e) == FT_EIO);
+    CHECK(mkfifo("/tmp/ft-base-fifo", 0600) == 0 && ft_file_read("/tmp/ft-base-fifo", 10, &b, &e) == FT_EFORMAT);
+    unlink("/tmp/ft-base-fifo");
+    unlink(link);
+    unlink(path);
+    CHECK(rmdir(dir) == 0); /* no temporary file is left */
+    ft_bytes_release(&b);
+}
+
+static void random_numbers(void)
+{
+    struct ft_random r = { 1234567 };
+    CHECK(ft_random_next(&r) == UINT64_C(6457827717110365317)); /* the reference implementation's first output */
+    int seen[3] = { 0 };
+    for (int i = 0; i < 3000; i++)
+        seen[ft_random_below(&r, 3)]++;
+    CHECK(seen[0] > 900 && seen[1] > 900 && seen[2] > 900);
+}
+
+struct shared {
+    struct ft_team *team;
+    int slots[4], wrong;
+    size_t done[1000];
+};
+
+static void stages(void *context, int member)
+{
+    struct shared *s = context;
+    for (int stage = 1; stage <= 200; stage++) {
+        s->slots[member] = stage;
+        ft_team_barrier(s->team, member);
+        for (int i = 0; i < ft_team_size(s->team); i++)
+            if (s->slots[i] != stage)
+                s->wrong = 1;
+        ft_team_barrier(s->team, member);
+    }
+}
+
+static void count(void *context, size_t i, int member)
+{
+    (void)member;
+    ((struct shared *)context)->done[i]++;
+}
+
+static void teams(void)
+{
+    for (int size = 1; size <= 4; size++) {
+        struct shared s = { .team = ft_team_new(size) };
+        CHECK(s.team && ft_team_size(s.team) == size);
+        for (int times = 0; times < 20; times++)
+            ft_team_run(s.team, stages, &s);
+        CHECK(!s.wrong);
+        ft_team_each(s.team, 1000, count, &s);
+        for (int i = 0; i < 1000; i++)
+            CHECK(s.done[i] == 1);
+        ft_team_free(s.team);
+    }
+}
+
+int main(void)
+{
+    RUN(sizes);
+    RUN(errors);
+    RUN(files);
+    RUN(random_numbers);
+    RUN(teams);
+    return test_end();
+}
