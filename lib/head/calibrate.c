@@ -1,0 +1,53 @@
+#include "head/calibrate.h"
+
+#include <math.h>
+
+/* At beta = 1 / T: sums over rows of d loss / d beta = E[z] - z_y and of its derivative Var[z]. */
+static void slopes(const float *z, const int32_t *y, const int32_t *fold, int32_t except, size_t n, int k, double beta, double *first,
+                   double *second)
+{
+    double s1 = 0, s2 = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (except >= 0 && fold[i] == except)
+            continue;
+        const float *row = z + i * (size_t)k;
+        double top = row[0];
+        for (int c = 1; c < k; c++)
+            top = row[c] > top ? row[c] : top;
+        double sum = 0, mean = 0, square = 0; /* of z - top */
+        for (int c = 0; c < k; c++) {
+            const double v = row[c] - top, e = exp(beta * v);
+            sum += e;
+            mean += e * v;
+            square += e * v * v;
+        }
+        mean /= sum;
+        s1 += mean - (row[y[i]] - top);
+        s2 += square / sum - mean * mean;
+    }
+    *first = s1;
+    *second = s2;
+}
+
+double ft_temperature_fit(const float *z, const int32_t *y, const int32_t *fold, int32_t except, size_t n, int k)
+{
+    /* Newton on t = ln T inside a bracket of the root of the derivative; bisection where Newton would leave it. */
+    double low = -3, high = 3, t = 0;
+    for (int i = 0; i < 60 && high - low > 1e-9; i++) {
+        const double beta = exp(-t);
+        double first, second;
+        slopes(z, y, fold, except, n, k, beta, &first, &second);
+        const double slope = t - beta * first, bend = 1 + beta * first + beta * beta * second;
+        if (slope < 0)
+            low = t;
+        else
+            high = t;
+        double next = bend > 0 ? t - slope / bend : high + 1;
+        if (!(next > low && next < high))
+            next = (low + high) / 2;
+        if (fabs(next - t) < 1e-9)
+            break;
+        t = next;
+    }
+    return exp(t);
+}

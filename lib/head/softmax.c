@@ -1,0 +1,298 @@
+#include "head/softmax.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+/* 128 rows of 1280 features stay in a core's L2 between the two products, and a few columns of them are what OpenBLAS
+ * multiplies without packing. */
+enum { BLOCK = 128, MOST_LANES = 16 };
+
+int ft_softmax_columns(int k)
+{
+    return k == 2 ? 1 : k;
+}
+
+int ft_fit_init(struct ft_fit *fit, int d, int k, struct ft_error *err)
+{
+    *fit = (struct ft_fit){ 0 };
+    size_t count;
+    if (!ft_size_mul((size_t)d + 1, (size_t)ft_softmax_columns(k), &count))
+        return ft_error_nomem(err, "the head");
+    const int status = ft_lbfgs_init(&fit->optimiser, count, err);
+    if (status)
+        return status;
+    fit->shift = ft_alloc((size_t)d, sizeof(float));
+    fit->scale = ft_alloc((size_t)d, sizeof(float));
+    if (!fit->shift || !fit->scale) {
+        ft_fit_release(fit);
+        return ft_error_nomem(err, "the head");
+    }
+    return 0;
+}
+
+void ft_fit_release(struct ft_fit *fit)
+{
+    ft_lbfgs_release(&fit->optimiser);
+    free(fit->shift);
+    free(fit->scale);
+    *fit = (struct ft_fit){ 0 };
+}
+
+/* ---- a row's loss ------------------------------------------------------------------------------------------------ */
+
+static int argmax(const float *z, int k)
+{
+    int best = 0;
+    for (int c = 1; c < k; c++) {
+        if (z[c] > z[best])
+            best = c;
+    }
+    return best;
+}
+
+double ft_softmax_loss(const float *z, int k, int y, double temperature)
+{
+    const int top = argmax(z, k);
+    double rest = 0; /* relative to the top class: log1p keeps the digits of a small loss */
+    for (int c = 0; c < k; c++) {
+        if (c != top)
+            rest += exp(((double)z[c] - z[top]) / temperature);
+    }
+    return log1p(rest) + ((double)z[top] - z[y]) / temperature;
+}
+
+void ft_softmax(const float *z, int k, double temperature, float *p)
+{
+    const float top = z[argmax(z, k)];
+    double sum = 0;
+    for (int c = 0; c < k; c++)
+        sum += exp(((double)z[c] - top) / temperature);
+    for (int c = 0; c < k; c++)
+        p[c] = (float)(exp(((double)z[c] - top) / temperature) / sum);
+}
+
+/* z [k] becomes weight * (p - onehot(y)); returns -log p_y. */
+static double residual(float *z, int k, int y, double weight)
+{
+    const int top = argmax(z, k);
+    const double gap = (double)z[top] - z[y];
+    const float highest = z[top];
+    double rest = 0;
+    for (int c = 0; c < k; c++) {
+        z[c] = expf(z[c] - highest);
+        rest += z[c];
+    }
+    rest -= 1; /* the top class itself, exactly 1: summed in double, its neighbours keep their digits */
+    if (rest < 0)
+        rest = 0;
+    const float scale = (float)(weight / (1 + rest));
+    for (int c = 0; c < k; c++)
+        z[c] *= scale;
+    z[y] = y == top ? (float)(-weight * (rest / (1 + rest))) : (float)(z[y] - weight);
+    return log1p(rest) + gap;
+}
+
+/* The same for the one column of two classes. */
+static double residual_pair(float *u, int y, double weight)
+{
+    const double margin = (y ? M_SQRT2 : -M_SQRT2) * *u, e = exp(-fabs(margin));
+    const double wrong = margin > 0 ? e / (1 + e) : 1 / (1 + e);
+    *u = (float)((y ? -M_SQRT2 : M_SQRT2) * weight * wrong);
+    return log1p(e) + (margin > 0 ? 0 : -margin);
+}
+
+/* ---- value and gradient of all running fits ------------------------------------------------------------------------ */
+
+struct lane {
+    float *z;        /* [BLOCK, columns] logits, then residuals */
+    float *gradient; /* [columns, d] */
+    double *loss;    /* [fits] */
+    double *sums;    /* [columns] of residuals */
+};
+
+struct evaluation {
+    const struct ft_design *design;
+    const int32_t *y;
+    int k, columns; /* columns of one fit */
+    struct ft_fit **fits; /* [count] the running ones */
+    size_t count, lanes;
+    float *v;       /* [count * columns, d] W scaled to the shared design */
+    float *offset;  /* [count * columns] */
+    struct lane lane[MOST_LANES];
+};
+
+/* Rows [from, from + rows) of fit j's logits: residuals in place, loss and sums added up. */
+static void block_residuals(struct evaluation *e, struct lane *lane, size_t j, size_t from, size_t rows)
+{
+    const struct ft_fit *fit = e->fits[j];
+    const size_t wide = e->count * (size_t)e->columns, first = j * (size_t)e->columns, k = (size_t)e->k;
+    for (size_t i = 0; i < rows; i++) {
+        float *z = lane->z + i * wide + first;
+        const size_t row = from + i;
+        for (int c = 0; c < e->columns; c++)
+            z[c] += e->offset[first + (size_t)c];
+        if (!(fit->weight[row] > 0)) {
+            if (fit->logits && e->k == 2) {
+                fit->logits[2 * row] = (float)(-M_SQRT1_2 * z[0]);
+                fit->logits[2 * row + 1] = (float)(M_SQRT1_2 * z[0]);
+            } else if (fit->logits) {
+                memcpy(fit->logits + row * k, z, k * sizeof(float));
+            }
+            memset(z, 0, (size_t)e->columns * sizeof(float));
+            continue;
+        }
+        const double weight = fit->weight[row];
+        lane->loss[j] += weight * (e->k == 2 ? residual_pair(z, e->y[row], weight) : residual(z, e->k, e->y[row], weight));
+        for (int c = 0; c < e->columns; c++)
+            lane->sums[first + (size_t)c] += z[c];
+    }
+}
+
+static void run_lane(void *context, size_t index, int member)
+{
+    struct evaluation *e = context;
+    struct lane *lane = &e->lane[index];
+    const size_t n = e->design->n, d = (size_t)e->design->d, wide = e->count * (size_t)e->columns;
+    (void)member;
+    memset(lane->loss, 0, e->count * sizeof(double));
+    memset(lane->sums, 0, wide * sizeof(double));
+    float keep = 0; /* the first block overwrites the gradient */
+    for (size_t from = index * BLOCK; from < n; from += e->lanes * BLOCK) {
+        const size_t rows = n - from < BLOCK ? n - from : BLOCK;
+        const float *x = e->design->x + from * d;
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)wide, (int)d, 1, x, (int)d, e->v, (int)d, 0, lane->z, (int)wide);
+        for (size_t j = 0; j < e->count; j++)
+            block_residuals(e, lane, j, from, rows);
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)wide, (int)d, (int)rows, 1, lane->z, (int)wide, x, (int)d, keep,
+                    lane->gradient, (int)d);
+        keep = 1;
+    }
+}
+
+/* W of fit j as it acts on the shared design, and what its shift adds to b. */
+static void prepare_fit(void *context, size_t j, int member)
+{
+    struct evaluation *e = context;
+    const struct ft_fit *fit = e->fits[j];
+    const size_t d = (size_t)e->design->d, columns = (size_t)e->columns;
+    (void)member;
+    for (size_t c = 0; c < columns; c++) {
+        const float *w = fit->optimiser.x + c * d;
+        float *v = e->v + (j * columns + c) * d;
+        for (size_t i = 0; i < d; i++)
+            v[i] = w[i] * fit->scale[i];
+        e->offset[j * columns + c] = (float)(fit->optimiser.x[columns * d + c] - ft_dot(fit->shift, v, d));
+    }
+}
+
+/* Adds up the lanes for fit j, adds the penalty, and moves its minimisation on; a finished fit becomes NULL. */
+static void finish_fit(void *context, size_t j, int member)
+{
+    struct evaluation *e = context;
+    struct ft_fit *fit = e->fits[j];
+    struct ft_lbfgs *o = &fit->optimiser;
+    const size_t d = (size_t)e->design->d, columns = (size_t)e->columns;
+    (void)member;
+    double loss = 0;
+    for (size_t l = 0; l < e->lanes; l++)
+        loss += e->lane[l].loss[j];
+    for (size_t c = 0; c < columns; c++) {
+        const size_t column = j * columns + c;
+        float *g = o->g + c * d;
+        const float *w = o->x + c * d;
+        if (fit->absent && (e->k == 2 ? fit->absent[0] || fit->absent[1] : fit->absent[c])) {
+            memset(g, 0, d * sizeof(float));
+            o->g[columns * d + c] = 0;
+            continue;
+        }
+        double sum = 0;
+        memcpy(g, e->lane[0].gradient + column * d, d * sizeof(float));
+        for (size_t l = 0; l < e->lanes; l++) {
+            sum += e->lane[l].sums[column];
+            const float *part = e->lane[l].gradient + column * d;
+            for (size_t i = 0; l && i < d; i++)
+                g[i] += part[i];
+        }
+        const float rest = (float)sum, l2 = (float)fit->l2;
+        for (size_t i = 0; i < d; i++)
+            g[i] = (g[i] - fit->shift[i] * rest) * fit->scale[i] + l2 * w[i];
+        o->g[columns * d + c] = rest;
+    }
+    if (!ft_lbfgs_next(o, loss + fit->l2 / 2 * ft_dot(o->x, o->x, columns * d)))
+        e->fits[j] = NULL;
+}
+
+/* ---- minimising ---------------------------------------------------------------------------------------------------- */
+
+static void evaluation_release(struct evaluation *e)
+{
+    for (size_t l = 0; l < e->lanes; l++) {
+        free(e->lane[l].z);
+        free(e->lane[l].gradient);
+        free(e->lane[l].loss);
+        free(e->lane[l].sums);
+    }
+    free(e->v);
+    free(e->offset);
+    free(e->fits);
+}
+
+static int evaluation_init(struct evaluation *e, const struct ft_design *design, const int32_t *y, int k, struct ft_fit *fits, size_t count,
+                           struct ft_error *err)
+{
+    *e = (struct evaluation){ .design = design, .y = y, .k = k, .columns = ft_softmax_columns(k), .count = count };
+    const size_t wide = count * (size_t)e->columns, d = (size_t)design->d, blocks = (design->n + BLOCK - 1) / BLOCK;
+    /* A lane needs a gradient of its own: fewer lanes for large ones, by sizes alone. */
+    const size_t affordable = ((size_t)1 << 24) / (wide * d + 1);
+    e->lanes = affordable < 4 ? 4 : affordable > MOST_LANES ? MOST_LANES : affordable;
+    e->lanes = e->lanes > blocks ? blocks : e->lanes;
+    e->v = ft_alloc(wide, d * sizeof(float));
+    e->offset = ft_alloc(wide, sizeof(float));
+    e->fits = ft_alloc(count, sizeof *e->fits);
+    bool good = e->v && e->offset && e->fits;
+    for (size_t l = 0; l < e->lanes; l++) {
+        struct lane *lane = &e->lane[l];
+        lane->z = ft_alloc(wide, BLOCK * sizeof(float));
+        lane->gradient = ft_alloc(wide, d * sizeof(float));
+        lane->loss = ft_alloc(count, sizeof(double));
+        lane->sums = ft_alloc(wide, sizeof(double));
+        good = good && lane->z && lane->gradient && lane->loss && lane->sums;
+    }
+    if (!good) {
+        evaluation_release(e);
+        return ft_error_nomem(err, "the training of the head");
+    }
+    for (size_t j = 0; j < count; j++)
+        e->fits[j] = &fits[j];
+    return 0;
+}
+
+int ft_softmax_fit(const struct ft_design *design, const int32_t *y, int k, struct ft_fit *fits, size_t count, struct ft_team *team,
+                   struct ft_error *err)
+{
+    struct evaluation e;
+    const int status = evaluation_init(&e, design, y, k, fits, count, err);
+    if (status)
+        return status;
+    openblas_set_num_threads(1);
+    for (size_t j = 0; j < count; j++)
+        ft_lbfgs_start(&fits[j].optimiser);
+    while (e.count) {
+        ft_team_each(team, e.count, prepare_fit, &e);
+        ft_team_each(team, e.lanes, run_lane, &e);
+        ft_team_each(team, e.count, finish_fit, &e);
+        size_t left = 0;
+        for (size_t j = 0; j < e.count; j++) {
+            if (e.fits[j])
+                e.fits[left++] = e.fits[j];
+        }
+        e.count = left;
+    }
+    evaluation_release(&e);
+    return 0;
+}
