@@ -1,0 +1,238 @@
+/* From nodes to steps: which operation, on which values. */
+#include "graph/steps.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+struct emitter {
+    struct ft_plan *plan;
+    const struct ft_nodes *nodes;
+    struct ft_value *values; /* [nodes->n] */
+    bool failed;             /* out of memory */
+};
+
+static struct ft_value new_value(struct emitter *e, struct ft_shape s)
+{
+    struct ft_plan *p = e->plan;
+    if (!ft_grow((void **)&p->buffers, &p->buffer_capacity, (size_t)p->n_buffers, sizeof *p->buffers)) {
+        e->failed = true;
+        return (struct ft_value){ .buffer = -1 };
+    }
+    p->buffers[p->n_buffers] = (struct ft_buffer){ .h = s.h, .w = s.w, .c = s.c, .first = -2, .last = -2 };
+    return (struct ft_value){ .buffer = p->n_buffers++, .h = s.h, .w = s.w, .c = s.c };
+}
+
+static void limits(enum ft_activation activation, float *lo, float *hi)
+{
+    *lo = activation == FT_ACT_RELU || activation == FT_ACT_RELU6 ? 0 : -INFINITY;
+    *hi = activation == FT_ACT_RELU6 ? 6 : INFINITY;
+}
+
+static bool clampable(enum ft_activation activation)
+{
+    return activation == FT_ACT_LINEAR || activation == FT_ACT_RELU || activation == FT_ACT_RELU6;
+}
+
+/* Larger maps are cut by rows, smaller ones by channels; what must see everything is not cut. */
+static enum ft_split choose_split(enum ft_operation operation, const struct ft_node *node, const struct ft_value *out)
+{
+    if (operation == FT_OP_FLATTEN || (operation == FT_OP_ACTIVATE && node->activation == FT_ACT_SOFTMAX && out->h < 2))
+        return FT_SPLIT_NONE;
+    if (operation == FT_OP_ACTIVATE && node->activation == FT_ACT_SOFTMAX)
+        return FT_SPLIT_ROWS;
+    return out->h >= 20 ? FT_SPLIT_ROWS : FT_SPLIT_CHANNELS;
+}
+
+static struct ft_step *emit(struct emitter *e, enum ft_operation operation, const struct ft_node *node, struct ft_value in,
+                            struct ft_value other, struct ft_value out)
+{
+    struct ft_plan *p = e->plan;
+    static struct ft_step nowhere;
+    if (e->failed || !ft_grow((void **)&p->steps, &p->step_capacity, (size_t)p->n_steps, sizeof *p->steps)) {
+        e->failed = true;
+        return &nowhere;
+    }
+    struct ft_step *s = &p->steps[p->n_steps++];
+    *s = (struct ft_step){ .operation = operation, .in = in, .other = other, .out = out, .clear = -1, .node = node, .kind = node->kind };
+    s->split = choose_split(operation, node, &out);
+    s->work.kernel[0] = s->work.kernel[1] = s->work.stride[0] = s->work.stride[1] = s->work.dilation[0] = s->work.dilation[1] = 1;
+    s->work.groups = s->work.multiplier = 1;
+    limits(clampable(node->activation) ? node->activation : FT_ACT_LINEAR, &s->work.lo, &s->work.hi);
+    s->work.activation = node->activation;
+    return s;
+}
+
+static const struct ft_value none = { .buffer = -1 };
+
+/* The geometry of a window, from the layer. */
+static void set_window(struct ft_step *s, const struct ft_node *node)
+{
+    const struct ft_layer_params *p = &node->layer->params;
+    const bool pool = node->kind == FT_LAYER_MAX_POOL || node->kind == FT_LAYER_AVERAGE_POOL;
+    for (int i = 0; i < 2; i++) {
+        s->work.kernel[i] = p->kernel[i];
+        s->work.stride[i] = p->stride[i];
+        s->work.dilation[i] = pool ? 1 : p->dilation[i];
+        s->work.pad[i] = node->pad[i];
+    }
+}
+
+static void emit_weighted(struct emitter *e, const struct ft_node *node, struct ft_value in, struct ft_value out)
+{
+    const struct ft_layer_params *p = &node->layer->params;
+    const struct ft_value other = node->residual ? e->values[node->inputs[node->n_inputs - 1]] : none;
+    const bool depthwise = node->kind == FT_LAYER_DEPTHWISE_CONV2D;
+    struct ft_step *s = emit(e, depthwise ? FT_OP_DEPTHWISE : FT_OP_CONVOLUTION, node, in, other, out);
+    if (node->kind != FT_LAYER_DENSE)
+        set_window(s, node);
+    if (node->kind == FT_LAYER_CONV2D)
+        s->work.groups = p->groups;
+    if (depthwise)
+        s->work.multiplier = p->multiplier;
+    s->parameters = node->layer->weights[FT_W_KERNEL].count + (uint64_t)node->shape.c;
+    s->multiply_adds = (uint64_t)out.h * (uint64_t)out.w * node->layer->weights[FT_W_KERNEL].count;
+}
+
+/* Inputs two at a time, the later ones onto the result; only the last sum is clamped. */
+static void emit_merge(struct emitter *e, const struct ft_node *node, struct ft_value out)
+{
+    const enum ft_operation operation = node->kind == FT_LAYER_ADD ? FT_OP_ADD : FT_OP_MULTIPLY;
+    struct ft_value so_far = e->values[node->inputs[0]];
+    int k = 1;
+    if (so_far.h != out.h || so_far.w != out.w) { /* a map goes first, what is repeated second */
+        for (k = 1; e->values[node->inputs[k]].h != out.h || e->values[node->inputs[k]].w != out.w; k++)
+            ;
+        so_far = e->values[node->inputs[k]];
+    } else {
+        k = 0;
+    }
+    if (node->n_inputs == 1)
+        emit(e, FT_OP_COPY, node, so_far, none, out);
+    int left = node->n_inputs - 1;
+    for (int i = 0; i < node->n_inputs; i++) {
+        if (i == k)
+            continue;
+        struct ft_value other = e->values[node->inputs[i]];
+        other.broadcast = other.h != out.h || other.w != out.w;
+        struct ft_step *s = emit(e, operation, node, so_far, other, out);
+        if (--left > 0)
+            limits(FT_ACT_LINEAR, &s->work.lo, &s->work.hi);
+        so_far = out;
+    }
+}
+
+static void emit_concatenate(struct emitter *e, const struct ft_node *node, struct ft_value out)
+{
+    struct ft_value slice = out;
+    for (int i = 0; i < node->n_inputs; i++) {
+        const struct ft_value in = e->values[node->inputs[i]];
+        slice.c = in.c;
+        emit(e, FT_OP_COPY, node, in, none, slice);
+        slice.channel += in.c;
+    }
+}
+
+/* Layers that only look at their input differently; false when values must move. */
+static bool view(const struct ft_node *node, struct ft_value in, struct ft_value *out)
+{
+    *out = in;
+    if (node->kind == FT_LAYER_ZERO_PAD) {
+        out->y -= node->layer->params.pad[0];
+        out->x -= node->layer->params.pad[2];
+    } else if (node->kind == FT_LAYER_FLATTEN || node->kind == FT_LAYER_RESHAPE) {
+        if (in.h * in.w != 1 || node->shape.h * node->shape.w != 1)
+            return in.h == node->shape.h && in.w == node->shape.w;
+    } else {
+        return false;
+    }
+    out->h = node->shape.h;
+    out->w = node->shape.w;
+    return true;
+}
+
+static void emit_input(struct emitter *e, const struct ft_node *node, struct ft_value out)
+{
+    struct ft_plan *p = e->plan;
+    p->input = node->shape;
+    p->pixels = out;
+    for (int i = 0; i < FT_PIXEL_PERIOD; i++) {
+        p->scale[i] = node->scale ? node->scale[i % node->shape.c] : 1;
+        p->offset[i] = node->offset ? node->offset[i % node->shape.c] : 0;
+    }
+}
+
+static void emit_node(struct emitter *e, int i)
+{
+    const struct ft_node *node = &e->nodes->node[i];
+    const struct ft_value in = node->n_inputs ? e->values[node->inputs[0]] : none;
+    if (node->n_inputs && view(node, in, &e->values[i]))
+        return;
+    const struct ft_value out = e->values[i] = new_value(e, node->shape);
+    static const enum ft_operation simple[FT_LAYER_KINDS] = {
+        [FT_LAYER_RESCALING] = FT_OP_AFFINE,          [FT_LAYER_ACTIVATION] = FT_OP_ACTIVATE,
+        [FT_LAYER_FLATTEN] = FT_OP_FLATTEN,           [FT_LAYER_RESHAPE] = FT_OP_FLATTEN,
+        [FT_LAYER_MAX_POOL] = FT_OP_MAX_POOL,         [FT_LAYER_AVERAGE_POOL] = FT_OP_AVERAGE_POOL,
+        [FT_LAYER_GLOBAL_MAX_POOL] = FT_OP_GLOBAL_MAX, [FT_LAYER_GLOBAL_AVERAGE_POOL] = FT_OP_GLOBAL_AVERAGE,
+    };
+    switch (node->kind) {
+    case FT_LAYER_INPUT: emit_input(e, node, out); break;
+    case FT_LAYER_CONV2D:
+    case FT_LAYER_DEPTHWISE_CONV2D:
+    case FT_LAYER_DENSE: emit_weighted(e, node, in, out); break;
+    case FT_LAYER_ADD:
+    case FT_LAYER_MULTIPLY: emit_merge(e, node, out); break;
+    case FT_LAYER_CONCATENATE: emit_concatenate(e, node, out); break;
+    default: {
+        struct ft_step *s = emit(e, simple[node->kind], node, in, none, out);
+        if (node->kind == FT_LAYER_MAX_POOL || node->kind == FT_LAYER_AVERAGE_POOL)
+            set_window(s, node);
+    }
+    }
+    if (!clampable(node->activation) && node->kind != FT_LAYER_ACTIVATION)
+        emit(e, FT_OP_ACTIVATE, node, out, none, out);
+}
+
+static void touch(struct ft_plan *p, const struct ft_value *v, int step)
+{
+    if (v->buffer < 0)
+        return;
+    struct ft_buffer *b = &p->buffers[v->buffer];
+    b->first = b->first == -2 ? step : b->first;
+    b->last = step;
+}
+
+static void find_lifetimes(struct ft_plan *p)
+{
+    touch(p, &p->pixels, -1);
+    for (int i = 0; i < p->n_steps; i++) {
+        struct ft_step *s = &p->steps[i];
+        if (p->buffers[s->out.buffer].first == -2)
+            s->clear = s->out.buffer;
+        touch(p, &s->in, i);
+        touch(p, &s->other, i);
+        touch(p, &s->out, i);
+    }
+    touch(p, &p->result, p->n_steps);
+}
+
+int ft_plan_emit(struct ft_plan *plan, const struct ft_nodes *nodes, struct ft_error *err)
+{
+    struct emitter e = { .plan = plan, .nodes = nodes };
+    e.values = ft_alloc_zero((size_t)nodes->n, sizeof *e.values);
+    e.failed = !e.values;
+    for (int i = 0; !e.failed && i < nodes->n; i++)
+        if (nodes->node[i].needed)
+            emit_node(&e, i);
+    if (!e.failed) {
+        plan->result = e.values[nodes->output];
+        plan->output = nodes->node[nodes->output].shape;
+        find_lifetimes(plan);
+    }
+    free(e.values);
+    return e.failed ? ft_error_nomem(err, "the plan of a network") : 0;
+}

@@ -1,0 +1,123 @@
+/* Where everything lies in the arena: borders first, then buffers by decreasing size, each at the lowest place where no buffer
+ * that lives at the same time is in the way (the greedy-by-size strategy of Y. Pisarchyk and J. Lee, Efficient Memory
+ * Management for Deep Neural Net Inference, 2020). */
+#include "graph/steps.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+static void widen(int *border, int wanted)
+{
+    if (wanted > *border)
+        *border = wanted;
+}
+
+/* `value` is read from row -top and column -left to `bottom` rows and `right` columns past its end. */
+static void need_border(struct ft_plan *plan, const struct ft_value *value, int top, int bottom, int left, int right)
+{
+    struct ft_buffer *b = &plan->buffers[value->buffer];
+    widen(&b->top, top - value->y);
+    widen(&b->bottom, value->y + value->h + bottom - b->h);
+    widen(&b->left, left - value->x);
+    widen(&b->right, value->x + value->w + right - b->w);
+}
+
+static int excess(const struct ft_work *w, int axis, int out, int in)
+{
+    const int past = (out - 1) * w->stride[axis] - w->pad[axis] + (w->kernel[axis] - 1) * w->dilation[axis] + 1 - in;
+    return past > 0 ? past : 0;
+}
+
+static void find_borders(struct ft_plan *plan)
+{
+    for (int i = 0; i < plan->n_steps; i++) {
+        const struct ft_step *s = &plan->steps[i];
+        if (s->operation == FT_OP_CONVOLUTION || s->operation == FT_OP_DEPTHWISE)
+            need_border(plan, &s->in, s->work.pad[0], excess(&s->work, 0, s->out.h, s->in.h), s->work.pad[1],
+                        excess(&s->work, 1, s->out.w, s->in.w));
+        else
+            need_border(plan, &s->in, 0, 0, 0, 0);
+        if (s->other.buffer >= 0)
+            need_border(plan, &s->other, 0, 0, 0, 0);
+    }
+    need_border(plan, &plan->result, 0, 0, 0, 0);
+}
+
+static bool buffer_floats(struct ft_buffer *b)
+{
+    size_t n;
+    if (!ft_size_mul((size_t)(b->top + b->h + b->bottom), (size_t)(b->left + b->w + b->right), &n) || !ft_size_mul(n, (size_t)b->c, &n) ||
+        n > (size_t)1 << 30)
+        return false;
+    b->floats = ft_round_up(n, FT_ALIGN / sizeof(float));
+    return true;
+}
+
+static bool alive_together(const struct ft_buffer *a, const struct ft_buffer *b)
+{
+    return a->first <= b->last && b->first <= a->last;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const struct ft_buffer *x = *(struct ft_buffer *const *)a, *y = *(struct ft_buffer *const *)b;
+    return x->floats != y->floats ? (x->floats < y->floats ? 1 : -1) : x < y ? -1 : x > y;
+}
+
+/* The lowest offset for order[n] among those placed before it. */
+static void place(struct ft_buffer **order, int n)
+{
+    struct ft_buffer *b = order[n];
+    b->offset = 0;
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (int i = 0; i < n; i++) {
+            const struct ft_buffer *o = order[i];
+            if (alive_together(b, o) && b->offset < o->offset + o->floats && o->offset < b->offset + b->floats) {
+                b->offset = o->offset + o->floats;
+                moved = true;
+            }
+        }
+    }
+}
+
+int ft_plan_layout(struct ft_plan *plan, struct ft_error *err)
+{
+    struct ft_buffer **order = ft_alloc((size_t)plan->n_buffers, sizeof *order);
+    if (!order)
+        return ft_error_nomem(err, "the plan of a network");
+    find_borders(plan);
+    for (int i = 0; i < plan->n_buffers; i++) {
+        order[i] = &plan->buffers[i];
+        if (!buffer_floats(order[i])) {
+            free(order);
+            return ft_error_set(err, FT_ELIMIT, "an activation of %d x %d x %d is too large", plan->buffers[i].h, plan->buffers[i].w,
+                                plan->buffers[i].c);
+        }
+    }
+    qsort(order, (size_t)plan->n_buffers, sizeof *order, by_size);
+    plan->arena_floats = 0;
+    for (int i = 0; i < plan->n_buffers; i++) {
+        place(order, i);
+        if (order[i]->offset + order[i]->floats > plan->arena_floats)
+            plan->arena_floats = order[i]->offset + order[i]->floats;
+    }
+    free(order);
+    return 0;
+}
+
+struct ft_map ft_value_map(const struct ft_plan *plan, const struct ft_value *v, float *arena)
+{
+    if (v->buffer < 0)
+        return (struct ft_map){ 0 };
+    const struct ft_buffer *b = &plan->buffers[v->buffer];
+    const ptrdiff_t row = (ptrdiff_t)(b->left + b->w + b->right) * b->c;
+    struct ft_map m = { .h = v->h, .w = v->w, .c = v->c, .row = row, .pixel = b->c };
+    if (arena)
+        m.data = arena + b->offset + (b->top + v->y) * row + (ptrdiff_t)(b->left + v->x) * b->c + v->channel;
+    if (v->broadcast)
+        m.row = m.pixel = 0;
+    return m;
+}

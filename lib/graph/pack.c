@@ -1,0 +1,110 @@
+/* Rows chosen, weights packed: one block of constants, in order of use, each step's weights and then its bias. */
+#include "graph/steps.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "base/error.h"
+#include "base/memory.h"
+
+static bool has_weights(const struct ft_step *s)
+{
+    return s->operation == FT_OP_CONVOLUTION || s->operation == FT_OP_DEPTHWISE || s->operation == FT_OP_AFFINE;
+}
+
+static size_t weight_floats(const struct ft_step *s)
+{
+    if (s->operation == FT_OP_AFFINE)
+        return (size_t)s->out.c;
+    return s->row->packed ? s->row->packed(&s->work) : s->node->layer->weights[FT_W_KERNEL].count;
+}
+
+/* Gives a step its place at *at and moves *at behind it. */
+static bool reserve(struct ft_step *s, size_t *at)
+{
+    const size_t line = FT_ALIGN / sizeof(float);
+    s->weights = *at;
+    if (!ft_size_add(*at, weight_floats(s) + line, at))
+        return false;
+    *at = ft_round_up(*at - line, line);
+    s->bias = *at;
+    return ft_size_add(*at, ft_round_up((size_t)s->out.c, 64), at);
+}
+
+/* The kernel with each output channel's scale multiplied in, as Keras lays it out: the last axis is the output channel. */
+static void scale_kernel(const struct ft_node *node, float *to)
+{
+    const struct ft_tensor *t = &node->layer->weights[FT_W_KERNEL];
+    const size_t c = (size_t)node->shape.c;
+    for (size_t i = 0; i < t->count; i += c)
+        for (size_t k = 0; k < c; k++)
+            to[i + k] = t->data[i + k] * (node->scale ? node->scale[k] : 1);
+}
+
+static void fill(struct ft_plan *plan, const struct ft_step *s, float *scaled)
+{
+    const struct ft_node *node = s->node;
+    float *weights = plan->constants + s->weights, *bias = plan->constants + s->bias;
+    if (node->offset)
+        memcpy(bias, node->offset, (size_t)node->shape.c * sizeof *bias);
+    if (s->operation == FT_OP_AFFINE) {
+        memcpy(weights, node->scale, (size_t)node->shape.c * sizeof *weights);
+    } else if (s->row->pack) {
+        scale_kernel(node, scaled);
+        s->row->pack(&s->work, scaled, weights);
+    } else {
+        scale_kernel(node, weights);
+    }
+}
+
+static void choose_rows(struct ft_plan *plan)
+{
+    const unsigned features = ft_cpu_features();
+    plan->scratch_floats = 0;
+    for (int i = 0; i < plan->n_steps; i++) {
+        struct ft_step *s = &plan->steps[i];
+        s->work.in = ft_value_map(plan, &s->in, NULL);
+        s->work.other = ft_value_map(plan, &s->other, NULL);
+        s->work.out = ft_value_map(plan, &s->out, NULL);
+        s->row = ft_kernel_choose(s->operation, &s->work, features);
+        const size_t scratch = s->row->scratch ? s->row->scratch(&s->work) : 0;
+        if (scratch > plan->scratch_floats)
+            plan->scratch_floats = scratch;
+    }
+    plan->scratch_offset = plan->arena_floats;
+    plan->arena_floats += ft_round_up(plan->scratch_floats, FT_ALIGN / sizeof(float));
+    plan->pixel_row = ft_pixel_table();
+    while (plan->pixel_row->needs & ~features)
+        plan->pixel_row++;
+}
+
+int ft_plan_pack(struct ft_plan *plan, const struct ft_nodes *nodes, struct ft_error *err)
+{
+    size_t total = 0, largest = 0;
+    (void)nodes;
+    choose_rows(plan);
+    for (int i = 0; i < plan->n_steps; i++) {
+        struct ft_step *s = &plan->steps[i];
+        if (!has_weights(s))
+            continue;
+        if (!reserve(s, &total))
+            return ft_error_nomem(err, "packed weights");
+        if (s->operation != FT_OP_AFFINE && s->node->layer->weights[FT_W_KERNEL].count > largest)
+            largest = s->node->layer->weights[FT_W_KERNEL].count;
+    }
+    float *scaled = ft_alloc(largest, sizeof *scaled);
+    plan->constants = ft_alloc_zero(total, sizeof *plan->constants);
+    if (!scaled || !plan->constants) {
+        free(scaled);
+        return ft_error_nomem(err, "packed weights");
+    }
+    for (int i = 0; i < plan->n_steps; i++)
+        if (has_weights(&plan->steps[i])) {
+            fill(plan, &plan->steps[i], scaled);
+            plan->steps[i].work.weights = plan->constants + plan->steps[i].weights;
+            plan->steps[i].work.bias = plan->constants + plan->steps[i].bias;
+        }
+    free(scaled);
+    return 0;
+}

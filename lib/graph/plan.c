@@ -1,0 +1,96 @@
+/* Making a plan, and asking it what it does. */
+#include "graph/plan.h"
+
+#include <cblas.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "graph/steps.h"
+
+/* Names outlive the network: one copy of all of them. */
+static int keep_names(struct ft_plan *plan, struct ft_error *err)
+{
+    size_t bytes = 1;
+    for (int i = 0; i < plan->n_steps; i++)
+        bytes += strlen(plan->steps[i].node->layer->name) + 1;
+    char *at = plan->names = malloc(bytes);
+    if (!at)
+        return ft_error_nomem(err, "the plan of a network");
+    for (int i = 0; i < plan->n_steps; i++) {
+        struct ft_step *s = &plan->steps[i];
+        const size_t n = strlen(s->node->layer->name) + 1;
+        s->name = memcpy(at, s->node->layer->name, n);
+        s->node = NULL;
+        at += n;
+    }
+    return 0;
+}
+
+int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *options, struct ft_plan **out, struct ft_error *err)
+{
+    struct ft_nodes nodes = { 0 };
+    const int last = options->layer == -1 ? network->output : options->layer;
+    if (last < 0 || last >= network->n_layers)
+        return ft_error_set(err, FT_EARG, "there is no layer %d: the network has %d", last, network->n_layers);
+    if (options->height < 0 || options->width < 0)
+        return ft_error_set(err, FT_EARG, "an input of %d x %d makes no sense", options->height, options->width);
+    openblas_set_num_threads(1); /* one picture, one thread: see DESIGN in the README's Architecture */
+    struct ft_plan *plan = ft_alloc_zero(1, sizeof *plan);
+    int failed = plan ? 0 : ft_error_nomem(err, "the plan of a network");
+    failed = failed ? failed : ft_nodes_new(network, last, options->height, options->width, &nodes, err);
+    if (!failed) {
+        ft_nodes_fold(&nodes);
+        failed = ft_plan_emit(plan, &nodes, err);
+    }
+    failed = failed ? failed : ft_plan_layout(plan, err);
+    failed = failed ? failed : ft_plan_pack(plan, &nodes, err);
+    failed = failed ? failed : keep_names(plan, err);
+    ft_nodes_release(&nodes);
+    if (failed) {
+        ft_plan_free(plan);
+        return failed;
+    }
+    *out = plan;
+    return 0;
+}
+
+void ft_plan_free(struct ft_plan *plan)
+{
+    if (!plan)
+        return;
+    free(plan->buffers);
+    free(plan->steps);
+    free(plan->constants);
+    free(plan->names);
+    free(plan);
+}
+
+struct ft_shape ft_plan_input(const struct ft_plan *plan)
+{
+    return plan->input;
+}
+
+struct ft_shape ft_plan_output(const struct ft_plan *plan)
+{
+    return plan->output;
+}
+
+size_t ft_plan_arena_bytes(const struct ft_plan *plan)
+{
+    return plan->arena_floats * sizeof(float);
+}
+
+int ft_plan_steps(const struct ft_plan *plan)
+{
+    return plan->n_steps;
+}
+
+void ft_plan_step(const struct ft_plan *plan, int i, struct ft_layer_info *out)
+{
+    const struct ft_step *s = &plan->steps[i];
+    *out = (struct ft_layer_info){ .name = s->name, .kind = ft_layer_kind_name(s->kind), .kernel = s->row->name, .height = s->out.h,
+                                   .width = s->out.w, .channels = s->out.c, .parameters = s->parameters,
+                                   .multiply_adds = s->multiply_adds };
+}

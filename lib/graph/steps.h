@@ -1,0 +1,67 @@
+/* What a plan is made of. Private to graph/.
+ *
+ * A buffer is a piece of the arena: [h, w, c] with a border of zeros as wide as its readers need. A value is what a node stands
+ * for: a buffer, or a window on one (padding is a window that takes in some of the border). Steps run in order; each knows its
+ * kernel row and its work, whose maps are filled in from the values once the caller's arena is known.
+ */
+#ifndef FT_GRAPH_STEPS_H
+#define FT_GRAPH_STEPS_H
+
+#include "graph/nodes.h"
+#include "kernels/kernels.h"
+
+struct ft_buffer {
+    int h, w, c;
+    int top, bottom, left, right; /* border */
+    int first, last;              /* steps that write it first and read it last; -1 is the loading of the pixels */
+    size_t offset, floats;        /* in the arena */
+};
+
+struct ft_value {
+    int buffer;            /* -1: none */
+    int y, x, channel;     /* of the value's first pixel, in the buffer */
+    int h, w, c;
+    bool broadcast;        /* one value a channel for a whole map */
+};
+
+enum ft_split { FT_SPLIT_NONE, FT_SPLIT_ROWS, FT_SPLIT_CHANNELS };
+
+struct ft_step {
+    enum ft_operation operation;
+    const struct ft_kernel_row *row;
+    struct ft_work work; /* all but the maps' data, scratch and ranges */
+    struct ft_value in, other, out;
+    int clear;            /* buffer whose border this step, its first writer, clears; -1 */
+    enum ft_split split;  /* how a team shares it */
+    const struct ft_node *node; /* while planning */
+    size_t weights, bias;       /* offsets into the plan's constants */
+    const char *name;           /* of the layer, owned by the plan */
+    enum ft_layer_kind kind;
+    uint64_t parameters, multiply_adds;
+};
+
+struct ft_plan {
+    struct ft_shape input, output;
+    struct ft_value pixels, result;
+    const struct ft_pixel_row *pixel_row;
+    float scale[FT_PIXEL_PERIOD], offset[FT_PIXEL_PERIOD];
+    int n_buffers, n_steps;
+    size_t buffer_capacity, step_capacity;
+    struct ft_buffer *buffers;
+    struct ft_step *steps;
+    float *constants; /* packed weights and biases, in order of use */
+    size_t arena_floats, scratch_offset, scratch_floats; /* the scratch is in the arena, shared out among a team */
+    char *names;
+};
+
+/* Steps, values and buffers for folded nodes. */
+int ft_plan_emit(struct ft_plan *plan, const struct ft_nodes *nodes, struct ft_error *err);
+/* Widens the borders of buffers to what the steps read, and lays all buffers out in one arena. */
+int ft_plan_layout(struct ft_plan *plan, struct ft_error *err);
+/* Chooses a row for every step and packs the weights as it wants them. */
+int ft_plan_pack(struct ft_plan *plan, const struct ft_nodes *nodes, struct ft_error *err);
+
+/* The map of a value in an arena (NULL: only its shape and strides). */
+struct ft_map ft_value_map(const struct ft_plan *plan, const struct ft_value *value, float *arena);
+
+#endif

@@ -1,0 +1,100 @@
+/* The float loops of a network. An operation is a table of rows, best first and plain C last; a row is a function together with
+ * what it needs of the processor, which work it accepts and how it wants its weights packed. Planning picks the first row that
+ * fits; running calls it. A row computes output rows y0..y1 and channels c0..c1 of one step, so that a step can be cut up.
+ */
+#ifndef FT_KERNELS_KERNELS_H
+#define FT_KERNELS_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "keras/network.h"
+
+/* [h, w, c]; pixel (y, x) begins at data + y * row + x * pixel. Strides are in floats; 0 repeats (broadcasting). */
+struct ft_map {
+    float *data;
+    int h, w, c;
+    ptrdiff_t row;
+    int pixel;
+};
+
+enum { FT_CHANNELS_STEP = 32 }; /* c0 is a multiple of this; c1 too, or the end */
+
+/* One step. Convolutions read `pad` rows above and columns left of `in` (and as many below and right as the geometry asks for)
+ * without a check: the planner keeps a border of zeros there. Pools check instead. */
+struct ft_work {
+    struct ft_map in, out;
+    struct ft_map other;  /* addend of a convolution's sum, or the second operand; data NULL: none */
+    const float *weights; /* as the row packed them */
+    const float *bias;    /* [c], zeros up to a multiple of 64: also the offsets of `affine` */
+    float lo, hi;         /* the result is clamped to [lo, hi]: linear, relu and relu6 alike; NaN stays NaN */
+    enum ft_activation activation; /* of the `activate` operation only */
+    int kernel[2], stride[2], dilation[2], pad[2]; /* rows, columns; pad: top, left */
+    int groups, multiplier;
+    int y0, y1, c0, c1;
+    float *scratch; /* [scratch_floats], at least one row->scratch */
+    size_t scratch_floats;
+};
+
+typedef void ft_kernel(const struct ft_work *work);
+
+struct ft_kernel_row {
+    ft_kernel *run;
+    const char *name;
+    unsigned needs;                              /* FT_CPU_... */
+    bool (*accepts)(const struct ft_work *work); /* NULL: everything */
+    size_t (*packed)(const struct ft_work *work); /* floats of packed weights; NULL: as Keras has them */
+    void (*pack)(const struct ft_work *work, const float *keras, float *packed);
+    size_t (*scratch)(const struct ft_work *work); /* floats wanted; NULL: none */
+};
+
+enum ft_operation {
+    FT_OP_CONVOLUTION, /* out = clamp(in * weights + bias + other); also dense layers */
+    FT_OP_DEPTHWISE,   /* out = clamp(in * weights + bias + other) */
+    FT_OP_AFFINE,      /* out = clamp(in * weights[c] + bias[c]) */
+    FT_OP_ADD,         /* out = clamp(in + other) */
+    FT_OP_MULTIPLY,    /* out = clamp(in * other) */
+    FT_OP_ACTIVATE,    /* out = activation(in); in and out may be the same map; softmax wants whole rows of channels */
+    FT_OP_COPY,        /* out = in */
+    FT_OP_FLATTEN,     /* out [1, 1, h * w * c] or any shape of as many values = in, in order */
+    FT_OP_MAX_POOL,
+    FT_OP_AVERAGE_POOL, /* padding is not counted */
+    FT_OP_GLOBAL_MAX,   /* out [1, 1, c] */
+    FT_OP_GLOBAL_AVERAGE,
+    FT_OPERATIONS
+};
+
+/* The rows of an operation, ended by one without a function. */
+const struct ft_kernel_row *ft_kernel_table(enum ft_operation operation);
+const char *ft_operation_name(enum ft_operation operation);
+/* The first row that the processor `features` and the work allow. */
+const struct ft_kernel_row *ft_kernel_choose(enum ft_operation operation, const struct ft_work *work, unsigned features);
+
+/* out = x * scale + offset, one row of n values; scale and offset repeat every FT_PIXEL_PERIOD values, for 1 or 3 channels. */
+enum { FT_PIXEL_PERIOD = 48 };
+typedef void ft_pixel_kernel(const uint8_t *x, const float *scale, const float *offset, int n, float *out);
+struct ft_pixel_row {
+    ft_pixel_kernel *run;
+    const char *name;
+    unsigned needs;
+};
+const struct ft_pixel_row *ft_pixel_table(void);
+
+/* Weights and geometry of a convolution as one sum: K values of the input times [K][filters]. */
+static inline size_t ft_conv_k(const struct ft_work *w)
+{
+    return (size_t)w->kernel[0] * (size_t)w->kernel[1] * (size_t)(w->in.c / w->groups);
+}
+
+static inline const float *ft_map_at(const struct ft_map *m, int y, int x)
+{
+    return m->data + y * m->row + (ptrdiff_t)x * m->pixel;
+}
+
+static inline float *ft_map_to(const struct ft_map *m, int y, int x)
+{
+    return m->data + y * m->row + (ptrdiff_t)x * m->pixel;
+}
+
+#endif

@@ -1,0 +1,29 @@
+/* The functions behind the tables. Private to kernels/: everyone else goes through ft_kernel_choose. */
+#ifndef FT_KERNELS_ROWS_H
+#define FT_KERNELS_ROWS_H
+
+#include "kernels/kernels.h"
+
+#define FT_LOOP_ROWS(isa)                                                                                                                  \
+    ft_kernel ft_affine_##isa, ft_add_##isa, ft_multiply_##isa, ft_activate_##isa, ft_copy_##isa, ft_flatten_##isa, ft_max_pool_##isa,     \
+        ft_average_pool_##isa, ft_global_max_##isa, ft_global_average_##isa;                                                               \
+    ft_pixel_kernel ft_pixels_##isa;
+#define FT_SIMD_ROWS(isa)                                                                                                                  \
+    FT_LOOP_ROWS(isa)                                                                                                                      \
+    ft_kernel ft_convolution_##isa, ft_depthwise_##isa;                                                                                    \
+    bool ft_convolution_accepts_##isa(const struct ft_work *work);                                                                         \
+    size_t ft_convolution_packed_##isa(const struct ft_work *work);                                                                        \
+    void ft_convolution_pack_##isa(const struct ft_work *work, const float *keras, float *packed);                                         \
+    bool ft_depthwise_accepts_##isa(const struct ft_work *work);                                                                           \
+    size_t ft_depthwise_packed_##isa(const struct ft_work *work);                                                                          \
+    void ft_depthwise_pack_##isa(const struct ft_work *work, const float *keras, float *packed);
+
+FT_LOOP_ROWS(c)
+FT_SIMD_ROWS(avx2)
+FT_SIMD_ROWS(avx512)
+
+ft_kernel ft_convolution_c, ft_convolution_sgemm, ft_depthwise_c;
+bool ft_convolution_accepts_sgemm(const struct ft_work *work);
+size_t ft_convolution_scratch_sgemm(const struct ft_work *work);
+
+#endif

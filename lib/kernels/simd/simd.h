@@ -1,0 +1,57 @@
+/* One vocabulary for AVX2 and AVX-512, so that a kernel is written once and compiled for both with other tile sizes. FT_ISA, the
+ * suffix of the names, comes from the build. A `mask` covers the first n lanes of a vector; masked-off lanes load as 0. */
+#ifndef FT_KERNELS_SIMD_H
+#define FT_KERNELS_SIMD_H
+
+#include <immintrin.h>
+
+#include "kernels/rows.h"
+
+#define FT_PASTE_(a, b) a##_##b
+#define FT_PASTE(a, b) FT_PASTE_(a, b)
+#define FT_NAME(name) FT_PASTE(ft_##name, FT_ISA)
+
+/* Loops over accumulators have constant bounds and must disappear, or the accumulators leave the registers. Each compiler has
+ * its own way to be told. */
+#if defined(__clang__)
+#define FT_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define FT_UNROLL _Pragma("GCC unroll 64")
+#endif
+#define FT_INLINE static inline __attribute__((always_inline))
+
+#if defined(__AVX512F__)
+
+typedef __m512 vec;
+typedef __mmask16 mask;
+enum { LANES = 16 };
+
+FT_INLINE mask mask_first(int n) { return n >= LANES ? 0xffff : n <= 0 ? 0 : (mask)((1u << n) - 1); }
+FT_INLINE vec load(const float *p) { return _mm512_loadu_ps(p); }
+FT_INLINE vec load_masked(const float *p, mask m) { return _mm512_maskz_loadu_ps(m, p); }
+FT_INLINE void store(float *p, vec v) { _mm512_storeu_ps(p, v); }
+FT_INLINE void store_masked(float *p, mask m, vec v) { _mm512_mask_storeu_ps(p, m, v); }
+FT_INLINE vec repeat(float x) { return _mm512_set1_ps(x); }
+FT_INLINE vec add(vec a, vec b) { return _mm512_add_ps(a, b); }
+FT_INLINE vec multiply_add(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+/* The second operand is what the instruction returns for NaN. */
+FT_INLINE vec clamp(vec v, vec lo, vec hi) { return _mm512_min_ps(hi, _mm512_max_ps(lo, v)); }
+
+#else
+
+typedef __m256 vec;
+typedef __m256i mask;
+enum { LANES = 8 };
+
+FT_INLINE mask mask_first(int n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
+FT_INLINE vec load(const float *p) { return _mm256_loadu_ps(p); }
+FT_INLINE vec load_masked(const float *p, mask m) { return _mm256_maskload_ps(p, m); }
+FT_INLINE void store(float *p, vec v) { _mm256_storeu_ps(p, v); }
+FT_INLINE void store_masked(float *p, mask m, vec v) { _mm256_maskstore_ps(p, m, v); }
+FT_INLINE vec repeat(float x) { return _mm256_set1_ps(x); }
+FT_INLINE vec add(vec a, vec b) { return _mm256_add_ps(a, b); }
+FT_INLINE vec multiply_add(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+FT_INLINE vec clamp(vec v, vec lo, vec hi) { return _mm256_min_ps(hi, _mm256_max_ps(lo, v)); }
+
+#endif
+#endif
