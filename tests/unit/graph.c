@@ -1,0 +1,412 @@
+/* Plans against Keras: every layer of the small networks in golden/graph/nets.txt (scripts/golden_graph.py wrote it), planned as
+ * if that layer were the output, on every instruction set at hand, alone and with a team; then the bundled network. */
+#include "graph/plan.h"
+
+#include <stdint.h>
+
+#include "base/cpu.h"
+#include "base/memory.h"
+#include "base/thread.h"
+#include "test.h"
+
+static const char *const cpus[] = { "avx512", "avx2", "c" };
+enum { CPUS = 3, MAX_LAYERS = 64 };
+
+/* ---- noise, as the Python of golden_graph.py draws it --------------------------------------------------------- */
+
+static uint64_t next(uint64_t *state)
+{
+    uint64_t z = *state += 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+static uint8_t *noise_pixels(uint64_t *state, size_t n)
+{
+    uint8_t *pixels = malloc(n);
+    for (size_t i = 0; i < n; i++)
+        pixels[i] = (uint8_t)(next(state) >> 56);
+    return pixels;
+}
+
+/* ---- reading nets.txt ----------------------------------------------------------------------------------------- */
+
+struct net {
+    struct ft_network network;
+    struct ft_layer layers[MAX_LAYERS];
+    char names[MAX_LAYERS][24];
+    int inputs[MAX_LAYERS][8];
+    uint64_t state;
+};
+
+static int find(const char *word, int n, const char *(*name)(int))
+{
+    for (int i = 0; i < n; i++)
+        if (!strcmp(name(i), word))
+            return i;
+    printf("Bail out! nets.txt: '%s' is unknown\n", word);
+    exit(1);
+}
+
+static const char *kind_name(int i)
+{
+    return i == FT_LAYER_IDENTITY ? "Identity" : ft_layer_kind_name((enum ft_layer_kind)i);
+}
+
+static const char *activation_name(int i)
+{
+    return ft_activation_name((enum ft_activation)i);
+}
+
+static struct ft_layer *add_layer(struct net *net, enum ft_layer_kind kind)
+{
+    const int i = net->network.n_layers++;
+    struct ft_layer *layer = &net->layers[i];
+    snprintf(net->names[i], sizeof net->names[i], "%s_layer%d", net->network.name, i);
+    *layer = (struct ft_layer){ .name = net->names[i], .kind = kind, .inputs = net->inputs[i] };
+    struct ft_layer_params *p = &layer->params;
+    p->groups = p->multiplier = p->kernel[0] = p->kernel[1] = p->stride[0] = p->stride[1] = p->dilation[0] = p->dilation[1] = 1;
+    net->network.output = i;
+    return layer;
+}
+
+static int number(void)
+{
+    const char *word = strtok(NULL, " \n");
+    return word ? atoi(word) : 0;
+}
+
+static void read_layer(struct net *net)
+{
+    struct ft_layer *layer = add_layer(net, (enum ft_layer_kind)find(strtok(NULL, " \n"), FT_LAYER_KINDS, kind_name));
+    struct ft_layer_params *p = &layer->params;
+    const char *key;
+    layer->n_inputs = number();
+    for (int i = 0; i < layer->n_inputs; i++)
+        layer->inputs[i] = number();
+    const struct {
+        const char *key;
+        int *to, n;
+    } keys[] = { { "kernel", p->kernel, 2 }, { "stride", p->stride, 2 },   { "dilation", p->dilation, 2 }, { "filters", &p->filters, 1 },
+                 { "units", &p->units, 1 },  { "groups", &p->groups, 1 },  { "multiplier", &p->multiplier, 1 }, { "pad", p->pad, 4 } };
+    while ((key = strtok(NULL, " \n"))) {
+        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+            for (int i = 0; !strcmp(key, keys[k].key) && i < keys[k].n; i++)
+                keys[k].to[i] = number();
+        if (!strcmp(key, "padding"))
+            p->padding = number() ? FT_PAD_SAME : FT_PAD_VALID;
+        if (!strcmp(key, "keepdims"))
+            p->keep_dims = number();
+        if (!strcmp(key, "epsilon"))
+            p->epsilon = (float)atof(strtok(NULL, " \n"));
+        if (!strcmp(key, "activation"))
+            p->activation = (enum ft_activation)find(strtok(NULL, " \n"), FT_ACTIVATIONS, activation_name);
+        if (!strcmp(key, "shape")) {
+            p->rank = number();
+            for (int i = 0; i < p->rank; i++)
+                p->shape[i] = number();
+        }
+    }
+}
+
+static void read_weight(struct net *net, bool constant)
+{
+    const int which = number(), n = constant ? 1 : number();
+    const double lo = atof(strtok(NULL, " \n")), hi = constant ? lo : atof(strtok(NULL, " \n"));
+    float *data = malloc((size_t)n * sizeof *data);
+    for (int i = 0; i < n; i++)
+        data[i] = (float)(constant ? lo : lo + (hi - lo) * ((double)(next(&net->state) >> 40) / (1 << 24)));
+    net->layers[net->network.n_layers - 1].weights[which] = (struct ft_tensor){ 1, { n }, (size_t)n, data };
+}
+
+static void free_weights(struct net *net)
+{
+    for (int i = 0; i < net->network.n_layers; i++)
+        for (int k = 0; k < FT_MAX_WEIGHTS; k++)
+            free((float *)net->layers[i].weights[k].data);
+}
+
+/* ---- comparing ------------------------------------------------------------------------------------------------- */
+
+struct expected {
+    int count, n, places[64];
+    double scale, values[64];
+};
+
+/* One network planned up to `layer`, run alone and by a team of three in a dirty arena. */
+static void check_layer(const struct net *net, int layer, const struct expected *want, const uint8_t *pixels, struct ft_team *team)
+{
+    struct ft_plan *plan;
+    struct ft_error err;
+    if (ft_plan_new(&net->network, &(struct ft_plan_options){ .layer = layer }, &plan, &err)) {
+        printf("# %s\n", err.msg);
+        CHECK(!"the plan was refused");
+        return;
+    }
+    const struct ft_shape s = ft_plan_output(plan);
+    float *arena = ft_alloc(ft_plan_arena_bytes(plan), 1), *output = ft_alloc((size_t)want->count, sizeof *output);
+    CHECK(s.h * s.w * s.c == want->count);
+    for (int way = 0; s.h * s.w * s.c == want->count && way < 3; way++) {
+        memset(arena, 0x7f, ft_plan_arena_bytes(plan)); /* large values wherever nothing was written */
+        memset(output, 0xff, (size_t)want->count * sizeof *output);
+        if (way < 2)
+            ft_plan_run(plan, pixels, arena, output);
+        else
+            ft_plan_run_team(plan, team, pixels, arena, output);
+        for (int i = 0; i < want->n; i++) {
+            const double got = output[want->places[i]];
+            if (!(fabs(got - want->values[i]) <= 3e-6 * want->scale + 1e-6 * fabs(want->values[i]))) {
+                printf("# %s (%s) on '%s', place %d: got %.7g, want %.7g, largest %.7g\n", net->layers[layer].name,
+                       kind_name(net->layers[layer].kind), ft_cpu_name(), want->places[i], got, want->values[i], want->scale);
+                CHECK(!"a value differs from Keras");
+                break;
+            }
+        }
+    }
+    free(arena);
+    free(output);
+    ft_plan_free(plan);
+}
+
+static int layers_checked;
+
+static void check_net(const struct net *net, FILE *f, char *line, size_t size)
+{
+    const struct ft_layer_params *p = &net->layers[0].params;
+    uint64_t state = net->state;
+    uint8_t *pixels = noise_pixels(&state, (size_t)(p->shape[0] * p->shape[1] * p->shape[2]));
+    struct ft_team *team = ft_team_new(3);
+    do {
+        if (strncmp(line, "expect ", 7))
+            break;
+        struct expected want;
+        strtok(line, " ");
+        const int layer = number();
+        want.count = number();
+        want.scale = atof(strtok(NULL, " "));
+        want.n = number();
+        for (int i = 0; i < want.n; i++) {
+            want.places[i] = number();
+            want.values[i] = atof(strtok(NULL, " \n"));
+        }
+        for (int i = 0; i < CPUS; i++) {
+            setenv("FINETUNE_CPU", cpus[i], 1);
+            check_layer(net, layer, &want, pixels, team);
+        }
+        layers_checked++;
+    } while (fgets(line, (int)size, f));
+    unsetenv("FINETUNE_CPU");
+    ft_team_free(team);
+    free(pixels);
+}
+
+static FILE *open_golden(const char *name)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/golden/graph/%s", getenv("FT_TEST_DATA"), name);
+    return fopen(path, "r");
+}
+
+static void small_networks_agree_with_keras(void)
+{
+    static struct net net;
+    static char line[8192], name[32];
+    FILE *f = open_golden("nets.txt");
+    CHECK(f != NULL);
+    while (f && fgets(line, sizeof line, f)) {
+        if (!strncmp(line, "expect ", 7)) {
+            check_net(&net, f, line, sizeof line);
+            free_weights(&net);
+            continue;
+        }
+        const char *word = strtok(line, " \n");
+        if (!strcmp(word, "net")) {
+            memset(&net, 0, sizeof net);
+            net.network.layers = net.layers;
+            snprintf(name, sizeof name, "%s", strtok(NULL, " \n"));
+            net.network.name = name;
+            net.state = (uint64_t)number();
+            struct ft_layer_params *p = &add_layer(&net, FT_LAYER_INPUT)->params;
+            p->rank = 3;
+            for (int i = 0; i < 3; i++)
+                p->shape[i] = number();
+        } else if (!strcmp(word, "layer")) {
+            read_layer(&net);
+        } else if (!strcmp(word, "weight") || !strcmp(word, "constant")) {
+            read_weight(&net, word[0] == 'c');
+        }
+    }
+    if (f)
+        fclose(f);
+    CHECK(layers_checked > 150);
+}
+
+/* ---- refusals -------------------------------------------------------------------------------------------------- */
+
+static float some[4096];
+
+/* input [h, w, 3] -> 3x3 convolution `conv`, 8 filters */
+static void make_simple(struct net *net, int h, int w)
+{
+    memset(net, 0, sizeof *net);
+    net->network.layers = net->layers;
+    net->network.name = (char *)"simple";
+    struct ft_layer_params *p = &add_layer(net, FT_LAYER_INPUT)->params;
+    p->rank = 3;
+    p->shape[0] = h;
+    p->shape[1] = w;
+    p->shape[2] = 3;
+    struct ft_layer *conv = add_layer(net, FT_LAYER_CONV2D);
+    conv->n_inputs = 1;
+    conv->params.filters = 8;
+    conv->params.kernel[0] = conv->params.kernel[1] = 3;
+    conv->weights[FT_W_KERNEL] = (struct ft_tensor){ 4, { 3, 3, 3, 8 }, 216, some };
+}
+
+static int refused(const struct net *net, struct ft_plan_options options, const char *about)
+{
+    struct ft_plan *plan = NULL;
+    struct ft_error err = { 0 };
+    const int code = ft_plan_new(&net->network, &options, &plan, &err);
+    if (!code || plan || !strstr(err.msg, about))
+        printf("# code %d, message '%s' should speak of '%s'\n", code, err.msg, about);
+    CHECK(code < 0 && !plan && strstr(err.msg, about));
+    ft_plan_free(plan);
+    return code;
+}
+
+static void what_cannot_be_planned_is_refused(void)
+{
+    static struct net net;
+    const struct ft_plan_options plain = { .layer = -1 };
+    make_simple(&net, -1, -1);
+    CHECK(refused(&net, plain, "give one") == FT_EARG);
+    make_simple(&net, 2, 9);
+    CHECK(refused(&net, plain, "'simple_layer1': its window of 3 x 3 does not fit an input of 2 x 9") == FT_EARG);
+    make_simple(&net, 9, 9);
+    CHECK(refused(&net, (struct ft_plan_options){ .layer = 5 }, "no layer 5") == FT_EARG);
+    CHECK(refused(&net, (struct ft_plan_options){ .layer = -1, .height = 100000, .width = 100000 }, "too large") == FT_ELIMIT);
+    net.layers[1].weights[FT_W_KERNEL].count = 215;
+    CHECK(refused(&net, plain, "kernel has 215 values where its settings ask for 216") == FT_EFORMAT);
+    net.layers[1].weights[FT_W_KERNEL].data = NULL;
+    CHECK(refused(&net, plain, "kernel is missing") == FT_EFORMAT);
+    make_simple(&net, 9, 9);
+    net.layers[1].params.stride[1] = 0;
+    CHECK(refused(&net, plain, "strides 1, 0") == FT_EFORMAT);
+    make_simple(&net, 9, 9);
+    net.layers[1].params.groups = 2;
+    CHECK(refused(&net, plain, "2 groups over 3 channels") == FT_EFORMAT);
+    make_simple(&net, 9, 9);
+    net.layers[1].inputs[0] = 1;
+    CHECK(refused(&net, plain, "does not come before it") == FT_EFORMAT);
+    make_simple(&net, 9, 9);
+    net.layers[0].params.shape[2] = 4;
+    CHECK(refused(&net, plain, "4 channels") == FT_EUNSUPPORTED);
+    make_simple(&net, 9, 9);
+    struct ft_layer *sum = add_layer(&net, FT_LAYER_ADD);
+    sum->n_inputs = 2;
+    sum->inputs[1] = 1;
+    CHECK(refused(&net, plain, "'simple_layer2': its inputs differ in shape") == FT_EUNSUPPORTED);
+    struct ft_layer *reshape = add_layer(&net, FT_LAYER_RESHAPE);
+    net.layers[2].inputs[0] = 1;
+    reshape->n_inputs = 1;
+    reshape->inputs[0] = 2;
+    reshape->params.rank = 1;
+    reshape->params.shape[0] = 5;
+    CHECK(refused(&net, plain, "392 values cannot take the shape") == FT_EFORMAT);
+}
+
+static void the_caller_may_choose_the_size(void)
+{
+    static struct net net;
+    struct ft_plan *plan;
+    make_simple(&net, -1, -1);
+    CHECK(!ft_plan_new(&net.network, &(struct ft_plan_options){ .layer = -1, .height = 12, .width = 15 }, &plan, NULL));
+    const struct ft_shape in = ft_plan_input(plan), out = ft_plan_output(plan);
+    CHECK(in.h == 12 && in.w == 15 && in.c == 3 && out.h == 10 && out.w == 13 && out.c == 8 && out.rank == 3);
+    struct ft_layer_info info;
+    CHECK(ft_plan_steps(plan) == 1);
+    ft_plan_step(plan, 0, &info);
+    CHECK_STR(info.name, "simple_layer1");
+    CHECK_STR(info.kind, "Conv2D");
+    CHECK(info.multiply_adds == 10 * 13 * 216 && info.height == 10 && info.width == 13 && info.channels == 8 && info.kernel[0]);
+    ft_plan_free(plan);
+    ft_plan_free(NULL);
+}
+
+/* ---- the bundled network --------------------------------------------------------------------------------------- */
+
+static double worst(const float *got, const float *want, int n)
+{
+    double difference = 0, largest = 0;
+    for (int i = 0; i < n; i++) {
+        difference = fmax(difference, fabs((double)got[i] - want[i]));
+        largest = fmax(largest, fabs((double)want[i]));
+    }
+    return difference / largest;
+}
+
+static void check_bundled(const struct ft_network *network, uint64_t seed, const float *want, int n)
+{
+    uint8_t *pixels = noise_pixels(&seed, 224 * 224 * 3);
+    float *got = ft_alloc((size_t)n, sizeof *got), *again = ft_alloc((size_t)n, sizeof *again);
+    struct ft_team *team = ft_team_new(2);
+    for (int i = 0; i < CPUS; i++) {
+        struct ft_plan *plan = NULL;
+        setenv("FINETUNE_CPU", cpus[i], 1);
+        CHECK(!ft_plan_new(network, &(struct ft_plan_options){ .layer = -1 }, &plan, NULL));
+        if (!plan || ft_plan_output(plan).c != n)
+            continue;
+        void *arena = ft_alloc(ft_plan_arena_bytes(plan), 1);
+        ft_plan_run(plan, pixels, arena, got);
+        ft_plan_run_team(plan, team, pixels, arena, again);
+        printf("# seed features on '%s': %.2g of the largest away from Keras\n", ft_cpu_name(), worst(got, want, n));
+        CHECK(worst(got, want, n) <= 1e-4);
+        CHECK(worst(again, got, n) <= 1e-5);
+        ft_plan_run(plan, pixels, arena, again);
+        CHECK(!memcmp(got, again, (size_t)n * sizeof *got));
+        free(arena);
+        ft_plan_free(plan);
+    }
+    unsetenv("FINETUNE_CPU");
+    ft_team_free(team);
+    free(pixels);
+    free(got);
+    free(again);
+}
+
+static void the_bundled_network_agrees_with_keras(void)
+{
+    struct ft_network *network = NULL;
+    struct ft_error err = { 0 };
+    char path[4096];
+    snprintf(path, sizeof path, "%s/../weights/efficientnet-lite0.h5", getenv("FT_TEST_DATA"));
+    FILE *f = open_golden("lite0.txt");
+    CHECK(f != NULL);
+    CHECK(!ft_network_open(path, &network, &err));
+    if (err.code)
+        printf("# %s\n", err.msg);
+    unsigned long long seed;
+    int n, pictures = 0;
+    while (f && network && fscanf(f, "features %llu %d\n", &seed, &n) == 2 && n == 1280) {
+        float want[1280];
+        for (int i = 0; i < n; i++)
+            CHECK(fscanf(f, "%f\n", &want[i]) == 1);
+        check_bundled(network, seed, want, n);
+        pictures++;
+    }
+    CHECK(pictures == 2);
+    if (f)
+        fclose(f);
+    ft_network_free(network);
+}
+
+int main(void)
+{
+    RUN(small_networks_agree_with_keras);
+    RUN(what_cannot_be_planned_is_refused);
+    RUN(the_caller_may_choose_the_size);
+    RUN(the_bundled_network_agrees_with_keras);
+    return test_end();
+}
