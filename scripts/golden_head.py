@@ -99,7 +99,7 @@ def write_metrics(rng, n=300, k=5, bins=15):
 
 
 def write_temperature(rng, n=200, k=3):
-    """The minimum of the sum of losses + (ln T)^2 / 2."""
+    """The minimum of the sum of losses + 8 (ln T)^2."""
     y = rng.integers(0, k, n).astype(np.int32)
     z = (rng.normal(size=(n, k)) * 4).astype(np.float32)
     z[np.arange(n), y] += 5
@@ -107,7 +107,7 @@ def write_temperature(rng, n=200, k=3):
     def total(t):
         s = z.astype(np.float64) / np.exp(t)
         s -= s.max(1, keepdims=True)
-        return (np.log(np.exp(s).sum(1)) - s[np.arange(n), y]).sum() + t * t / 2
+        return (np.log(np.exp(s).sum(1)) - s[np.arange(n), y]).sum() + 8 * t * t
 
     best = minimize_scalar(total, bounds=(-3, 3), method="bounded", options={"xatol": 1e-10})
     z.tofile(os.path.join(OUT, "temperature.f32"))

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+static const double prior = 16; /* 1 / variance of ln T: a standard deviation of 0.25 */
+
 /* At beta = 1 / T: sums over rows of d loss / d beta = E[z] - z_y and of its derivative Var[z]. */
 static void slopes(const float *z, const int32_t *y, const int32_t *fold, int32_t except, size_t n, int k, double beta, double *first,
                    double *second)
@@ -37,7 +39,7 @@ double ft_temperature_fit(const float *z, const int32_t *y, const int32_t *fold,
         const double beta = exp(-t);
         double first, second;
         slopes(z, y, fold, except, n, k, beta, &first, &second);
-        const double slope = t - beta * first, bend = 1 + beta * first + beta * beta * second;
+        const double slope = prior * t - beta * first, bend = prior + beta * first + beta * beta * second;
         if (slope < 0)
             low = t;
         else

@@ -4,8 +4,9 @@
 
 #include "finetune.h"
 
-/* The temperature T that minimises sum_i -log softmax(z_i / T)[y_i] + (ln T)^2 / 2 over the rows with fold[i] != except (except < 0:
- * all rows). The last term weighs as much as one picture: it keeps T finite when every row is classified right.
+/* The temperature T that minimises sum_i -log softmax(z_i / T)[y_i] + 8 (ln T)^2 over the rows with fold[i] != except (except < 0:
+ * all rows). The last term is a normal prior of standard deviation 0.25 on ln T: it keeps T near 1 where few rows, or rows that are all
+ * classified right, say little (measured on subsets of 10 to 900 pictures: without it, cross-fitted temperatures hurt below 100).
  * z [n, k] logits. */
 double ft_temperature_fit(const float *z, const int32_t *y, const int32_t *fold, int32_t except, size_t n, int k);
 

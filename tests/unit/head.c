@@ -161,8 +161,8 @@ static void temperature_equals_scipy(void)
             z[i * (size_t)k + (size_t)c] = (c == y[i]) == (i % 2) ? 50 : 0;
     }
     const double right = ft_temperature_fit(z, y, fold, 0, n, k), wrong = ft_temperature_fit(z, y, fold, 1, n, k);
-    CHECK(right > 0.04 && right <= 1.0001);
-    CHECK(wrong > 15 && wrong < 21);
+    CHECK_NEAR(right, 1, 1e-6); /* no loss left to gain */
+    CHECK(wrong > 5 && wrong < 21);
     fclose(f);
     free(z);
     free(y);
