@@ -163,7 +163,7 @@ struct ft_train_options {
 };
 
 struct ft_l2_row {
-    double l2, log_loss, accuracy; /* out of fold, uncalibrated */
+    double l2, log_loss, accuracy; /* out of fold, uncalibrated; the loss with the training's class weights: L2 is chosen by it */
 };
 
 /* W and b act on raw features: standardisation and temperature are folded in. */

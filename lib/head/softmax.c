@@ -10,7 +10,7 @@
 
 /* 128 rows of 1280 features stay in a core's L2 between the two products, and a few columns of them are what OpenBLAS
  * multiplies without packing. */
-enum { BLOCK = 128, MOST_LANES = 16 };
+enum { BLOCK = 128, MOST_LANES = 16, SLICE = 16 }; /* SLICE: columns of one fit that a work item prepares or adds up */
 
 int ft_softmax_columns(int k)
 {
@@ -121,7 +121,8 @@ struct evaluation {
     int k, columns; /* columns of one fit */
     struct ft_fit **fits; /* [count] the running ones */
     size_t count, lanes;
-    float *v;       /* [count * columns, d] W scaled to the shared design */
+    size_t slices; /* of a fit's columns */
+    float *w, *v;   /* [count * columns, d] W, and W scaled to the shared design */
     float *offset;  /* [count * columns] */
     struct lane lane[MOST_LANES];
 };
@@ -174,42 +175,57 @@ static void run_lane(void *context, size_t index, int member)
     }
 }
 
-/* W of fit j as it acts on the shared design, and what its shift adds to b. */
-static void prepare_fit(void *context, size_t j, int member)
+/* The columns [*first, end) of a fit that work item `item` stands for; *fit is its number. Returns end. */
+static size_t slice(const struct evaluation *e, size_t item, size_t *fit, size_t *first)
+{
+    const size_t columns = (size_t)e->columns;
+    *fit = item / e->slices;
+    *first = item % e->slices * SLICE;
+    return *first + SLICE < columns ? *first + SLICE : columns;
+}
+
+/* W as it acts on the shared design, and what its shift adds to b. */
+static void prepare_slice(void *context, size_t item, int member)
 {
     struct evaluation *e = context;
-    const struct ft_fit *fit = e->fits[j];
     const size_t d = (size_t)e->design->d, columns = (size_t)e->columns;
+    size_t j, first;
+    const size_t end = slice(e, item, &j, &first);
+    const struct ft_fit *fit = e->fits[j];
+    float *w = e->w + (j * columns + first) * d;
     (void)member;
-    for (size_t c = 0; c < columns; c++) {
-        const float *w = fit->optimiser.x + c * d;
+    memcpy(w, fit->optimiser.x + first * d, (end - first) * d * sizeof(float));
+    if (fit->precondition)
+        ft_precondition_undo(fit->precondition, w, end - first);
+    const double unit = fit->precondition ? sqrt(fit->precondition->curvature) : 1;
+    for (size_t c = first; c < end; c++, w += d) {
         float *v = e->v + (j * columns + c) * d;
         for (size_t i = 0; i < d; i++)
             v[i] = w[i] * fit->scale[i];
-        e->offset[j * columns + c] = (float)(fit->optimiser.x[columns * d + c] - ft_dot(fit->shift, v, d));
+        e->offset[j * columns + c] = (float)(fit->optimiser.x[columns * d + c] / unit - ft_dot(fit->shift, v, d));
     }
 }
 
-/* Adds up the lanes for fit j, adds the penalty, and moves its minimisation on; a finished fit becomes NULL. */
-static void finish_fit(void *context, size_t j, int member)
+static bool is_absent(const struct evaluation *e, const struct ft_fit *fit, size_t column)
+{
+    return fit->absent && (e->k == 2 ? fit->absent[0] || fit->absent[1] : fit->absent[column]);
+}
+
+/* Adds up the lanes' gradients and the penalty's. */
+static void gradient_slice(void *context, size_t item, int member)
 {
     struct evaluation *e = context;
-    struct ft_fit *fit = e->fits[j];
-    struct ft_lbfgs *o = &fit->optimiser;
     const size_t d = (size_t)e->design->d, columns = (size_t)e->columns;
+    size_t j, first;
+    const size_t end = slice(e, item, &j, &first);
+    const struct ft_fit *fit = e->fits[j];
+    float *gradient = fit->optimiser.g;
+    const double unit = fit->precondition ? sqrt(fit->precondition->curvature) : 1;
     (void)member;
-    double loss = 0;
-    for (size_t l = 0; l < e->lanes; l++)
-        loss += e->lane[l].loss[j];
-    for (size_t c = 0; c < columns; c++) {
+    for (size_t c = first; c < end; c++) {
         const size_t column = j * columns + c;
-        float *g = o->g + c * d;
-        const float *w = o->x + c * d;
-        if (fit->absent && (e->k == 2 ? fit->absent[0] || fit->absent[1] : fit->absent[c])) {
-            memset(g, 0, d * sizeof(float));
-            o->g[columns * d + c] = 0;
-            continue;
-        }
+        float *g = gradient + c * d;
+        const float *w = e->w + column * d;
         double sum = 0;
         memcpy(g, e->lane[0].gradient + column * d, d * sizeof(float));
         for (size_t l = 0; l < e->lanes; l++) {
@@ -218,12 +234,29 @@ static void finish_fit(void *context, size_t j, int member)
             for (size_t i = 0; l && i < d; i++)
                 g[i] += part[i];
         }
-        const float rest = (float)sum, l2 = (float)fit->l2;
+        const float rest = is_absent(e, fit, c) ? 0 : (float)sum, l2 = (float)fit->l2;
+        if (is_absent(e, fit, c))
+            memset(g, 0, d * sizeof(float));
         for (size_t i = 0; i < d; i++)
             g[i] = (g[i] - fit->shift[i] * rest) * fit->scale[i] + l2 * w[i];
-        o->g[columns * d + c] = rest;
+        gradient[columns * d + c] = (float)(rest / unit);
     }
-    if (!ft_lbfgs_next(o, loss + fit->l2 / 2 * ft_dot(o->x, o->x, columns * d)))
+    if (fit->precondition)
+        ft_precondition_gradient(fit->precondition, gradient + first * d, end - first);
+}
+
+/* Moves fit j's minimisation on; a finished fit becomes NULL. */
+static void step_fit(void *context, size_t j, int member)
+{
+    struct evaluation *e = context;
+    struct ft_fit *fit = e->fits[j];
+    const size_t cells = (size_t)e->columns * (size_t)e->design->d;
+    const float *w = e->w + j * cells;
+    (void)member;
+    double loss = 0;
+    for (size_t l = 0; l < e->lanes; l++)
+        loss += e->lane[l].loss[j];
+    if (!ft_lbfgs_next(&fit->optimiser, loss + fit->l2 / 2 * ft_dot(w, w, cells)))
         e->fits[j] = NULL;
 }
 
@@ -237,6 +270,7 @@ static void evaluation_release(struct evaluation *e)
         free(e->lane[l].loss);
         free(e->lane[l].sums);
     }
+    free(e->w);
     free(e->v);
     free(e->offset);
     free(e->fits);
@@ -251,10 +285,12 @@ static int evaluation_init(struct evaluation *e, const struct ft_design *design,
     const size_t affordable = ((size_t)1 << 24) / (wide * d + 1);
     e->lanes = affordable < 4 ? 4 : affordable > MOST_LANES ? MOST_LANES : affordable;
     e->lanes = e->lanes > blocks ? blocks : e->lanes;
+    e->slices = ((size_t)e->columns + SLICE - 1) / SLICE;
+    e->w = ft_alloc(wide, d * sizeof(float));
     e->v = ft_alloc(wide, d * sizeof(float));
     e->offset = ft_alloc(wide, sizeof(float));
     e->fits = ft_alloc(count, sizeof *e->fits);
-    bool good = e->v && e->offset && e->fits;
+    bool good = e->w && e->v && e->offset && e->fits;
     for (size_t l = 0; l < e->lanes; l++) {
         struct lane *lane = &e->lane[l];
         lane->z = ft_alloc(wide, BLOCK * sizeof(float));
@@ -272,6 +308,19 @@ static int evaluation_init(struct evaluation *e, const struct ft_design *design,
     return 0;
 }
 
+/* Between the parameters that the caller sees and those that are minimised over. */
+static void change_variables(struct ft_fit *fit, int columns, bool forth)
+{
+    const struct ft_precondition *p = fit->precondition;
+    if (!p)
+        return;
+    const double unit = sqrt(p->curvature);
+    float *x = fit->optimiser.x, *b = x + (size_t)columns * (size_t)p->d;
+    (forth ? ft_precondition_apply : ft_precondition_undo)(p, x, (size_t)columns);
+    for (int c = 0; c < columns; c++)
+        b[c] = (float)(forth ? b[c] * unit : b[c] / unit);
+}
+
 int ft_softmax_fit(const struct ft_design *design, const int32_t *y, int k, struct ft_fit *fits, size_t count, struct ft_team *team,
                    struct ft_error *err)
 {
@@ -280,12 +329,15 @@ int ft_softmax_fit(const struct ft_design *design, const int32_t *y, int k, stru
     if (status)
         return status;
     openblas_set_num_threads(1);
-    for (size_t j = 0; j < count; j++)
+    for (size_t j = 0; j < count; j++) {
+        change_variables(&fits[j], e.columns, true);
         ft_lbfgs_start(&fits[j].optimiser);
+    }
     while (e.count) {
-        ft_team_each(team, e.count, prepare_fit, &e);
+        ft_team_each(team, e.count * e.slices, prepare_slice, &e);
         ft_team_each(team, e.lanes, run_lane, &e);
-        ft_team_each(team, e.count, finish_fit, &e);
+        ft_team_each(team, e.count * e.slices, gradient_slice, &e);
+        ft_team_each(team, e.count, step_fit, &e);
         size_t left = 0;
         for (size_t j = 0; j < e.count; j++) {
             if (e.fits[j])
@@ -293,6 +345,8 @@ int ft_softmax_fit(const struct ft_design *design, const int32_t *y, int k, stru
         }
         e.count = left;
     }
+    for (size_t j = 0; j < count; j++)
+        change_variables(&fits[j], e.columns, false);
     evaluation_release(&e);
     return 0;
 }

@@ -12,19 +12,21 @@
 #include "base/thread.h"
 #include "head/design.h"
 #include "head/lbfgs.h"
+#include "head/precondition.h"
 
 struct ft_fit {
     const float *weight; /* [n] 0: a held-out row */
     const bool *absent;  /* [k] classes without a training row: W stays 0, b as it was given. NULL: none */
     float *shift, *scale; /* [d] */
     double l2;
+    const struct ft_precondition *precondition; /* factored; or NULL. Remembered curvature is only good for the same factor */
     float *logits;       /* [n, k] receives the logits of held-out rows; NULL: not wanted. Fits may share it */
     struct ft_lbfgs optimiser; /* x: parameters in and out; f0: the objective reached */
 };
 
 /* Columns of parameters: 1 for two classes, else k. */
 int ft_softmax_columns(int k);
-/* Everything but weight, absent, l2 and logits, which are the caller's. */
+/* Everything but weight, absent, l2, precondition and logits, which are the caller's. */
 int ft_fit_init(struct ft_fit *fit, int d, int k, struct ft_error *err);
 void ft_fit_release(struct ft_fit *fit);
 /* Minimises every one of fits[0..count) from the parameters in optimiser.x; count * columns is best kept below some hundreds. */

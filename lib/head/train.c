@@ -33,6 +33,8 @@ struct training {
     bool weighted;
     struct ft_team *team;
     struct ft_design design;
+    struct ft_precondition precondition;
+    bool preconditioned;
     int32_t *fold;      /* [n] */
     double *class_rows; /* [k] all rows of a class */
     float *logits, *best; /* [n, k] out of fold: at the current L2, at the best so far */
@@ -141,13 +143,19 @@ static void fold_moments(void *context, size_t f, int member)
     ft_design_moments(&job->t->design, job->fits[f].weight, job->fits[f].shift, job->fits[f].scale);
 }
 
-/* All folds at one L2, as many at a time as make a product of sensible width. */
-static int fit_folds(const struct training *t, struct ft_fit *fits, double l2, double before, struct ft_error *err)
+/* All folds at one L2, as many at a time as make a product of sensible width. Curvature is remembered from the L2 before, unless the
+ * variables change. */
+static int fit_folds(struct training *t, struct ft_fit *fits, double l2, double before, struct ft_error *err)
 {
     const int columns = ft_softmax_columns(t->k), together = columns < MOST_COLUMNS ? MOST_COLUMNS / columns : 1;
+    if (t->preconditioned)
+        ft_precondition_factor(&t->precondition, l2);
     for (int f = 0; f < t->folds; f++) {
         fits[f].l2 = l2;
-        ft_lbfgs_shift(&fits[f].optimiser, l2 - before, (size_t)columns * (size_t)t->design.d);
+        if (t->preconditioned)
+            ft_lbfgs_forget(&fits[f].optimiser);
+        else
+            ft_lbfgs_shift(&fits[f].optimiser, l2 - before, (size_t)columns * (size_t)t->design.d);
     }
     for (int f = 0; f < t->folds; f += together) {
         const int count = t->folds - f < together ? t->folds - f : together;
@@ -188,6 +196,7 @@ static int cross_validate(struct training *t, struct ft_error *err)
         if (!status)
             status = set_up_fit(t, f, t->weight + (size_t)f * t->n, t->absent + (size_t)f * (size_t)t->k, &fits[f], err);
         fits[f].logits = t->logits;
+        fits[f].precondition = t->preconditioned ? &t->precondition : NULL;
         fits[f].optimiser.tolerance = tolerance_cv;
     }
     if (!status) {
@@ -296,6 +305,10 @@ static int final_fit(struct training *t, double temperature, struct ft_head **ou
         fit.shift[j] = 0;
         fit.scale[j] = t->design.scale[j] > 0;
     }
+    if (t->preconditioned) {
+        ft_precondition_factor(&t->precondition, t->l2);
+        fit.precondition = &t->precondition;
+    }
     fit.l2 = t->l2;
     fit.optimiser.tolerance = tolerance_final;
     if (!status)
@@ -347,6 +360,7 @@ static int check_arguments(size_t n, int d, int k, const struct ft_train_options
 
 static void training_release(struct training *t)
 {
+    ft_precondition_release(&t->precondition);
     ft_design_release(&t->design);
     ft_team_free(t->team);
     free(t->fold);
@@ -375,7 +389,9 @@ static int training_init(struct training *t, const float *x, const uint64_t *gro
     if (status < 0)
         return status;
     t->folds = status;
-    return ft_design_init(&t->design, x, t->n, d, t->team, err);
+    status = ft_design_init(&t->design, x, t->n, d, t->team, err);
+    t->preconditioned = !status && ft_precondition_pays(&t->design, t->k);
+    return t->preconditioned ? ft_precondition_init(&t->precondition, &t->design, t->k, t->team, err) : status;
 }
 
 int ft_train(const float *x, const int32_t *y, const uint64_t *group, size_t n, int d, int k, const struct ft_train_options *options,

@@ -1,0 +1,114 @@
+#include "head/precondition.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+enum { PANEL = 64 };
+
+bool ft_precondition_pays(const struct ft_design *design, int k)
+{
+    /* C costs d / (4 k) evaluations and saves some tens of them; a solve costs d / (2 n) of an evaluation. */
+    return k > 2 && design->n >= (size_t)design->d && design->d <= 60 * k;
+}
+
+struct covariance {
+    const struct ft_design *design;
+    float *out;
+};
+
+/* Columns [from, from + PANEL) of the lower triangle. */
+static void covariance_panel(void *context, size_t item, int member)
+{
+    const struct covariance *c = context;
+    const size_t d = (size_t)c->design->d, n = c->design->n, from = item * PANEL, count = d - from < PANEL ? d - from : PANEL;
+    (void)member;
+    /* in pieces of rows: BLAS counts in int, and short float sums are better ones */
+    for (size_t row = 0; row < n; row += 4096) {
+        const size_t rows = n - row < 4096 ? n - row : 4096;
+        const float *x = c->design->x + row * d + from;
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)(d - from), (int)count, (int)rows, 1 / (float)n, x, (int)d, x, (int)d, row > 0,
+                    c->out + from * d + from, (int)d);
+    }
+}
+
+int ft_precondition_init(struct ft_precondition *out, const struct ft_design *design, int k, struct ft_team *team, struct ft_error *err)
+{
+    const size_t d = (size_t)design->d;
+    struct ft_precondition p = { .d = design->d, .curvature = 1 / (float)k };
+    p.covariance = ft_alloc(d, d * sizeof(float));
+    p.factor = ft_alloc(d, d * sizeof(float));
+    if (!p.covariance || !p.factor) {
+        ft_precondition_release(&p);
+        return ft_error_nomem(err, "the training of the head");
+    }
+    struct covariance c = { design, p.covariance };
+    openblas_set_num_threads(1);
+    ft_team_each(team, (d + PANEL - 1) / PANEL, covariance_panel, &c);
+    *out = p;
+    return 0;
+}
+
+void ft_precondition_release(struct ft_precondition *p)
+{
+    free(p->covariance);
+    free(p->factor);
+    *p = (struct ft_precondition){ 0 };
+}
+
+/* Cholesky of a small diagonal block a [count, count] with rows d apart. Pivots stay positive: any factor will do. */
+static void factor_block(float *a, size_t d, size_t count, double least)
+{
+    for (size_t j = 0; j < count; j++) {
+        double pivot = a[j * d + j];
+        for (size_t i = 0; i < j; i++)
+            pivot -= (double)a[j * d + i] * a[j * d + i];
+        pivot = sqrt(pivot > least ? pivot : least);
+        a[j * d + j] = (float)pivot;
+        for (size_t row = j + 1; row < count; row++) {
+            double v = a[row * d + j];
+            for (size_t i = 0; i < j; i++)
+                v -= (double)a[row * d + i] * a[j * d + i];
+            a[row * d + j] = (float)(v / pivot);
+        }
+    }
+}
+
+void ft_precondition_factor(struct ft_precondition *p, double l2)
+{
+    const size_t d = (size_t)p->d;
+    /* float32 cannot tell smaller eigenvalues from zero */
+    const float ridge = fmaxf((float)l2, 1e-4f * p->curvature);
+    for (size_t i = 0; i < d; i++) {
+        for (size_t j = 0; j <= i; j++)
+            p->factor[i * d + j] = p->curvature * p->covariance[i * d + j] + (i == j ? ridge : 0);
+    }
+    for (size_t from = 0; from < d; from += PANEL) {
+        const size_t count = d - from < PANEL ? d - from : PANEL, below = d - from - count;
+        float *block = p->factor + from * d + from, *panel = block + count * d, *rest = panel + count;
+        factor_block(block, d, count, ridge / 2);
+        if (!below)
+            break;
+        cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, (int)below, (int)count, 1, block, (int)d, panel, (int)d);
+        cblas_ssyrk(CblasRowMajor, CblasLower, CblasNoTrans, (int)below, (int)count, -1, panel, (int)d, 1, rest, (int)d);
+    }
+}
+
+void ft_precondition_apply(const struct ft_precondition *p, float *w, size_t rows)
+{
+    cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, (int)rows, p->d, 1, p->factor, p->d, w, p->d);
+}
+
+void ft_precondition_undo(const struct ft_precondition *p, float *w, size_t rows)
+{
+    cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, (int)rows, p->d, 1, p->factor, p->d, w, p->d);
+}
+
+void ft_precondition_gradient(const struct ft_precondition *p, float *g, size_t rows)
+{
+    cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, (int)rows, p->d, 1, p->factor, p->d, g, p->d);
+}
