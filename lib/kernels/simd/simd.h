@@ -23,8 +23,10 @@
 #if defined(__AVX512F__)
 
 typedef __m512 vec;
+typedef __m256 half;
 typedef __mmask16 mask;
-enum { LANES = 16 };
+typedef __mmask8 half_mask;
+enum { LANES = 16, HALF_LANES = 8 };
 
 FT_INLINE mask mask_first(int n) { return n >= LANES ? 0xffff : n <= 0 ? 0 : (mask)((1u << n) - 1); }
 FT_INLINE vec load(const float *p) { return _mm512_loadu_ps(p); }
@@ -37,11 +39,23 @@ FT_INLINE vec multiply_add(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c
 /* The second operand is what the instruction returns for NaN. */
 FT_INLINE vec clamp(vec v, vec lo, vec hi) { return _mm512_min_ps(hi, _mm512_max_ps(lo, v)); }
 
+FT_INLINE half_mask half_mask_first(int n) { return n >= HALF_LANES ? 0xff : n <= 0 ? 0 : (half_mask)((1u << n) - 1); }
+FT_INLINE half half_load(const float *p) { return _mm256_loadu_ps(p); }
+FT_INLINE half half_load_masked(const float *p, half_mask m) { return _mm256_maskz_loadu_ps(m, p); }
+FT_INLINE void half_store_masked(float *p, half_mask m, half v) { _mm256_mask_storeu_ps(p, m, v); }
+FT_INLINE half half_repeat(float x) { return _mm256_set1_ps(x); }
+FT_INLINE half half_of(vec v) { return _mm512_castps512_ps256(v); }
+FT_INLINE half half_add(half a, half b) { return _mm256_add_ps(a, b); }
+FT_INLINE half half_multiply_add(half a, half b, half c) { return _mm256_fmadd_ps(a, b, c); }
+FT_INLINE half half_clamp(half v, half lo, half hi) { return _mm256_min_ps(hi, _mm256_max_ps(lo, v)); }
+
 #else
 
 typedef __m256 vec;
+typedef __m128 half;
 typedef __m256i mask;
-enum { LANES = 8 };
+typedef __m128i half_mask;
+enum { LANES = 8, HALF_LANES = 4 };
 
 FT_INLINE mask mask_first(int n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
 FT_INLINE vec load(const float *p) { return _mm256_loadu_ps(p); }
@@ -52,6 +66,16 @@ FT_INLINE vec repeat(float x) { return _mm256_set1_ps(x); }
 FT_INLINE vec add(vec a, vec b) { return _mm256_add_ps(a, b); }
 FT_INLINE vec multiply_add(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
 FT_INLINE vec clamp(vec v, vec lo, vec hi) { return _mm256_min_ps(hi, _mm256_max_ps(lo, v)); }
+
+FT_INLINE half_mask half_mask_first(int n) { return _mm_cmpgt_epi32(_mm_set1_epi32(n), _mm_setr_epi32(0, 1, 2, 3)); }
+FT_INLINE half half_load(const float *p) { return _mm_loadu_ps(p); }
+FT_INLINE half half_load_masked(const float *p, half_mask m) { return _mm_maskload_ps(p, m); }
+FT_INLINE void half_store_masked(float *p, half_mask m, half v) { _mm_maskstore_ps(p, m, v); }
+FT_INLINE half half_repeat(float x) { return _mm_set1_ps(x); }
+FT_INLINE half half_of(vec v) { return _mm256_castps256_ps128(v); }
+FT_INLINE half half_add(half a, half b) { return _mm_add_ps(a, b); }
+FT_INLINE half half_multiply_add(half a, half b, half c) { return _mm_fmadd_ps(a, b, c); }
+FT_INLINE half half_clamp(half v, half lo, half hi) { return _mm_min_ps(hi, _mm_max_ps(lo, v)); }
 
 #endif
 #endif
