@@ -8,7 +8,7 @@
  * first-level cache while the band streams past, or (bands of one tile) the tile's input stays while panels stream past. */
 #include "kernels/simd/simd.h"
 
-enum { PANEL = 2 * LANES, MAX_SEGMENTS = 128, MAX_ROWS = 14, BAND = MAX_ROWS * 32 };
+enum { MAX_SEGMENTS = 128, MAX_ROWS = 14, BAND = MAX_ROWS * 32 };
 
 struct segments {
     int n, k; /* n segments of k values */
@@ -143,11 +143,13 @@ UP_TO_14(DEFINE, 1, 1)
 UP_TO_14(DEFINE, 2, 0)
 UP_TO_8(DEFINE, 2, 1)
 static const struct width widths[] = { WIDTH(14, 1, 0), WIDTH(14, 1, 1), WIDTH(14, 2, 0), WIDTH(8, 2, 1) };
+enum { PANEL = 32 };
 #else
 UP_TO_10(DEFINE, 1, 0)
 UP_TO_5(DEFINE, 2, 0)
 UP_TO_4(DEFINE, 3, 0)
 static const struct width widths[] = { WIDTH(10, 1, 0), WIDTH(5, 2, 0), WIDTH(4, 3, 0) };
+enum { PANEL = 24 };
 #endif
 enum { WIDTHS = sizeof widths / sizeof *widths };
 

@@ -17,17 +17,28 @@ struct tile {
     int in_pixel, out_pixel, other_pixel;
     float lo, hi;
     mask lanes; /* channels there are */
+    bool whole; /* all of them: masked stores are slow without AVX-512 */
 };
 
-FT_INLINE void finish(const struct tile *t, vec x, int y, int at)
+FT_INLINE vec fetch(const struct tile *t, const float *p, const int whole)
 {
-    if (t->other)
-        x = add(x, load_masked(t->other + y * t->other_row + (ptrdiff_t)at * t->other_pixel, t->lanes));
-    store_masked(t->out + y * t->out_row + (ptrdiff_t)at * t->out_pixel, t->lanes, clamp(x, repeat(t->lo), repeat(t->hi)));
+    return whole ? load(p) : load_masked(p, t->lanes);
 }
 
-/* A tile of down x across pixels; k and s are constants at every call. */
-FT_INLINE void run_tile(const struct tile *t, const int k, const int s, const int down, const int across)
+FT_INLINE void finish(const struct tile *t, vec x, int y, int at, const int whole)
+{
+    float *out = t->out + y * t->out_row + (ptrdiff_t)at * t->out_pixel;
+    if (t->other)
+        x = add(x, fetch(t, t->other + y * t->other_row + (ptrdiff_t)at * t->other_pixel, whole));
+    x = clamp(x, repeat(t->lo), repeat(t->hi));
+    if (whole)
+        store(out, x);
+    else
+        store_masked(out, t->lanes, x);
+}
+
+/* A tile of down x across pixels; all but t are constants at every call. */
+FT_INLINE void run_tile(const struct tile *t, const int k, const int s, const int down, const int across, const int whole)
 {
     vec acc[DOWN][ACROSS];
     FT_UNROLL
@@ -39,7 +50,7 @@ FT_INLINE void run_tile(const struct tile *t, const int k, const int s, const in
     for (int iy = 0; iy < (down - 1) * s + k; iy++) {
         FT_UNROLL
         for (int ix = 0; ix < (across - 1) * s + k; ix++) {
-            const vec in = load_masked(t->in + iy * t->in_row + (ptrdiff_t)ix * t->in_pixel, t->lanes);
+            const vec in = fetch(t, t->in + iy * t->in_row + (ptrdiff_t)ix * t->in_pixel, whole);
             FT_UNROLL
             for (int y = 0; y < down; y++)
                 FT_UNROLL
@@ -52,23 +63,37 @@ FT_INLINE void run_tile(const struct tile *t, const int k, const int s, const in
     for (int y = 0; y < down; y++)
         FT_UNROLL
         for (int x = 0; x < across; x++)
-            finish(t, acc[y][x], y, x);
+            finish(t, acc[y][x], y, x, whole);
 }
 
-static void run_pixel(const struct tile *t, const struct ft_work *w)
+FT_INLINE void sum_pixel(const struct tile *t, const struct ft_work *w, const int whole)
 {
     vec acc = load(t->bias);
     const float *weights = t->weights;
     for (int ky = 0; ky < w->kernel[0]; ky++)
         for (int kx = 0; kx < w->kernel[1]; kx++, weights += LANES)
-            acc = multiply_add(load_masked(t->in + ky * w->dilation[0] * t->in_row + (ptrdiff_t)kx * w->dilation[1] * t->in_pixel, t->lanes),
+            acc = multiply_add(fetch(t, t->in + ky * w->dilation[0] * t->in_row + (ptrdiff_t)kx * w->dilation[1] * t->in_pixel, whole),
                                load(weights), acc);
-    finish(t, acc, 0, 0);
+    finish(t, acc, 0, 0, whole);
 }
 
-#define DEFINE(k, s)                                                                                                                       \
-    static __attribute__((noinline)) void tile_##k##_##s(const struct tile *t) { run_tile(t, k, s, DOWN, ACROSS); }                         \
-    static __attribute__((noinline)) void flat_##k##_##s(const struct tile *t) { run_tile(t, k, s, 1, ACROSS); }
+static void run_pixel(const struct tile *t, const struct ft_work *w)
+{
+    if (t->whole)
+        sum_pixel(t, w, 1);
+    else
+        sum_pixel(t, w, 0);
+}
+
+#define DEFINE_TILE(name, k, s, down)                                                                                                      \
+    static __attribute__((noinline)) void name(const struct tile *t)                                                                       \
+    {                                                                                                                                      \
+        if (t->whole)                                                                                                                      \
+            run_tile(t, k, s, down, ACROSS, 1);                                                                                            \
+        else                                                                                                                               \
+            run_tile(t, k, s, down, ACROSS, 0);                                                                                            \
+    }
+#define DEFINE(k, s) DEFINE_TILE(tile_##k##_##s, k, s, DOWN) DEFINE_TILE(flat_##k##_##s, k, s, 1)
 DEFINE(3, 1)
 DEFINE(3, 2)
 DEFINE(5, 1)
@@ -123,7 +148,7 @@ void FT_NAME(depthwise)(const struct ft_work *w)
         const struct tile t = { .in = w->in.data + c, .out = w->out.data + c, .other = w->other.data ? w->other.data + c : NULL,
                                 .weights = w->weights + (ptrdiff_t)c * taps, .bias = w->bias + c, .in_row = w->in.row,
                                 .out_row = w->out.row, .other_row = w->other.row, .in_pixel = w->in.pixel, .out_pixel = w->out.pixel,
-                                .other_pixel = w->other.pixel, .lo = w->lo, .hi = w->hi, .lanes = mask_first(w->c1 - c) };
+                                .other_pixel = w->other.pixel, .lo = w->lo, .hi = w->hi, .lanes = mask_first(w->c1 - c), .whole = w->c1 - c >= LANES };
         run_channels(&t, w, fast);
     }
 }
