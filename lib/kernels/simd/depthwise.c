@@ -20,6 +20,13 @@ struct tile {
     bool whole; /* all of them: masked stores are slow without AVX-512 */
 };
 
+/* Keeps gcc from loading the value again for every use: one load port a multiplication is too many. */
+FT_INLINE vec in_register(vec v)
+{
+    __asm__("" : "+v"(v));
+    return v;
+}
+
 FT_INLINE vec fetch(const struct tile *t, const float *p, const int whole)
 {
     return whole ? load(p) : load_masked(p, t->lanes);
@@ -48,6 +55,13 @@ FT_INLINE void run_tile(const struct tile *t, const int k, const int s, const in
             acc[y][x] = load(t->bias);
     FT_UNROLL
     for (int iy = 0; iy < (down - 1) * s + k; iy++) {
+        vec weights[DOWN][5]; /* the kernel's row that each output row multiplies this input row with */
+        FT_UNROLL
+        for (int y = 0; y < down; y++)
+            FT_UNROLL
+            for (int kx = 0; kx < k; kx++)
+                if (iy >= y * s && iy < y * s + k)
+                    weights[y][kx] = in_register(load(t->weights + ((iy - y * s) * k + kx) * LANES));
         FT_UNROLL
         for (int ix = 0; ix < (across - 1) * s + k; ix++) {
             const vec in = fetch(t, t->in + iy * t->in_row + (ptrdiff_t)ix * t->in_pixel, whole);
@@ -56,7 +70,7 @@ FT_INLINE void run_tile(const struct tile *t, const int k, const int s, const in
                 FT_UNROLL
                 for (int x = 0; x < across; x++)
                     if (iy >= y * s && iy < y * s + k && ix >= x * s && ix < x * s + k)
-                        acc[y][x] = multiply_add(in, load(t->weights + ((iy - y * s) * k + ix - x * s) * LANES), acc[y][x]);
+                        acc[y][x] = multiply_add(in, weights[y][ix - x * s], acc[y][x]);
         }
     }
     FT_UNROLL
