@@ -57,7 +57,7 @@ static void run(const struct ft_kernel_row *row, struct ft_work w, const float *
     float *packed = ft_alloc(row->packed ? row->packed(&w) : keras_count, sizeof *packed);
     if (row->pack)
         row->pack(&w, keras, packed);
-    else
+    else if (keras_count)
         memcpy(packed, keras, keras_count * sizeof *packed);
     w.weights = packed;
     w.scratch = ft_alloc(scratch, sizeof(float));
