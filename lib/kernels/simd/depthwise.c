@@ -9,10 +9,9 @@ enum { DOWN = 2, ACROSS = 7 };
 enum { DOWN = 1, ACROSS = 7 };
 #endif
 
-struct tile {
-    const float *in; /* the window's first value */
-    float *out;
-    const float *other, *weights, *bias;
+/* What the tiles of a strip of pixels and one vector of channels have in common. */
+struct strip {
+    const float *weights, *bias;
     ptrdiff_t in_row, out_row, other_row;
     int in_pixel, out_pixel, other_pixel;
     float lo, hi;
@@ -27,16 +26,23 @@ FT_INLINE vec in_register(vec v)
     return v;
 }
 
-FT_INLINE vec fetch(const struct tile *t, const float *p, const int whole)
+FT_INLINE vec fetch(const struct strip *t, const float *p, const int whole)
 {
     return whole ? load(p) : load_masked(p, t->lanes);
 }
 
-FT_INLINE void finish(const struct tile *t, vec x, int y, int at, const int whole)
+/* Where a tile reads and writes. */
+struct place {
+    const float *in; /* the window's first value */
+    float *out;
+    const float *other; /* NULL: none */
+};
+
+FT_INLINE void finish(const struct strip *t, struct place at, vec x, int y, int column, const int whole)
 {
-    float *out = t->out + y * t->out_row + (ptrdiff_t)at * t->out_pixel;
-    if (t->other)
-        x = add(x, fetch(t, t->other + y * t->other_row + (ptrdiff_t)at * t->other_pixel, whole));
+    float *out = at.out + y * t->out_row + (ptrdiff_t)column * t->out_pixel;
+    if (at.other)
+        x = add(x, fetch(t, at.other + y * t->other_row + (ptrdiff_t)column * t->other_pixel, whole));
     x = clamp(x, repeat(t->lo), repeat(t->hi));
     if (whole)
         store(out, x);
@@ -44,8 +50,8 @@ FT_INLINE void finish(const struct tile *t, vec x, int y, int at, const int whol
         store_masked(out, t->lanes, x);
 }
 
-/* A tile of down x across pixels; all but t are constants at every call. */
-FT_INLINE void run_tile(const struct tile *t, const int k, const int s, const int down, const int across, const int whole)
+/* A tile of down x across pixels; all but the first two are constants at every call. */
+FT_INLINE void run_tile(const struct strip *t, struct place at, const int k, const int s, const int down, const int across, const int whole)
 {
     vec acc[DOWN][ACROSS];
     FT_UNROLL
@@ -64,7 +70,7 @@ FT_INLINE void run_tile(const struct tile *t, const int k, const int s, const in
                     weights[y][kx] = in_register(load(t->weights + ((iy - y * s) * k + kx) * LANES));
         FT_UNROLL
         for (int ix = 0; ix < (across - 1) * s + k; ix++) {
-            const vec in = fetch(t, t->in + iy * t->in_row + (ptrdiff_t)ix * t->in_pixel, whole);
+            const vec in = fetch(t, at.in + iy * t->in_row + (ptrdiff_t)ix * t->in_pixel, whole);
             FT_UNROLL
             for (int y = 0; y < down; y++)
                 FT_UNROLL
@@ -77,45 +83,56 @@ FT_INLINE void run_tile(const struct tile *t, const int k, const int s, const in
     for (int y = 0; y < down; y++)
         FT_UNROLL
         for (int x = 0; x < across; x++)
-            finish(t, acc[y][x], y, x, whole);
+            finish(t, at, acc[y][x], y, x, whole);
 }
 
-FT_INLINE void sum_pixel(const struct tile *t, const struct ft_work *w, const int whole)
+FT_INLINE void run_strip(const struct strip *t, struct place at, int tiles, const int k, const int s, const int down, const int whole)
+{
+    for (; tiles > 0; tiles--) {
+        run_tile(t, at, k, s, down, ACROSS, whole);
+        at.in += (ptrdiff_t)(ACROSS * s) * t->in_pixel;
+        at.out += (ptrdiff_t)ACROSS * t->out_pixel;
+        if (at.other)
+            at.other += (ptrdiff_t)ACROSS * t->other_pixel;
+    }
+}
+
+FT_INLINE void sum_pixel(const struct strip *t, struct place at, const struct ft_work *w, const int whole)
 {
     vec acc = load(t->bias);
     const float *weights = t->weights;
     for (int ky = 0; ky < w->kernel[0]; ky++)
         for (int kx = 0; kx < w->kernel[1]; kx++, weights += LANES)
-            acc = multiply_add(fetch(t, t->in + ky * w->dilation[0] * t->in_row + (ptrdiff_t)kx * w->dilation[1] * t->in_pixel, whole),
+            acc = multiply_add(fetch(t, at.in + ky * w->dilation[0] * t->in_row + (ptrdiff_t)kx * w->dilation[1] * t->in_pixel, whole),
                                load(weights), acc);
-    finish(t, acc, 0, 0, whole);
+    finish(t, at, acc, 0, 0, whole);
 }
 
-static void run_pixel(const struct tile *t, const struct ft_work *w)
+static void run_pixel(const struct strip *t, struct place at, const struct ft_work *w)
 {
     if (t->whole)
-        sum_pixel(t, w, 1);
+        sum_pixel(t, at, w, 1);
     else
-        sum_pixel(t, w, 0);
+        sum_pixel(t, at, w, 0);
 }
 
-#define DEFINE_TILE(name, k, s, down)                                                                                                      \
-    static __attribute__((noinline)) void name(const struct tile *t)                                                                       \
+#define DEFINE_STRIP(name, k, s, down)                                                                                                     \
+    static __attribute__((noinline)) void name(const struct strip *t, struct place at, int tiles)                                          \
     {                                                                                                                                      \
         if (t->whole)                                                                                                                      \
-            run_tile(t, k, s, down, ACROSS, 1);                                                                                            \
+            run_strip(t, at, tiles, k, s, down, 1);                                                                                        \
         else                                                                                                                               \
-            run_tile(t, k, s, down, ACROSS, 0);                                                                                            \
+            run_strip(t, at, tiles, k, s, down, 0);                                                                                        \
     }
-#define DEFINE(k, s) DEFINE_TILE(tile_##k##_##s, k, s, DOWN) DEFINE_TILE(flat_##k##_##s, k, s, 1)
+#define DEFINE(k, s) DEFINE_STRIP(tall_##k##_##s, k, s, DOWN) DEFINE_STRIP(flat_##k##_##s, k, s, 1)
 DEFINE(3, 1)
 DEFINE(3, 2)
 DEFINE(5, 1)
 DEFINE(5, 2)
 static const struct fast {
     int kernel, stride;
-    void (*tile)(const struct tile *t), (*flat)(const struct tile *t);
-} fasts[] = { { 3, 1, tile_3_1, flat_3_1 }, { 3, 2, tile_3_2, flat_3_2 }, { 5, 1, tile_5_1, flat_5_1 }, { 5, 2, tile_5_2, flat_5_2 } };
+    void (*tall)(const struct strip *t, struct place at, int tiles), (*flat)(const struct strip *t, struct place at, int tiles);
+} fasts[] = { { 3, 1, tall_3_1, flat_3_1 }, { 3, 2, tall_3_2, flat_3_2 }, { 5, 1, tall_5_1, flat_5_1 }, { 5, 2, tall_5_2, flat_5_2 } };
 
 static const struct fast *find_fast(const struct ft_work *w)
 {
@@ -126,44 +143,30 @@ static const struct fast *find_fast(const struct ft_work *w)
     return NULL;
 }
 
-/* `t` moved to output pixel (y, x). */
-static struct tile tile_at(struct tile t, const struct ft_work *w, int y, int x)
+static struct place place_at(const struct ft_work *w, int y, int x, int c)
 {
-    t.in += (y * w->stride[0] - w->pad[0]) * t.in_row + (ptrdiff_t)(x * w->stride[1] - w->pad[1]) * t.in_pixel;
-    t.out += y * t.out_row + (ptrdiff_t)x * t.out_pixel;
-    if (t.other)
-        t.other += y * t.other_row + (ptrdiff_t)x * t.other_pixel;
-    return t;
-}
-
-static void run_channels(const struct tile *t, const struct ft_work *w, const struct fast *fast)
-{
-    for (int y = w->y0; y < w->y1;) {
-        const int down = fast && w->y1 - y >= DOWN ? DOWN : 1;
-        int x = 0;
-        for (; fast && x + ACROSS <= w->out.w; x += ACROSS) {
-            const struct tile at = tile_at(*t, w, y, x);
-            (down == DOWN ? fast->tile : fast->flat)(&at);
-        }
-        for (; x < w->out.w; x++)
-            for (int i = 0; i < down; i++) {
-                const struct tile at = tile_at(*t, w, y + i, x);
-                run_pixel(&at, w);
-            }
-        y += down;
-    }
+    return (struct place){ ft_map_at(&w->in, y * w->stride[0] - w->pad[0], x * w->stride[1] - w->pad[1]) + c, ft_map_to(&w->out, y, x) + c,
+                           w->other.data ? ft_map_at(&w->other, y, x) + c : NULL };
 }
 
 void FT_NAME(depthwise)(const struct ft_work *w)
 {
     const int taps = w->kernel[0] * w->kernel[1];
     const struct fast *fast = find_fast(w);
+    const int tiles = fast ? w->out.w / ACROSS : 0;
     for (int c = w->c0; c < w->c1; c += LANES) {
-        const struct tile t = { .in = w->in.data + c, .out = w->out.data + c, .other = w->other.data ? w->other.data + c : NULL,
-                                .weights = w->weights + (ptrdiff_t)c * taps, .bias = w->bias + c, .in_row = w->in.row,
-                                .out_row = w->out.row, .other_row = w->other.row, .in_pixel = w->in.pixel, .out_pixel = w->out.pixel,
-                                .other_pixel = w->other.pixel, .lo = w->lo, .hi = w->hi, .lanes = mask_first(w->c1 - c), .whole = w->c1 - c >= LANES };
-        run_channels(&t, w, fast);
+        const struct strip t = { .weights = w->weights + (ptrdiff_t)c * taps, .bias = w->bias + c, .in_row = w->in.row,
+                                 .out_row = w->out.row, .other_row = w->other.row, .in_pixel = w->in.pixel, .out_pixel = w->out.pixel,
+                                 .other_pixel = w->other.pixel, .lo = w->lo, .hi = w->hi, .lanes = mask_first(w->c1 - c),
+                                 .whole = w->c1 - c >= LANES };
+        for (int y = w->y0, down; y < w->y1; y += down) {
+            down = fast && w->y1 - y >= DOWN ? DOWN : 1;
+            if (tiles)
+                (down == DOWN ? fast->tall : fast->flat)(&t, place_at(w, y, 0, c), tiles);
+            for (int x = tiles * ACROSS; x < w->out.w; x++)
+                for (int i = 0; i < down; i++)
+                    run_pixel(&t, place_at(w, y + i, x, c), w);
+        }
     }
 }
 
