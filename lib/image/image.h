@@ -20,6 +20,7 @@ struct ft_image {
     uint8_t *pixels; /* [height, width, 3] RGB, malloc'd; the buffer is reused by the next decode into the same struct */
     size_t capacity;
     int full_width, full_height; /* of the upright picture before any reduction */
+    double scale, left, top;     /* full-size point (x, y) is at (left + scale x, top + scale y) of the pixels */
 };
 void ft_image_release(struct ft_image *image);
 

@@ -1,0 +1,143 @@
+/* The way of a picture: sniff, decode, turn upright, take the box, resize. */
+#include "image/image.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "image/decoders.h"
+
+void ft_image_release(struct ft_image *image)
+{
+    free(image->pixels);
+    *image = (struct ft_image){ 0 };
+}
+
+int ft_image_check_limit(uint64_t width, uint64_t height, const struct ft_decode_request *request, struct ft_error *err)
+{
+    const uint64_t limit = request && request->max_pixels ? request->max_pixels : FT_IMAGE_MAX_PIXELS_DEFAULT;
+    if (!width || !height)
+        return ft_error_set(err, FT_EFORMAT, "a picture without pixels: %llu x %llu", (unsigned long long)width, (unsigned long long)height);
+    if (width > INT_MAX / 4 || height > INT_MAX / 4 || width * height > limit)
+        return ft_error_set(err, FT_ELIMIT, "a picture of %llu x %llu pixels is over the limit of %llu pixels", (unsigned long long)width,
+                            (unsigned long long)height, (unsigned long long)limit);
+    return 0;
+}
+
+int ft_image_reserve(struct ft_image *out, int width, int height, int channels, struct ft_error *err)
+{
+    size_t size;
+    if (!ft_size_mul((size_t)width * (size_t)channels, (size_t)height, &size) || !ft_size_add(size, FT_IMAGE_SLACK, &size))
+        return ft_error_nomem(err, "a picture");
+    if (size > out->capacity) {
+        uint8_t *pixels = malloc(size); /* the old pixels are not worth copying */
+        if (!pixels)
+            return ft_error_nomem(err, "a picture");
+        free(out->pixels);
+        out->pixels = pixels;
+        out->capacity = size;
+    }
+    out->width = out->full_width = width;
+    out->height = out->full_height = height;
+    out->scale = 1;
+    out->left = out->top = 0;
+    return 0;
+}
+
+int ft_image_decode(const uint8_t *bytes, size_t n, const struct ft_decode_request *request, struct ft_image *out, struct ft_error *err)
+{
+    const char *name;
+    int orientation = 1, rc;
+    switch (ft_image_sniff(bytes, n, &name)) {
+    case FT_IMAGE_JPEG:
+        rc = ft_jpeg_decode(bytes, n, request, out, &orientation, err);
+        break;
+    case FT_IMAGE_PNG:
+        rc = ft_png_decode(bytes, n, request, out, &orientation, err);
+        break;
+    case FT_IMAGE_OTHER:
+        return ft_error_set(err, FT_EUNSUPPORTED, "%s %s picture, not JPEG or PNG: convert it first",
+                            strchr("AOSi", *name) ? "an" : "a", name);
+    default:
+        return n ? ft_error_set(err, FT_EFORMAT, "not a picture: neither JPEG nor PNG, whatever its name")
+                 : ft_error_set(err, FT_EFORMAT, "an empty file");
+    }
+    return rc ? rc : ft_image_turn(out, orientation, err);
+}
+
+void ft_geometry_box(const struct ft_geometry *geometry, int width, int height, double box[4])
+{
+    double w = width, h = height;
+    if (geometry->rule == FT_RESIZE_CROP) {
+        /* the largest box of the target's aspect, then `crop` of it */
+        const double unit = fmin(w / geometry->width, h / geometry->height) * geometry->crop;
+        w = unit * geometry->width;
+        h = unit * geometry->height;
+    }
+    box[0] = (width - w) / 2;
+    box[1] = (height - h) / 2;
+    box[2] = box[0] + w;
+    box[3] = box[1] + h;
+}
+
+/* The rectangle of the output that the box is resized to; all of it but for PAD. Halves are rounded to even, as
+ * Pillow's ImageOps.pad does. */
+static void target_of(const struct ft_geometry *geometry, int width, int height, int target[4])
+{
+    const int W = geometry->width, H = geometry->height;
+    int w = W, h = H;
+    if (geometry->rule == FT_RESIZE_PAD) {
+        const double have = (double)width / height, want = (double)W / H;
+        if (have > want)
+            h = (int)fmax(1, nearbyint((double)height / width * W));
+        else if (have < want)
+            w = (int)fmax(1, nearbyint((double)width / height * H));
+    }
+    target[0] = (int)nearbyint((W - w) * 0.5);
+    target[1] = (int)nearbyint((H - h) * 0.5);
+    target[2] = w;
+    target[3] = h;
+}
+
+/* How much larger the box is than what it is resized to, along the side where that is less. */
+static double shrink_of(const void *user, int full_width, int full_height)
+{
+    const struct ft_geometry *geometry = user;
+    double box[4];
+    int target[4];
+    ft_geometry_box(geometry, full_width, full_height, box);
+    target_of(geometry, full_width, full_height, target);
+    return fmin((box[2] - box[0]) / target[2], (box[3] - box[1]) / target[3]);
+}
+
+void ft_preparer_release(struct ft_preparer *preparer)
+{
+    ft_image_release(&preparer->image);
+    ft_resizer_release(&preparer->resizer);
+}
+
+int ft_image_prepare(struct ft_preparer *preparer, const uint8_t *bytes, size_t n, const struct ft_geometry *geometry, uint64_t max_pixels,
+                     uint8_t *out, struct ft_error *err)
+{
+    const struct ft_decode_request request = { max_pixels, shrink_of, geometry };
+    struct ft_image *image = &preparer->image;
+    int rc = ft_image_decode(bytes, n, &request, image, err);
+    if (rc)
+        return rc;
+    double box[4];
+    int target[4];
+    ft_geometry_box(geometry, image->full_width, image->full_height, box);
+    target_of(geometry, image->full_width, image->full_height, target);
+    for (int i = 0; i < 4; i++) { /* of the full picture to the delivered one */
+        const double origin = i % 2 ? image->top : image->left, end = i % 2 ? image->height : image->width;
+        box[i] = fmin(fmax(origin + box[i] * image->scale, 0), end);
+    }
+    const size_t stride = (size_t)geometry->width * 3;
+    if (geometry->rule == FT_RESIZE_PAD)
+        memset(out, 0, stride * (size_t)geometry->height);
+    return ft_image_resize_into(image, box, target[2], target[3], geometry->filter, &preparer->resizer,
+                                out + (size_t)target[1] * stride + (size_t)target[0] * 3, stride, err);
+}

@@ -1,0 +1,210 @@
+/* JPEG through libjpeg-turbo: every kind that it decodes, to RGB, at a reduced scale where the caller allows it.
+ *
+ * What counts as a bad picture: everything libjpeg calls an error, and those of its warnings after which pixels are made up
+ * (the file ends early, a code is invalid, a marker stands in the middle of the data). Its harmless warnings, such as
+ * superfluous bytes before a marker, are common in photographs that every program opens, and are ignored.
+ *
+ * CMYK and YCCK are taken as Adobe writes them, inverted, and made RGB as (255 - ink) (255 - black) / 255: what Pillow does.
+ * The inverse DCT and chroma upsampling are libjpeg's accurate ones, which are Pillow's default. */
+#include <setjmp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jpeglib.h>
+#include <jerror.h>
+
+#include "base/error.h"
+#include "image/decoders.h"
+
+/* libjpeg's coefficients of a progressive picture at the pixel limit, and its row buffers, fit; a forged sampling does not. */
+#define MEMORY_BASE (64L << 20)
+#define MEMORY_PER_PIXEL 8
+#define SCANS_MAX 200 /* a progressive picture has about 10; each one more costs a pass over all of it */
+
+struct jpeg_reader {
+    struct jpeg_decompress_struct codec;
+    struct jpeg_error_mgr errors;
+    struct jpeg_progress_mgr progress;
+    jmp_buf escape;
+    const uint8_t *bytes;
+    size_t n;
+    const struct ft_decode_request *request;
+    struct ft_image *out;
+    int orientation;
+    struct ft_error *err;
+    int rc;
+};
+
+static struct jpeg_reader *reader_of(j_common_ptr codec)
+{
+    return codec->client_data;
+}
+
+_Noreturn static void give_up(struct jpeg_reader *r, int rc)
+{
+    r->rc = rc;
+    longjmp(r->escape, 1);
+}
+
+_Noreturn static void fail_jpeg(j_common_ptr codec)
+{
+    struct jpeg_reader *r = reader_of(codec);
+    const int code = codec->err->msg_code;
+    char message[JMSG_LENGTH_MAX];
+    codec->err->format_message(codec, message);
+    if (message[0] >= 'A' && message[0] <= 'Z')
+        message[0] |= 0x20;
+    if (code == JERR_OUT_OF_MEMORY)
+        give_up(r, ft_error_nomem(r->err, "a picture"));
+    if (code == JERR_NO_BACKING_STORE)
+        give_up(r, ft_error_set(r->err, FT_ELIMIT, "decoding this JPEG takes more memory than a picture of its size should"));
+    if (code == JERR_BAD_PRECISION || code == JERR_SOF_UNSUPPORTED || code == JERR_CONVERSION_NOTIMPL)
+        give_up(r, ft_error_set(r->err, FT_EUNSUPPORTED, "a rare kind of JPEG (%s): convert it first", message));
+    if (code == JWRN_JPEG_EOF || code == JERR_INPUT_EMPTY || code == JERR_INPUT_EOF)
+        give_up(r, ft_error_set(r->err, FT_EFORMAT, "truncated JPEG: the file ends before the picture does"));
+    give_up(r, ft_error_set(r->err, FT_EFORMAT, "damaged JPEG: %s", message));
+}
+
+/* Level -1 is a warning, above it are traces. */
+static void judge_warning(j_common_ptr codec, int level)
+{
+    static const int fatal[] = { JWRN_JPEG_EOF, JWRN_HIT_MARKER, JWRN_HUFF_BAD_CODE, JWRN_ARITH_BAD_CODE, JWRN_MUST_RESYNC };
+    if (level >= 0)
+        return;
+    codec->err->num_warnings++;
+    for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
+        if (codec->err->msg_code == fatal[i])
+            fail_jpeg(codec);
+}
+
+static void print_nothing(j_common_ptr codec)
+{
+    (void)codec;
+}
+
+static void count_scans(j_common_ptr codec)
+{
+    struct jpeg_reader *r = reader_of(codec);
+    if (r->codec.input_scan_number > SCANS_MAX)
+        give_up(r, ft_error_set(r->err, FT_ELIMIT, "damaged JPEG: more than %d scans", SCANS_MAX));
+}
+
+static int orientation_of(const struct jpeg_decompress_struct *codec)
+{
+    for (jpeg_saved_marker_ptr m = codec->marker_list; m; m = m->next)
+        if (m->marker == JPEG_APP0 + 1 && m->data_length > 6 && !memcmp(m->data, "Exif\0\0", 6))
+            return ft_exif_orientation(m->data + 6, m->data_length - 6);
+    return 1;
+}
+
+/* A Huffman-coded block of 8 x 8 takes at least one bit, so a small file cannot hold a large picture: known before any memory is
+ * asked for. */
+static int check_size(struct jpeg_reader *r)
+{
+    const uint64_t width = r->codec.image_width, height = r->codec.image_height;
+    const int rc = ft_image_check_limit(width, height, r->request, r->err);
+    if (rc)
+        return rc;
+    if (!r->codec.arith_code && width * height / 512 > r->n)
+        return ft_error_set(r->err, FT_EFORMAT, "truncated JPEG: %zu bytes cannot hold the %llu x %llu pixels that it claims", r->n,
+                            (unsigned long long)width, (unsigned long long)height);
+    return 0;
+}
+
+/* The smallest of libjpeg's fast scales (8, 4, 2 or 1 eighths) that leaves the picture FT_JPEG_MARGIN times larger than what it is
+ * resized to. A scaled inverse DCT is a box filter with wiggles, so the final filter has to have the last word: over photographs
+ * a margin of 2 keeps the mean difference to a full decode below what JPEG quality 95 costs (measured in tests/unit/image.c). */
+#define FT_JPEG_MARGIN 2.0
+
+static int eighths_of(const struct jpeg_reader *r)
+{
+    const struct ft_decode_request *q = r->request;
+    if (!q || !q->shrink)
+        return 8;
+    const int w = (int)r->codec.image_width, h = (int)r->codec.image_height;
+    const double shrink = r->orientation >= 5 ? q->shrink(q->user, h, w) : q->shrink(q->user, w, h);
+    int eighths = 8;
+    while (eighths > 1 && 16.0 / eighths * FT_JPEG_MARGIN <= shrink)
+        eighths /= 2;
+    return eighths;
+}
+
+static void cmyk_to_rgb(const uint8_t *s, uint8_t *d, size_t width)
+{
+    for (; width--; s += 4, d += 3)
+        for (int c = 0; c < 3; c++) {
+            /* 255 - black - round(ink (255 - black) / 255) in Pillow's order of rounding; stored values are 255 - ink. */
+            const int light = s[3], ink = 255 - s[c];
+            d[c] = (uint8_t)(light - (ink * light + 127) / 255);
+        }
+}
+
+static void read_rows(struct jpeg_reader *r)
+{
+    enum { BATCH = 16 };
+    struct jpeg_decompress_struct *codec = &r->codec;
+    const size_t stride = (size_t)codec->output_width * 3;
+    const bool cmyk = codec->out_color_space == JCS_CMYK;
+    JSAMPARRAY inks = cmyk ? codec->mem->alloc_sarray((j_common_ptr)codec, JPOOL_IMAGE, codec->output_width * 4, 1) : NULL;
+    while (codec->output_scanline < codec->output_height) {
+        uint8_t *to = r->out->pixels + codec->output_scanline * stride;
+        JSAMPROW rows[BATCH];
+        for (size_t i = 0; i < BATCH; i++)
+            rows[i] = to + (codec->output_scanline + i < codec->output_height ? i * stride : 0);
+        jpeg_read_scanlines(codec, cmyk ? inks : rows, cmyk ? 1 : BATCH);
+        if (cmyk)
+            cmyk_to_rgb(inks[0], to, codec->output_width);
+    }
+}
+
+static int read_picture(struct jpeg_reader *r)
+{
+    struct jpeg_decompress_struct *codec = &r->codec;
+    jpeg_mem_src(codec, r->bytes, (unsigned long)r->n);
+    jpeg_save_markers(codec, JPEG_APP0 + 1, 0xffff);
+    jpeg_read_header(codec, TRUE);
+    int rc = check_size(r);
+    if (rc)
+        return rc;
+    r->orientation = orientation_of(codec);
+    codec->mem->max_memory_to_use = MEMORY_BASE + (long)codec->image_width * (long)codec->image_height * MEMORY_PER_PIXEL;
+    codec->progress = &r->progress;
+    codec->out_color_space = codec->num_components == 4 ? JCS_CMYK : JCS_RGB;
+    codec->scale_num = (unsigned)eighths_of(r);
+    codec->scale_denom = 8;
+    jpeg_start_decompress(codec);
+    rc = ft_image_reserve(r->out, (int)codec->output_width, (int)codec->output_height, 3, r->err);
+    if (rc)
+        return rc;
+    r->out->full_width = (int)codec->image_width;
+    r->out->full_height = (int)codec->image_height;
+    r->out->scale = codec->scale_num / 8.0;
+    read_rows(r);
+    jpeg_finish_decompress(codec); /* looks for the end marker: a file without it was cut */
+    return 0;
+}
+
+/* Nothing local changes after setjmp: all of the state is in the caller's struct. */
+static void run(struct jpeg_reader *r)
+{
+    if (setjmp(r->escape))
+        return;
+    jpeg_create_decompress(&r->codec);
+    r->rc = read_picture(r);
+}
+
+int ft_jpeg_decode(const uint8_t *bytes, size_t n, const struct ft_decode_request *request, struct ft_image *out, int *orientation,
+                   struct ft_error *err)
+{
+    struct jpeg_reader r = { .bytes = bytes, .n = n, .request = request, .out = out, .orientation = 1, .err = err };
+    r.codec.err = jpeg_std_error(&r.errors);
+    r.errors.error_exit = fail_jpeg;
+    r.errors.emit_message = judge_warning;
+    r.errors.output_message = print_nothing;
+    r.progress.progress_monitor = count_scans;
+    r.codec.client_data = &r;
+    run(&r);
+    jpeg_destroy_decompress(&r.codec);
+    *orientation = r.orientation;
+    return r.rc;
+}

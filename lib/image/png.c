@@ -1,0 +1,155 @@
+/* PNG through libpng: every colour type and depth to RGB of 8 bits.
+ *
+ * 16-bit samples keep their high byte (as Pillow's RGB;16B does), alpha and transparent colours are laid over white,
+ * gamma and colour profiles are ignored (as Pillow and Keras do). The pixels must be complete and their checksums right;
+ * what follows them may be damaged. */
+#include <png.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "image/decoders.h"
+
+struct png_reader {
+    const uint8_t *bytes;
+    size_t n, at;
+    const struct ft_decode_request *request;
+    struct ft_image *out;
+    int orientation;
+    struct ft_error *err;
+    png_structp png;
+    png_infop info;
+    png_bytep *rows; /* [height] */
+    bool complete;   /* all pixels are there: from here on only their checksum matters */
+    int rc;
+};
+
+static void fail_png(png_structp png, png_const_charp message)
+{
+    struct png_reader *r = png_get_error_ptr(png);
+    if (!r->complete || !strncmp(message, "IDAT", 4))
+        r->rc = r->at > r->n ? ft_error_set(r->err, FT_EFORMAT, "truncated PNG: the file ends before the picture does")
+                             : ft_error_set(r->err, FT_EFORMAT, "damaged PNG: %s", message);
+    longjmp(png_jmpbuf(png), 1);
+}
+
+static void ignore_warning(png_structp png, png_const_charp message)
+{
+    (void)png;
+    (void)message;
+}
+
+static void read_bytes(png_structp png, png_bytep to, size_t n)
+{
+    struct png_reader *r = png_get_io_ptr(png);
+    if (n > r->n - r->at) {
+        r->at = r->n + 1; /* marks the file as too short */
+        png_error(png, "end of file");
+    }
+    memcpy(to, r->bytes + r->at, n);
+    r->at += n;
+}
+
+/* Only what changes the pixels is read; the rest (texts and profiles may be compressed bombs) is skipped. */
+static void skip_chunks(png_structp png)
+{
+    static const png_byte skipped[] = "iCCP\0tEXt\0zTXt\0iTXt\0sPLT\0hIST\0tIME\0pCAL\0";
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, skipped, (int)(sizeof skipped / 5));
+    png_set_chunk_malloc_max(png, 8 << 20);
+    png_set_user_limits(png, 0x7fffffff, 0x7fffffff); /* ours is on pixels */
+}
+
+/* Deflate packs at most 1032 bytes into one, so a small file cannot hold a large picture: known before any memory is asked for. */
+static int check_plausible(struct png_reader *r, uint64_t width, uint64_t height)
+{
+    const uint64_t depth = png_get_bit_depth(r->png, r->info), channels = png_get_channels(r->png, r->info);
+    const uint64_t bits = width * height * depth * channels;
+    if (bits / 8 / 1032 > r->n)
+        return ft_error_set(r->err, FT_EFORMAT, "truncated PNG: %zu bytes cannot hold the %llu x %llu pixels that it claims", r->n,
+                            (unsigned long long)width, (unsigned long long)height);
+    return 0;
+}
+
+static int transform(struct png_reader *r)
+{
+    png_set_expand(r->png); /* palette to RGB, 1, 2 and 4 bits to 8, tRNS to alpha */
+    png_set_strip_16(r->png);
+    png_set_gray_to_rgb(r->png);
+    png_set_interlace_handling(r->png);
+    png_read_update_info(r->png, r->info);
+    return png_get_channels(r->png, r->info); /* 3 or 4 */
+}
+
+/* [height, width, 4] to [height, width, 3] in place, over white, rounded to nearest. */
+static void compose_over_white(uint8_t *pixels, size_t n)
+{
+    const uint8_t *s = pixels;
+    for (uint8_t *d = pixels; n--; s += 4, d += 3) {
+        const unsigned alpha = s[3];
+        for (int c = 0; c < 3; c++)
+            d[c] = (uint8_t)((s[c] * alpha + 255 * (255 - alpha) + 127) / 255);
+    }
+}
+
+static int read_pixels(struct png_reader *r)
+{
+    png_set_read_fn(r->png, r, read_bytes);
+    skip_chunks(r->png);
+    png_read_info(r->png, r->info);
+    const png_uint_32 width = png_get_image_width(r->png, r->info), height = png_get_image_height(r->png, r->info);
+    int rc = ft_image_check_limit(width, height, r->request, r->err);
+    if (rc || (rc = check_plausible(r, width, height)))
+        return rc;
+    const int channels = transform(r);
+    rc = ft_image_reserve(r->out, (int)width, (int)height, channels, r->err);
+    if (rc)
+        return rc;
+    r->rows = ft_alloc(height, sizeof *r->rows);
+    if (!r->rows)
+        return ft_error_nomem(r->err, "a picture");
+    for (size_t y = 0; y < height; y++)
+        r->rows[y] = r->out->pixels + y * width * (size_t)channels;
+    png_read_image(r->png, r->rows);
+    r->complete = true;
+    if (channels == 4)
+        compose_over_white(r->out->pixels, (size_t)width * height);
+    return 0;
+}
+
+static void note_orientation(struct png_reader *r)
+{
+    png_bytep exif = NULL;
+    png_uint_32 n = 0;
+    if (png_get_eXIf_1(r->png, r->info, &n, &exif) & PNG_INFO_eXIf)
+        r->orientation = ft_exif_orientation(exif, n);
+}
+
+/* Nothing local changes after setjmp: all of the state is in the caller's struct. */
+static void run(struct png_reader *r)
+{
+    if (setjmp(png_jmpbuf(r->png)))
+        return;
+    r->rc = read_pixels(r);
+    if (!r->rc)
+        png_read_end(r->png, r->info); /* checks the last checksum; eXIf may come last */
+}
+
+int ft_png_decode(const uint8_t *bytes, size_t n, const struct ft_decode_request *request, struct ft_image *out, int *orientation,
+                  struct ft_error *err)
+{
+    struct png_reader r = { .bytes = bytes, .n = n, .request = request, .out = out, .orientation = 1, .err = err };
+    r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, fail_png, ignore_warning);
+    r.info = r.png ? png_create_info_struct(r.png) : NULL;
+    if (r.info) {
+        run(&r);
+        if (!r.rc)
+            note_orientation(&r);
+    } else
+        r.rc = ft_error_nomem(err, "a picture");
+    png_destroy_read_struct(&r.png, &r.info, NULL);
+    free(r.rows);
+    *orientation = r.orientation;
+    return r.rc;
+}
