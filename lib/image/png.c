@@ -100,7 +100,9 @@ static int read_pixels(struct png_reader *r)
     png_read_info(r->png, r->info);
     const png_uint_32 width = png_get_image_width(r->png, r->info), height = png_get_image_height(r->png, r->info);
     int rc = ft_image_check_limit(width, height, r->request, r->err);
-    if (rc || (rc = check_plausible(r, width, height)))
+    if (!rc)
+        rc = check_plausible(r, width, height);
+    if (rc)
         return rc;
     const int channels = transform(r);
     rc = ft_image_reserve(r->out, (int)width, (int)height, channels, r->err);
@@ -136,10 +138,22 @@ static void run(struct png_reader *r)
         png_read_end(r->png, r->info); /* checks the last checksum; eXIf may come last */
 }
 
+/* The size stands at a fixed place, so that a forged one is refused before libpng sees it. */
+static int check_header(const struct png_reader *r)
+{
+    const uint8_t *b = r->bytes;
+    if (r->n < 24 || memcmp(b + 12, "IHDR", 4))
+        return 0; /* libpng says what is wrong */
+    return ft_image_check_limit(png_get_uint_32(b + 16), png_get_uint_32(b + 20), r->request, r->err);
+}
+
 int ft_png_decode(const uint8_t *bytes, size_t n, const struct ft_decode_request *request, struct ft_image *out, int *orientation,
                   struct ft_error *err)
 {
     struct png_reader r = { .bytes = bytes, .n = n, .request = request, .out = out, .orientation = 1, .err = err };
+    r.rc = check_header(&r);
+    if (r.rc)
+        return r.rc;
     r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, fail_png, ignore_warning);
     r.info = r.png ? png_create_info_struct(r.png) : NULL;
     if (r.info) {
