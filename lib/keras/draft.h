@@ -1,0 +1,63 @@
+/* Between a configuration and a network: layers whose inputs are still names. Private to keras/. */
+#ifndef FT_KERAS_DRAFT_H
+#define FT_KERAS_DRAFT_H
+
+#include <cjson/cJSON.h>
+
+#include "keras/h5.h"
+#include "keras/network.h"
+
+struct ft_draft_layer {
+    struct ft_layer layer; /* inputs are indices into ft_draft.layers, filled once all names are known */
+    unsigned needs;        /* bit w: weight w must be in the file */
+    int axis;              /* BATCH_NORM, CONCATENATE, ACTIVATION (softmax): as the file counts, the batch being axis 0 */
+    float *constants;      /* tensors that come from the configuration (RESCALING); owned */
+    const cJSON *config;   /* lent */
+};
+
+struct ft_draft {
+    char *name;
+    int n;
+    struct ft_draft_layer *layers; /* [n] in the order of the file */
+    int output;
+    cJSON *json;
+};
+
+/* Parses the text of model_config. Every layer is known, every input resolved; order and reach are not looked at. */
+int ft_draft_parse(const char *text, struct ft_draft *out, struct ft_error *err);
+/* Keeps what the output needs, in topological order with the input first; checks axes. */
+int ft_draft_sort(struct ft_draft *draft, struct ft_error *err);
+void ft_draft_release(struct ft_draft *draft);
+
+/* One row a Keras class. A layer is added here and nowhere else in keras/. */
+struct ft_layer_class {
+    const char *name;
+    enum ft_layer_kind kind;
+    int (*parse)(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err);
+    /* Adds what differs from Keras's defaults; NULL: this row is only read. */
+    void (*write)(const struct ft_layer *layer, cJSON *config);
+    const char *weights[FT_MAX_WEIGHTS]; /* how Keras names them, "a|b" for either; the first is written */
+};
+
+const struct ft_layer_class *ft_layer_class_find(const char *name);
+/* The row that writes this layer. */
+const struct ft_layer_class *ft_layer_class_of(const struct ft_layer *layer);
+/* The place of the weight called `name`, as in "conv1/conv1/kernel:0"; -1 when the class has none of that name. */
+int ft_layer_class_weight(const struct ft_layer_class *class, const char *name);
+/* The configuration of a layer without its name; NULL when out of memory. cJSON_Delete it. */
+cJSON *ft_layer_config(const struct ft_layer *layer, const char *name);
+/* The shapes of the weights agree with the parameters. */
+int ft_layer_check(const struct ft_layer *layer, struct ft_error *err);
+
+/* Weights of all layers from the group model_weights; what must be freed is appended to heap. */
+struct ft_heap {
+    void **blocks;
+    size_t n, capacity;
+};
+int ft_weights_read(const struct ft_h5 *h5, int64_t group, struct ft_draft *draft, struct ft_heap *heap, struct ft_error *err);
+
+/* order [n]: indices of the layers that `last` needs, in the order in which Keras itself would list them. Returns n, or -1 when out of
+ * memory. */
+int ft_network_order(const struct ft_network *network, int last, int *order);
+
+#endif

@@ -1,0 +1,29 @@
+/* Settings of a layer's JSON configuration: absent or null means the default, another type is an error. `out` holds the default
+ * before the call. */
+#ifndef FT_KERAS_FIELDS_H
+#define FT_KERAS_FIELDS_H
+
+#include <cjson/cJSON.h>
+
+#include "finetune.h"
+#include "keras/network.h"
+
+/* NULL when absent or null. */
+const cJSON *ft_field(const cJSON *config, const char *key);
+int ft_field_int(const cJSON *config, const char *key, int least, int *out, struct ft_error *err);
+/* A number or a list of two, each at least `least`. */
+int ft_field_pair(const cJSON *config, const char *key, int least, int out[2], struct ft_error *err);
+int ft_field_bool(const cJSON *config, const char *key, bool *out, struct ft_error *err);
+int ft_field_number(const cJSON *config, const char *key, double *out, struct ft_error *err);
+int ft_field_padding(const cJSON *config, enum ft_padding *out, struct ft_error *err);
+int ft_field_activation(const cJSON *config, enum ft_activation *out, struct ft_error *err);
+/* -1 without one; lists of one are unwrapped. */
+int ft_field_axis(const cJSON *config, int *out, struct ft_error *err);
+/* Settings that must hold their default to be supported. */
+int ft_field_channels_last(const cJSON *config, struct ft_error *err);
+int ft_field_zero(const cJSON *config, const char *key, struct ft_error *err);
+
+/* The shortest decimal that reads back as the same float. */
+cJSON *ft_json_float(float value);
+
+#endif

@@ -1,0 +1,363 @@
+#define _GNU_SOURCE
+#include "keras/h5.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <hdf5.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+enum {
+    TEXT_LIMIT = 8 << 20,   /* bytes of one attribute: the largest configuration of keras.applications has less than 2 MB */
+    NAMES_LIMIT = 1 << 17,  /* strings of one list */
+    CHUNKS_LIMIT = 1 << 12, /* attributes that one list is cut into */
+    PATH_LIMIT = 1024,
+};
+
+/* A dataset may unpack to this many times its stored size once it is larger than BOMB_BYTES. */
+#define BOMB_RATIO 1000
+#define BOMB_BYTES ((uint64_t)64 << 20)
+#define TENSOR_BYTES ((uint64_t)4 << 30)
+
+/* Says what the file is when it is not HDF5, and keeps HDF5 away from what is not a regular file. */
+static int sniff(const char *path, struct ft_error *err)
+{
+    static const char hdf5[] = "\211HDF\r\n\032\n";
+    char magic[8] = { 0 };
+    struct stat st;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return ft_error_errno(err, "cannot be opened");
+    int rc = 0;
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        rc = ft_error_set(err, FT_EFORMAT, "not a regular file");
+    else if (pread(fd, magic, sizeof magic, 0) != sizeof magic)
+        rc = ft_error_set(err, FT_EFORMAT, "not a Keras file: it has only %lld bytes", (long long)st.st_size);
+    else if (!memcmp(magic, "PK\003\004", 4))
+        rc = ft_error_set(err, FT_EUNSUPPORTED, "a .keras archive is not supported: save it as .h5 with Keras (model.save('model.h5'))");
+    else if (memcmp(magic, hdf5, 8))
+        rc = ft_error_set(err, FT_EFORMAT, "not a Keras file: it does not begin as HDF5 does");
+    close(fd);
+    return rc;
+}
+
+static int map_file(struct ft_h5 *h5, struct ft_error *err)
+{
+    struct stat st;
+    int *fd = NULL;
+    /* The very file that HDF5 has open, even if the path now names another. */
+    if (H5Fget_vfd_handle(h5->file, H5P_DEFAULT, (void **)&fd) < 0 || fstat(*fd, &st) < 0)
+        return ft_error_set(err, FT_EIO, "cannot be mapped");
+    h5->size = (size_t)st.st_size;
+    h5->map = mmap(NULL, h5->size, PROT_READ, MAP_PRIVATE, *fd, 0);
+    if (h5->map == MAP_FAILED) {
+        h5->map = NULL;
+        return ft_error_errno(err, "cannot be mapped");
+    }
+    return 0;
+}
+
+int ft_h5_open(const char *path, struct ft_h5 *out, struct ft_error *err)
+{
+    int rc = sniff(path, err);
+    if (rc)
+        return rc;
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    struct ft_h5 h5 = { .file = -1 };
+    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
+#if H5_VERSION_GE(1, 10, 7)
+    H5Pset_file_locking(access, false, true); /* read-only media and some network file systems have no locks */
+#endif
+    h5.file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    H5Pclose(access);
+    if (h5.file < 0)
+        return ft_error_set(err, FT_EFORMAT, "a damaged HDF5 file: was it copied or downloaded whole?");
+    rc = map_file(&h5, err);
+    if (rc) {
+        ft_h5_close(&h5);
+        return rc;
+    }
+    *out = h5;
+    return 0;
+}
+
+void ft_h5_close(struct ft_h5 *h5)
+{
+    if (h5->file >= 0)
+        H5Fclose(h5->file);
+    h5->file = -1;
+}
+
+/* 1: a plain link, 0: none. Never follows soft or external links, which may lead out of the file. */
+static int plain_link(int64_t group, const char *name, struct ft_error *err)
+{
+    H5L_info_t info;
+    if (H5Lget_info(group, name, &info, H5P_DEFAULT) < 0)
+        return 0;
+    if (info.type != H5L_TYPE_HARD)
+        return ft_error_set(err, FT_EUNSUPPORTED, "'%s' is a soft or external link, which is not followed", name);
+    return 1;
+}
+
+int ft_h5_group_open(int64_t parent, const char *name, int64_t *out, struct ft_error *err)
+{
+    *out = 0;
+    if (!*name || strchr(name, '/') || !strcmp(name, "."))
+        return ft_error_set(err, FT_EUNSUPPORTED, "the name '%s' is not supported", name);
+    const int there = plain_link(parent, name, err);
+    if (there <= 0)
+        return there;
+    const hid_t group = H5Gopen2(parent, name, H5P_DEFAULT);
+    if (group < 0)
+        return ft_error_set(err, FT_EFORMAT, "'%s' is not a group: the file is damaged", name);
+    *out = group;
+    return 0;
+}
+
+void ft_h5_group_close(int64_t group)
+{
+    if (group > 0)
+        H5Gclose(group);
+}
+
+struct strings {
+    hid_t attribute, type, space;
+    size_t size; /* bytes of one element */
+    size_t n;
+    bool variable;
+};
+
+static void strings_close(struct strings *s)
+{
+    if (s->space >= 0)
+        H5Sclose(s->space);
+    if (s->type >= 0)
+        H5Tclose(s->type);
+    if (s->attribute >= 0)
+        H5Aclose(s->attribute);
+}
+
+static int strings_open(const struct ft_h5 *h5, int64_t group, const char *name, struct strings *s, struct ft_error *err)
+{
+    *s = (struct strings){ -1, -1, -1, 0, 0, false };
+    s->attribute = H5Aopen(group, name, H5P_DEFAULT);
+    s->type = s->attribute < 0 ? -1 : H5Aget_type(s->attribute);
+    s->space = s->attribute < 0 ? -1 : H5Aget_space(s->attribute);
+    const hssize_t n = s->space < 0 ? -1 : H5Sget_simple_extent_npoints(s->space);
+    size_t bytes;
+    int rc = 0;
+    if (s->type < 0 || n < 0)
+        rc = ft_error_set(err, FT_EFORMAT, "attribute '%s' is damaged", name);
+    else if (n && H5Tget_class(s->type) != H5T_STRING)
+        rc = ft_error_set(err, FT_EFORMAT, "attribute '%s' is not a string", name);
+    else {
+        s->n = (size_t)n;
+        s->size = n ? H5Tget_size(s->type) : 1;
+        s->variable = n && H5Tis_variable_str(s->type) > 0;
+        if (s->n > NAMES_LIMIT || !ft_size_mul(s->n, s->size, &bytes) || bytes > TEXT_LIMIT || bytes > h5->size)
+            rc = ft_error_set(err, FT_ELIMIT, "attribute '%s' is too large", name);
+    }
+    if (rc)
+        strings_close(s);
+    return rc;
+}
+
+/* Appends the strings, each ended by a NUL, to *text; on success *text has grown to *used bytes. */
+static int strings_append(const struct strings *s, const char *name, char **text, size_t *used, struct ft_error *err)
+{
+    char *raw = calloc(s->n + 1, s->size), **pointers = (char **)raw;
+    if (!raw)
+        return ft_error_nomem(err, name);
+    int rc = 0;
+    if (s->n && H5Aread(s->attribute, s->type, raw) < 0) {
+        free(raw);
+        return ft_error_set(err, FT_EFORMAT, "attribute '%s' cannot be read: the file is damaged", name);
+    }
+    size_t bytes = *used;
+    for (size_t i = 0; i < s->n; i++)
+        bytes += 1 + (s->variable ? pointers[i] ? strlen(pointers[i]) : 0 : strnlen(raw + i * s->size, s->size));
+    char *grown = bytes > TEXT_LIMIT ? NULL : realloc(*text, bytes + 1);
+    if (!grown)
+        rc = ft_error_set(err, FT_ELIMIT, "attribute '%s' is too large", name);
+    for (size_t i = 0; !rc && i < s->n; i++) {
+        const char *from = s->variable ? pointers[i] ? pointers[i] : "" : raw + i * s->size;
+        const size_t length = s->variable ? strlen(from) : strnlen(from, s->size);
+        memcpy(grown + *used, from, length);
+        grown[*used + length] = 0;
+        *used += length + 1;
+    }
+    if (grown)
+        *text = grown;
+    if (s->n && s->variable)
+        H5Dvlen_reclaim(s->type, s->space, H5P_DEFAULT, raw);
+    free(raw);
+    return rc;
+}
+
+int ft_h5_text(const struct ft_h5 *h5, int64_t group, const char *name, char **out, struct ft_error *err)
+{
+    *out = NULL;
+    if (H5Aexists(group, name) <= 0)
+        return 0;
+    struct strings s;
+    char *text = NULL;
+    size_t used = 0;
+    int rc = strings_open(h5, group, name, &s, err);
+    if (rc)
+        return rc;
+    if (s.n != 1)
+        rc = ft_error_set(err, FT_EFORMAT, "attribute '%s' holds %zu strings instead of one", name, s.n);
+    else
+        rc = strings_append(&s, name, &text, &used, err);
+    strings_close(&s);
+    if (rc)
+        free(text);
+    else
+        *out = text;
+    return rc;
+}
+
+int ft_h5_names(const struct ft_h5 *h5, int64_t group, const char *name, struct ft_names *out, struct ft_error *err)
+{
+    struct ft_names list = { 0 };
+    size_t n = 0, used = 0;
+    int rc = 0;
+    const bool whole = H5Aexists(group, name) > 0;
+    for (int chunk = 0; !rc && chunk < CHUNKS_LIMIT && n <= NAMES_LIMIT; chunk++) {
+        char cut[64];
+        struct strings s;
+        snprintf(cut, sizeof cut, whole ? "%s" : "%s%d", name, chunk);
+        if (whole ? chunk > 0 : H5Aexists(group, cut) <= 0)
+            break;
+        rc = strings_open(h5, group, cut, &s, err);
+        if (rc)
+            break;
+        rc = strings_append(&s, cut, &list.text, &used, err);
+        n += s.n;
+        strings_close(&s);
+    }
+    if (!rc) {
+        list.n = (int)n;
+        list.names = calloc(n + 1, sizeof *list.names);
+        if (!list.names)
+            rc = ft_error_nomem(err, name);
+    }
+    for (size_t i = 0, at = 0; !rc && i < n; at += strlen(list.text + at) + 1)
+        list.names[i++] = list.text + at;
+    if (rc)
+        ft_names_release(&list);
+    else
+        *out = list;
+    return rc;
+}
+
+void ft_names_release(struct ft_names *names)
+{
+    free(names->names);
+    free(names->text);
+    *names = (struct ft_names){ 0 };
+}
+
+/* Every part of a path is checked before it is walked. */
+static int dataset_open(int64_t group, const char *path, hid_t *out, struct ft_error *err)
+{
+    char part[PATH_LIMIT];
+    if (strlen(path) >= sizeof part)
+        return ft_error_set(err, FT_ELIMIT, "the name of a weight is too long");
+    for (const char *end = path; end; end = strchr(end + 1, '/')) {
+        if (end == path)
+            continue;
+        memcpy(part, path, (size_t)(end - path));
+        part[end - path] = 0;
+        const int there = plain_link(group, part, err);
+        if (there <= 0)
+            return there ? there : ft_error_set(err, FT_EFORMAT, "weight '%s' is missing: the file is damaged", path);
+    }
+    const int there = *path ? plain_link(group, path, err) : 0;
+    if (there < 0)
+        return there;
+    *out = there ? H5Dopen2(group, path, H5P_DEFAULT) : -1;
+    return *out < 0 ? ft_error_set(err, FT_EFORMAT, "weight '%s' is missing: the file is damaged", path) : 0;
+}
+
+static int dataset_shape(hid_t dataset, const char *path, struct ft_tensor *t, struct ft_error *err)
+{
+    hsize_t shape[H5S_MAX_RANK] = { 0 };
+    const hid_t space = H5Dget_space(dataset);
+    const int rank = space < 0 ? -1 : H5Sget_simple_extent_dims(space, shape, NULL);
+    H5Sclose(space);
+    if (rank < 0)
+        return ft_error_set(err, FT_EFORMAT, "weight '%s' is damaged", path);
+    if (rank > (int)(sizeof t->shape / sizeof *t->shape))
+        return ft_error_set(err, FT_EUNSUPPORTED, "weight '%s' has %d axes", path, rank);
+    size_t count = 1;
+    for (int i = 0; i < rank; i++) {
+        if (shape[i] < 1 || shape[i] > INT32_MAX || !ft_size_mul(count, (size_t)shape[i], &count) || count > TENSOR_BYTES / sizeof(float))
+            return ft_error_set(err, FT_ELIMIT, "weight '%s' has an absurd shape", path);
+        t->shape[i] = (int64_t)shape[i];
+    }
+    t->rank = rank;
+    t->count = count;
+    return 0;
+}
+
+/* Filters, other types and other layouts: HDF5 decodes. External and virtual storage would read other files. */
+static int dataset_read(hid_t dataset, const char *path, const struct ft_tensor *t, void **heap, struct ft_error *err)
+{
+    const hid_t properties = H5Dget_create_plist(dataset);
+    const H5D_layout_t layout = H5Pget_layout(properties);
+    const int external = H5Pget_external_count(properties);
+    H5Pclose(properties);
+    if (external != 0 || layout == H5D_VIRTUAL || layout < 0)
+        return ft_error_set(err, FT_EUNSUPPORTED, "weight '%s' is stored in another file, which is not read", path);
+    const uint64_t bytes = (uint64_t)t->count * sizeof(float);
+    if (bytes > BOMB_BYTES && bytes / BOMB_RATIO > H5Dget_storage_size(dataset))
+        return ft_error_set(err, FT_ELIMIT, "weight '%s' would unpack to %llu MB from almost nothing", path, (unsigned long long)(bytes >> 20));
+    float *data = ft_alloc(t->count, sizeof(float));
+    if (!data)
+        return ft_error_nomem(err, path);
+    if (H5Dread(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
+        free(data);
+        return ft_error_set(err, FT_EFORMAT, "weight '%s' cannot be read: the file is damaged", path);
+    }
+    *heap = data;
+    return 0;
+}
+
+int ft_h5_tensor(const struct ft_h5 *h5, int64_t group, const char *path, struct ft_tensor *out, void **heap, struct ft_error *err)
+{
+    struct ft_tensor t = { 0 };
+    hid_t dataset = -1;
+    *heap = NULL;
+    int rc = dataset_open(group, path, &dataset, err);
+    if (rc)
+        return rc;
+    rc = dataset_shape(dataset, path, &t, err);
+    const hid_t type = H5Dget_type(dataset);
+    const H5T_class_t class = H5Tget_class(type);
+    if (!rc && class != H5T_FLOAT && class != H5T_INTEGER)
+        rc = ft_error_set(err, FT_EUNSUPPORTED, "weight '%s' is not numeric", path);
+    /* HDF5 gives an offset for contiguous storage inside this file only, and contiguous storage has no filters. */
+    const haddr_t offset = rc ? HADDR_UNDEF : H5Dget_offset(dataset);
+    const bool lent = offset != HADDR_UNDEF && offset % _Alignof(float) == 0 && offset <= h5->size &&
+                      t.count <= (h5->size - offset) / sizeof(float) && H5Tequal(type, H5T_NATIVE_FLOAT) > 0;
+    if (!rc && lent)
+        t.data = (const float *)(const void *)(h5->map + offset);
+    else if (!rc) {
+        rc = dataset_read(dataset, path, &t, heap, err);
+        t.data = *heap;
+    }
+    H5Tclose(type);
+    H5Dclose(dataset);
+    if (!rc)
+        *out = t;
+    return rc;
+}

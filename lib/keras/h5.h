@@ -1,0 +1,45 @@
+/* Reading HDF5: the only file that opens HDF5 objects for reading. Links that are not plain (soft, external) are refused, sizes are
+ * checked against the file's, and a contiguous dataset of native float32 is lent from a mapping of the file.
+ */
+#ifndef FT_KERAS_H5_H
+#define FT_KERAS_H5_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "finetune.h"
+#include "keras/network.h"
+
+struct ft_h5 {
+    int64_t file;
+    uint8_t *map; /* [size] the whole file, read-only; outlives ft_h5_close and is the caller's to unmap */
+    size_t size;
+};
+
+/* A list of strings in one block. */
+struct ft_names {
+    int n;
+    char **names; /* [n] */
+    char *text;
+};
+
+/* Messages do not name the file: the caller prefixes it. */
+int ft_h5_open(const char *path, struct ft_h5 *out, struct ft_error *err);
+void ft_h5_close(struct ft_h5 *h5); /* keeps the mapping */
+
+/* Opens the group `name` below group `parent`; *out is 0 when there is none. */
+int ft_h5_group_open(int64_t parent, const char *name, int64_t *out, struct ft_error *err);
+void ft_h5_group_close(int64_t group);
+
+/* A string attribute, scalar or the only element of a list, fixed or variable length; *out is NULL when there is none. free() it. */
+int ft_h5_text(const struct ft_h5 *h5, int64_t group, const char *name, char **out, struct ft_error *err);
+/* A list of strings, which may be cut into the attributes name0, name1, ...; empty when there is none. */
+int ft_h5_names(const struct ft_h5 *h5, int64_t group, const char *name, struct ft_names *out, struct ft_error *err);
+void ft_names_release(struct ft_names *names);
+
+/* The numeric dataset at `path` below `group` as float32: lent from the mapping where possible (*heap is NULL), else read to *heap,
+ * the caller's to free. */
+int ft_h5_tensor(const struct ft_h5 *h5, int64_t group, const char *path, struct ft_tensor *out, void **heap, struct ft_error *err);
+
+#endif

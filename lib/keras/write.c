@@ -1,0 +1,242 @@
+/* Writing: the full-model legacy layout in the Keras 2 dialect, with only what differs from the defaults in every layer's
+ * configuration, which Keras 2 and 3 both open. Tensors go straight from where they lie to contiguous datasets on 64-byte boundaries. The
+ * first format of object headers and no time stamps: equal input gives equal bytes. */
+#include <hdf5.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "keras/draft.h"
+
+/* Keras's HDF5_OBJECT_HEADER_LIMIT: longer lists of names are cut into several attributes. */
+#define HEADER_LIMIT 64512
+
+/* ---- configuration ---------------------------------------------------------------------------------------------------------- */
+
+static cJSON *reference(const char *name)
+{
+    cJSON *list = cJSON_CreateArray();
+    cJSON_AddItemToArray(list, cJSON_CreateString(name));
+    cJSON_AddItemToArray(list, cJSON_CreateNumber(0));
+    cJSON_AddItemToArray(list, cJSON_CreateNumber(0));
+    return list;
+}
+
+static void add_layer(cJSON *layers, const struct ft_network *network, const struct ft_layer *layer)
+{
+    cJSON *entry = cJSON_CreateObject();
+    cJSON_AddItemToArray(layers, entry);
+    cJSON_AddStringToObject(entry, "class_name", ft_layer_class_of(layer)->name);
+    cJSON_AddStringToObject(entry, "name", layer->name);
+    cJSON_AddItemToObject(entry, "config", ft_layer_config(layer, layer->name));
+    cJSON *nodes = cJSON_AddArrayToObject(entry, "inbound_nodes"), *node = layer->n_inputs ? cJSON_CreateArray() : NULL;
+    for (int i = 0; i < layer->n_inputs; i++) {
+        cJSON *input = reference(network->layers[layer->inputs[i]].name);
+        cJSON_AddItemToArray(input, cJSON_CreateObject());
+        cJSON_AddItemToArray(node, input);
+    }
+    if (node)
+        cJSON_AddItemToArray(nodes, node);
+}
+
+static void add_end(cJSON *config, const char *key, const char *name)
+{
+    cJSON_AddItemToArray(cJSON_AddArrayToObject(config, key), reference(name));
+}
+
+static char *model_config(const struct ft_network *network, const int *order, int n)
+{
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddStringToObject(root, "class_name", "Functional");
+    cJSON *config = cJSON_AddObjectToObject(root, "config");
+    cJSON_AddStringToObject(config, "name", network->name);
+    cJSON *layers = cJSON_AddArrayToObject(config, "layers");
+    for (int i = 0; i < n; i++)
+        add_layer(layers, network, &network->layers[order[i]]);
+    add_end(config, "input_layers", network->layers[order[0]].name);
+    add_end(config, "output_layers", network->layers[network->output].name);
+    char *text = cJSON_PrintUnformatted(root);
+    cJSON_Delete(root);
+    return text;
+}
+
+/* ---- attributes: 0 or -1 --------------------------------------------------------------------------------------------------- */
+
+/* n strings of `size` bytes each, NUL-padded; n < 0: one scalar. */
+static int put_strings(hid_t at, const char *name, const char *data, size_t size, int n)
+{
+    const hsize_t count = n < 0 ? 1 : (hsize_t)n;
+    const hid_t type = H5Tcopy(H5T_C_S1), space = n < 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &count, NULL);
+    H5Tset_size(type, size ? size : 1);
+    H5Tset_strpad(type, H5T_STR_NULLPAD);
+    const hid_t attribute = H5Acreate2(at, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    const int rc = attribute >= 0 && (!n || H5Awrite(attribute, type, data) >= 0) ? 0 : -1;
+    if (attribute >= 0)
+        H5Aclose(attribute);
+    H5Sclose(space);
+    H5Tclose(type);
+    return rc;
+}
+
+/* A variable-length string: its bytes lie outside the object header, whose room is 64 KB. */
+static int put_long(hid_t at, const char *name, const char *text)
+{
+    const hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
+    H5Tset_size(type, H5T_VARIABLE);
+    H5Tset_cset(type, H5T_CSET_UTF8);
+    const hid_t attribute = H5Acreate2(at, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    const int rc = attribute >= 0 && H5Awrite(attribute, type, &text) >= 0 ? 0 : -1;
+    if (attribute >= 0)
+        H5Aclose(attribute);
+    H5Sclose(space);
+    H5Tclose(type);
+    return rc;
+}
+
+
+static int put_list(hid_t at, const char *name, const char *const *strings, int n)
+{
+    size_t size = 1, per;
+    for (int i = 0; i < n; i++)
+        size = strlen(strings[i]) > size ? strlen(strings[i]) : size;
+    if (size > HEADER_LIMIT)
+        return -1;
+    per = HEADER_LIMIT / size;
+    char *data = calloc((size_t)n + 1, size);
+    int rc = data ? 0 : -1;
+    for (int i = 0; !rc && i < n; i++)
+        memcpy(data + (size_t)i * size, strings[i], strlen(strings[i]));
+    if (!rc && (size_t)n <= per)
+        rc = put_strings(at, name, data, size, n);
+    for (int i = 0, chunk = 0; !rc && (size_t)n > per && i < n; i += (int)per, chunk++) {
+        char cut[64];
+        const int left = n - i < (int)per ? n - i : (int)per;
+        snprintf(cut, sizeof cut, "%s%d", name, chunk);
+        rc = put_strings(at, cut, data + (size_t)i * size, size, left);
+    }
+    free(data);
+    return rc;
+}
+
+/* ---- weights --------------------------------------------------------------------------------------------------------------- */
+
+static int put_tensor(hid_t group, const char *name, const struct ft_tensor *t)
+{
+    hsize_t shape[5];
+    for (int i = 0; i < t->rank; i++)
+        shape[i] = (hsize_t)t->shape[i];
+    const hid_t space = H5Screate_simple(t->rank, shape, NULL), properties = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(properties, false);
+    const hid_t dataset = H5Dcreate2(group, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    const int rc = dataset >= 0 && H5Dwrite(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, t->data) >= 0 ? 0 : -1;
+    if (dataset >= 0)
+        H5Dclose(dataset);
+    H5Pclose(properties);
+    H5Sclose(space);
+    return rc;
+}
+
+static int put_layer(hid_t parent, const struct ft_layer *layer)
+{
+    const struct ft_layer_class *class = ft_layer_class_of(layer);
+    char paths[FT_MAX_WEIGHTS][600], *place[FT_MAX_WEIGHTS];
+    const char *names[FT_MAX_WEIGHTS];
+    int n = 0, rc = 0;
+    const hid_t outer = H5Gcreate2(parent, layer->name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t inner = -1;
+    for (int w = 0; w < FT_MAX_WEIGHTS && class->weights[w]; w++)
+        if (layer->weights[w].data) {
+            const int length = snprintf(paths[n], sizeof paths[n], "%s/%.*s:0", layer->name, (int)strcspn(class->weights[w], "|"), class->weights[w]);
+            rc |= length >= (int)sizeof paths[n] ? -1 : 0;
+            place[n] = paths[n] + strlen(layer->name) + 1;
+            names[n] = paths[n];
+            n++;
+        }
+    if (outer < 0 || rc || put_list(outer, "weight_names", names, n) || (n && (inner = H5Gcreate2(outer, layer->name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)) < 0))
+        rc = -1;
+    for (int w = 0, i = 0; !rc && i < n; w++)
+        if (layer->weights[w].data)
+            rc = put_tensor(inner, place[i++], &layer->weights[w]);
+    if (inner >= 0)
+        H5Gclose(inner);
+    if (outer >= 0)
+        H5Gclose(outer);
+    return rc;
+}
+
+static int put_version(hid_t at)
+{
+    return put_strings(at, "backend", "tensorflow", 10, -1) || put_strings(at, "keras_version", "2.15.0", 6, -1) ? -1 : 0;
+}
+
+static int put_network(hid_t file, const struct ft_network *network, const int *order, int n, const char *config, const char *attribute)
+{
+    const char **names = malloc((size_t)n * sizeof *names);
+    hid_t group = -1;
+    int rc = -1;
+    if (!names || put_version(file) || put_long(file, "model_config", config) || (attribute && put_long(file, "finetune", attribute)))
+        goto done;
+    group = H5Gcreate2(file, "model_weights", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    for (int i = 0; i < n; i++)
+        names[i] = network->layers[order[i]].name;
+    if (group < 0 || put_version(group) || put_list(group, "layer_names", names, n))
+        goto done;
+    rc = 0;
+    for (int i = 0; !rc && i < n; i++)
+        rc = put_layer(group, &network->layers[order[i]]);
+done:
+    if (group >= 0)
+        H5Gclose(group);
+    free(names);
+    return rc;
+}
+
+static hid_t create(const char *path)
+{
+    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_libver_bounds(access, H5F_LIBVER_EARLIEST, H5F_LIBVER_V18);
+    H5Pset_alignment(access, sizeof(float), FT_ALIGN);
+    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
+    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    H5Pclose(access);
+    return file;
+}
+
+/* A layer is a group: its name must be one part of a path. */
+static int check_names(const struct ft_network *network, struct ft_error *err)
+{
+    for (int i = 0; i < network->n_layers; i++) {
+        const char *name = network->layers[i].name;
+        if (!*name || strchr(name, '/') || !strcmp(name, ".") || strlen(name) > 500)
+            return ft_error_set(err, FT_EUNSUPPORTED, "the layer name '%.100s' cannot be written", name);
+    }
+    return 0;
+}
+
+int ft_network_write(const struct ft_network *network, const char *attribute, const char *path, struct ft_error *err)
+{
+    int rc = check_names(network, err);
+    if (rc)
+        return rc;
+    int *order = malloc((size_t)network->n_layers * sizeof *order);
+    const int n = order ? ft_network_order(network, network->output, order) : -1;
+    char *config = n > 0 ? model_config(network, order, n) : NULL;
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    const hid_t file = config ? create(path) : -1;
+    if (!config)
+        rc = ft_error_nomem(err, "the network's description");
+    else if (file < 0)
+        rc = ft_error_set(err, FT_EIO, "cannot create '%s'", path);
+    else {
+        const int failed = put_network(file, network, order, n, config, attribute);
+        if (H5Fflush(file, H5F_SCOPE_GLOBAL) < 0 || failed)
+            rc = ft_error_set(err, FT_EIO, "cannot write '%s': is the disk full?", path);
+    }
+    if (file >= 0 && H5Fclose(file) < 0 && !rc)
+        rc = ft_error_set(err, FT_EIO, "cannot write '%s': is the disk full?", path);
+    cJSON_free(config);
+    free(order);
+    return rc;
+}
