@@ -55,7 +55,8 @@ static int input_shape(struct ft_node *node, int height, int width, struct ft_er
 {
     const struct ft_layer_params *p = &node->layer->params;
     if (p->rank != 3)
-        return ft_error_set(err, FT_EUNSUPPORTED, "layer '%s': an input of rank %d is not supported: pictures are height x width x channels",
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "layer '%s': an input of rank %d is not supported: pictures are [height, width, channels]",
                             node->layer->name, p->rank);
     node->shape = (struct ft_shape){ 3, height ? height : p->shape[0], width ? width : p->shape[1], p->shape[2] };
     if (node->shape.h <= 0 || node->shape.w <= 0)

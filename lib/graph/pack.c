@@ -79,10 +79,9 @@ static void choose_rows(struct ft_plan *plan)
         plan->pixel_row++;
 }
 
-int ft_plan_pack(struct ft_plan *plan, const struct ft_nodes *nodes, struct ft_error *err)
+int ft_plan_pack(struct ft_plan *plan, struct ft_error *err)
 {
     size_t total = 0, largest = 0;
-    (void)nodes;
     choose_rows(plan);
     for (int i = 0; i < plan->n_steps; i++) {
         struct ft_step *s = &plan->steps[i];

@@ -45,7 +45,7 @@ int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *
         failed = ft_plan_emit(plan, &nodes, err);
     }
     failed = failed ? failed : ft_plan_layout(plan, err);
-    failed = failed ? failed : ft_plan_pack(plan, &nodes, err);
+    failed = failed ? failed : ft_plan_pack(plan, err);
     failed = failed ? failed : keep_names(plan, err);
     ft_nodes_release(&nodes);
     if (failed) {

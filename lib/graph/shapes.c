@@ -99,8 +99,8 @@ static int merge_shape(const struct ft_nodes *nodes, struct ft_node *node, struc
     for (int i = 0; i < node->n_inputs; i++) {
         const struct ft_shape *in = input_of(nodes, node, i);
         if (!same_shape(in, &node->shape) && !(in->h == 1 && in->w == 1 && in->c == node->shape.c))
-            return ft_error_set(err, FT_EUNSUPPORTED, "layer '%s': its inputs differ in shape: %d x %d x %d and %d x %d x %d", node->layer->name,
-                                in->h, in->w, in->c, node->shape.h, node->shape.w, node->shape.c);
+            return ft_error_set(err, FT_EUNSUPPORTED, "layer '%s': its inputs differ in shape: %d x %d x %d and %d x %d x %d",
+                                node->layer->name, in->h, in->w, in->c, node->shape.h, node->shape.w, node->shape.c);
     }
     return 0;
 }
@@ -112,8 +112,8 @@ static int concatenate_shape(const struct ft_nodes *nodes, struct ft_node *node,
     for (int i = 0; i < node->n_inputs; i++) {
         const struct ft_shape *in = input_of(nodes, node, i);
         if (in->h != node->shape.h || in->w != node->shape.w)
-            return ft_error_set(err, FT_EFORMAT, "layer '%s': its inputs differ in size: %d x %d and %d x %d", node->layer->name, in->h, in->w,
-                                node->shape.h, node->shape.w);
+            return ft_error_set(err, FT_EFORMAT, "layer '%s': its inputs differ in size: %d x %d and %d x %d",
+                                node->layer->name, in->h, in->w, node->shape.h, node->shape.w);
         channels += in->c;
     }
     if (channels > INT_MAX / 4)
