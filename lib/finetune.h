@@ -7,7 +7,7 @@
  *     ft_extract         backbone + paths            -> features, in the order of the paths
  *     ft_train           features + labels           -> a head, measured by cross-validation
  *     ft_model_save      backbone + head             -> one Keras HDF5 file, replaced atomically
- *     ft_model_open      that file                   -> backbone + head, for ft_extract and ft_model_probabilities
+ *     ft_model_open      that file                   -> backbone + head, for ft_extract and ft_head_probabilities
  *
  * Conventions. Functions that can fail return 0 or a negative FT_E... and then fill `err` (which may be NULL);
  * outputs are untouched on failure. Whoever calls _new, _load or _open calls _free, which accepts NULL; _release frees what a
@@ -65,21 +65,23 @@ struct ft_geometry {
 
 /* ---- a folder of pictures ---------------------------------------------------------------------------------------- */
 
-/* Every first-level directory is a class, its pictures are found recursively, hidden files and directories are ignored.
- * Rows are sorted by the bytes of the path. Names are kept verbatim. */
+/* Every first-level directory is a class, its pictures are found recursively, hidden files and directories are ignored. A
+ * picture is what its first bytes say it is; a file that only has a picture's name is kept too (extraction says what is
+ * wrong with it), any other file is counted. Rows are sorted by the bytes of
+ * their names, directory by directory. Names are kept verbatim. */
 struct ft_dataset {
-    char *root;
     int n_classes;
-    char **classes; /* [n_classes] sorted by bytes; only classes with at least one candidate picture */
+    char **classes; /* [n_classes] sorted by bytes: the directories that hold pictures */
     size_t n;
-    char **paths;    /* [n] root joined with the path below it */
-    int32_t *labels; /* [n] index into classes */
-    size_t n_others; /* files whose content and name are no picture's: counted, not listed */
-    size_t n_empty;
+    char **paths;    /* [n] as opened: dir joined with the path below it */
+    int32_t *labels; /* [n] index into classes; -1: in no class directory */
+    size_t n_others; /* files that are no pictures */
+    size_t n_loose;  /* pictures in no class directory: rows with label -1 where asked for, else only counted */
+    int n_empty;
     char **empty; /* [n_empty] first-level directories without a picture */
 };
 
-int ft_dataset_open(const char *dir, struct ft_dataset **out, struct ft_error *err);
+int ft_dataset_open(const char *dir, bool keep_loose, struct ft_dataset **out, struct ft_error *err);
 void ft_dataset_free(struct ft_dataset *dataset);
 
 /* ---- the frozen network ------------------------------------------------------------------------------------------ */
@@ -114,6 +116,8 @@ struct ft_bench {
     double latency_ms, throughput_ms;
 };
 int ft_backbone_bench(const struct ft_backbone *backbone, int threads, double seconds, struct ft_bench *out, struct ft_error *err);
+/* Seconds that each layer of the plan takes on one thread: seconds_each [ft_backbone_layers], the mean over `seconds`. */
+int ft_backbone_profile(const struct ft_backbone *backbone, double seconds, double *seconds_each, struct ft_error *err);
 
 /* ---- pictures to features ---------------------------------------------------------------------------------------- */
 
@@ -129,11 +133,12 @@ struct ft_row {
 struct ft_extract_options {
     int threads;         /* 0: one a core */
     uint64_t max_pixels; /* a larger picture is a bad picture; 0: the default, 256 megapixels */
+    bool lone;           /* one picture at a time, split over the threads: for latency, where throughput does not matter */
 };
 
-/* `next` lends the path of the next input, or NULL at the end; `emit` receives every row in the order of the inputs, one at a
- * time, and returns nonzero to stop (FT_ECANCELLED). Neither is ever called by two threads at once. Memory is bounded,
- * whatever the number of inputs; a feature does not depend on the number of threads. */
+/* `next` lends the path of the next input (until it is called again), or NULL at the end; `emit` receives every row in the order
+ * of the inputs and returns nonzero to stop (FT_ECANCELLED). Each is called by one thread at a time, but the two may run at the
+ * same time. Memory is bounded, whatever the number of inputs; a feature does not depend on the number of threads. */
 int ft_extract(const struct ft_backbone *backbone, const struct ft_extract_options *options, const char *(*next)(void *user),
                int (*emit)(void *user, const struct ft_row *row), void *user, struct ft_error *err);
 
@@ -215,6 +220,23 @@ struct ft_metrics {
 int ft_metrics_compute(const float *p, const int32_t *y, const int32_t *fold, size_t n, int k, struct ft_metrics **out, struct ft_error *err);
 void ft_metrics_free(struct ft_metrics *metrics);
 
+/* ---- results as text and JSON -------------------------------------------------------------------------------------- */
+
+/* malloc'd, to be freed by the caller; NULL when out of memory. Classes [metrics->k]. */
+char *ft_report_metrics_text(const struct ft_metrics *metrics, char *const *classes);
+char *ft_report_metrics_json(const struct ft_metrics *metrics, char *const *classes);
+
+/* How a head was trained and measured, as kept in a model file: the same for the same training, whatever the machine's speed. */
+struct ft_training {
+    const struct ft_train_options *options;
+    const struct ft_validation *validation;
+    const struct ft_metrics *raw, *calibrated; /* of the out-of-fold probabilities */
+    char *const *classes;
+    const size_t *counts; /* [k] pictures of each class */
+    size_t skipped;       /* bad pictures left out */
+};
+char *ft_report_training_json(const struct ft_training *training);
+
 /* ---- model files ------------------------------------------------------------------------------------------------- */
 
 struct ft_model;
@@ -226,11 +248,9 @@ int ft_model_save(const struct ft_backbone *backbone, const struct ft_head *head
 int ft_model_open(const char *path, const struct ft_backbone_options *options, struct ft_model **out, struct ft_error *err);
 void ft_model_free(struct ft_model *model);
 const struct ft_backbone *ft_model_backbone(const struct ft_model *model);
-int ft_model_classes(const struct ft_model *model);
-const char *ft_model_class(const struct ft_model *model, int i);
+const struct ft_head *ft_model_head(const struct ft_model *model);
+char *const *ft_model_class_names(const struct ft_model *model); /* [head->k] */
 const char *ft_model_record(const struct ft_model *model); /* the JSON given to ft_model_save, or NULL */
-/* p [k] from a feature [d]. */
-void ft_model_probabilities(const struct ft_model *model, const float *feature, float *p);
 
 /* ---- this machine ------------------------------------------------------------------------------------------------ */
 

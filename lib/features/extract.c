@@ -1,0 +1,214 @@
+/* A ring of slots holds the inputs that are under way, in their order. A worker takes the next path into the slot at `taken`, works
+ * without the lock, marks the slot done and, if nobody is handing out rows, hands out all that are ready from `emitted` on.
+ *
+ *     emitted <= rows under way or done < taken <= emitted + slots
+ */
+#include "features/extract.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/thread.h"
+#include "image/image.h"
+
+#define FILE_LIMIT ((size_t)1 << 30) /* bytes of a picture's file */
+#define SLOTS_PER_WORKER 8
+
+struct slot {
+    struct ft_row row;
+    char *path;
+    float *feature; /* [d] */
+    struct ft_error err;
+    bool done;
+};
+
+struct worker {
+    struct ft_preparer preparer;
+    struct ft_bytes bytes;
+    uint8_t *pixels; /* [h, w, 3] */
+    void *arena;
+};
+
+struct extraction {
+    const struct ft_plan *plan;
+    const struct ft_geometry *geometry;
+    uint64_t max_pixels;
+    struct ft_team *team; /* lone: the team of one picture */
+    const char *(*next)(void *);
+    int (*emit)(void *, const struct ft_row *);
+    void *user;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    size_t n_slots, taken, emitted;
+    struct slot *slots;     /* [n_slots] */
+    struct worker *workers; /* [n_workers] */
+    int n_workers;
+    size_t d;
+    bool reading, emitting, ended, cancelled;
+    struct ft_error error; /* of the run, not of a picture */
+};
+
+static void work_on(struct extraction *x, struct worker *w, struct slot *s)
+{
+    struct ft_row *row = &s->row;
+    row->content[0] = row->content[1] = 0;
+    row->status = ft_file_read(s->path, FILE_LIMIT, &w->bytes, &s->err);
+    if (!row->status) {
+        ft_hash(w->bytes.data, w->bytes.size, row->content);
+        row->status = ft_image_prepare(&w->preparer, w->bytes.data, w->bytes.size, x->geometry, x->max_pixels, w->pixels, &s->err);
+    }
+    if (!row->status) {
+        if (x->team)
+            ft_plan_run_team(x->plan, x->team, w->pixels, w->arena, s->feature);
+        else
+            ft_plan_run(x->plan, w->pixels, w->arena, s->feature);
+        for (size_t i = 0; i < x->d && !row->status; i++)
+            if (!(s->feature[i] - s->feature[i] == 0))
+                row->status = ft_error_set(&s->err, FT_EFORMAT, "the network's output is not finite for this picture");
+    }
+    row->path = s->path;
+    row->feature = row->status ? NULL : s->feature;
+    row->error = row->status ? s->err.msg : "";
+}
+
+/* With the lock held; lets it go while the caller's function runs. Takes a slot for the next input, or sets ended. */
+static struct slot *take(struct extraction *x)
+{
+    x->reading = true;
+    pthread_mutex_unlock(&x->lock);
+    const char *path = x->next(x->user);
+    char *copy = ft_strdup(path);
+    pthread_mutex_lock(&x->lock);
+    x->reading = false;
+    pthread_cond_broadcast(&x->changed);
+    if (path && !copy) {
+        x->cancelled = true;
+        ft_error_nomem(&x->error, path);
+    }
+    if (!copy) {
+        x->ended = true;
+        return NULL;
+    }
+    struct slot *s = &x->slots[x->taken % x->n_slots];
+    free(s->path);
+    s->path = copy;
+    s->row.index = x->taken++;
+    s->done = false;
+    return s;
+}
+
+/* With the lock held, likewise: hands out the rows that are ready. */
+static void hand_out(struct extraction *x)
+{
+    if (x->emitting)
+        return;
+    x->emitting = true;
+    while (!x->cancelled && x->emitted < x->taken && x->slots[x->emitted % x->n_slots].done) {
+        const struct slot *s = &x->slots[x->emitted % x->n_slots];
+        pthread_mutex_unlock(&x->lock);
+        const int stop = x->emit(x->user, &s->row);
+        pthread_mutex_lock(&x->lock);
+        x->emitted++;
+        pthread_cond_broadcast(&x->changed);
+        if (stop) {
+            x->cancelled = true;
+            ft_error_set(&x->error, FT_ECANCELLED, "stopped");
+        }
+    }
+    x->emitting = false;
+}
+
+static void worker_main(void *context, int member)
+{
+    struct extraction *x = context;
+    pthread_mutex_lock(&x->lock);
+    while (!x->cancelled && !x->ended) {
+        if (x->reading || x->taken == x->emitted + x->n_slots) {
+            pthread_cond_wait(&x->changed, &x->lock);
+            continue;
+        }
+        struct slot *s = take(x);
+        if (!s)
+            break;
+        pthread_mutex_unlock(&x->lock);
+        work_on(x, &x->workers[member], s);
+        pthread_mutex_lock(&x->lock);
+        s->done = true;
+        hand_out(x);
+    }
+    pthread_mutex_unlock(&x->lock);
+}
+
+static int make_workers(struct extraction *x, struct ft_error *err)
+{
+    const struct ft_geometry *g = x->geometry;
+    x->slots = calloc(x->n_slots, sizeof *x->slots);
+    x->workers = calloc((size_t)x->n_workers, sizeof *x->workers);
+    if (!x->slots || !x->workers)
+        return ft_error_nomem(err, "workers");
+    for (size_t i = 0; i < x->n_slots; i++)
+        if (!(x->slots[i].feature = ft_alloc(x->d, sizeof(float))))
+            return ft_error_nomem(err, "features");
+    for (int i = 0; i < x->n_workers; i++) {
+        struct worker *w = &x->workers[i];
+        w->pixels = ft_alloc((size_t)g->width * (size_t)g->height, 3);
+        w->arena = ft_alloc(1, ft_plan_arena_bytes(x->plan));
+        if (!w->pixels || !w->arena)
+            return ft_error_nomem(err, "the network's activations");
+    }
+    return 0;
+}
+
+static void release(struct extraction *x)
+{
+    for (size_t i = 0; x->slots && i < x->n_slots; i++) {
+        free(x->slots[i].path);
+        free(x->slots[i].feature);
+    }
+    for (int i = 0; x->workers && i < x->n_workers; i++) {
+        ft_preparer_release(&x->workers[i].preparer);
+        ft_bytes_release(&x->workers[i].bytes);
+        free(x->workers[i].pixels);
+        free(x->workers[i].arena);
+    }
+    free(x->slots);
+    free(x->workers);
+    pthread_cond_destroy(&x->changed);
+    pthread_mutex_destroy(&x->lock);
+}
+
+int ft_extract_plan(const struct ft_plan *plan, const struct ft_geometry *geometry, const struct ft_extract_options *options,
+                    const char *(*next)(void *), int (*emit)(void *, const struct ft_row *), void *user, struct ft_error *err)
+{
+    const int threads = options->threads > 0 ? options->threads : ft_cpu_count();
+    const struct ft_shape out = ft_plan_output(plan);
+    struct extraction x = {
+        .plan = plan, .geometry = geometry, .max_pixels = options->max_pixels, .next = next, .emit = emit, .user = user,
+        .n_workers = options->lone ? 1 : threads,
+        .d = (size_t)out.h * (size_t)out.w * (size_t)out.c,
+    };
+    x.n_slots = (size_t)x.n_workers * SLOTS_PER_WORKER;
+    pthread_mutex_init(&x.lock, NULL);
+    pthread_cond_init(&x.changed, NULL);
+    int rc = make_workers(&x, err);
+    struct ft_team *team = rc ? NULL : ft_team_new(threads);
+    if (!rc && !team)
+        rc = ft_error_nomem(err, "threads");
+    if (!rc && options->lone) {
+        x.team = team;
+        worker_main(&x, 0);
+    } else if (!rc)
+        ft_team_run(team, worker_main, &x);
+    if (!rc && x.cancelled) {
+        rc = x.error.code;
+        if (err)
+            *err = x.error;
+    }
+    ft_team_free(team);
+    release(&x);
+    return rc;
+}

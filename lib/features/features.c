@@ -1,0 +1,118 @@
+/* Features kept in memory, and their HDF5 file: `features` [n, d] float32, `paths` [n] and `classes` [k] strings, `labels` [n] int32. */
+#include <hdf5.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "finetune.h"
+
+struct ft_features_store { /* ft_features with its capacity, which callers need not see */
+    struct ft_features shown;
+    size_t capacity;
+};
+
+int ft_features_new(int d, struct ft_features **out, struct ft_error *err)
+{
+    struct ft_features_store *f = calloc(1, sizeof *f);
+    if (!f)
+        return ft_error_nomem(err, "features");
+    f->shown.d = d;
+    *out = &f->shown;
+    return 0;
+}
+
+static bool resize(void *array, size_t count, size_t size)
+{
+    size_t bytes;
+    void *p = ft_size_mul(count, size, &bytes) ? realloc(*(void **)array, bytes) : NULL;
+    if (p)
+        memcpy(array, &p, sizeof p);
+    return p != NULL;
+}
+
+int ft_features_append(struct ft_features *f, const struct ft_row *row, int32_t label, struct ft_error *err)
+{
+    struct ft_features_store *store = (struct ft_features_store *)f;
+    if (f->n == store->capacity) {
+        const size_t more = store->capacity ? store->capacity + store->capacity / 2 : 64;
+        if (!resize(&f->x, more, (size_t)f->d * sizeof *f->x) || !resize(&f->paths, more, sizeof *f->paths) ||
+            !resize(&f->labels, more, sizeof *f->labels) || !resize(&f->content, more, sizeof *f->content))
+            return ft_error_nomem(err, "features");
+        store->capacity = more;
+    }
+    char *path = ft_strdup(row->path);
+    if (!path)
+        return ft_error_nomem(err, "features");
+    memcpy(f->x + f->n * (size_t)f->d, row->feature, (size_t)f->d * sizeof *f->x);
+    f->paths[f->n] = path;
+    f->labels[f->n] = label;
+    memcpy(f->content[f->n], row->content, sizeof row->content);
+    f->n++;
+    return 0;
+}
+
+void ft_features_free(struct ft_features *f)
+{
+    if (!f)
+        return;
+    for (size_t i = 0; i < f->n; i++)
+        free(f->paths[i]);
+    free(f->paths);
+    free(f->x);
+    free(f->labels);
+    free(f->content);
+    free((struct ft_features_store *)f);
+}
+
+/* Writes a dataset and closes what it is given; false when HDF5 refused anything. */
+static bool put(hid_t file, const char *name, int rank, const hsize_t *shape, hid_t type, const void *data)
+{
+    const hid_t space = H5Screate_simple(rank, shape, NULL), how = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(how, false);
+    const hid_t set = H5Dcreate2(file, name, type, space, H5P_DEFAULT, how, H5P_DEFAULT);
+    const bool ok = set >= 0 && (!shape[0] || H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0);
+    if (set >= 0)
+        H5Dclose(set);
+    H5Pclose(how);
+    H5Sclose(space);
+    return ok;
+}
+
+static bool put_strings(hid_t file, const char *name, char *const *strings, size_t n)
+{
+    const hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, H5T_VARIABLE);
+    H5Tset_cset(type, H5T_CSET_UTF8);
+    const hsize_t shape[1] = { n };
+    const bool ok = put(file, name, 1, shape, type, strings);
+    H5Tclose(type);
+    return ok;
+}
+
+static bool write_file(const char *path, const struct ft_features *f, char *const *classes, size_t k)
+{
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    if (file < 0)
+        return false;
+    const hsize_t shape[2] = { f->n, (hsize_t)f->d };
+    const bool ok = put(file, "features", 2, shape, H5T_IEEE_F32LE, f->x) && put(file, "labels", 1, shape, H5T_STD_I32LE, f->labels) &&
+                    put_strings(file, "paths", f->paths, f->n) && put_strings(file, "classes", classes, k);
+    return (H5Fclose(file) >= 0) && ok;
+}
+
+int ft_features_save(const struct ft_features *f, char *const *classes, int n_classes, const char *path, struct ft_error *err)
+{
+    struct ft_replacement r = { 0 };
+    int rc = ft_replace_begin(path, &r, err);
+    if (rc)
+        return rc;
+    if (!write_file(r.path, f, classes, (size_t)n_classes))
+        rc = ft_error_set(err, FT_EIO, "cannot write '%s': is the disk full?", path);
+    else
+        rc = ft_replace_commit(&r, err);
+    ft_replace_abort(&r);
+    return rc;
+}

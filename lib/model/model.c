@@ -1,0 +1,194 @@
+/* A model file is a Keras file: backbone, then a Dense softmax. What Keras has no place for stands in the root attribute `finetune`:
+ *
+ *     {"format": 1, "classes": [...], "input": {...}, "backbone": {"name", "hash"}, "training": {...}}
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "model/backbone.h"
+
+#define FORMAT 1
+
+struct ft_model {
+    struct ft_backbone *backbone;
+    struct ft_head head;
+    char **classes; /* [head.k] */
+    char *record;
+};
+
+static char *attribute(const struct ft_backbone *b, char *const *classes, int k, const char *record)
+{
+    uint64_t hash[2];
+    char hex[40];
+    cJSON *json = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(json, "classes"), *from;
+    cJSON_AddNumberToObject(json, "format", FORMAT);
+    for (int i = 0; i < k; i++)
+        cJSON_AddItemToArray(list, cJSON_CreateString(classes[i]));
+    cJSON_AddItemToObject(json, "input", ft_geometry_write(&b->geometry));
+    from = cJSON_AddObjectToObject(json, "backbone");
+    ft_network_hash(b->network, b->last, hash);
+    snprintf(hex, sizeof hex, "%016llx%016llx", (unsigned long long)hash[0], (unsigned long long)hash[1]);
+    cJSON_AddStringToObject(from, "name", b->name);
+    cJSON_AddStringToObject(from, "hash", hex);
+    cJSON *training = record ? cJSON_Parse(record) : NULL;
+    if (training)
+        cJSON_AddItemToObject(json, "training", training);
+    char *text = cJSON_PrintUnformatted(json);
+    cJSON_Delete(json);
+    return text;
+}
+
+int ft_model_save(const struct ft_backbone *b, const struct ft_head *head, char *const *classes, const char *record, const char *path,
+                  uint64_t *bytes, struct ft_error *err)
+{
+    struct ft_network *network = NULL;
+    struct ft_replacement r = { 0 };
+    struct stat st;
+    char *text = attribute(b, classes, head->k, record);
+    int rc = text ? 0 : ft_error_nomem(err, path);
+    if (!rc)
+        rc = ft_network_with_head(b->network, b->last, "head", head->d, head->k, head->w, head->b, &network, err);
+    if (!rc)
+        rc = ft_replace_begin(path, &r, err);
+    if (!rc) {
+        rc = ft_network_write(network, text, r.path, err);
+        if (rc)
+            ft_error_prefix(err, rc, "cannot write '%s'", path);
+    }
+    if (!rc && bytes && !stat(r.path, &st))
+        *bytes = (uint64_t)st.st_size;
+    if (!rc)
+        rc = ft_replace_commit(&r, err);
+    ft_replace_abort(&r);
+    ft_network_free(network);
+    cJSON_free(text);
+    return rc;
+}
+
+/* Class names from the attribute; a Keras file without any is given "0", "1", ... */
+static int read_classes(struct ft_model *m, const cJSON *json, struct ft_error *err)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "classes");
+    if (list && cJSON_GetArraySize(list) != m->head.k)
+        return ft_error_set(err, FT_EFORMAT, "has %d class names for %d classes", cJSON_GetArraySize(list), m->head.k);
+    m->classes = calloc((size_t)m->head.k, sizeof *m->classes);
+    if (!m->classes)
+        return ft_error_nomem(err, "class names");
+    const cJSON *item = list ? list->child : NULL;
+    for (int i = 0; i < m->head.k; i++) {
+        char number[16];
+        snprintf(number, sizeof number, "%d", i);
+        const char *name = list ? cJSON_GetStringValue(item) : number;
+        if (!name)
+            return ft_error_set(err, FT_EFORMAT, "class name %d is not a string", i);
+        if (!(m->classes[i] = ft_strdup(name)))
+            return ft_error_nomem(err, "class names");
+        item = item ? item->next : NULL;
+    }
+    const cJSON *training = cJSON_GetObjectItemCaseSensitive(json, "training");
+    if (training && !(m->record = cJSON_PrintUnformatted(training)))
+        return ft_error_nomem(err, "the training record");
+    return 0;
+}
+
+/* The head is the network's last Dense layer. */
+static int read_head(struct ft_model *m, const struct ft_network *network, struct ft_error *err)
+{
+    int i = network->output;
+    while (network->layers[i].kind != FT_LAYER_DENSE)
+        i = network->layers[i].inputs[0];
+    const struct ft_tensor *kernel = &network->layers[i].weights[FT_W_KERNEL], *bias = &network->layers[i].weights[FT_W_BIAS];
+    m->head.d = (int)kernel->shape[0];
+    m->head.k = (int)kernel->shape[1];
+    m->head.w = ft_alloc(kernel->count, sizeof(float));
+    m->head.b = ft_alloc_zero((size_t)m->head.k, sizeof(float));
+    if (!m->head.w || !m->head.b)
+        return ft_error_nomem(err, "the head");
+    memcpy(m->head.w, kernel->data, kernel->count * sizeof(float));
+    if (bias->data)
+        memcpy(m->head.b, bias->data, bias->count * sizeof(float));
+    return 0;
+}
+
+static int check_format(const cJSON *json, struct ft_error *err)
+{
+    const cJSON *format = cJSON_GetObjectItemCaseSensitive(json, "format");
+    if (json && !(cJSON_IsNumber(format) && format->valueint >= 1 && format->valueint <= FORMAT))
+        return ft_error_set(err, FT_EUNSUPPORTED, "was written by a newer finetune (format %d): update this one", format ? format->valueint : 0);
+    return 0;
+}
+
+int ft_model_open(const char *path, const struct ft_backbone_options *options, struct ft_model **out, struct ft_error *err)
+{
+    struct ft_network *network;
+    struct ft_error deeper = { 0 };
+    int rc = ft_network_open(path, &network, err);
+    if (rc)
+        return rc;
+    struct ft_model *m = calloc(1, sizeof *m);
+    cJSON *json = network->attribute ? cJSON_Parse(network->attribute) : NULL;
+    const int last = ft_network_head_input(network);
+    if (!m)
+        rc = ft_error_nomem(&deeper, path);
+    else if (last < 0)
+        rc = ft_error_set(&deeper, FT_EFORMAT, "does not end in a Dense softmax layer: it is a backbone, not a trained model (finetune train makes one)");
+    if (!rc)
+        rc = check_format(json, &deeper);
+    if (!rc)
+        rc = read_head(m, network, &deeper);
+    if (!rc)
+        rc = read_classes(m, json, &deeper);
+    if (rc) {
+        ft_network_free(network);
+        if (err)
+            *err = deeper;
+        ft_error_prefix(err, rc, "'%s'", path);
+    } else
+        rc = ft_backbone_new(network, last, path, json, options, &m->backbone, err);
+    cJSON_Delete(json);
+    if (rc) {
+        ft_model_free(m);
+        return rc;
+    }
+    *out = m;
+    return 0;
+}
+
+void ft_model_free(struct ft_model *m)
+{
+    if (!m)
+        return;
+    for (int i = 0; m->classes && i < m->head.k; i++)
+        free(m->classes[i]);
+    free(m->classes);
+    free(m->head.w);
+    free(m->head.b);
+    cJSON_free(m->record);
+    ft_backbone_free(m->backbone);
+    free(m);
+}
+
+const struct ft_backbone *ft_model_backbone(const struct ft_model *m)
+{
+    return m->backbone;
+}
+
+const struct ft_head *ft_model_head(const struct ft_model *m)
+{
+    return &m->head;
+}
+
+char *const *ft_model_class_names(const struct ft_model *m)
+{
+    return m->classes;
+}
+
+const char *ft_model_record(const struct ft_model *m)
+{
+    return m->record;
+}
