@@ -1,0 +1,112 @@
+/* What the commands share. Standard output is the result; progress and messages go to standard error. */
+#ifndef FT_CLI_CLI_H
+#define FT_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "finetune.h"
+
+/* Exit status: 0 done, 1 failed, 2 usage, 3 done, but some pictures were bad or a threshold was missed. */
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PARTLY = 3 };
+
+/* ---- settings and options: one table (options.c) from which parsing, checks and --help are made -------------------- */
+
+struct settings {
+    const char *output, *model, *backbone, *val, *resize, *class_weight;
+    int threads, folds, top, max_megapixels;
+    double l2, seconds; /* l2 negative: auto */
+    uint64_t seed;
+    bool json, quiet, verbose, layers, help, version;
+    /* what is left: the arguments that are no options, lent by argv */
+    int n_arguments;
+    char **arguments;
+};
+
+/* Which commands an option belongs to. */
+enum command_bit {
+    CMD_TRAIN = 1, CMD_PREDICT = 2, CMD_EVALUATE = 4, CMD_FEATURES = 8, CMD_INFO = 16, CMD_BENCH = 32,
+    CMD_ALL = 63,
+};
+
+struct command {
+    const char *name;
+    unsigned bit;
+    const char *arguments, *summary; /* "DIR", "train a classifier on a folder of labelled pictures" */
+    int least, most;                 /* number of arguments; most -1: any */
+    int (*run)(const struct settings *settings);
+    const char *more; /* help's last paragraph: examples */
+};
+extern const struct command commands[];
+extern const int n_commands;
+
+/* 0, or EXIT_USAGE after a message. Arguments and options may be mixed; "--" ends the options. */
+int options_parse(const struct command *command, int argc, char **argv, struct settings *settings);
+void options_help(const struct command *command);
+void options_manual(const struct command *command); /* the same as roff, for the man page */
+/* The word of `words` that is least far from `word` by edit distance; NULL when none is near. */
+const char *nearest_word(const char *word, const char *const *words, size_t n);
+
+/* ---- messages (message.c) ---------------------------------------------------------------------------------------- */
+
+void message_init(const struct settings *settings);
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));    /* "finetune: ..." on standard error, always */
+void note(const char *format, ...) __attribute__((format(printf, 1, 2)));   /* the same, not with --quiet */
+void report(const char *key, const char *format, ...) __attribute__((format(printf, 2, 3))); /* a line of the result: not with --quiet or --json */
+int fail(const struct ft_error *err);                                        /* says it; returns EXIT_FAILED */
+
+/* Flushes standard output; false once a write has failed, for instance because the reader left. */
+bool flush_output(void);
+/* The exit status of the program: `status`, or failed where standard output could not be written; a reader that left is no error. */
+int finish(int status);
+
+/* Progress: "features  312/1000 · 240 images/s · 3 s left", redrawn on a terminal, silent elsewhere. */
+struct progress {
+    const char *what;
+    size_t total; /* 0: unknown */
+    double start, shown;
+    bool drawn;
+};
+void progress_begin(struct progress *progress, const char *what, size_t total);
+void progress_step(struct progress *progress, size_t done);
+double progress_end(struct progress *progress); /* seconds since begin; clears the line */
+double seconds_now(void);
+
+/* ---- pictures to features (pictures.c) ---------------------------------------------------------------------------- */
+
+struct bad_picture {
+    char *path, *reason;
+};
+
+struct pictures {
+    struct ft_features *features; /* the good ones */
+    struct bad_picture *bad;      /* [n_bad] */
+    size_t n_bad;
+    double seconds;
+};
+/* Features of all rows of a dataset, with progress. */
+int pictures_extract(const struct ft_backbone *backbone, const struct ft_dataset *dataset, const struct settings *settings, struct pictures *out,
+                     struct ft_error *err);
+void pictures_release(struct pictures *pictures);
+/* Lists bad pictures on standard error. */
+void pictures_list_bad(const struct pictures *pictures);
+/* What a folder holds beside pictures of classes. */
+void dataset_notes(const struct ft_dataset *dataset, const char *dir);
+void extract_options(const struct settings *settings, struct ft_extract_options *out);
+int backbone_open(const struct settings *settings, struct ft_backbone **out, struct ft_error *err);
+int model_open(const struct settings *settings, struct ft_model **out, struct ft_error *err);
+
+/* The man page finetune(1) on standard output (manual.c). */
+int manual_main(void);
+
+/* ---- commands ----------------------------------------------------------------------------------------------------- */
+
+int train_main(const struct settings *settings);
+int predict_main(const struct settings *settings);
+int evaluate_main(const struct settings *settings);
+int features_main(const struct settings *settings);
+int info_main(const struct settings *settings);
+int bench_main(const struct settings *settings);
+
+#endif

@@ -1,0 +1,78 @@
+/* finetune features: a folder or pictures become an HDF5 file of features. */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "cli.h"
+
+/* Pictures named one by one are rows without a class. */
+static struct ft_dataset *named_pictures(const struct settings *s)
+{
+    struct ft_dataset *d = calloc(1, sizeof *d);
+    if (!d)
+        return NULL;
+    d->n = (size_t)s->n_arguments;
+    d->paths = s->arguments;
+    d->labels = malloc(d->n * sizeof *d->labels);
+    for (size_t i = 0; d->labels && i < d->n; i++)
+        d->labels[i] = -1;
+    return d;
+}
+
+static void free_named(struct ft_dataset *d)
+{
+    if (d)
+        free(d->labels);
+    free(d);
+}
+
+static void print_result(const struct settings *s, const struct pictures *p, int n_classes)
+{
+    report("features", "%zu x %d in %d classes · %.1f s", p->features->n, p->features->d, n_classes, p->seconds);
+    report("saved", "%s", s->output);
+    if (s->json) {
+        cJSON *json = cJSON_CreateObject();
+        cJSON_AddNumberToObject(json, "images", (double)p->features->n);
+        cJSON_AddNumberToObject(json, "bad", (double)p->n_bad);
+        cJSON_AddNumberToObject(json, "features", p->features->d);
+        cJSON_AddStringToObject(json, "output", s->output);
+        char *text = cJSON_PrintUnformatted(json);
+        puts(text ? text : "null");
+        cJSON_free(text);
+        cJSON_Delete(json);
+    }
+}
+
+int features_main(const struct settings *s)
+{
+    struct ft_error err;
+    struct stat st;
+    struct ft_backbone *backbone = NULL;
+    struct ft_dataset *dataset = NULL;
+    struct pictures pictures = { 0 };
+    const bool folder = s->n_arguments == 1 && !stat(s->arguments[0], &st) && S_ISDIR(st.st_mode);
+    int rc = backbone_open(s, &backbone, &err);
+    if (!rc && folder)
+        rc = ft_dataset_open(s->arguments[0], true, &dataset, &err);
+    else if (!rc)
+        dataset = named_pictures(s);
+    if (!rc && dataset)
+        rc = pictures_extract(backbone, dataset, s, &pictures, &err);
+    if (!rc && dataset) {
+        if (folder)
+            dataset_notes(dataset, s->arguments[0]);
+        pictures_list_bad(&pictures);
+        rc = ft_features_save(pictures.features, dataset->classes, dataset->n_classes, s->output, &err);
+    }
+    int status = rc ? fail(&err) : pictures.n_bad ? EXIT_PARTLY : EXIT_DONE;
+    if (!rc && dataset)
+        print_result(s, &pictures, dataset->n_classes);
+    pictures_release(&pictures);
+    if (folder)
+        ft_dataset_free(dataset);
+    else
+        free_named(dataset);
+    ft_backbone_free(backbone);
+    return status;
+}

@@ -1,0 +1,139 @@
+/* finetune info: what is in a model or backbone file. */
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli.h"
+
+struct totals {
+    uint64_t parameters, multiply_adds;
+};
+
+static struct totals add_up(const struct ft_backbone *b)
+{
+    struct totals t = { 0 };
+    for (int i = 0; i < ft_backbone_layers(b); i++) {
+        struct ft_layer_info l;
+        ft_backbone_layer(b, i, &l);
+        t.parameters += l.parameters;
+        t.multiply_adds += l.multiply_adds;
+    }
+    return t;
+}
+
+static void print_layers(const struct ft_backbone *b)
+{
+    printf("\n%-34s %-22s %14s %12s %14s\n", "layer", "kind", "output", "parameters", "multiply-adds");
+    for (int i = 0; i < ft_backbone_layers(b); i++) {
+        struct ft_layer_info l;
+        char shape[40];
+        ft_backbone_layer(b, i, &l);
+        snprintf(shape, sizeof shape, "%dx%dx%d", l.height, l.width, l.channels);
+        printf("%-34s %-22s %14s %12" PRIu64 " %14" PRIu64 "\n", l.name, l.kind, shape, l.parameters, l.multiply_adds);
+    }
+}
+
+static double number(const cJSON *json, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, name);
+    return cJSON_IsNumber(item) ? item->valuedouble : 0;
+}
+
+static void print_training(const struct ft_model *m)
+{
+    cJSON *t = ft_model_record(m) ? cJSON_Parse(ft_model_record(m)) : NULL;
+    const int k = ft_model_head(m)->k;
+    char *const *classes = ft_model_class_names(m);
+    printf("classes    %d:", k);
+    for (int i = 0; i < k && i < 20; i++)
+        printf("%s %s", i ? "," : "", classes[i]);
+    puts(k > 20 ? ", ..." : "");
+    if (t) {
+        printf("trained    %.0f images · L2 %.3g · temperature %.3f · %.0f folds\n", number(t, "images"), number(t, "l2"), number(t, "temperature"),
+               number(t, "folds"));
+        printf("accuracy   %.1f %% ± %.1f (cross-validated) · log-loss %.3f · calibration error %.1f %%\n", 100 * number(t, "accuracy"),
+               100 * number(t, "accuracy_sd"), number(t, "log_loss"), 100 * number(t, "ece"));
+    }
+    cJSON_Delete(t);
+}
+
+static void print_text(const char *path, const struct ft_model *m, const struct ft_backbone *b, const struct settings *s)
+{
+    static const char *const rules[] = { "centred crop", "squashed", "padded" };
+    const struct ft_geometry *g = ft_backbone_geometry(b);
+    const struct totals t = add_up(b);
+    printf("file       %s: %s\n", path, m ? "a trained model" : "a backbone");
+    printf("backbone   %s · %d layers · %.2f M parameters · %.0f M multiply-adds\n", ft_backbone_name(b), ft_backbone_layers(b), (double)t.parameters / 1e6,
+           (double)t.multiply_adds / 1e6);
+    printf("input      %dx%d RGB · %s", g->width, g->height, rules[g->rule]);
+    if (g->rule == FT_RESIZE_CROP)
+        printf(" of %.3g", g->crop);
+    printf(" · %s\nfeatures   %d\n", g->filter == FT_FILTER_BICUBIC ? "bicubic" : "bilinear", ft_backbone_features(b));
+    if (m)
+        print_training(m);
+    if (s->layers || s->verbose)
+        print_layers(b);
+}
+
+static cJSON *layers_json(const struct ft_backbone *b)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (int i = 0; i < ft_backbone_layers(b); i++) {
+        struct ft_layer_info l;
+        ft_backbone_layer(b, i, &l);
+        cJSON *one = cJSON_CreateObject();
+        const int shape[3] = { l.height, l.width, l.channels };
+        cJSON_AddStringToObject(one, "name", l.name);
+        cJSON_AddStringToObject(one, "kind", l.kind);
+        cJSON_AddItemToObject(one, "output", cJSON_CreateIntArray(shape, 3));
+        cJSON_AddNumberToObject(one, "parameters", (double)l.parameters);
+        cJSON_AddNumberToObject(one, "multiply_adds", (double)l.multiply_adds);
+        cJSON_AddItemToArray(list, one);
+    }
+    return list;
+}
+
+static void print_json(const struct ft_model *m, const struct ft_backbone *b, const struct settings *s)
+{
+    const struct ft_geometry *g = ft_backbone_geometry(b);
+    const struct totals t = add_up(b);
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "kind", m ? "model" : "backbone");
+    cJSON_AddStringToObject(json, "backbone", ft_backbone_name(b));
+    const int size[2] = { g->height, g->width };
+    cJSON_AddItemToObject(json, "input", cJSON_CreateIntArray(size, 2));
+    cJSON_AddNumberToObject(json, "features", ft_backbone_features(b));
+    cJSON_AddNumberToObject(json, "parameters", (double)t.parameters);
+    cJSON_AddNumberToObject(json, "multiply_adds", (double)t.multiply_adds);
+    if (m) {
+        cJSON_AddItemToObject(json, "classes", cJSON_CreateStringArray((const char *const *)ft_model_class_names(m), ft_model_head(m)->k));
+        cJSON *training = ft_model_record(m) ? cJSON_Parse(ft_model_record(m)) : NULL;
+        if (training)
+            cJSON_AddItemToObject(json, "training", training);
+    }
+    if (s->layers)
+        cJSON_AddItemToObject(json, "layers", layers_json(b));
+    char *text = cJSON_PrintUnformatted(json);
+    puts(text ? text : "null");
+    cJSON_free(text);
+    cJSON_Delete(json);
+}
+
+int info_main(const struct settings *s)
+{
+    struct ft_error err;
+    struct ft_model *model = NULL;
+    struct ft_backbone *backbone = NULL;
+    const char *path = s->arguments[0];
+    if (ft_model_open(path, NULL, &model, &err) && ft_backbone_open(path, NULL, &backbone, &err))
+        return fail(&err);
+    const struct ft_backbone *b = model ? ft_model_backbone(model) : backbone;
+    if (s->json)
+        print_json(model, b, s);
+    else
+        print_text(path, model, b, s);
+    ft_model_free(model);
+    ft_backbone_free(backbone);
+    return EXIT_DONE;
+}

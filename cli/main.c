@@ -1,0 +1,78 @@
+/* finetune: the table of commands, and how one is chosen. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+const struct command commands[] = {
+    { "train", CMD_TRAIN, "DIR", "retrain the head on a folder with one directory of pictures for each class", 1, 1, train_main,
+      "Example: images/cat/*.jpg and images/dog/*.png\n"
+      "  finetune train images && finetune predict photo.jpg" },
+    { "predict", CMD_PREDICT, "PICTURE...", "classify pictures: path, label and probability, one line each", 1, -1, predict_main,
+      "Example:\n  finetune predict holiday/*.jpg | awk -F'\\t' '$2 == \"cat\" && $3 > 0.9 { print $1 }'" },
+    { "evaluate", CMD_EVALUATE, "DIR", "measure a model on a folder of labelled pictures it has not seen", 1, 1, evaluate_main, NULL },
+    { "features", CMD_FEATURES, "DIR|PICTURE...", "write the frozen network's features to an HDF5 file", 1, -1, features_main,
+      "The file holds `features` [n, d], `paths` [n], `classes` [k] and `labels` [n] (-1 without a class)." },
+    { "info", CMD_INFO, "FILE", "say what is in a model or backbone file", 1, 1, info_main, NULL },
+    { "bench", CMD_BENCH, "[FILE]", "time the network's forward pass on this machine", 0, 1, bench_main, NULL },
+};
+const int n_commands = sizeof commands / sizeof *commands;
+
+static void help(FILE *to)
+{
+    fprintf(to, "finetune: a folder of labelled pictures becomes an image classifier\n\nusage: finetune COMMAND [OPTION...] ARGUMENT...\n\n");
+    for (int i = 0; i < n_commands; i++)
+        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fprintf(to, "\nfinetune COMMAND --help lists a command's options. finetune --version prints the version.\n");
+}
+
+static int unknown_command(const char *name)
+{
+    const char *names[sizeof commands / sizeof *commands];
+    for (int i = 0; i < n_commands; i++)
+        names[i] = commands[i].name;
+    const char *near = nearest_word(name, names, (size_t)n_commands);
+    if (near)
+        say("'%s' is not a command: did you mean '%s'?", name, near);
+    else
+        say("'%s' is not a command: finetune --help lists them", name);
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN); /* a reader that leaves early is noticed where standard output is flushed */
+    if (argc < 2) {
+        help(stderr);
+        return EXIT_USAGE;
+    }
+    if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
+        help(stdout);
+        return finish(EXIT_DONE);
+    }
+    if (!strcmp(argv[1], "--version")) {
+        printf("finetune %s\n", ft_version());
+        return finish(EXIT_DONE);
+    }
+    if (!strcmp(argv[1], "manual")) /* for the build, which installs it */
+        return finish(manual_main());
+    for (int i = 0; i < n_commands; i++) {
+        if (strcmp(argv[1], commands[i].name))
+            continue;
+        struct settings settings = { 0 };
+        const int wrong = options_parse(&commands[i], argc - 2, argv + 2, &settings);
+        if (wrong)
+            return wrong;
+        if (settings.version)
+            printf("finetune %s\n", ft_version());
+        else if (settings.help)
+            options_help(&commands[i]);
+        else {
+            message_init(&settings);
+            return finish(commands[i].run(&settings));
+        }
+        return finish(EXIT_DONE);
+    }
+    return unknown_command(argv[1]);
+}

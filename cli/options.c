@@ -1,0 +1,287 @@
+/* One table of options: a row names the commands that it belongs to, the setting it fills, its range and its help. */
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+enum type {
+    FLAG,   /* bool */
+    INT,    /* int in [low, high] */
+    SEED,   /* uint64_t */
+    NUMBER, /* double in [low, high] */
+    AUTO,   /* double in [low, high], or the word auto: -1 */
+    WORD,   /* const char *, one of choices where there are any */
+};
+
+struct option {
+    unsigned commands;
+    const char *name;
+    char letter;
+    enum type type;
+    size_t setting; /* offset in struct settings */
+    double low, high;
+    const char *argument, *choices; /* choices: "crop|squash|pad" */
+    const char *initial;            /* what holds when the option is not given, as it would be typed; NULL: nothing */
+    const char *help;
+};
+
+#define AT(member) offsetof(struct settings, member)
+#define RUNNING (CMD_TRAIN | CMD_PREDICT | CMD_EVALUATE | CMD_FEATURES)
+
+static const struct option options[] = {
+    { CMD_TRAIN, "output", 'o', WORD, AT(output), 0, 0, "FILE", NULL, "model.h5", "the model file to write" },
+    { CMD_FEATURES, "output", 'o', WORD, AT(output), 0, 0, "FILE", NULL, "features.h5", "the HDF5 file to write" },
+    { CMD_PREDICT | CMD_EVALUATE, "model", 'm', WORD, AT(model), 0, 0, "FILE", NULL, "model.h5", "the model to use" },
+    { CMD_TRAIN | CMD_FEATURES, "backbone", 'b', WORD, AT(backbone), 0, 0, "NAME|FILE", NULL, "efficientnet-lite0", "the frozen network: bundled, or a Keras file" },
+    { CMD_TRAIN, "val", 0, WORD, AT(val), 0, 0, "DIR", NULL, NULL, "report on this folder as well" },
+    { CMD_TRAIN, "l2", 0, AUTO, AT(l2), 0, 1e6, "auto|VALUE", NULL, "auto", "weight decay; auto: the best by cross-validation" },
+    { CMD_TRAIN, "folds", 0, INT, AT(folds), 2, 100, "N", NULL, "5", "folds of the cross-validation" },
+    { CMD_TRAIN, "class-weight", 0, WORD, AT(class_weight), 0, 0, "RULE", "auto|balanced|none", "auto", "auto: balanced when class sizes differ" },
+    { CMD_TRAIN, "seed", 0, SEED, AT(seed), 0, 0, "N", NULL, "1", "of the folds" },
+    { CMD_TRAIN | CMD_FEATURES, "resize", 0, WORD, AT(resize), 0, 0, "RULE", "crop|squash|pad", NULL, "how a picture is fitted into the network's input (default: the network's own)" },
+    { CMD_PREDICT, "top", 0, INT, AT(top), 1, 1000, "K", NULL, "1", "the K most probable labels" },
+    { CMD_BENCH, "seconds", 0, NUMBER, AT(seconds), 0.01, 600, "S", NULL, "3", "how long to measure" },
+    { CMD_BENCH | CMD_INFO, "layers", 0, FLAG, AT(layers), 0, 0, NULL, NULL, NULL, "a line for each layer" },
+    { RUNNING | CMD_BENCH, "threads", 't', INT, AT(threads), 0, 1024, "N", NULL, "0", "0: one a core" },
+    { RUNNING, "max-megapixels", 0, INT, AT(max_megapixels), 1, 65536, "N", NULL, "256", "a larger picture counts as bad" },
+    { CMD_ALL, "json", 0, FLAG, AT(json), 0, 0, NULL, NULL, NULL, "the result as JSON" },
+    { CMD_ALL, "quiet", 'q', FLAG, AT(quiet), 0, 0, NULL, NULL, NULL, "only results and errors" },
+    { CMD_ALL, "verbose", 'v', FLAG, AT(verbose), 0, 0, NULL, NULL, NULL, "say more" },
+    { CMD_ALL, "version", 0, FLAG, AT(version), 0, 0, NULL, NULL, NULL, "print the version" },
+    { CMD_ALL, "help", 'h', FLAG, AT(help), 0, 0, NULL, NULL, NULL, "this text" },
+};
+#define N_OPTIONS (sizeof options / sizeof *options)
+
+static size_t edit_distance(const char *a, const char *b)
+{
+    enum { LONGEST = 32 };
+    size_t row[LONGEST + 1];
+    const size_t n = strlen(b);
+    if (n > LONGEST)
+        return LONGEST;
+    for (size_t j = 0; j <= n; j++)
+        row[j] = j;
+    for (size_t i = 0; a[i]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < n; j++) {
+            const size_t changed = diagonal + (a[i] != b[j]);
+            diagonal = row[j + 1];
+            size_t best = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
+            row[j + 1] = changed < best ? changed : best;
+        }
+    }
+    return row[n];
+}
+
+const char *nearest_word(const char *word, const char *const *words, size_t n)
+{
+    const char *best = NULL;
+    size_t least = strlen(word) / 2 + 1; /* further than that is no slip of the fingers */
+    for (size_t i = 0; i < n; i++) {
+        const size_t distance = edit_distance(word, words[i]);
+        if (distance < least || (distance <= least && !strncmp(word, words[i], strlen(word)))) {
+            least = distance;
+            best = words[i];
+        }
+    }
+    return best;
+}
+
+static int wrong(const struct command *c, const char *format, const char *a, const char *b)
+{
+    char text[400];
+    snprintf(text, sizeof text, format, a, b);
+    say("%s: %s", c->name, text);
+    return EXIT_USAGE;
+}
+
+static const struct option *find(const struct command *c, const char *name, size_t length, char letter)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        const struct option *o = &options[i];
+        if ((o->commands & c->bit) && (name ? strlen(o->name) == length && !strncmp(o->name, name, length) : o->letter && o->letter == letter))
+            return o;
+    }
+    return NULL;
+}
+
+static int unknown(const struct command *c, const char *given)
+{
+    const char *names[N_OPTIONS];
+    char name[64];
+    size_t n = 0;
+    for (size_t i = 0; i < N_OPTIONS; i++)
+        if (options[i].commands & c->bit)
+            names[n++] = options[i].name;
+    snprintf(name, sizeof name, "%s", given + strspn(given, "-"));
+    name[strcspn(name, "=")] = 0;
+    const char *near = nearest_word(name, names, n);
+    char hint[80];
+    snprintf(hint, sizeof hint, near ? "did you mean --%s?" : "--help lists the options", near);
+    return wrong(c, "unknown option '%s': %s", given, hint);
+}
+
+static bool among(const char *word, const char *choices)
+{
+    const size_t n = strlen(word);
+    for (const char *c = choices; c; c = strchr(c, '|')) {
+        c += *c == '|';
+        if (strcspn(c, "|") == n && !strncmp(c, word, n))
+            return true;
+    }
+    return false;
+}
+
+/* Fills a setting from its text; 0, or EXIT_USAGE after a message. */
+static int set(const struct command *c, const struct option *o, const char *text, struct settings *settings)
+{
+    void *to = (char *)settings + o->setting;
+    char shown[96], range[96], *end = "";
+    snprintf(shown, sizeof shown, "--%s %.60s", o->name, text);
+    snprintf(range, sizeof range, "a number from %.10g to %.10g is wanted%s", o->low, o->high, o->type == AUTO ? ", or auto" : "");
+    errno = 0;
+    switch (o->type) {
+    case FLAG:
+        *(bool *)to = true;
+        return 0;
+    case WORD:
+        if (o->choices && !among(text, o->choices))
+            return wrong(c, "'%s' is none of %s", shown, o->choices);
+        *(const char **)to = text;
+        return 0;
+    case SEED:
+        *(uint64_t *)to = strtoull(text, &end, 10);
+        if (errno || *end || !isdigit((unsigned char)*text))
+            return wrong(c, "'%s': a whole number from 0 to 18446744073709551615 is wanted%s", shown, "");
+        return 0;
+    case INT:
+    case NUMBER:
+    case AUTO: {
+        const double value = o->type == AUTO && !strcmp(text, "auto") ? -1 : strtod(text, &end);
+        const bool automatic = o->type == AUTO && value == -1 && !*end;
+        if (!automatic && (end == text || *end || errno || !(value >= o->low && value <= o->high)))
+            return wrong(c, "'%s': %s", shown, range);
+        if (o->type == INT && value != floor(value))
+            return wrong(c, "'%s': %s", shown, "a whole number is wanted");
+        if (o->type == INT)
+            *(int *)to = (int)value;
+        else
+            *(double *)to = value;
+        return 0;
+    }
+    }
+    return 0;
+}
+
+/* One argument that begins with a dash; *i moves on when its value is the next argument. */
+static int parse_option(const struct command *c, int argc, char **argv, int *i, struct settings *settings)
+{
+    const char *given = argv[*i];
+    if (given[1] != '-') { /* letters, the last of which may take a value: -q, -o FILE, -oFILE, -qo FILE */
+        for (const char *letter = given + 1; *letter; letter++) {
+            const struct option *o = find(c, NULL, 0, *letter);
+            if (!o)
+                return unknown(c, given);
+            const char *value = o->type == FLAG ? "" : letter[1] ? letter + 1 : *i + 1 < argc ? argv[++*i] : NULL;
+            if (!value)
+                return wrong(c, "option '%s' wants a value: %s", given, o->argument);
+            const int bad = set(c, o, value, settings);
+            if (bad || o->type != FLAG)
+                return bad;
+        }
+        return 0;
+    }
+    const size_t length = strcspn(given + 2, "=");
+    const char *value = given[2 + length] ? given + 2 + length + 1 : NULL;
+    const struct option *o = find(c, given + 2, length, 0);
+    if (!o)
+        return unknown(c, given);
+    if (o->type == FLAG && value)
+        return wrong(c, "option '%s' takes no value%s", given, "");
+    if (o->type != FLAG && !value)
+        value = *i + 1 < argc ? argv[++*i] : NULL;
+    if (o->type != FLAG && !value)
+        return wrong(c, "option '%s' wants a value: %s", given, o->argument);
+    return set(c, o, value, settings);
+}
+
+int options_parse(const struct command *c, int argc, char **argv, struct settings *settings)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++)
+        if ((options[i].commands & c->bit) && options[i].initial)
+            set(c, &options[i], options[i].initial, settings);
+    settings->arguments = argv;
+    bool ended = false;
+    for (int i = 0; i < argc; i++) {
+        char *argument = argv[i];
+        if (!ended && !strcmp(argument, "--"))
+            ended = true;
+        else if (ended || argument[0] != '-' || !argument[1])
+            settings->arguments[settings->n_arguments++] = argument;
+        else if (parse_option(c, argc, argv, &i, settings))
+            return EXIT_USAGE;
+    }
+    if (settings->help || settings->version)
+        return 0;
+    if (settings->n_arguments < c->least)
+        return wrong(c, "%s is missing; finetune %s --help says more", c->arguments, c->name);
+    if (c->most >= 0 && settings->n_arguments > c->most)
+        return wrong(c, "'%s' is one argument too many; finetune %s --help says more", settings->arguments[c->most], c->name);
+    return 0;
+}
+
+/* Text for roff: dashes are minus signs, a leading dot or quote is no request. */
+static void roff(const char *s)
+{
+    if (*s == '.' || *s == '\'')
+        fputs("\\&", stdout);
+    for (; *s; s++)
+        fputs(*s == '-' ? "\\-" : *s == '\\' ? "\\e" : (char[]){ *s, 0 }, stdout);
+}
+
+void options_manual(const struct command *c)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        const struct option *o = &options[i];
+        if (!(o->commands & c->bit) || o->commands == CMD_ALL)
+            continue;
+        fputs(".TP\n\\fB", stdout);
+        if (o->letter)
+            printf("\\-%c\\fR, \\fB", o->letter);
+        fputs("\\-\\-", stdout);
+        roff(o->name);
+        printf("\\fR%s\\fI%s\\fR\n", o->argument ? " " : "", o->argument ? o->argument : "");
+        if (o->choices)
+            printf("%s: ", o->choices);
+        roff(o->help);
+        if (o->initial)
+            printf(" (default %s)", o->initial);
+        putchar('\n');
+    }
+}
+
+void options_help(const struct command *c)
+{
+    printf("usage: finetune %s [OPTION...] %s\n\n%c%s.\n\n", c->name, c->arguments, toupper((unsigned char)c->summary[0]), c->summary + 1);
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        const struct option *o = &options[i];
+        char left[64], choices[64] = "", initial[48] = "";
+        if (!(o->commands & c->bit))
+            continue;
+        snprintf(left, sizeof left, "%c%c%s--%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name,
+                 o->argument ? " " : "", o->argument ? o->argument : "");
+        if (o->choices)
+            snprintf(choices, sizeof choices, "%s: ", o->choices);
+        if (o->initial)
+            snprintf(initial, sizeof initial, " (default %s)", o->initial);
+        printf("  %-26s %s%s%s\n", left, choices, o->help, initial);
+    }
+    if (c->more)
+        printf("\n%s\n", c->more);
+}

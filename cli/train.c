@@ -1,0 +1,220 @@
+/* finetune train: folder -> features -> head, measured by cross-validation -> model file. */
+#include <cjson/cJSON.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "evaluate.h"
+
+/* Everything that a training makes, so that one function releases it. */
+struct training {
+    const struct settings *settings;
+    const char *dir;
+    struct ft_dataset *dataset;
+    struct ft_backbone *backbone;
+    struct pictures pictures;
+    size_t *counts; /* [k] good pictures of each class */
+    struct ft_head *head;
+    struct ft_validation *validation;
+    struct ft_metrics *raw, *calibrated, *val;
+    char *record; /* JSON */
+    uint64_t bytes;
+};
+
+static int refuse(struct ft_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static int refuse(struct ft_error *err, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(err->msg, sizeof err->msg, format, args);
+    va_end(args);
+    return err->code = FT_EARG;
+}
+
+/* Counts labels and checks that every class has enough; `what` names what is counted. */
+static int count_classes(struct training *t, const int32_t *labels, size_t n, const char *what, struct ft_error *err)
+{
+    const struct ft_dataset *d = t->dataset;
+    memset(t->counts, 0, (size_t)d->n_classes * sizeof *t->counts);
+    for (size_t i = 0; i < n; i++)
+        t->counts[labels[i]]++;
+    for (int i = 0; i < d->n_classes; i++)
+        if (t->counts[i] < 2)
+            return refuse(err, "class '%s' has %zu %s: add more to '%s/%s' (at least 2, better 50), or move that directory elsewhere", d->classes[i],
+                          t->counts[i], what, t->dir, d->classes[i]);
+    return 0;
+}
+
+static int open_folder(struct training *t, struct ft_error *err)
+{
+    const int rc = ft_dataset_open(t->dir, false, &t->dataset, err);
+    if (rc)
+        return rc;
+    const struct ft_dataset *d = t->dataset;
+    dataset_notes(d, t->dir);
+    if (d->n_loose)
+        note("%zu picture%s directly in '%s' %s in no class and left out", d->n_loose, d->n_loose == 1 ? "" : "s", t->dir, d->n_loose == 1 ? "is" : "are");
+    if (d->n_classes < 2)
+        return refuse(err, "'%s' holds %s: at least two are needed, each a directory of pictures, as in images/cat/*.jpg and images/dog/*.jpg", t->dir,
+                      d->n_classes ? "only one class" : "no class");
+    t->counts = calloc((size_t)d->n_classes, sizeof *t->counts);
+    if (!t->counts)
+        return refuse(err, "out of memory for the classes");
+    return count_classes(t, d->labels, d->n, "picture", err);
+}
+
+static void report_images(const struct training *t)
+{
+    const struct ft_dataset *d = t->dataset;
+    enum { SHOWN = 6 };
+    char list[400] = "";
+    int length = 0;
+    for (int i = 0; i < d->n_classes && i < SHOWN && length < (int)sizeof list; i++)
+        length += snprintf(list + length, sizeof list - (size_t)length, "%s%.60s %zu", i ? ", " : "", d->classes[i], t->counts[i]);
+    report("images", "%zu in %d classes: %s%s", d->n, d->n_classes, list, d->n_classes > SHOWN ? ", ..." : "");
+}
+
+static int extract(struct training *t, struct ft_error *err)
+{
+    const struct ft_geometry *g = ft_backbone_geometry(t->backbone);
+    if (g->width == g->height)
+        report("backbone", "%s · %d px · %d features", ft_backbone_name(t->backbone), g->width, ft_backbone_features(t->backbone));
+    else
+        report("backbone", "%s · %dx%d px · %d features", ft_backbone_name(t->backbone), g->width, g->height, ft_backbone_features(t->backbone));
+    const int rc = pictures_extract(t->backbone, t->dataset, t->settings, &t->pictures, err);
+    if (rc)
+        return rc;
+    const struct pictures *p = &t->pictures;
+    char skipped[48] = "";
+    if (p->n_bad)
+        snprintf(skipped, sizeof skipped, " · %zu skipped", p->n_bad);
+    report("features", "%zu/%zu%s · %.0f images/s · %.1f s", p->features->n, t->dataset->n, skipped, (double)t->dataset->n / p->seconds, p->seconds);
+    pictures_list_bad(p);
+    return count_classes(t, p->features->labels, p->features->n, "readable picture", err);
+}
+
+static int train_head(struct training *t, const struct ft_train_options *options, struct ft_error *err)
+{
+    const struct ft_features *f = t->pictures.features;
+    const int k = t->dataset->n_classes;
+    uint64_t *group = malloc(f->n * sizeof *group); /* copies of a picture stay in one fold */
+    if (!group)
+        return refuse(err, "out of memory for %zu pictures", f->n);
+    for (size_t i = 0; i < f->n; i++)
+        group[i] = f->content[i][0] ^ f->content[i][1];
+    int rc = ft_train(f->x, f->labels, group, f->n, f->d, k, options, &t->head, &t->validation, err);
+    free(group);
+    if (!rc)
+        rc = ft_metrics_compute(t->validation->raw, f->labels, t->validation->fold, f->n, k, &t->raw, err);
+    if (!rc)
+        rc = ft_metrics_compute(t->validation->calibrated, f->labels, t->validation->fold, f->n, k, &t->calibrated, err);
+    if (rc)
+        return rc;
+    t->record = ft_report_training_json(&(struct ft_training){ options, t->validation, t->raw, t->calibrated, t->dataset->classes, t->counts, t->pictures.n_bad });
+    return t->record ? 0 : refuse(err, "out of memory for the record");
+}
+
+static void report_head(const struct training *t)
+{
+    const struct ft_validation *v = t->validation;
+    char why[80] = "as given";
+    if (v->n_grid > 1)
+        snprintf(why, sizeof why, "the best of %d by %d-fold cross-validation", v->n_grid, v->folds);
+    report("head", "softmax regression · L2 %.3g, %s%s", v->l2, why, v->weighted ? " · classes weighted" : "");
+    for (int i = 0; t->settings->verbose && i < v->n_grid; i++)
+        report("", "L2 %-8.3g log-loss %.4f · accuracy %.2f %%", v->grid[i].l2, v->grid[i].log_loss, 100 * v->grid[i].accuracy);
+    if (t->settings->verbose)
+        report("", "temperature %.3f · calibration error %.2f %% before, %.2f %% after", v->temperature, 100 * t->raw->ece, 100 * t->calibrated->ece);
+    report("accuracy", "%.1f %% ± %.1f (cross-validated) · log-loss %.3f · calibration error %.1f %%", 100 * t->calibrated->accuracy,
+           100 * t->calibrated->accuracy_sd, t->calibrated->log_loss, 100 * t->calibrated->ece);
+}
+
+static int measure_val(struct training *t, struct ft_error *err)
+{
+    size_t n_bad;
+    const char *dir = t->settings->val;
+    if (!dir)
+        return 0;
+    const int rc = evaluate_folder(t->backbone, t->head, t->dataset->classes, dir, t->settings, &t->val, &n_bad, err);
+    if (!rc)
+        report("val", "%.1f %% of %zu pictures in '%s' · log-loss %.3f · calibration error %.1f %%", 100 * t->val->accuracy, t->val->n, dir,
+               t->val->log_loss, 100 * t->val->ece);
+    return rc;
+}
+
+static void print_json(const struct training *t)
+{
+    cJSON *json = cJSON_Parse(t->record), *bad = cJSON_CreateArray();
+    for (size_t i = 0; i < t->pictures.n_bad; i++) {
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddStringToObject(one, "path", t->pictures.bad[i].path);
+        cJSON_AddStringToObject(one, "reason", t->pictures.bad[i].reason);
+        cJSON_AddItemToArray(bad, one);
+    }
+    cJSON_ReplaceItemInObjectCaseSensitive(json, "skipped", bad);
+    cJSON_AddStringToObject(json, "backbone", ft_backbone_name(t->backbone));
+    cJSON_AddNumberToObject(json, "features", ft_backbone_features(t->backbone));
+    cJSON_AddNumberToObject(json, "seconds_features", t->pictures.seconds);
+    cJSON_AddStringToObject(json, "output", t->settings->output);
+    cJSON_AddNumberToObject(json, "bytes", (double)t->bytes);
+    if (t->val) {
+        char *val = ft_report_metrics_json(t->val, t->dataset->classes);
+        cJSON_AddItemToObject(json, "val", cJSON_Parse(val));
+        free(val);
+    }
+    char *text = cJSON_PrintUnformatted(json);
+    puts(text ? text : "null");
+    cJSON_free(text);
+    cJSON_Delete(json);
+}
+
+static int run(struct training *t, struct ft_error *err)
+{
+    const struct settings *s = t->settings;
+    const struct ft_train_options options = {
+        .l2 = s->l2, .folds = s->folds, .seed = s->seed, .threads = s->threads,
+        .class_weight = !strcmp(s->class_weight, "none") ? 0 : !strcmp(s->class_weight, "balanced") ? 1 : -1,
+    };
+    int rc = open_folder(t, err);
+    if (!rc)
+        rc = backbone_open(s, &t->backbone, err);
+    if (rc)
+        return rc;
+    report_images(t);
+    rc = extract(t, err);
+    if (!rc)
+        rc = train_head(t, &options, err);
+    if (rc)
+        return rc;
+    report_head(t);
+    rc = measure_val(t, err);
+    if (!rc)
+        rc = ft_model_save(t->backbone, t->head, t->dataset->classes, t->record, s->output, &t->bytes, err);
+    if (rc)
+        return rc;
+    const bool named = strcmp(s->output, "model.h5") != 0;
+    report("saved", "%s (%.1f MB)", s->output, (double)t->bytes / 1e6);
+    report("next", "finetune predict %s%s%simg.jpg", named ? "-m " : "", named ? s->output : "", named ? " " : "");
+    if (s->json)
+        print_json(t);
+    return 0;
+}
+
+int train_main(const struct settings *s)
+{
+    struct ft_error err;
+    struct training t = { .settings = s, .dir = s->arguments[0] };
+    const int rc = run(&t, &err);
+    ft_metrics_free(t.raw);
+    ft_metrics_free(t.calibrated);
+    ft_metrics_free(t.val);
+    ft_validation_free(t.validation);
+    ft_head_free(t.head);
+    free(t.record);
+    free(t.counts);
+    pictures_release(&t.pictures);
+    ft_backbone_free(t.backbone);
+    ft_dataset_free(t.dataset);
+    return rc ? fail(&err) : EXIT_DONE;
+}
