@@ -1,0 +1,57 @@
+#!/bin/sh
+# Wrong use: a message that helps and exit status 2; right use of --help and --version.
+. "$FT_TESTS/cli/tap.sh"
+
+begin "no command: help on standard error"
+status 2 finetune
+has err "usage: finetune COMMAND"
+equal "$(cat out)" ""
+
+begin "--help and --version succeed on standard output"
+status 0 finetune --help
+has out "train"
+status 0 finetune --version
+has out "finetune 0."
+for command in train predict evaluate features info bench; do
+    status 0 finetune $command --help
+    has out "usage: finetune $command"
+    status 0 finetune $command -h
+    status 0 finetune $command --version
+done
+
+begin "a misspelt command names the right one"
+status 2 finetune trian x
+has err "did you mean 'train'?"
+status 2 finetune xyzzy
+has err "finetune --help"
+
+begin "a wrong flag names the nearest right one"
+status 2 finetune train --thread 2 x
+has err "did you mean --threads?"
+status 2 finetune train --class-wieght none x
+has err "did you mean --class-weight?"
+status 2 finetune predict -z x
+has err "unknown option '-z'"
+
+begin "values are checked"
+status 2 finetune train --folds 1 x
+has err "a number from 2 to 100 is wanted"
+status 2 finetune train --folds 2.5 x
+has err "a whole number"
+status 2 finetune train --l2 much x
+has err "or auto"
+status 2 finetune train --l2=-3 x
+status 2 finetune train --resize stretch x
+has err "crop|squash|pad"
+status 2 finetune train --seed -1 x
+status 2 finetune train --threads
+has err "wants a value"
+status 2 finetune train --json=yes x
+has err "takes no value"
+
+begin "missing and surplus arguments"
+status 2 finetune train
+has err "DIR is missing"
+status 2 finetune train a b
+has err "'b' is one argument too many"
+end

@@ -1,0 +1,94 @@
+#!/bin/sh
+# Folders and bad pictures: named, counted, never fatal, never changed.
+. "$FT_TESTS/cli/tap.sh"
+sample=$FT_TESTS/data/cats-vs-dogs
+set -- "$sample"/train/cat/*
+mkdir -p 'set/gatto ü' set/dog/deep/er set/empty set/.hidden
+cp "$1" "$2" "$3" "$4" 'set/gatto ü'
+cp "$sample"/train/dog/* set/dog/deep/er
+cp "$1" set/.hidden
+cp "$1" set/dog/.hidden.jpg
+echo "notes" >set/dog/notes.txt
+head -c 3000 "$5" >set/dog/truncated.jpg
+: >set/dog/zero.jpg
+echo "this is text" >set/dog/text.jpg
+printf 'GIF89a\001\000\001\000\200\000\000\000\000\000\377\377\377,\000\000\000\000\001\000\001\000\000\002\002D\001\000;' >set/dog/gif.jpg
+cp "$6" set/dog/really-a-jpeg.png
+
+begin "train goes on past bad pictures and lists each with its reason"
+find set -type f -exec cksum {} + | sort >before
+status 0 finetune train set
+has out "31 in 2 classes: dog 27, gatto ü 4"
+has out "4 skipped"
+for name in truncated zero text gif; do
+    has err "set/dog/$name.jpg"
+done
+has err "GIF"
+has err "'set/empty' holds no pictures"
+has err "1 file in 'set' is no picture"
+hasnt err "hidden"
+hasnt err "really-a-jpeg"
+find set -type f -exec cksum {} + | sort >after
+cmp -s before after || complain "files were changed"
+
+begin "predict: a row for every good picture, exit status 3 when some are bad"
+status 3 finetune predict "$1" set/dog/text.jpg "$2" missing.jpg
+equal "$(cut -f1 out)" "$(printf '%s\n' "$1" "$2")"
+has err "'set/dog/text.jpg'"
+has err "'missing.jpg'"
+status 3 finetune predict --json "$1" set/dog/zero.jpg
+has out '"error":'
+equal "$(grep -c '"path"' out)" 2
+
+begin "class names are kept verbatim"
+status 0 finetune predict "$1"
+equal "$(cut -f2 out)" "gatto ü"
+status 0 finetune info model.h5
+has out "dog, gatto ü"
+
+begin "evaluate and features count bad pictures"
+status 3 finetune evaluate set --json
+has out '"images":27'
+status 3 finetune features set -o f.h5
+
+begin "folders that cannot be trained on"
+mkdir -p one/cat two/cat two/dog none
+cp "$1" "$2" one/cat
+cp "$1" "$2" two/cat
+cp "$1" two/dog
+status 1 finetune train one
+has err "only one class"
+status 1 finetune train two
+has err "class 'dog' has 1 picture"
+status 1 finetune train none
+has err "no class"
+status 1 finetune train "$1"
+has err "not a directory"
+status 1 finetune train missing
+has err "cannot open 'missing'"
+cp set/dog/text.jpg two/dog
+status 1 finetune train two
+has err "1 readable picture"
+
+begin "evaluate refuses a class that the model does not know"
+status 1 finetune evaluate two
+has err "'two/cat' is not a class of the model"
+
+begin "the same picture in two folders does not leak between folds"
+mkdir -p twins/cat twins/dog
+for i in 1 2 3; do
+    cp "$1" "twins/cat/a$i.jpg"
+    cp "$2" "twins/cat/b$i.jpg"
+done
+n=0
+for f in "$sample"/train/dog/*; do
+    n=$((n + 1))
+    [ $n -le 2 ] && for i in 1 2 3; do cp "$f" "twins/dog/$n-$i.jpg"; done
+done
+status 0 finetune train twins -o twins.h5
+
+begin "a reader that leaves early is no error"
+finetune predict "$@" 2>err | head -1 >out
+hasnt err "cannot write"
+equal "$(wc -l <out)" 1
+end
