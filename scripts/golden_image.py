@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Expected pixels for tests/unit/image.c, from Pillow (13 or later), and the bad pictures of tests/bad.
 
-    scripts/golden_image.py          writes tests/golden/image/ and the pictures of tests/bad/ that are made here
+    scripts/golden_image.py          writes tests/golden/image/ and the pictures of tests/bad/ that are made here;
+                                     FT_SHARED_DATA is the folder that holds cats-vs-dogs
 
 tests/golden/image/index has one line a case, the pixels lie beside it as raw RGB:
     decode  FILE EXPECTED width height tolerance
     resize  FILE EXPECTED width height filter x0 y0 x1 y1
     prepare FILE EXPECTED width height rule filter crop
+    reduced FILE EXPECTED width height eighths     of a full decode, where the decoder may stop at a reduced scale (crop, bicubic)
 """
 import io
 import os
@@ -20,6 +22,7 @@ from PIL import Image, ImageOps
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'tests')
 OUT = os.path.join(ROOT, 'golden', 'image')
 BAD = os.path.join(ROOT, 'bad')
+PHOTOS = os.environ.get('FT_SHARED_DATA', os.path.join(ROOT, '..', '..', 'shared', 'data'))
 FILTERS = {'bilinear': Image.BILINEAR, 'bicubic': Image.BICUBIC}
 index = []
 
@@ -226,6 +229,21 @@ def prepares():
 
 
 
+def reduced():
+    """Sides that are no multiple of 8 leave a partial last column and row, which come first in some orientations."""
+    photo = Image.open(os.path.join(PHOTOS, 'cats-vs-dogs', 'train', 'cat', 'cat.0.jpg'))
+    photo = photo.convert('RGB').resize((203, 149), Image.BICUBIC)
+    for n, size, eighths in ((1, 30, 4), (1, 12, 2), (1, 9, 1), (3, 12, 2), (6, 12, 2), (8, 12, 2)):
+        stored = photo.transpose(STORE[n]) if n > 1 else photo
+        data = jpeg(stored, exif=b'Exif\0\0' + exif(n), quality=85, progressive=n == 8)
+        write(OUT, f'photo{n}.jpg', data)
+        upright = Image.fromarray(pixels(data))
+        w, h = upright.size
+        box = ((w - min(w, h)) / 2, (h - min(w, h)) / 2, (w + min(w, h)) / 2, (h + min(w, h)) / 2)
+        expected = write(OUT, f'photo{n}-{size}.rgb', upright.resize((size, size), Image.BICUBIC, box).tobytes())
+        index.append(f'reduced photo{n}.jpg {expected} {size} {size} {eighths}')
+
+
 def bad():
     photo, picture = jpeg(scene(64, 48)), png(scene(64, 48), 8, 2)
     write(BAD, 'zero-bytes.jpg', b'')
@@ -258,7 +276,7 @@ def bad():
 def main():
     for folder in (OUT, BAD):
         os.makedirs(folder, exist_ok=True)
-    for part in (jpegs, pngs, orientations, resizes, prepares, bad):
+    for part in (jpegs, pngs, orientations, resizes, prepares, reduced, bad):
         part()
     write(OUT, 'index', ('\n'.join(index) + '\n').encode())
     return 0

@@ -115,7 +115,7 @@ struct plan {
     double *scratch;
     size_t stride;   /* of the rows between the passes, in bytes */
     uint8_t *middle; /* across first: [rows read by down, stride]; else one row, of the columns read by across */
-    uint8_t *spare;  /* a row of its own, past whose end reading and writing does no harm */
+    uint8_t *spare[2]; /* rows past whose end reading and writing does no harm */
 };
 
 /* At most this many inputs are read along an axis. */
@@ -140,7 +140,8 @@ static void carve_plan(struct carver *c, const struct span *x, const struct span
     p->down_first = goes_down_first(x, y);
     p->stride = ft_round_up((p->down_first ? reach(x) : (size_t)x->n) * 3 + FT_IMAGE_SLACK, FT_ALIGN);
     p->middle = carve(c, p->down_first ? 1 : reach(y), p->stride);
-    p->spare = carve(c, ((size_t)x->size + (size_t)x->n) * 3 + FT_IMAGE_SLACK, 1);
+    for (int i = 0; i < 2; i++)
+        p->spare[i] = carve(c, ((size_t)x->size + (size_t)x->n) * 3 + FT_IMAGE_SLACK, 1);
 }
 
 static int make_plan(const struct span *x, const struct span *y, struct ft_resizer *resizer, struct plan *p, struct ft_error *err)
@@ -195,16 +196,23 @@ static int end_of(const struct ft_resize_axis *axis)
     return axis->first[axis->n - 1] + axis->count[axis->n - 1];
 }
 
+/* A row of the picture that may be read FT_IMAGE_SLACK bytes past its end: itself, or at the end of the picture a copy. */
+static const uint8_t *row_of(const struct ft_image *image, int y, uint8_t *spare)
+{
+    const size_t stride = (size_t)image->width * 3;
+    const uint8_t *row = image->pixels + (size_t)y * stride;
+    return (size_t)(image->height - 1 - y) * stride < FT_IMAGE_SLACK ? memcpy(spare, row, stride) : row;
+}
+
 static void run_across_first(const struct ft_image *image, const struct plan *p, uint8_t *out, size_t stride)
 {
     const struct ft_resize_row *row = best_row();
-    const size_t from_stride = (size_t)image->width * 3;
     const int top = p->down.first[0], end = end_of(&p->down);
-    for (int y = top; y < end; y++) {
-        const uint8_t *from = image->pixels + (size_t)y * from_stride;
-        if ((size_t)(image->height - 1 - y) * from_stride < FT_IMAGE_SLACK)
-            from = memcpy(p->spare, from, from_stride);
-        row->across(&p->across, from, p->middle + (size_t)(y - top) * p->stride);
+    for (int y = top; y < end; y += 2) {
+        const int other = y + 1 < end ? 1 : 0;
+        const uint8_t *const from[2] = { row_of(image, y, p->spare[0]), row_of(image, y + other, p->spare[other]) };
+        uint8_t *const to[2] = { p->middle + (size_t)(y - top) * p->stride, p->middle + (size_t)(y + other - top) * p->stride };
+        row->across(&p->across, from, to);
     }
     for (int i = 0; i < p->down.n; i++)
         row->down(&p->down, i, p->middle, p->stride, top, out + (size_t)i * stride, (size_t)p->across.n * 3);
@@ -214,12 +222,13 @@ static void run_down_first(const struct ft_image *image, const struct plan *p, u
 {
     const struct ft_resize_row *row = best_row();
     const int left = p->across.first[0], end = end_of(&p->across);
+    const uint8_t *const from[2] = { p->middle, p->middle };
     for (int i = 0; i < p->across.n; i++) /* the middle begins at the first column that is needed */
         p->across.first[i] -= left;
     for (int i = 0; i < p->down.n; i++) {
         row->down(&p->down, i, image->pixels + (size_t)left * 3, (size_t)image->width * 3, 0, p->middle, (size_t)(end - left) * 3);
-        row->across(&p->across, p->middle, p->spare);
-        memcpy(out + (size_t)i * stride, p->spare, (size_t)p->across.n * 3);
+        row->across(&p->across, from, p->spare);
+        memcpy(out + (size_t)i * stride, p->spare[0], (size_t)p->across.n * 3);
     }
 }
 

@@ -11,35 +11,38 @@ static inline __m256i whole(__m256i high, __m256i low)
     return _mm256_srai_epi32(_mm256_add_epi32(sum, _mm256_set1_epi32(FT_RESIZE_ROUND)), FT_RESIZE_BITS);
 }
 
-/* Four weights to pairs for the two lanes: taps 0 and 1 in the lower, 2 and 3 in the upper. */
-static inline __m256i pairs(const int16_t *w)
+static inline __m256i pair_of(const int16_t *w)
 {
-    int64_t four;
-    memcpy(&four, w, sizeof four);
-    return _mm256_permutevar8x32_epi32(_mm256_set1_epi64x(four), _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
+    int two;
+    memcpy(&two, w, sizeof two);
+    return _mm256_set1_epi32(two);
 }
 
-/* Four pixels a step: each lane gets two of them as [r0 r1 g0 g1 b0 b1 0 0], so that a multiply-add sums over the two. */
-void ft_resize_across_avx2(const struct ft_resize_axis *axis, const uint8_t *from, uint8_t *to)
+/* Two bytes of each of red, green and blue as [r0 r1 g0 g1 b0 b1 0 0], so that a multiply-add sums over two pixels. A lane is a row. */
+void ft_resize_across_avx2(const struct ft_resize_axis *axis, const uint8_t *const from[2], uint8_t *const to[2])
 {
-    const __m256i spread = _mm256_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1, /* */
-                                            6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1);
+    const __m256i two = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1));
+    const __m256i next = _mm256_broadcastsi128_si256(_mm_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1));
     const int16_t *high = axis->high, *low = axis->low;
-    for (int i = 0; i < axis->n; i++, to += 3, high += axis->taps, low += axis->taps) {
-        const uint8_t *s = from + (size_t)axis->first[i] * 3;
+    uint8_t *upper = to[0], *lower = to[1];
+    for (int i = 0; i < axis->n; i++, upper += 3, lower += 3, high += axis->taps, low += axis->taps) {
+        const uint8_t *s = from[0] + (size_t)axis->first[i] * 3, *t = from[1] + (size_t)axis->first[i] * 3;
         __m256i sum_high = _mm256_setzero_si256(), sum_low = _mm256_setzero_si256();
-        for (int j = 0; j < axis->count[i]; j += 4, s += 12) {
-            const __m256i bytes = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)s));
-            const __m256i pixels = _mm256_shuffle_epi8(bytes, spread);
-            sum_high = _mm256_add_epi32(sum_high, _mm256_madd_epi16(pixels, pairs(high + j)));
-            sum_low = _mm256_add_epi32(sum_low, _mm256_madd_epi16(pixels, pairs(low + j)));
+        for (int j = 0; j < axis->count[i]; j += 4, s += 12, t += 12) {
+            const __m128i of_upper = _mm_loadu_si128((const __m128i *)s), of_lower = _mm_loadu_si128((const __m128i *)t);
+            const __m256i bytes = _mm256_inserti128_si256(_mm256_castsi128_si256(of_upper), of_lower, 1);
+            const __m256i a = _mm256_shuffle_epi8(bytes, two), b = _mm256_shuffle_epi8(bytes, next);
+            sum_high = _mm256_add_epi32(sum_high, _mm256_madd_epi16(a, pair_of(high + j)));
+            sum_low = _mm256_add_epi32(sum_low, _mm256_madd_epi16(a, pair_of(low + j)));
+            sum_high = _mm256_add_epi32(sum_high, _mm256_madd_epi16(b, pair_of(high + j + 2)));
+            sum_low = _mm256_add_epi32(sum_low, _mm256_madd_epi16(b, pair_of(low + j + 2)));
         }
-        const __m256i sum = _mm256_add_epi32(_mm256_slli_epi32(sum_high, FT_RESIZE_LOW_BITS), sum_low);
-        __m128i pixel = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-        pixel = _mm_srai_epi32(_mm_add_epi32(pixel, _mm_set1_epi32(FT_RESIZE_ROUND)), FT_RESIZE_BITS);
-        pixel = _mm_packs_epi32(pixel, pixel);
-        const int rgb = _mm_cvtsi128_si32(_mm_packus_epi16(pixel, pixel));
-        memcpy(to, &rgb, sizeof rgb); /* the fourth byte is overwritten by the next pixel */
+        __m256i pixels = whole(sum_high, sum_low);
+        pixels = _mm256_packs_epi32(pixels, pixels);
+        pixels = _mm256_packus_epi16(pixels, pixels);
+        const int of_upper = _mm256_extract_epi32(pixels, 0), of_lower = _mm256_extract_epi32(pixels, 4);
+        memcpy(upper, &of_upper, sizeof of_upper); /* the fourth byte is overwritten by the next pixel */
+        memcpy(lower, &of_lower, sizeof of_lower);
     }
 }
 
@@ -51,10 +54,7 @@ static __m256i columns(const struct ft_resize_axis *axis, int i, const uint8_t *
     const __m256i zero = _mm256_setzero_si256();
     __m256i sum_high[4] = { zero, zero, zero, zero }, sum_low[4] = { zero, zero, zero, zero };
     for (int j = 0; j < count; j += 2, rows += 2 * stride) {
-        int two_high, two_low;
-        memcpy(&two_high, high + j, sizeof two_high);
-        memcpy(&two_low, low + j, sizeof two_low);
-        const __m256i weight_high = _mm256_set1_epi32(two_high), weight_low = _mm256_set1_epi32(two_low);
+        const __m256i weight_high = pair_of(high + j), weight_low = pair_of(low + j);
         const __m256i a = _mm256_loadu_si256((const __m256i *)rows);
         const __m256i b = j + 1 < count ? _mm256_loadu_si256((const __m256i *)(rows + stride)) : zero;
         const __m256i first = _mm256_unpacklo_epi8(a, b), second = _mm256_unpackhi_epi8(a, b);

@@ -16,7 +16,7 @@ static uint8_t clip(int32_t sum)
     return (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
 }
 
-void ft_resize_across_c(const struct ft_resize_axis *axis, const uint8_t *from, uint8_t *to)
+static void across_one(const struct ft_resize_axis *axis, const uint8_t *from, uint8_t *to)
 {
     for (int i = 0; i < axis->n; i++, to += 3) {
         const uint8_t *s = from + (size_t)axis->first[i] * 3;
@@ -31,6 +31,13 @@ void ft_resize_across_c(const struct ft_resize_axis *axis, const uint8_t *from, 
         to[1] = clip(g);
         to[2] = clip(b);
     }
+}
+
+void ft_resize_across_c(const struct ft_resize_axis *axis, const uint8_t *const from[2], uint8_t *const to[2])
+{
+    across_one(axis, from[0], to[0]);
+    if (from[1] != from[0])
+        across_one(axis, from[1], to[1]);
 }
 
 /* Strips of columns, so that the sums stay in registers or at least in the first cache. */

@@ -1,4 +1,4 @@
-/* Private to image/: the two inner loops of resizing, one row at a time, and the table of their versions. All versions give the same
+/* Private to image/: the two inner loops of resizing, and the table of their versions. All versions give the same
  * bytes, so that a feature does not depend on the processor. */
 #ifndef FT_IMAGE_RESIZE_ROWS_H
 #define FT_IMAGE_RESIZE_ROWS_H
@@ -23,8 +23,8 @@ struct ft_resize_axis {
 };
 
 struct ft_resize_row {
-    /* from [*, 3] to [axis->n, 3]; both may be touched up to FT_IMAGE_SLACK bytes past their end */
-    void (*across)(const struct ft_resize_axis *axis, const uint8_t *from, uint8_t *to);
+    /* two rows at once, from [*, 3] to [axis->n, 3], touched up to FT_IMAGE_SLACK bytes past their end; both may be the same one */
+    void (*across)(const struct ft_resize_axis *axis, const uint8_t *const from[2], uint8_t *const to[2]);
     /* output i of the axis, of rows of n bytes that are `stride` apart, the first of which is input `base` */
     void (*down)(const struct ft_resize_axis *axis, int i, const uint8_t *rows, size_t stride, int base, uint8_t *to, size_t n);
     const char *name;
@@ -35,9 +35,9 @@ struct ft_resize_row {
 extern const struct ft_resize_row ft_resize_rows[];
 extern const int ft_resize_n_rows;
 
-void ft_resize_across_c(const struct ft_resize_axis *axis, const uint8_t *from, uint8_t *to);
+void ft_resize_across_c(const struct ft_resize_axis *axis, const uint8_t *const from[2], uint8_t *const to[2]);
 void ft_resize_down_c(const struct ft_resize_axis *axis, int i, const uint8_t *rows, size_t stride, int base, uint8_t *to, size_t n);
-void ft_resize_across_avx2(const struct ft_resize_axis *axis, const uint8_t *from, uint8_t *to);
+void ft_resize_across_avx2(const struct ft_resize_axis *axis, const uint8_t *const from[2], uint8_t *const to[2]);
 void ft_resize_down_avx2(const struct ft_resize_axis *axis, int i, const uint8_t *rows, size_t stride, int base, uint8_t *to, size_t n);
 
 #endif
