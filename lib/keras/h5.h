@@ -38,8 +38,8 @@ int ft_h5_text(const struct ft_h5 *h5, int64_t group, const char *name, char **o
 int ft_h5_names(const struct ft_h5 *h5, int64_t group, const char *name, struct ft_names *out, struct ft_error *err);
 void ft_names_release(struct ft_names *names);
 
-/* The numeric dataset at `path` below `group` as float32: lent from the mapping where possible (*heap is NULL), else read to *heap,
+/* The numeric dataset `name` in `group` as float32: lent from the mapping where possible (*heap is NULL), else read to *heap,
  * the caller's to free. */
-int ft_h5_tensor(const struct ft_h5 *h5, int64_t group, const char *path, struct ft_tensor *out, void **heap, struct ft_error *err);
+int ft_h5_tensor(const struct ft_h5 *h5, int64_t group, const char *name, struct ft_tensor *out, void **heap, struct ft_error *err);
 
 #endif

@@ -49,12 +49,55 @@ int ft_layer_check(const struct ft_layer *layer, struct ft_error *err)
     return 0;
 }
 
-static int read_weight(const struct ft_h5 *h5, int64_t group, const char *path, struct ft_tensor *out, struct ft_heap *heap, struct ft_error *err)
+/* The weights of a layer usually lie in one group below the layer's: it stays open from one to the next. */
+struct folder {
+    const char *path; /* [length] lent */
+    size_t length;
+    int64_t group; /* 0: the layer's own */
+};
+
+/* Opens the group at `path` [length] below `top`, part by part. */
+static int folder_move(struct folder *folder, int64_t top, const char *path, size_t length, struct ft_error *err)
 {
+    if (length == folder->length && !memcmp(path, folder->path, length))
+        return 0;
+    char part[512];
+    int rc = 0;
+    ft_h5_group_close(folder->group);
+    *folder = (struct folder){ 0 };
+    for (size_t at = 0; at < length;) {
+        const char *slash = memchr(path + at, '/', length - at);
+        const size_t n = slash ? (size_t)(slash - path) - at : length - at;
+        int64_t below = 0;
+        if (n >= sizeof part)
+            return ft_error_set(err, FT_ELIMIT, "the name of a weight is too long");
+        memcpy(part, path + at, n);
+        part[n] = 0;
+        rc = ft_h5_group_open(folder->group ? folder->group : top, part, &below, err);
+        if (!rc && !below)
+            rc = ft_error_set(err, FT_EFORMAT, "the group '%s' of its weights is missing: the file is damaged", part);
+        ft_h5_group_close(folder->group);
+        folder->group = below;
+        if (rc)
+            return rc;
+        at += n + 1;
+    }
+    folder->path = path;
+    folder->length = length;
+    return 0;
+}
+
+static int read_weight(const struct ft_h5 *h5, int64_t top, struct folder *folder, const char *path, struct ft_tensor *out,
+                       struct ft_heap *heap, struct ft_error *err)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     void *block;
+    int rc = folder_move(folder, top, path, slash ? (size_t)(slash - path) : 0, err);
+    if (rc)
+        return rc;
     if (!ft_grow((void **)&heap->blocks, &heap->capacity, heap->n, sizeof *heap->blocks))
         return ft_error_nomem(err, "weights");
-    const int rc = ft_h5_tensor(h5, group, path, out, &block, err);
+    rc = ft_h5_tensor(h5, folder->group ? folder->group : top, name, out, &block, err);
     if (block)
         heap->blocks[heap->n++] = block;
     return rc;
@@ -65,6 +108,7 @@ static int read_layer(const struct ft_h5 *h5, int64_t parent, struct ft_draft_la
     struct ft_layer *layer = &draft->layer;
     const struct ft_layer_class *class = ft_layer_class_of(layer);
     struct ft_names names = { 0 };
+    struct folder folder = { 0 };
     int64_t group = 0;
     unsigned missing = draft->needs;
     int rc = ft_h5_group_open(parent, layer->name, &group, err);
@@ -77,12 +121,13 @@ static int read_layer(const struct ft_h5 *h5, int64_t parent, struct ft_draft_la
         else if (!(missing >> w & 1))
             rc = ft_error_set(err, FT_EFORMAT, "weight '%s' is there twice", names.names[i]);
         else
-            rc = read_weight(h5, group, names.names[i], &layer->weights[w], heap, err);
+            rc = read_weight(h5, group, &folder, names.names[i], &layer->weights[w], heap, err);
         missing &= ~(w < 0 ? 0u : 1u << w);
     }
     for (int w = 0; !rc && w < FT_MAX_WEIGHTS; w++)
         if (missing >> w & 1)
             rc = ft_error_set(err, FT_EFORMAT, "weight '%.*s' is missing", (int)strcspn(class->weights[w], "|"), class->weights[w]);
+    ft_h5_group_close(folder.group);
     ft_names_release(&names);
     ft_h5_group_close(group);
     if (rc)

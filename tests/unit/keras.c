@@ -114,9 +114,210 @@ static void head_and_back(void)
     CHECK(unlink(one) == 0 && unlink(two) == 0);
 }
 
+static int weight_place(const char *name)
+{
+    static const char *const names[][2] = {
+        { "kernel", "0" }, { "bias", "1" }, { "gamma", "0" },
+        { "beta", "1" }, { "moving_mean", "2" }, { "moving_variance", "3" },
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(names[i][0], name))
+            return atoi(names[i][1]);
+    return -1;
+}
+
+static void check_weight(const struct ft_tensor *t, const char *shape, double sum, double moment)
+{
+    char text[64] = "";
+    double got = 0, got_moment = 0;
+    for (int i = 0; i < t->rank; i++)
+        sprintf(text + strlen(text), "%s%lld", i ? "x" : "", (long long)t->shape[i]);
+    CHECK_STR(text, shape);
+    for (size_t i = 0; i < t->count; i++) {
+        got += t->data[i];
+        got_moment += (double)i * t->data[i];
+    }
+    CHECK_NEAR(got, sum, 1e-7 * sum);
+    CHECK_NEAR(got_moment, moment, 1e-7 * moment);
+}
+
+/* Every weight that Keras says it wrote: place, shape, sum and first moment. */
+static void golden_weights(void)
+{
+    FILE *f = fopen(data_path("golden/keras/expected.txt"), "r");
+    char file[64], layer[64], weight[64], shape[64], open[64] = "", line[400];
+    double sum, moment;
+    struct ft_network *network = NULL;
+    int lines = 0;
+    CHECK(f != NULL);
+    for (; f && fgets(line, sizeof line, f); lines++) {
+        CHECK(sscanf(line, "%63s %63s %63s %63s %lf %lf", file, layer, weight, shape, &sum, &moment) == 6);
+        if (strcmp(file, open)) {
+            char relative[128];
+            ft_network_free(network);
+            snprintf(relative, sizeof relative, "golden/keras/%s", file);
+            network = open_or_exit(data_path(relative));
+            strcpy(open, file);
+        }
+        check_weight(&network->layers[find(network, layer)].weights[weight_place(weight)], shape, sum, moment);
+    }
+    CHECK(lines > 60);
+    ft_network_free(network);
+    if (f)
+        fclose(f);
+}
+
+static void check_structure(const struct ft_network *n)
+{
+#define AT(name) n->layers[find(n, name)]
+#define IS(name, what) CHECK(AT(name).kind == FT_LAYER_##what)
+    CHECK(n->n_layers == 24 && !strcmp(n->layers[n->output].name, "dense") && !strcmp(n->name, "everything"));
+    for (int i = 0; i < n->n_layers; i++)
+        for (int j = 0; j < n->layers[i].n_inputs; j++)
+            CHECK(n->layers[i].inputs[j] < i);
+    CHECK(n->layers[0].kind == FT_LAYER_INPUT && n->layers[0].params.shape[0] == 12 && n->layers[0].params.shape[1] == 10);
+    IS("rescale", RESCALING);
+    CHECK(AT("rescale").weights[FT_W_OFFSET].count == 3 && AT("rescale").weights[FT_W_OFFSET].data[2] == -3);
+    IS("pad", ZERO_PAD);
+    CHECK(AT("pad").params.pad[0] == 0 && AT("pad").params.pad[1] == 1 && AT("pad").params.pad[2] == 2 && AT("pad").params.pad[3] == 3);
+    const struct ft_layer_params *p = &AT("conv").params;
+    CHECK(p->kernel[0] == 3 && p->kernel[1] == 2 && p->stride[0] == 2 && p->stride[1] == 2 && p->padding == FT_PAD_SAME);
+    CHECK(p->activation == FT_ACT_RELU && p->filters == 8 && p->groups == 1);
+    CHECK_NEAR(AT("bn").params.epsilon, 1.001e-5, 1e-12);
+    CHECK(!AT("bn_without_scale").weights[FT_W_GAMMA].data && AT("bn_without_scale").weights[FT_W_BETA].data);
+    CHECK(AT("bn_without_beta").weights[FT_W_GAMMA].data && !AT("bn_without_beta").weights[FT_W_BETA].data);
+    CHECK(AT("relu6").kind == FT_LAYER_ACTIVATION && AT("relu6").params.activation == FT_ACT_RELU6);
+    CHECK(AT("depthwise").kind == FT_LAYER_DEPTHWISE_CONV2D && AT("depthwise").params.multiplier == 2);
+    CHECK(AT("swish").params.activation == FT_ACT_SWISH && AT("project").params.groups == 2 && AT("side").params.dilation[1] == 2);
+    CHECK(AT("add").kind == FT_LAYER_ADD && AT("add").n_inputs == 3 && AT("add").inputs[1] == find(n, "relu6"));
+    IS("multiply", MULTIPLY);
+    IS("concatenate", CONCATENATE);
+    CHECK(AT("max").kind == FT_LAYER_MAX_POOL && AT("max").params.kernel[0] == 3 && AT("max").params.stride[0] == 1 && AT("max").params.padding == FT_PAD_SAME);
+    CHECK(AT("average").params.kernel[0] == 2 && AT("average").params.kernel[1] == 1 && AT("average").params.stride[0] == 2);
+    CHECK(AT("mean").kind == FT_LAYER_GLOBAL_AVERAGE_POOL && AT("mean").params.keep_dims);
+    CHECK(AT("top").kind == FT_LAYER_GLOBAL_MAX_POOL && !AT("top").params.keep_dims);
+    CHECK(AT("reshape").kind == FT_LAYER_RESHAPE && AT("reshape").params.rank == 1 && AT("reshape").params.shape[0] == 16);
+    IS("flatten", FLATTEN);
+    IS("dropout", IDENTITY);
+    CHECK(AT("dense").kind == FT_LAYER_DENSE && AT("dense").params.units == 5 && AT("dense").params.activation == FT_ACT_SOFTMAX);
+}
+
+/* Both dialects tell the same story, and so does the file written from either. */
+static void structure(void)
+{
+    struct ft_error err;
+    uint64_t hash[4][2];
+    const char *one = temporary("one.h5"), *two = temporary("two.h5");
+    for (int dialect = 0; dialect < 2; dialect++) {
+        struct ft_network *n = open_or_exit(data_path(dialect ? "golden/keras/keras3-functional.h5" : "golden/keras/keras2-functional.h5"));
+        check_structure(n);
+        ft_network_hash(n, n->output, hash[dialect]);
+        CHECK(!ft_network_write(n, NULL, one, &err));
+        struct ft_network *back = open_or_exit(one);
+        ft_network_hash(back, back->output, hash[2 + dialect]);
+        CHECK(!back->attribute && !ft_network_write(back, NULL, two, &err) && same_bytes(one, two));
+        ft_network_free(back);
+        ft_network_free(n);
+    }
+    CHECK(!memcmp(hash[0], hash[1], 16) && !memcmp(hash[0], hash[2], 16) && !memcmp(hash[0], hash[3], 16));
+    CHECK(unlink(one) == 0 && unlink(two) == 0);
+}
+
+static void sequential(void)
+{
+    for (int dialect = 2; dialect <= 3; dialect++) {
+        char relative[64];
+        snprintf(relative, sizeof relative, "golden/keras/keras%d-sequential.h5", dialect);
+        struct ft_network *n = open_or_exit(data_path(relative));
+        CHECK(n->n_layers == 5 && n->layers[0].kind == FT_LAYER_INPUT && n->layers[0].params.shape[2] == 1);
+        CHECK(n->layers[4].inputs[0] == 3 && !n->layers[4].weights[FT_W_BIAS].data && n->output == 4);
+        ft_network_free(n);
+    }
+}
+
+/* Cutting a network in the middle keeps what the cut needs; writing fails cleanly. */
+static void cut(void)
+{
+    struct ft_error err;
+    struct ft_network *n = open_or_exit(data_path("golden/keras/keras2-functional.h5")), *with = NULL;
+    const float w[8 * 3] = { 1 }, b[3] = { 0 };
+    CHECK(!ft_network_with_head(n, find(n, "relu6"), "head", 8, 3, w, b, &with, &err));
+    CHECK(with->n_layers == 7 && with->output == 6);
+    CHECK(ft_network_write(with, NULL, "/nonexistent/folder/m.h5", &err) == FT_EIO);
+    CHECK_STR(err.msg, "cannot create '/nonexistent/folder/m.h5'");
+    ft_network_free(with);
+    CHECK(ft_network_with_head(n, 99, "head", 8, 3, w, b, &with, &err) == FT_EARG);
+    ft_network_free(n);
+}
+
+static void refused(void)
+{
+    static const struct {
+        const char *file, *says;
+        int code;
+    } bad[] = {
+        { "absurd-shape", "layer 'last': weight 'kernel:0' has an absurd shape", FT_ELIMIT },
+        { "activation", "layer 'first': activation 'mish' is not supported", FT_EUNSUPPORTED },
+        { "bomb", "would unpack to 1024 MB", FT_ELIMIT },
+        { "causal", "keras-causal.h5': layer 'first': padding 'causal' is not supported", FT_EUNSUPPORTED },
+        { "channels-first", "data_format 'channels_first'", FT_EUNSUPPORTED },
+        { "cycle", "layer 'relu': its input depends on itself", FT_EFORMAT },
+        { "deep-config", "not JSON", FT_EFORMAT },
+        { "empty-shape", "absurd shape", FT_ELIMIT },
+        { "empty", "an empty file", FT_EFORMAT },
+        { "external-link", "'last' is a soft or external link", FT_EUNSUPPORTED },
+        { "external-storage", "stored in another file", FT_EUNSUPPORTED },
+        { "filters", "layer 'first': the shape of 'kernel' does not fit", FT_EFORMAT },
+        { "missing", "layer 'last': weight 'kernel:0' is missing", FT_EFORMAT },
+        { "no-such-input", "layer 'pool': its input 'relu' is not in the network", FT_EFORMAT },
+        { "number-as-config", "'model_config' is not a string", FT_EFORMAT },
+        { "same-name", "two layers are called 'first'", FT_EFORMAT },
+        { "shared", "layer 'relu': it is used 2 times", FT_EUNSUPPORTED },
+        { "slash", "its input 'first' is not in the network", FT_EFORMAT },
+        { "soft-link", "'kernel:0' is a soft or external link", FT_EUNSUPPORTED },
+        { "strides", "setting 'strides' has an unexpected value", FT_EFORMAT },
+        { "text-as-config", "not JSON", FT_EFORMAT },
+        { "text", "not a Keras file", FT_EFORMAT },
+        { "truncated", "a damaged HDF5 file", FT_EFORMAT },
+        { "twice", "weight 'last/kernel:0' is there twice", FT_EFORMAT },
+        { "two-outputs", "the network has 2 outputs", FT_EUNSUPPORTED },
+        { "unknown-class", "layers of class 'Lambda' are not supported", FT_EUNSUPPORTED },
+        { "weights-only", "no attribute 'model_config'", FT_EUNSUPPORTED },
+        { "wrong-shape", "layer 'last': the shape of 'kernel' does not fit", FT_EFORMAT },
+        { "wrong-type", "weight 'kernel:0' is not numeric", FT_EUNSUPPORTED },
+        { "zip", "a .keras archive is not supported", FT_EUNSUPPORTED },
+    };
+    const int n = sizeof bad / sizeof *bad;
+    for (int i = 0; i < n; i++) {
+        char relative[64];
+        struct ft_network *network = NULL;
+        struct ft_error err = { 0 };
+        snprintf(relative, sizeof relative, "bad/keras-%s.h5", bad[i].file);
+        CHECK(ft_network_open(data_path(relative), &network, &err) == bad[i].code && !network);
+        if (!strstr(err.msg, bad[i].says))
+            CHECK_STR(err.msg, bad[i].says);
+    }
+    int files = 0;
+    DIR *dir = opendir(data_path("bad"));
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        files += !strncmp(entry->d_name, "keras-", 6);
+    closedir(dir);
+    CHECK(files == n);
+    struct ft_error err;
+    struct ft_network *network = NULL;
+    CHECK(ft_network_open("/nonexistent.h5", &network, &err) == FT_EIO);
+    CHECK_STR(err.msg, "'/nonexistent.h5': cannot be opened: no such file or directory");
+    CHECK(ft_network_open("/dev/null", &network, &err) == FT_EFORMAT);
+}
+
 int main(void)
 {
     RUN(bundled);
     RUN(head_and_back);
+    RUN(golden_weights);
+    RUN(structure);
+    RUN(sequential);
+    RUN(cut);
+    RUN(refused);
     return test_end();
 }
