@@ -13,12 +13,17 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PARTLY = 3 };
 
 /* ---- settings and options: one table (options.c) from which parsing, checks and --help are made -------------------- */
 
+enum { MOST_GIVEN = 64 };
+
 struct settings {
-    const char *output, *model, *backbone, *val, *resize, *class_weight;
+    const char *output, *model, *backbone, *val, *resize, *class_weight, *compare, *csv;
     int threads, folds, top, max_megapixels;
-    double l2, seconds; /* l2 negative: auto */
+    double l2, seconds, min_accuracy; /* l2 negative: auto */
     uint64_t seed;
     bool json, quiet, verbose, layers, help, version;
+    /* options that may be given more than once, in order; lent by argv */
+    const char *min_recall[MOST_GIVEN];
+    int n_min_recall;
     /* what is left: the arguments that are no options, lent by argv */
     int n_arguments;
     char **arguments;

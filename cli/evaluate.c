@@ -1,9 +1,18 @@
 /* finetune evaluate: a model against a folder of labelled pictures. train's --val is the same measurement. */
+#include <cjson/cJSON.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "evaluate.h"
+
+static int out_of_memory(const char *dir, struct ft_error *err)
+{
+    snprintf(err->msg, sizeof err->msg, "out of memory for '%s'", dir);
+    return err->code = FT_ENOMEM;
+}
 
 /* Labels of the folder become the model's: by name. */
 static int match_classes(const struct ft_dataset *d, const char *dir, char *const *classes, int k, int32_t *map, struct ft_error *err)
@@ -23,62 +32,188 @@ static int match_classes(const struct ft_dataset *d, const char *dir, char *cons
     return 0;
 }
 
-int evaluate_folder(const struct ft_backbone *backbone, const struct ft_head *head, char *const *classes, const char *dir,
-                    const struct settings *settings, struct ft_metrics **out, size_t *n_bad, struct ft_error *err)
+/* Labels of the model for the folder's, and the classes of the pictures with them. */
+static int relabel(const struct evaluation *e, const char *dir, char *const *classes, int k, struct ft_error *err)
 {
-    struct ft_dataset *dataset = NULL;
-    struct pictures pictures = { 0 };
-    int32_t *map = NULL;
-    float *p = NULL;
-    int rc = ft_dataset_open(dir, false, &dataset, err);
+    int32_t *map = malloc(((size_t)e->dataset->n_classes + 1) * sizeof *map);
+    int rc = map ? match_classes(e->dataset, dir, classes, k, map, err) : out_of_memory(dir, err);
+    for (size_t i = 0; !rc && i < e->dataset->n; i++)
+        e->dataset->labels[i] = map[e->dataset->labels[i]];
+    free(map);
+    return rc;
+}
+
+int evaluate_folder(const struct ft_backbone *backbone, const struct ft_head *head, char *const *classes, const char *dir,
+                    const struct settings *settings, struct evaluation *e, struct ft_error *err)
+{
+    *e = (struct evaluation){ 0 };
+    int rc = ft_dataset_open(dir, false, &e->dataset, err);
     if (rc)
         return rc;
-    dataset_notes(dataset, dir);
-    rc = FT_ENOMEM;
-    snprintf(err->msg, sizeof err->msg, "out of memory for '%s'", dir);
-    map = malloc(((size_t)dataset->n_classes + 1) * sizeof *map);
-    if (map)
-        rc = match_classes(dataset, dir, classes, head->k, map, err);
+    dataset_notes(e->dataset, dir);
+    rc = relabel(e, dir, classes, head->k, err);
     if (!rc)
-        rc = pictures_extract(backbone, dataset, settings, &pictures, err);
-    if (!rc) {
-        struct ft_features *f = pictures.features;
-        pictures_list_bad(&pictures);
-        *n_bad = pictures.n_bad;
-        for (size_t i = 0; i < f->n; i++)
-            f->labels[i] = map[f->labels[i]];
-        p = malloc((f->n + 1) * (size_t)head->k * sizeof *p);
-        if (!f->n) {
-            rc = err->code = FT_EARG;
-            snprintf(err->msg, sizeof err->msg, "'%s' holds no readable picture inside a class directory", dir);
-        } else if (p) {
-            ft_head_probabilities(head, f->x, f->n, p);
-            rc = ft_metrics_compute(p, f->labels, NULL, f->n, head->k, out, err);
-        } else
-            rc = FT_ENOMEM;
+        rc = pictures_extract(backbone, e->dataset, settings, &e->pictures, err);
+    if (rc)
+        return rc;
+    const struct ft_features *f = e->pictures.features;
+    pictures_list_bad(&e->pictures);
+    if (!f->n) {
+        snprintf(err->msg, sizeof err->msg, "'%s' holds no readable picture inside a class directory", dir);
+        return err->code = FT_EARG;
     }
-    free(p);
-    free(map);
-    pictures_release(&pictures);
-    ft_dataset_free(dataset);
+    e->p = malloc(f->n * (size_t)head->k * sizeof *e->p);
+    if (!e->p)
+        return out_of_memory(dir, err);
+    ft_head_probabilities(head, f->x, f->n, e->p);
+    e->judged = (struct ft_judged){ f->n, head->k, e->p, f->labels, f->paths, classes };
+    return ft_metrics_compute(e->p, f->labels, NULL, f->n, head->k, &e->metrics, err);
+}
+
+void evaluation_release(struct evaluation *e)
+{
+    ft_metrics_free(e->metrics);
+    free(e->p);
+    pictures_release(&e->pictures);
+    ft_dataset_free(e->dataset);
+    *e = (struct evaluation){ 0 };
+}
+
+/* ---- evaluate ------------------------------------------------------------------------------------------------------------ */
+
+/* What --min-accuracy and --min-recall ask for: false, with a message for each, where it is missed. */
+static int check_minima(const struct settings *s, const struct evaluation *e, bool *met, struct ft_error *err)
+{
+    const struct ft_metrics *m = e->metrics;
+    *met = true;
+    if (m->accuracy < s->min_accuracy) {
+        say("accuracy %.4f is below %.4f", m->accuracy, s->min_accuracy);
+        *met = false;
+    }
+    for (int i = 0; i < s->n_min_recall; i++) {
+        const char *given = s->min_recall[i], *equals = strrchr(given, '=');
+        char *end = NULL;
+        const double least = equals ? strtod(equals + 1, &end) : -1;
+        int c = m->k - 1;
+        while (equals && c >= 0 && (strncmp(e->judged.classes[c], given, (size_t)(equals - given)) || e->judged.classes[c][equals - given]))
+            c--;
+        if (!equals || end == equals + 1 || *end || !(least >= 0 && least <= 1) || c < 0) {
+            snprintf(err->msg, sizeof err->msg, "--min-recall '%s': a class of the model and a number from 0 to 1 are wanted, as in %s=0.9", given,
+                     e->judged.classes[0]);
+            return err->code = FT_EARG;
+        }
+        if (m->per_class[c].recall < least) {
+            say("recall of '%s' %.4f is below %.4f", e->judged.classes[c], m->per_class[c].recall, least);
+            *met = false;
+        }
+    }
+    return 0;
+}
+
+static int compare(const struct settings *s, const struct evaluation *e, struct ft_comparison *out, struct ft_error *err)
+{
+    struct settings other = *s;
+    struct ft_model *model = NULL;
+    struct evaluation b = { 0 };
+    other.model = s->compare;
+    other.quiet = true; /* the same pictures are bad */
+    int rc = model_open(&other, &model, err);
+    if (!rc && ft_model_head(model)->k != e->judged.k) {
+        rc = err->code = FT_EARG;
+        snprintf(err->msg, sizeof err->msg, "'%s' has %d classes, '%s' has %d: only models of the same classes can be compared", s->compare,
+                 ft_model_head(model)->k, s->model, e->judged.k);
+    }
+    if (!rc)
+        rc = evaluate_folder(ft_model_backbone(model), ft_model_head(model), e->judged.classes, s->arguments[0], &other, &b, err);
+    for (int c = 0; !rc && c < e->judged.k; c++)
+        if (strcmp(ft_model_class_names(model)[c], e->judged.classes[c])) {
+            rc = err->code = FT_EARG;
+            snprintf(err->msg, sizeof err->msg, "'%s' and '%s' were trained on different classes: they cannot be compared", s->compare, s->model);
+        }
+    if (!rc && b.judged.n != e->judged.n) {
+        rc = err->code = FT_EARG;
+        snprintf(err->msg, sizeof err->msg, "the pictures in '%s' changed meanwhile", s->arguments[0]);
+    }
+    if (!rc)
+        ft_compare(e->p, b.p, e->judged.y, e->judged.n, e->judged.k, out);
+    evaluation_release(&b);
+    ft_model_free(model);
     return rc;
+}
+
+static void print_comparison(const struct settings *s, const struct evaluation *e, const struct ft_comparison *c)
+{
+    const double n = (double)e->judged.n, other = (double)(c->both + c->only_b) / n;
+    printf("\ncompared with %s: %.2f %%\n  right by both %zu, by %s only %zu, by %s only %zu, by neither %zu\n", s->compare, 100 * other, c->both, s->model,
+           c->only_a, s->compare, c->only_b, c->neither);
+    printf("  McNemar's exact test: p = %.3g%s\n", c->p_value, c->p_value < 0.05 ? "" : ", no difference that these pictures can show");
+}
+
+static void print_json(const struct settings *s, const struct evaluation *e, const struct ft_comparison *c)
+{
+    char *text = ft_report_metrics_json(e->metrics, &e->judged);
+    cJSON *json = text ? cJSON_Parse(text) : NULL, *bad = cJSON_AddArrayToObject(json, "skipped");
+    free(text);
+    for (size_t i = 0; i < e->pictures.n_bad; i++) {
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddStringToObject(one, "path", e->pictures.bad[i].path);
+        cJSON_AddStringToObject(one, "reason", e->pictures.bad[i].reason);
+        cJSON_AddItemToArray(bad, one);
+    }
+    if (s->compare) {
+        cJSON *to = cJSON_AddObjectToObject(json, "compare");
+        cJSON_AddStringToObject(to, "model", s->compare);
+        cJSON_AddNumberToObject(to, "accuracy", (double)(c->both + c->only_b) / (double)e->judged.n);
+        cJSON_AddNumberToObject(to, "both", (double)c->both);
+        cJSON_AddNumberToObject(to, "only_this", (double)c->only_a);
+        cJSON_AddNumberToObject(to, "only_other", (double)c->only_b);
+        cJSON_AddNumberToObject(to, "neither", (double)c->neither);
+        cJSON_AddNumberToObject(to, "p_value", c->p_value);
+    }
+    text = cJSON_PrintUnformatted(json);
+    puts(text ? text : "null");
+    cJSON_free(text);
+    cJSON_Delete(json);
+}
+
+static int write_csv(const struct settings *s, const struct evaluation *e, struct ft_error *err)
+{
+    if (!s->csv)
+        return 0;
+    if (mkdir(s->csv, 0777) && errno != EEXIST) {
+        snprintf(err->msg, sizeof err->msg, "cannot make directory '%s': %s", s->csv, strerror(errno));
+        return err->code = FT_EIO;
+    }
+    return ft_report_csv(e->metrics, &e->judged, s->csv, err);
 }
 
 int evaluate_main(const struct settings *s)
 {
     struct ft_error err;
     struct ft_model *model = NULL;
-    struct ft_metrics *metrics = NULL;
-    size_t n_bad = 0;
+    struct evaluation e = { 0 };
+    struct ft_comparison comparison;
+    bool met = true;
     int rc = model_open(s, &model, &err);
     if (!rc)
-        rc = evaluate_folder(ft_model_backbone(model), ft_model_head(model), ft_model_class_names(model), s->arguments[0], s, &metrics, &n_bad, &err);
-    if (!rc) {
-        char *text = s->json ? ft_report_metrics_json(metrics, ft_model_class_names(model)) : ft_report_metrics_text(metrics, ft_model_class_names(model));
-        printf("%s%s", text ? text : "", s->json ? "\n" : "");
+        rc = evaluate_folder(ft_model_backbone(model), ft_model_head(model), ft_model_class_names(model), s->arguments[0], s, &e, &err);
+    if (!rc && s->compare)
+        rc = compare(s, &e, &comparison, &err);
+    if (!rc)
+        rc = write_csv(s, &e, &err);
+    if (!rc && s->json)
+        print_json(s, &e, &comparison);
+    else if (!rc) {
+        char *text = ft_report_metrics_text(e.metrics, &e.judged);
+        fputs(text ? text : "", stdout);
         free(text);
+        if (s->compare)
+            print_comparison(s, &e, &comparison);
     }
-    ft_metrics_free(metrics);
+    if (!rc)
+        rc = check_minima(s, &e, &met, &err);
+    const int status = rc ? fail(&err) : e.pictures.n_bad || !met ? EXIT_PARTLY : EXIT_DONE;
+    evaluation_release(&e);
     ft_model_free(model);
-    return rc ? fail(&err) : n_bad ? EXIT_PARTLY : EXIT_DONE;
+    return status;
 }

@@ -4,8 +4,17 @@
 
 #include "cli.h"
 
-/* The folder's directories must be named as `classes`. Lists bad pictures and counts them. */
+struct evaluation {
+    struct ft_dataset *dataset;
+    struct pictures pictures;
+    float *p; /* [n, k] */
+    struct ft_metrics *metrics;
+    struct ft_judged judged; /* lends all of this */
+};
+
+/* The folder's directories must be named as `classes`. Lists bad pictures. */
 int evaluate_folder(const struct ft_backbone *backbone, const struct ft_head *head, char *const *classes, const char *dir,
-                    const struct settings *settings, struct ft_metrics **out, size_t *n_bad, struct ft_error *err);
+                    const struct settings *settings, struct evaluation *out, struct ft_error *err);
+void evaluation_release(struct evaluation *evaluation);
 
 #endif

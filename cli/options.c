@@ -16,6 +16,7 @@ enum type {
     NUMBER, /* double in [low, high] */
     AUTO,   /* double in [low, high], or the word auto: -1 */
     WORD,   /* const char *, one of choices where there are any */
+    WORDS,  /* const char *[MOST_GIVEN], then the int that counts them: may be given more than once */
 };
 
 struct option {
@@ -45,6 +46,10 @@ static const struct option options[] = {
     { CMD_TRAIN, "seed", 0, SEED, AT(seed), 0, 0, "N", NULL, "1", "of the folds" },
     { CMD_TRAIN | CMD_FEATURES, "resize", 0, WORD, AT(resize), 0, 0, "RULE", "crop|squash|pad", NULL, "how a picture is fitted into the network's input (default: the network's own)" },
     { CMD_PREDICT, "top", 0, INT, AT(top), 1, 1000, "K", NULL, "1", "the K most probable labels" },
+    { CMD_EVALUATE, "min-accuracy", 0, NUMBER, AT(min_accuracy), 0, 1, "P", NULL, NULL, "exit status 3 below this accuracy" },
+    { CMD_EVALUATE, "min-recall", 0, WORDS, AT(min_recall), 0, 0, "CLASS=P", NULL, NULL, "exit status 3 below this recall of a class; may be repeated" },
+    { CMD_EVALUATE, "compare", 0, WORD, AT(compare), 0, 0, "FILE", NULL, NULL, "another model on the same pictures: McNemar's test" },
+    { CMD_EVALUATE, "csv", 0, WORD, AT(csv), 0, 0, "DIR", NULL, NULL, "predictions and tables as CSV files in this directory" },
     { CMD_BENCH, "seconds", 0, NUMBER, AT(seconds), 0.01, 600, "S", NULL, "3", "how long to measure" },
     { CMD_BENCH | CMD_INFO, "layers", 0, FLAG, AT(layers), 0, 0, NULL, NULL, NULL, "a line for each layer" },
     { RUNNING | CMD_BENCH, "threads", 't', INT, AT(threads), 0, 1024, "N", NULL, "0", "0: one a core" },
@@ -155,6 +160,13 @@ static int set(const struct command *c, const struct option *o, const char *text
             return wrong(c, "'%s' is none of %s", shown, o->choices);
         *(const char **)to = text;
         return 0;
+    case WORDS: {
+        int *count = (int *)((const char **)to + MOST_GIVEN);
+        if (*count == MOST_GIVEN)
+            return wrong(c, "'%s': given too often%s", shown, "");
+        ((const char **)to)[(*count)++] = text;
+        return 0;
+    }
     case SEED:
         *(uint64_t *)to = strtoull(text, &end, 10);
         if (errno || *end || !isdigit((unsigned char)*text))

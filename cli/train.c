@@ -17,7 +17,8 @@ struct training {
     size_t *counts; /* [k] good pictures of each class */
     struct ft_head *head;
     struct ft_validation *validation;
-    struct ft_metrics *raw, *calibrated, *val;
+    struct ft_metrics *raw, *calibrated;
+    struct evaluation val;
     char *record; /* JSON */
     uint64_t bytes;
 };
@@ -132,14 +133,14 @@ static void report_head(const struct training *t)
 
 static int measure_val(struct training *t, struct ft_error *err)
 {
-    size_t n_bad;
     const char *dir = t->settings->val;
+    const struct evaluation *v = &t->val;
     if (!dir)
         return 0;
-    const int rc = evaluate_folder(t->backbone, t->head, t->dataset->classes, dir, t->settings, &t->val, &n_bad, err);
+    const int rc = evaluate_folder(t->backbone, t->head, t->dataset->classes, dir, t->settings, &t->val, err);
     if (!rc)
-        report("val", "%.1f %% of %zu pictures in '%s' · log-loss %.3f · calibration error %.1f %%", 100 * t->val->accuracy, t->val->n, dir,
-               t->val->log_loss, 100 * t->val->ece);
+        report("val", "%.1f %% of %zu pictures in '%s' · log-loss %.3f · calibration error %.1f %%", 100 * v->metrics->accuracy, v->metrics->n, dir,
+               v->metrics->log_loss, 100 * v->metrics->ece);
     return rc;
 }
 
@@ -158,8 +159,8 @@ static void print_json(const struct training *t)
     cJSON_AddNumberToObject(json, "seconds_features", t->pictures.seconds);
     cJSON_AddStringToObject(json, "output", t->settings->output);
     cJSON_AddNumberToObject(json, "bytes", (double)t->bytes);
-    if (t->val) {
-        char *val = ft_report_metrics_json(t->val, t->dataset->classes);
+    if (t->val.metrics) {
+        char *val = ft_report_metrics_json(t->val.metrics, &t->val.judged);
         cJSON_AddItemToObject(json, "val", cJSON_Parse(val));
         free(val);
     }
@@ -208,7 +209,7 @@ int train_main(const struct settings *s)
     const int rc = run(&t, &err);
     ft_metrics_free(t.raw);
     ft_metrics_free(t.calibrated);
-    ft_metrics_free(t.val);
+    evaluation_release(&t.val);
     ft_validation_free(t.validation);
     ft_head_free(t.head);
     free(t.record);

@@ -203,28 +203,71 @@ void ft_head_probabilities(const struct ft_head *head, const float *x, size_t n,
 
 /* ---- how good are probabilities ---------------------------------------------------------------------------------- */
 
+/* Definitions are scikit-learn's. */
 struct ft_class_metrics {
     double precision, recall, f1; /* 0 where undefined */
     size_t support, predicted;
+    double roc_auc, average_precision; /* this class against the rest; NaN where all rows are of one kind */
+};
+
+enum { FT_BINS = 15, FT_TOPS = 5, FT_THRESHOLDS = 8 };
+
+struct ft_bin { /* rows whose top probability is in (i / FT_BINS, (i + 1) / FT_BINS] */
+    size_t rows, right;
+    double confidence; /* mean top probability; 0 without rows */
+};
+
+struct ft_coverage { /* when rows with a top probability below the threshold are left to a person */
+    double threshold;
+    size_t rows, right;
 };
 
 struct ft_metrics {
-    size_t n;
+    size_t n, right;
     int k;
     double accuracy, accuracy_sd; /* sd: over folds, 0 without folds */
-    double log_loss, ece;         /* natural log, clipped at 1e-15; 15 equal-width bins of the top probability */
+    double interval[2];           /* Wilson's 95 % interval of the accuracy */
+    double balanced_accuracy;     /* mean recall of the classes that have rows */
+    double log_loss, ece;         /* natural log, clipped at 1e-15; FT_BINS equal-width bins of the top probability */
+    double brier;                 /* mean squared distance to the truth, halved for two classes */
+    double top[FT_TOPS];          /* share of rows whose class is among the i + 1 most probable */
+    struct ft_bin bins[FT_BINS];
+    struct ft_coverage coverage[FT_THRESHOLDS];
     size_t *confusion;            /* [k true, k predicted] */
     struct ft_class_metrics *per_class; /* [k] */
 };
 /* p [n, k], y [n] in 0..k-1, fold [n] or NULL. */
 int ft_metrics_compute(const float *p, const int32_t *y, const int32_t *fold, size_t n, int k, struct ft_metrics **out, struct ft_error *err);
 void ft_metrics_free(struct ft_metrics *metrics);
+/* Wilson's interval of a share of `right` in n at 95 %. */
+void ft_wilson(size_t right, size_t n, double interval[2]);
+
+/* Two classifiers on the same pictures: McNemar's exact test. */
+struct ft_comparison {
+    size_t both, only_a, only_b, neither; /* pictures that they get right */
+    double p_value;                       /* of a difference at least this large, were they equally good */
+};
+void ft_compare(const float *p_a, const float *p_b, const int32_t *y, size_t n, int k, struct ft_comparison *out);
 
 /* ---- results as text and JSON -------------------------------------------------------------------------------------- */
 
-/* malloc'd, to be freed by the caller; NULL when out of memory. Classes [metrics->k]. */
-char *ft_report_metrics_text(const struct ft_metrics *metrics, char *const *classes);
-char *ft_report_metrics_json(const struct ft_metrics *metrics, char *const *classes);
+/* Pictures as a head judged them; everything is lent. */
+struct ft_judged {
+    size_t n;
+    int k;
+    const float *p;       /* [n, k] */
+    const int32_t *y;     /* [n] */
+    char *const *paths;   /* [n] */
+    char *const *classes; /* [k] */
+};
+/* The rows judged wrongly, most certain first: order [judged->n] receives their indices; returns how many. */
+size_t ft_mistakes(const struct ft_judged *judged, size_t *order);
+
+/* malloc'd, to be freed by the caller; NULL when out of memory. `judged` adds the list of mistakes. */
+char *ft_report_metrics_text(const struct ft_metrics *metrics, const struct ft_judged *judged);
+char *ft_report_metrics_json(const struct ft_metrics *metrics, const struct ft_judged *judged);
+/* predictions.csv, classes.csv, confusion.csv, reliability.csv and coverage.csv in a directory that is there. */
+int ft_report_csv(const struct ft_metrics *metrics, const struct ft_judged *judged, const char *dir, struct ft_error *err);
 
 /* How a head was trained and measured, as kept in a model file: the same for the same training, whatever the machine's speed. */
 struct ft_training {

@@ -1,18 +1,12 @@
-/* Definitions are scikit-learn's (accuracy_score, log_loss, precision_recall_fscore_support with zero_division=0); the calibration error
- * is that of Guo et al. 2017, bins open below and closed above. */
+/* Definitions are scikit-learn's (accuracy_score, log_loss, brier_score_loss, precision_recall_fscore_support with zero_division=0); the
+ * calibration error is that of Guo et al. 2017, bins open below and closed above. */
 #include <math.h>
 #include <stdlib.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "finetune.h"
-
-enum { BINS = 15 };
-
-struct bins {
-    double confidence[BINS];
-    size_t right[BINS], rows[BINS];
-};
+#include "head/ranking.h"
 
 static int most_likely(const float *p, int k)
 {
@@ -30,26 +24,64 @@ static double row_loss(float p)
     return -log(p < clip ? clip : p > 1 - clip ? 1 - clip : p);
 }
 
-static void add_to_bin(struct bins *bins, double confidence, bool right)
+static void add_to_bin(struct ft_bin *bins, double confidence, bool right)
 {
-    int b = (int)ceil(confidence * BINS) - 1;
-    b = b < 0 ? 0 : b >= BINS ? BINS - 1 : b;
-    bins->confidence[b] += confidence;
-    bins->right[b] += right;
-    bins->rows[b]++;
+    int b = (int)ceil(confidence * FT_BINS) - 1;
+    b = b < 0 ? 0 : b >= FT_BINS ? FT_BINS - 1 : b;
+    bins[b].confidence += confidence;
+    bins[b].right += right;
+    bins[b].rows++;
 }
 
-static double calibration_error(const struct bins *bins, size_t n)
+/* Sums of confidence become means. */
+static double calibration_error(struct ft_bin *bins, size_t n)
 {
     double sum = 0;
-    for (int b = 0; b < BINS; b++)
-        sum += fabs(bins->confidence[b] - (double)bins->right[b]);
+    for (int b = 0; b < FT_BINS; b++) {
+        sum += fabs(bins[b].confidence - (double)bins[b].right);
+        bins[b].confidence /= bins[b].rows ? (double)bins[b].rows : 1;
+    }
     return sum / (double)n;
+}
+
+static const double thresholds[FT_THRESHOLDS] = { 0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99 };
+
+static void add_row(struct ft_metrics *m, const float *row, int32_t y)
+{
+    const int top = most_likely(row, m->k);
+    const bool right = top == y;
+    double square = 0;
+    int above = 0; /* classes more probable than the true one; of equals the first counts as more probable */
+    for (int c = 0; c < m->k; c++) {
+        const double off = (double)row[c] - (c == y);
+        square += off * off;
+        above += row[c] > row[y] || (row[c] == row[y] && c < y);
+    }
+    m->confusion[(size_t)y * (size_t)m->k + (size_t)top]++;
+    m->log_loss += row_loss(row[y]);
+    m->brier += m->k == 2 ? square / 2 : square;
+    m->right += right;
+    for (int i = above; i < FT_TOPS; i++)
+        m->top[i]++;
+    for (int i = 0; i < FT_THRESHOLDS && (double)row[top] >= thresholds[i]; i++) {
+        m->coverage[i].rows++;
+        m->coverage[i].right += right;
+    }
+    add_to_bin(m->bins, row[top], right);
+}
+
+void ft_wilson(size_t right, size_t n, double interval[2])
+{
+    const double z = 1.959963984540054, all = (double)n, p = (double)right / all;
+    const double middle = (p + z * z / (2 * all)) / (1 + z * z / all), half = z / (1 + z * z / all) * sqrt(p * (1 - p) / all + z * z / (4 * all * all));
+    interval[0] = right ? middle - half : 0;
+    interval[1] = right < n ? middle + half : 1;
 }
 
 static void per_class(struct ft_metrics *m)
 {
     const size_t k = (size_t)m->k;
+    double present = 0;
     for (size_t c = 0; c < k; c++) {
         struct ft_class_metrics *of = &m->per_class[c];
         for (size_t other = 0; other < k; other++) {
@@ -60,7 +92,10 @@ static void per_class(struct ft_metrics *m)
         of->precision = of->predicted ? right / (double)of->predicted : 0;
         of->recall = of->support ? right / (double)of->support : 0;
         of->f1 = both > 0 ? 2 * right / both : 0;
+        m->balanced_accuracy += of->recall;
+        present += of->support > 0;
     }
+    m->balanced_accuracy /= present;
 }
 
 /* Sample standard deviation of the folds' accuracies; folds without rows do not count. */
@@ -124,20 +159,22 @@ int ft_metrics_compute(const float *p, const int32_t *y, const int32_t *fold, si
     }
     m->n = n;
     m->k = k;
-    struct bins bins = { 0 };
-    size_t right = 0;
-    for (size_t i = 0; i < n; i++) {
-        const float *row = p + i * (size_t)k;
-        const int top = most_likely(row, k);
-        m->confusion[(size_t)y[i] * (size_t)k + (size_t)top]++;
-        m->log_loss += row_loss(row[y[i]]);
-        right += top == y[i];
-        add_to_bin(&bins, row[top], top == y[i]);
-    }
-    m->accuracy = (double)right / (double)n;
+    for (int i = 0; i < FT_THRESHOLDS; i++)
+        m->coverage[i].threshold = thresholds[i];
+    for (size_t i = 0; i < n; i++)
+        add_row(m, p + i * (size_t)k, y[i]);
+    m->accuracy = (double)m->right / (double)n;
     m->log_loss /= (double)n;
-    m->ece = calibration_error(&bins, n);
+    m->brier /= (double)n;
+    for (int i = 0; i < FT_TOPS; i++)
+        m->top[i] /= (double)n;
+    m->ece = calibration_error(m->bins, n);
+    ft_wilson(m->right, n, m->interval);
     per_class(m);
+    for (int c = 0; c < k && !status; c++)
+        status = ft_ranking(p + c, (size_t)k, y, c, n, &m->per_class[c].roc_auc, &m->per_class[c].average_precision, err);
+    if (status)
+        goto fail;
     if (fold && (status = accuracy_spread(p, y, fold, n, k, &m->accuracy_sd, err)))
         goto fail;
     *out = m;

@@ -1,5 +1,5 @@
-/* Metrics as text for a person and as JSON for a script. */
-#include <cjson/cJSON.h>
+/* Metrics as text for a person. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -37,51 +37,94 @@ static void add_confusion(struct ft_text *t, const struct ft_metrics *m, char *c
     }
 }
 
-char *ft_report_metrics_text(const struct ft_metrics *m, char *const *classes)
+/* The cells off the diagonal with the most pictures. */
+static void add_confused(struct ft_text *t, const struct ft_metrics *m, char *const *classes)
+{
+    enum { SHOWN = 5 };
+    const size_t k = (size_t)m->k;
+    size_t last = SIZE_MAX, last_at = 0; /* what was shown before */
+    for (int shown = 0; shown < SHOWN; shown++) {
+        size_t best = 0, at = 0;
+        for (size_t i = 0; i < k * k; i++)
+            if (i / k != i % k && m->confusion[i] > best && (m->confusion[i] < last || (m->confusion[i] == last && i > last_at))) {
+                best = m->confusion[i];
+                at = i;
+            }
+        if (!best)
+            return;
+        if (!shown)
+            ft_text_add(t, "\nmost confused\n");
+        ft_text_add(t, "  %s taken for %s: %zu of %zu\n", classes[at / k], classes[at % k], best, m->per_class[at / k].support);
+        last = best;
+        last_at = at;
+    }
+}
+
+static void add_reliability(struct ft_text *t, const struct ft_metrics *m)
+{
+    ft_text_add(t, "\nprobability      images  mean probability  accuracy\n");
+    for (int b = 0; b < FT_BINS; b++)
+        if (m->bins[b].rows)
+            ft_text_add(t, "%5.2f to %.2f  %9zu  %16.4f  %8.4f\n", (double)b / FT_BINS, (double)(b + 1) / FT_BINS, m->bins[b].rows,
+                        m->bins[b].confidence, (double)m->bins[b].right / (double)m->bins[b].rows);
+    ft_text_add(t, "\nthreshold  coverage  accuracy above it\n");
+    for (int i = 0; i < FT_THRESHOLDS; i++)
+        if (m->coverage[i].rows)
+            ft_text_add(t, "%9.2f  %8.4f  %8.4f\n", m->coverage[i].threshold, (double)m->coverage[i].rows / (double)m->n,
+                        (double)m->coverage[i].right / (double)m->coverage[i].rows);
+}
+
+static void add_mistakes(struct ft_text *t, const struct ft_judged *j)
+{
+    enum { SHOWN = 20 };
+    size_t *order = malloc((j->n + 1) * sizeof *order);
+    const size_t n = order ? ft_mistakes(j, order) : 0;
+    if (n)
+        ft_text_add(t, "\nmistakes, most certain first\n");
+    for (size_t i = 0; i < n && i < SHOWN; i++) {
+        const float *p = j->p + order[i] * (size_t)j->k;
+        const int top = ft_text_top(p, j->k), truth = j->y[order[i]];
+        ft_text_add(t, "  %s\t%s %.3f\tnot %s %.3f\n", j->paths[order[i]], j->classes[top], (double)p[top], j->classes[truth], (double)p[truth]);
+    }
+    if (n > SHOWN)
+        ft_text_add(t, "  and %zu more: --json and --csv list all\n", n - SHOWN);
+    free(order);
+}
+
+static void add_figure(struct ft_text *t, double value)
+{
+    if (isnan(value))
+        ft_text_add(t, "        -");
+    else
+        ft_text_add(t, "  %7.4f", value);
+}
+
+char *ft_report_metrics_text(const struct ft_metrics *m, const struct ft_judged *judged)
 {
     struct ft_text t = { 0 };
+    char *const *classes = judged->classes;
     const int width = widest(classes, m->k, 5);
-    size_t right = 0;
-    for (int i = 0; i < m->k; i++)
-        right += m->confusion[i * m->k + i];
-    ft_text_add(&t, "accuracy   %.2f %% (%zu of %zu) · log-loss %.4f · calibration error %.2f %%\n\n", 100 * m->accuracy, right, m->n, m->log_loss,
-                100 * m->ece);
+    ft_text_add(&t, "accuracy   %.2f %% (%zu of %zu; 95 %% interval %.2f to %.2f) · balanced %.2f %%\n", 100 * m->accuracy, m->right, m->n,
+                100 * m->interval[0], 100 * m->interval[1], 100 * m->balanced_accuracy);
+    ft_text_add(&t, "           log-loss %.4f · Brier %.4f · calibration error %.2f %%\n", m->log_loss, m->brier, 100 * m->ece);
+    for (int i = 1; i < FT_TOPS && i + 1 < m->k; i++)
+        ft_text_add(&t, "%stop-%d %.2f %%%s", i == 1 ? "           " : " · ", i + 1, 100 * m->top[i], i + 1 == FT_TOPS || i + 2 >= m->k ? "\n" : "");
+    ft_text_add(&t, "\n");
     pad(&t, "class", width);
-    ft_text_add(&t, "  precision   recall       f1   images\n");
+    ft_text_add(&t, "  precision   recall       f1   images  ROC AUC  average precision\n");
     for (int i = 0; i < m->k; i++) {
         const struct ft_class_metrics *c = &m->per_class[i];
         pad(&t, classes[i], width);
-        ft_text_add(&t, "  %9.4f  %7.4f  %7.4f  %7zu\n", c->precision, c->recall, c->f1, c->support);
+        ft_text_add(&t, "  %9.4f  %7.4f  %7.4f  %7zu", c->precision, c->recall, c->f1, c->support);
+        add_figure(&t, c->roc_auc);
+        add_figure(&t, c->average_precision);
+        ft_text_add(&t, "\n");
     }
     if (m->k <= CONFUSION_WIDEST)
         add_confusion(&t, m, classes);
+    add_confused(&t, m, classes);
+    add_reliability(&t, m);
+    if (judged->paths)
+        add_mistakes(&t, judged);
     return t.s;
-}
-
-char *ft_report_metrics_json(const struct ft_metrics *m, char *const *classes)
-{
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddNumberToObject(json, "images", (double)m->n);
-    cJSON_AddNumberToObject(json, "accuracy", m->accuracy);
-    cJSON_AddNumberToObject(json, "log_loss", m->log_loss);
-    cJSON_AddNumberToObject(json, "ece", m->ece);
-    cJSON *names = cJSON_AddArrayToObject(json, "classes"), *rows = cJSON_AddArrayToObject(json, "confusion");
-    cJSON *per_class = cJSON_AddArrayToObject(json, "per_class");
-    for (int i = 0; i < m->k; i++) {
-        const struct ft_class_metrics *c = &m->per_class[i];
-        cJSON *row = cJSON_CreateArray(), *one = cJSON_CreateObject();
-        cJSON_AddItemToArray(names, cJSON_CreateString(classes[i]));
-        for (int j = 0; j < m->k; j++)
-            cJSON_AddItemToArray(row, cJSON_CreateNumber((double)m->confusion[i * m->k + j]));
-        cJSON_AddItemToArray(rows, row);
-        cJSON_AddStringToObject(one, "label", classes[i]);
-        cJSON_AddNumberToObject(one, "precision", c->precision);
-        cJSON_AddNumberToObject(one, "recall", c->recall);
-        cJSON_AddNumberToObject(one, "f1", c->f1);
-        cJSON_AddNumberToObject(one, "support", (double)c->support);
-        cJSON_AddItemToArray(per_class, one);
-    }
-    char *text = cJSON_PrintUnformatted(json);
-    cJSON_Delete(json);
-    return text;
 }

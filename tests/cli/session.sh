@@ -2,9 +2,9 @@
 # The main road on the sample photographs: train, evaluate, predict, features, info, bench.
 . "$FT_TESTS/cli/tap.sh"
 sample=$FT_TESTS/data/cats-vs-dogs
-# value KEY: the number after "KEY": in ./out
+# value KEY: the number after the first "KEY": in ./out
 value() {
-    sed -n 's/.*"'"$1"'":\([-+0-9.e]*\).*/\1/p' out | head -1
+    grep -o "\"$1\":[-+0-9.e]*" out | head -1 | cut -d: -f2
 }
 at_least() {
     awk -v a="$1" -v b="$2" 'BEGIN { exit !(a != "" && a >= b) }' || complain "$3 is '$1', want at least $2"

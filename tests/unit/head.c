@@ -3,6 +3,7 @@
 #include "base/random.h"
 #include "head/calibrate.h"
 #include "head/folds.h"
+#include "head/ranking.h"
 
 #include "../test.h"
 
@@ -126,6 +127,58 @@ static void metrics_equal_scikit_learn(void)
     }
     ft_metrics_free(m);
     free(p);
+    free(y);
+    fclose(f);
+}
+
+static void check_figure(double got, double want)
+{
+    if (isnan(want))
+        CHECK(isnan(got));
+    else
+        CHECK_NEAR(got, want, 1e-9);
+}
+
+static void ranking_and_intervals_equal_scikit_learn(void)
+{
+    FILE *f = open_golden("ranking", ".txt");
+    const size_t n = 300, k = 5;
+    double low, high, balanced, brier, top2, top3, auc, ap, want_p;
+    float *p = read_golden("metrics", ".f32", n * k), *q = malloc(n * k * sizeof *q);
+    int32_t *y = read_golden("metrics", ".i32", 2 * n);
+    struct ft_metrics *m;
+    struct ft_comparison want, got;
+    CHECK(ft_metrics_compute(p, y, NULL, n, (int)k, &m, NULL) == 0);
+    CHECK(fscanf(f, "%lf %lf %lf %lf %lf %lf", &low, &high, &balanced, &brier, &top2, &top3) == 6);
+    CHECK_NEAR(m->interval[0], low, 1e-9);
+    CHECK_NEAR(m->interval[1], high, 1e-9);
+    CHECK_NEAR(m->balanced_accuracy, balanced, 1e-9);
+    CHECK_NEAR(m->brier, brier, 1e-9);
+    CHECK_NEAR(m->top[0], m->accuracy, 1e-12);
+    CHECK_NEAR(m->top[1], top2, 1e-9);
+    CHECK_NEAR(m->top[2], top3, 1e-9);
+    CHECK(m->top[4] == 1 && m->coverage[0].rows == n && m->coverage[0].right == m->right);
+    for (size_t c = 0; c < k; c++) {
+        CHECK(fscanf(f, "%lf %lf", &auc, &ap) == 2);
+        check_figure(m->per_class[c].roc_auc, auc);
+        check_figure(m->per_class[c].average_precision, ap);
+    }
+    for (size_t i = 0; i < n; i++) /* ties, in the first column; and the last two columns exchanged */
+        for (size_t c = 0; c < k; c++)
+            q[i * k + c] = c ? p[i * k + (c == 3 ? 4 : c == 4 ? 3 : c)] : roundf(p[i * k] * 10) / 10;
+    double got_auc, got_ap;
+    CHECK(fscanf(f, "%lf %lf", &auc, &ap) == 2 && !ft_ranking(q, k, y, 0, n, &got_auc, &got_ap, NULL));
+    CHECK_NEAR(got_auc, auc, 1e-9);
+    CHECK_NEAR(got_ap, ap, 1e-9);
+    for (size_t i = 0; i < n; i++)
+        q[i * k] = p[i * k];
+    CHECK(fscanf(f, "%zu %zu %zu %zu %lf", &want.both, &want.only_a, &want.only_b, &want.neither, &want_p) == 5);
+    ft_compare(p, q, y, n, (int)k, &got);
+    CHECK(got.both == want.both && got.only_a == want.only_a && got.only_b == want.only_b && got.neither == want.neither);
+    CHECK_NEAR(got.p_value, want_p, 1e-9);
+    ft_metrics_free(m);
+    free(p);
+    free(q);
     free(y);
     fclose(f);
 }
@@ -436,6 +489,7 @@ int main(void)
 {
     RUN(same_minimum_as_scikit_learn);
     RUN(metrics_equal_scikit_learn);
+    RUN(ranking_and_intervals_equal_scikit_learn);
     RUN(metrics_refuse_bad_labels);
     RUN(temperature_equals_scipy);
     RUN(threads_change_nothing);
