@@ -20,6 +20,9 @@ struct settings {
     int threads, folds, top, max_megapixels;
     double l2, seconds, min_accuracy; /* l2 negative: auto */
     uint64_t seed;
+    const char *cache;
+    double days;
+    bool no_cache;
     bool json, quiet, verbose, layers, help, version;
     /* options that may be given more than once, in order; lent by argv */
     const char *min_recall[MOST_GIVEN];
@@ -31,8 +34,8 @@ struct settings {
 
 /* Which commands an option belongs to. */
 enum command_bit {
-    CMD_TRAIN = 1, CMD_PREDICT = 2, CMD_EVALUATE = 4, CMD_FEATURES = 8, CMD_INFO = 16, CMD_BENCH = 32,
-    CMD_ALL = 63,
+    CMD_TRAIN = 1, CMD_PREDICT = 2, CMD_EVALUATE = 4, CMD_FEATURES = 8, CMD_INFO = 16, CMD_BENCH = 32, CMD_CACHE = 64,
+    CMD_ALL = 127,
 };
 
 struct command {
@@ -66,6 +69,13 @@ bool flush_output(void);
 /* The exit status of the program: `status`, or failed where standard output could not be written; a reader that left is no error. */
 int finish(int status);
 
+/* Being asked to stop (signals.c): from _catch to _release SIGINT, SIGTERM and SIGHUP are only remembered. */
+void signals_catch(void);
+void signals_release(void);
+int signals_caught(void);   /* the signal, or 0 */
+void signals_forget(void);  /* it was all that was wanted: the program ends as if by itself */
+void signals_die(void);     /* of the signal that was caught, if there was one */
+
 /* Progress: "features  312/1000 · 240 images/s · 3 s left", redrawn on a terminal, silent elsewhere. */
 struct progress {
     const char *what;
@@ -89,6 +99,7 @@ struct pictures {
     struct bad_picture *bad;      /* [n_bad] */
     size_t n_bad;
     double seconds;
+    struct ft_cache_counts cache;
 };
 /* Features of all rows of a dataset, with progress. */
 int pictures_extract(const struct ft_backbone *backbone, const struct ft_dataset *dataset, const struct settings *settings, struct pictures *out,
@@ -99,6 +110,9 @@ void pictures_list_bad(const struct pictures *pictures);
 /* What a folder holds beside pictures of classes. */
 void dataset_notes(const struct ft_dataset *dataset, const char *dir);
 void extract_options(const struct settings *settings, struct ft_extract_options *out);
+/* The cache that the settings ask for; NULL, after a note, where there is none. cache_close notes what went wrong meanwhile. */
+struct ft_cache *cache_open(const struct settings *settings);
+struct ft_cache_counts cache_close(struct ft_cache *cache);
 int backbone_open(const struct settings *settings, struct ft_backbone **out, struct ft_error *err);
 int model_open(const struct settings *settings, struct ft_model **out, struct ft_error *err);
 
@@ -113,5 +127,6 @@ int evaluate_main(const struct settings *settings);
 int features_main(const struct settings *settings);
 int info_main(const struct settings *settings);
 int bench_main(const struct settings *settings);
+int cache_main(const struct settings *settings);
 
 #endif

@@ -16,6 +16,7 @@ const struct command commands[] = {
       "The file holds `features` [n, d], `paths` [n], `classes` [k] and `labels` [n] (-1 without a class)." },
     { "info", CMD_INFO, "FILE", "say what is in a model or backbone file", 1, 1, info_main, NULL },
     { "bench", CMD_BENCH, "[FILE]", "time the network's forward pass on this machine", 0, 1, bench_main, NULL },
+    { "cache", CMD_CACHE, "info|clear|prune", "look into or empty the folder where features are kept between runs", 1, 1, cache_main, NULL },
 };
 const int n_commands = sizeof commands / sizeof *commands;
 
@@ -43,6 +44,7 @@ static int unknown_command(const char *name)
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN); /* a reader that leaves early is noticed where standard output is flushed */
+    signal(SIGXFSZ, SIG_IGN); /* and a file size limit where the write fails */
     if (argc < 2) {
         help(stderr);
         return EXIT_USAGE;
@@ -70,7 +72,9 @@ int main(int argc, char **argv)
             options_help(&commands[i]);
         else {
             message_init(&settings);
-            return finish(commands[i].run(&settings));
+            const int status = finish(commands[i].run(&settings));
+            signals_die();
+            return status;
         }
         return finish(EXIT_DONE);
     }

@@ -17,7 +17,7 @@ struct job {
 static const char *next_path(void *user)
 {
     struct job *j = user;
-    return j->given < j->dataset->n ? j->dataset->paths[j->given++] : NULL;
+    return j->given < j->dataset->n && !signals_caught() ? j->dataset->paths[j->given++] : NULL;
 }
 
 static int keep_bad(struct pictures *p, const struct ft_row *row)
@@ -47,6 +47,19 @@ void extract_options(const struct settings *s, struct ft_extract_options *out)
     *out = (struct ft_extract_options){ .threads = s->threads, .max_pixels = (uint64_t)s->max_megapixels << 20 };
 }
 
+/* The signals are only remembered meanwhile: pictures under way are finished and kept. */
+static int extract(const struct ft_backbone *backbone, const struct ft_extract_options *options, struct job *j, struct ft_error *err)
+{
+    signals_catch();
+    const int rc = ft_extract(backbone, options, next_path, keep_row, j, err);
+    signals_release();
+    if (rc || !signals_caught())
+        return rc;
+    snprintf(err->msg, sizeof err->msg, "stopped after %zu of %zu pictures%s", j->done, j->dataset->n,
+             options->cache && !ft_cache_warning(options->cache) ? ": their features are kept, the same command goes on from there" : "");
+    return err->code = FT_ECANCELLED;
+}
+
 int pictures_extract(const struct ft_backbone *backbone, const struct ft_dataset *dataset, const struct settings *settings, struct pictures *out,
                      struct ft_error *err)
 {
@@ -54,11 +67,13 @@ int pictures_extract(const struct ft_backbone *backbone, const struct ft_dataset
     struct job j = { .dataset = dataset, .out = out, .err = err };
     *out = (struct pictures){ 0 };
     extract_options(settings, &options);
+    options.cache = cache_open(settings);
     int rc = ft_features_new(ft_backbone_features(backbone), &out->features, err);
     progress_begin(&j.progress, "features", dataset->n);
     if (!rc)
-        rc = ft_extract(backbone, &options, next_path, keep_row, &j, err);
+        rc = extract(backbone, &options, &j, err);
     out->seconds = progress_end(&j.progress);
+    out->cache = cache_close(options.cache);
     if (rc)
         pictures_release(out);
     return rc;

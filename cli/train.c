@@ -87,10 +87,12 @@ static int extract(struct training *t, struct ft_error *err)
     if (rc)
         return rc;
     const struct pictures *p = &t->pictures;
-    char skipped[48] = "";
+    char skipped[48] = "", cached[64] = "";
     if (p->n_bad)
         snprintf(skipped, sizeof skipped, " · %zu skipped", p->n_bad);
-    report("features", "%zu/%zu%s · %.0f images/s · %.1f s", p->features->n, t->dataset->n, skipped, (double)t->dataset->n / p->seconds, p->seconds);
+    if (p->cache.hits)
+        snprintf(cached, sizeof cached, " · %llu from the cache", (unsigned long long)p->cache.hits);
+    report("features", "%zu/%zu%s%s · %.0f images/s · %.1f s", p->features->n, t->dataset->n, skipped, cached, (double)t->dataset->n / p->seconds, p->seconds);
     pictures_list_bad(p);
     return count_classes(t, p->features->labels, p->features->n, "readable picture", err);
 }
@@ -157,6 +159,9 @@ static void print_json(const struct training *t)
     cJSON_AddStringToObject(json, "backbone", ft_backbone_name(t->backbone));
     cJSON_AddNumberToObject(json, "features", ft_backbone_features(t->backbone));
     cJSON_AddNumberToObject(json, "seconds_features", t->pictures.seconds);
+    cJSON *cache = cJSON_AddObjectToObject(json, "cache");
+    cJSON_AddNumberToObject(cache, "hits", (double)t->pictures.cache.hits);
+    cJSON_AddNumberToObject(cache, "computed", (double)(t->pictures.features->n - t->pictures.cache.hits));
     cJSON_AddStringToObject(json, "output", t->settings->output);
     cJSON_AddNumberToObject(json, "bytes", (double)t->bytes);
     if (t->val.metrics) {

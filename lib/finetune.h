@@ -119,6 +119,32 @@ int ft_backbone_bench(const struct ft_backbone *backbone, int threads, double se
 /* Seconds that each layer of the plan takes on one thread: seconds_each [ft_backbone_layers], the mean over `seconds`. */
 int ft_backbone_profile(const struct ft_backbone *backbone, double seconds, double *seconds_each, struct ft_error *err);
 
+/* ---- features kept between runs ---------------------------------------------------------------------------------- */
+
+/* Features by the content of the picture's file, the network's hash and the geometry: a renamed picture is found again, an edited one
+ * is not. Any number of processes may share a folder; being killed at any moment loses what was not written yet, and damages nothing. */
+struct ft_cache;
+struct ft_cache_counts {
+    uint64_t hits, computed; /* good pictures of ft_extract */
+};
+/* `dir` NULL: $XDG_CACHE_HOME/finetune, or ~/.cache/finetune. The folder is made. */
+int ft_cache_open(const char *dir, struct ft_cache **out, struct ft_error *err);
+void ft_cache_flush(struct ft_cache *cache); /* writes what waits to be written */
+void ft_cache_free(struct ft_cache *cache);  /* flushes first */
+struct ft_cache_counts ft_cache_counted(const struct ft_cache *cache);
+/* Why features are not kept (a full disk, a folder that cannot be written), or NULL: a cache that fails never fails an extraction. */
+const char *ft_cache_warning(const struct ft_cache *cache);
+
+struct ft_cache_info {
+    char path[4096];
+    uint64_t entries, bytes, segments, damaged; /* what is there (after removing) */
+    uint64_t removed_entries, removed_bytes;
+};
+int ft_cache_inspect(const char *dir, struct ft_cache_info *out, struct ft_error *err);
+int ft_cache_clear(const char *dir, struct ft_cache_info *out, struct ft_error *err);
+/* Removes segments that are damaged or were of no use for `days`, and what killed processes left. */
+int ft_cache_prune(const char *dir, double days, struct ft_cache_info *out, struct ft_error *err);
+
 /* ---- pictures to features ---------------------------------------------------------------------------------------- */
 
 struct ft_row {
@@ -128,11 +154,13 @@ struct ft_row {
     const char *error;    /* why, "" when good */
     const float *feature; /* [d]; NULL when bad */
     uint64_t content[2];  /* hash of the file's bytes; 0, 0 when it could not be read */
+    bool cached;          /* the feature came from the cache */
 };
 
 struct ft_extract_options {
     int threads;         /* 0: one a core */
     uint64_t max_pixels; /* a larger picture is a bad picture; 0: the default, 256 megapixels */
+    struct ft_cache *cache; /* where features are looked for and kept; NULL: nowhere */
     bool lone;           /* one picture at a time, split over the threads: for latency, where throughput does not matter */
 };
 

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/thread.h"
+#include "features/cache.h"
 #include "image/image.h"
 
 #define FILE_LIMIT ((size_t)1 << 30) /* bytes of a picture's file */
@@ -37,6 +38,7 @@ struct extraction {
     const struct ft_plan *plan;
     const struct ft_geometry *geometry;
     uint64_t max_pixels;
+    struct ft_cache *cache;
     struct ft_team *team; /* lone: the team of one picture */
     const char *(*next)(void *);
     int (*emit)(void *, const struct ft_row *);
@@ -52,15 +54,11 @@ struct extraction {
     struct ft_error error; /* of the run, not of a picture */
 };
 
-static void work_on(struct extraction *x, struct worker *w, struct slot *s)
+/* The file's bytes are in w->bytes. */
+static void compute(struct extraction *x, struct worker *w, struct slot *s)
 {
     struct ft_row *row = &s->row;
-    row->content[0] = row->content[1] = 0;
-    row->status = ft_file_read(s->path, FILE_LIMIT, &w->bytes, &s->err);
-    if (!row->status) {
-        ft_hash(w->bytes.data, w->bytes.size, row->content);
-        row->status = ft_image_prepare(&w->preparer, w->bytes.data, w->bytes.size, x->geometry, x->max_pixels, w->pixels, &s->err);
-    }
+    row->status = ft_image_prepare(&w->preparer, w->bytes.data, w->bytes.size, x->geometry, x->max_pixels, w->pixels, &s->err);
     if (!row->status) {
         if (x->team)
             ft_plan_run_team(x->plan, x->team, w->pixels, w->arena, s->feature);
@@ -69,6 +67,22 @@ static void work_on(struct extraction *x, struct worker *w, struct slot *s)
         for (size_t i = 0; i < x->d && !row->status; i++)
             if (!(s->feature[i] - s->feature[i] == 0))
                 row->status = ft_error_set(&s->err, FT_EFORMAT, "the network's output is not finite for this picture");
+    }
+    if (!row->status && x->cache)
+        ft_cache_add(x->cache, row->content, (uint64_t)w->preparer.image.full_width * (uint64_t)w->preparer.image.full_height, s->feature);
+}
+
+static void work_on(struct extraction *x, struct worker *w, struct slot *s)
+{
+    struct ft_row *row = &s->row;
+    row->content[0] = row->content[1] = 0;
+    row->cached = false;
+    row->status = ft_file_read(s->path, FILE_LIMIT, &w->bytes, &s->err);
+    if (!row->status) {
+        ft_hash(w->bytes.data, w->bytes.size, row->content);
+        row->cached = x->cache && ft_cache_find(x->cache, row->content, x->max_pixels ? x->max_pixels : FT_IMAGE_MAX_PIXELS_DEFAULT, s->feature);
+        if (!row->cached)
+            compute(x, w, s);
     }
     row->path = s->path;
     row->feature = row->status ? NULL : s->feature;
@@ -187,7 +201,7 @@ int ft_extract_plan(const struct ft_plan *plan, const struct ft_geometry *geomet
     const int threads = options->threads > 0 ? options->threads : ft_cpu_count();
     const struct ft_shape out = ft_plan_output(plan);
     struct extraction x = {
-        .plan = plan, .geometry = geometry, .max_pixels = options->max_pixels, .next = next, .emit = emit, .user = user,
+        .plan = plan, .geometry = geometry, .max_pixels = options->max_pixels, .cache = options->cache, .next = next, .emit = emit, .user = user,
         .n_workers = options->lone ? 1 : threads,
         .d = (size_t)out.h * (size_t)out.w * (size_t)out.c,
     };

@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/file.h"
+#include "features/cache.h"
 #include "features/extract.h"
 
 #define DEFAULT_BACKBONE "efficientnet-lite0"
@@ -154,8 +156,27 @@ void ft_backbone_layer(const struct ft_backbone *b, int i, struct ft_layer_info 
     ft_plan_step(b->plan, i, out);
 }
 
+/* Everything beside the picture that its feature depends on: the network, how a picture enters it, and which kernels round how. Raise
+ * RECIPE when decoding, resizing or a kernel changes what comes out. */
+static void cache_key(const struct ft_backbone *b, uint64_t key[2])
+{
+    enum { RECIPE = 1 };
+    const struct ft_geometry *g = &b->geometry;
+    uint64_t network[2];
+    char text[300];
+    ft_network_hash(b->network, b->last, network);
+    const int n = snprintf(text, sizeof text, "%d %016llx%016llx %dx%d %d %d %a %s", RECIPE, (unsigned long long)network[0], (unsigned long long)network[1],
+                           g->width, g->height, g->rule, g->filter, g->rule == FT_RESIZE_CROP ? g->crop : 1.0, ft_cpu_name());
+    ft_hash(text, (size_t)n, key);
+}
+
 int ft_extract(const struct ft_backbone *b, const struct ft_extract_options *options, const char *(*next)(void *),
                int (*emit)(void *, const struct ft_row *), void *user, struct ft_error *err)
 {
+    if (options->cache) {
+        uint64_t key[2];
+        cache_key(b, key);
+        ft_cache_select(options->cache, key, ft_backbone_features(b));
+    }
     return ft_extract_plan(b->plan, &b->geometry, options, next, emit, user, err);
 }

@@ -8,6 +8,7 @@ name=
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch" || exit 1
+export XDG_CACHE_HOME="$scratch/.cache" # never the cache of whoever runs the tests
 finetune() { "$FINETUNE" "$@"; }
 
 finish() {

@@ -1,0 +1,76 @@
+/* finetune cache, and how the other commands open it. */
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+struct ft_cache *cache_open(const struct settings *s)
+{
+    struct ft_error err;
+    struct ft_cache *cache = NULL;
+    if (!s->no_cache && ft_cache_open(s->cache, &cache, &err))
+        note("features are not kept between runs: %s", err.msg);
+    return cache;
+}
+
+struct ft_cache_counts cache_close(struct ft_cache *cache)
+{
+    struct ft_cache_counts counts = { 0 };
+    if (!cache)
+        return counts;
+    ft_cache_flush(cache);
+    counts = ft_cache_counted(cache);
+    if (ft_cache_warning(cache))
+        note("%s", ft_cache_warning(cache));
+    ft_cache_free(cache);
+    return counts;
+}
+
+static void print_json(const struct ft_cache_info *i)
+{
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "path", i->path);
+    cJSON_AddNumberToObject(json, "entries", (double)i->entries);
+    cJSON_AddNumberToObject(json, "bytes", (double)i->bytes);
+    cJSON_AddNumberToObject(json, "segments", (double)i->segments);
+    cJSON_AddNumberToObject(json, "damaged", (double)i->damaged);
+    cJSON_AddNumberToObject(json, "removed_entries", (double)i->removed_entries);
+    cJSON_AddNumberToObject(json, "removed_bytes", (double)i->removed_bytes);
+    char *text = cJSON_PrintUnformatted(json);
+    puts(text ? text : "null");
+    cJSON_free(text);
+    cJSON_Delete(json);
+}
+
+int cache_main(const struct settings *s)
+{
+    struct ft_error err;
+    struct ft_cache_info info;
+    const char *what = s->arguments[0];
+    int rc;
+    if (!strcmp(what, "info"))
+        rc = ft_cache_inspect(s->cache, &info, &err);
+    else if (!strcmp(what, "clear"))
+        rc = ft_cache_clear(s->cache, &info, &err);
+    else if (!strcmp(what, "prune"))
+        rc = ft_cache_prune(s->cache, s->days, &info, &err);
+    else {
+        say("cache: '%s' is none of info|clear|prune", what);
+        return EXIT_USAGE;
+    }
+    if (rc)
+        return fail(&err);
+    if (s->json) {
+        print_json(&info);
+        return EXIT_DONE;
+    }
+    report("cache", "%s", info.path);
+    report("holds", "%" PRIu64 " features in %" PRIu64 " segments · %.1f MB", info.entries, info.segments, (double)info.bytes / 1e6);
+    if (info.damaged)
+        report("damaged", "%" PRIu64 " segments: they are left out and computed again", info.damaged);
+    if (strcmp(what, "info"))
+        report("removed", "%" PRIu64 " features · %.1f MB", info.removed_entries, (double)info.removed_bytes / 1e6);
+    return EXIT_DONE;
+}

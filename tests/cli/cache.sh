@@ -1,0 +1,170 @@
+#!/bin/sh
+# The feature cache: what hits, what misses, and what it survives.
+. "$FT_TESTS/cli/tap.sh"
+sample=$FT_TESTS/data/cats-vs-dogs
+features=$XDG_CACHE_HOME/finetune/features
+# cached HITS COMPUTED: what train --json said in ./out
+cached() {
+    has out "\"cache\":{\"hits\":$1,\"computed\":$2}"
+}
+entries() {
+    finetune cache info --json "$@" | sed 's/.*"entries":\([0-9]*\).*/\1/'
+}
+mkdir set
+cp -r "$sample"/train/* set
+
+begin "an empty cache"
+status 0 finetune cache info --json
+has out "\"path\":\"$XDG_CACHE_HOME/finetune\",\"entries\":0,\"bytes\":0"
+
+begin "the second training computes nothing and writes the same model"
+status 0 finetune train set --json -o first.h5
+cached 0 44
+status 0 finetune train set --json -o second.h5
+cached 44 0
+cmp -s first.h5 second.h5 || complain "models differ"
+status 0 finetune train set --no-cache --json -o third.h5
+cached 0 44
+cmp -s first.h5 third.h5 || complain "models differ"
+status 0 finetune train set
+has out "44/44 · 44 from the cache"
+status 0 finetune cache info
+has out "44 features in 1 segments"
+
+begin "the key is the content: renamed pictures hit"
+mv set/cat/"$(ls set/cat | head -1)" set/cat/renamed.jpeg
+mv set/dog set/hound
+status 0 finetune train set --json
+cached 44 0
+
+begin "an edited picture misses though its name, size and time stay"
+one=set/hound/$(ls set/hound | head -1)
+cp -p "$one" kept.jpg
+size=$(wc -c <"$one")
+printf '\001' | dd of="$one" bs=1 seek=$((size / 2)) conv=notrunc 2>/dev/null
+touch -r kept.jpg "$one"
+status 0 finetune train set --json
+cached 43 1
+cp -p kept.jpg "$one"
+
+begin "more pictures compute only themselves"
+set -- "$sample"/test/cat/*
+cp "$1" "$2" "$3" set/cat
+status 0 finetune train set --json
+cached 44 3
+
+begin "another geometry is another key"
+status 0 finetune train set --json --resize squash
+cached 0 47
+status 0 finetune train set --json
+cached 47 0
+
+begin "--cache names a folder, shared by two trainings at a time"
+"$FINETUNE" train set -q --cache here -o a.h5 &
+finetune train set -q --cache here -o b.h5 || complain "failed"
+wait $! || complain "failed"
+cmp -s a.h5 b.h5 || complain "models differ"
+status 0 finetune train set --json --cache here
+cached 47 0
+[ "$(entries --cache here)" -ge 47 ] || complain "$(entries --cache here) entries"
+
+begin "a damaged segment is left out and built again"
+finetune cache clear -q
+status 0 finetune train set -q -o clean.h5
+segment=$(find "$features" -name '*.ftc')
+cp "$segment" whole
+printf 'x' | dd of="$segment" bs=1 seek=200 conv=notrunc 2>/dev/null
+status 0 finetune cache info
+has out "damaged"
+status 0 finetune train set --json -o again.h5
+cached 0 47
+cmp -s clean.h5 again.h5 || complain "models differ"
+equal "$(find "$features" -name '*.ftc' | wc -l)" 1
+
+begin "so are a damaged row, half a segment and an empty one"
+segment=$(find "$features" -name '*.ftc')
+size=$(wc -c <"$segment")
+printf 'xxxx' | dd of="$segment" bs=1 seek=$((size - 100)) conv=notrunc 2>/dev/null
+status 0 finetune train set --json -o again.h5
+cached 46 1
+cmp -s clean.h5 again.h5 || complain "models differ"
+status 0 finetune train set --json
+cached 47 0
+for bytes in 0 10 64 1000 100000; do
+    finetune cache clear -q
+    mkdir -p "$(dirname "$segment")"
+    head -c $bytes whole >"$segment"
+    status 0 finetune train set --json -o again.h5
+    cached 0 47
+    cmp -s clean.h5 again.h5 || complain "models differ"
+done
+
+begin "prune removes what is damaged, unfinished or of no use; clear removes all"
+echo junk >"$(dirname "$segment")/000.ftc"
+echo junk >"$(dirname "$segment")/tmp-1.ftc"
+touch -d '1 hour ago' "$(dirname "$segment")/tmp-1.ftc"
+echo mine >"$XDG_CACHE_HOME/finetune/notes.txt"
+status 0 finetune cache prune --json
+has out '"entries":47'
+has out '"segments":1,"damaged":0'
+equal "$(ls "$(dirname "$segment")" | wc -l)" 1
+touch -d '100 days ago' "$(dirname "$segment")"/*.ftc
+status 0 finetune train set -q
+status 0 finetune cache prune --json
+has out '"entries":47'
+touch -d '100 days ago' "$(dirname "$segment")"/*.ftc
+status 0 finetune cache prune --json
+has out '"entries":0'
+has out '"removed_entries":47'
+status 0 finetune train set -q
+status 0 finetune cache clear
+has out "removed    47 features"
+equal "$(entries)" 0
+[ -f "$XDG_CACHE_HOME/finetune/notes.txt" ] || complain "a file that is not the cache's was removed"
+
+begin "a folder that cannot be written only turns it off"
+status 0 finetune train set --json --cache /dev/null/x -o off.h5
+cached 0 47
+has err "features are not kept"
+cmp -s clean.h5 off.h5 || complain "models differ"
+XDG_CACHE_HOME=/proc/none status 0 finetune train set -q
+equal "$(cat err)" ""
+
+begin "so does a full disk"
+(
+    ulimit -f 40
+    status 0 finetune evaluate "$sample/test" -m first.h5 --cache full
+    has err "features are not kept in the cache 'full': cannot write a segment"
+    has out "accuracy"
+    [ -z "$wrong" ]
+) || wrong=1
+equal "$(find full -type f | wc -l)" 0
+
+begin "a run that is asked to stop keeps what is done; the next one goes on and says so"
+mkdir many
+for i in 1 2 3 4 5 6 7 8 9 10; do # the same pictures, other bytes: a comment after the end of the JPEG
+    for class in cat dog; do
+        mkdir -p many/$class
+        for f in "$sample"/train/$class/*; do
+            { cat "$f"; echo $i; } >"many/$class/$i-$(basename "$f")"
+        done
+    done
+done
+"$FINETUNE" train many -o many.h5 >out 2>err &
+sleep 0.8
+kill -TERM $!
+wait $!
+equal $? 143
+has err "of 440 pictures: their features are kept, the same command goes on from there"
+done=$(sed -n 's/.*stopped after \([0-9]*\) of.*/\1/p' err)
+[ "${done:-0}" -gt 0 ] || complain "nothing was done"
+[ ! -e many.h5 ] || complain "a model"
+equal "$(entries)" "$done"
+status 0 finetune train many --json -o many.h5
+cached "$done" $((440 - done))
+
+begin "cache: wrong use"
+status 2 finetune cache
+status 2 finetune cache empty
+has err "info|clear|prune"
+end

@@ -1,0 +1,37 @@
+#!/bin/sh
+# kill -9 at 20 random moments of a training: the cache stays sound, an older model stays whole, the last run's model is the undisturbed one.
+. "$FT_TESTS/cli/tap.sh"
+sample=$FT_TESTS/data/cats-vs-dogs
+mkdir set
+for class in cat dog; do
+    mkdir set/$class
+    for i in 1 2; do
+        for f in "$sample"/train/$class/*; do
+            { cat "$f"; echo $i; } >"set/$class/$i-$(basename "$f")"
+        done
+    done
+done
+
+begin "20 times kill -9"
+status 0 finetune train set -q --no-cache -o undisturbed.h5
+finetune train "$sample/train" -q --no-cache -o old.h5
+cp old.h5 model.h5
+killed=0
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    "$FINETUNE" train set -q -o model.h5 &
+    pid=$!
+    sleep "$(awk -v seed="$i$$" 'BEGIN { srand(seed); printf "%.3f", 0.8 * rand() }')"
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    [ $? = 137 ] && killed=$((killed + 1))
+    cmp -s model.h5 old.h5 || cmp -s model.h5 undisturbed.h5 || complain "model.h5 is neither the old one nor the new one"
+    case $i in 7 | 14) finetune cache clear -q ;; esac
+done
+[ $killed -ge 5 ] || complain "only $killed were killed in time"
+status 0 finetune cache info --json
+has out '"damaged":0'
+status 0 finetune train set -q -o model.h5
+cmp -s model.h5 undisturbed.h5 || complain "models differ"
+status 0 finetune train set --json
+has out '"hits":88,"computed":0'
+end
