@@ -150,10 +150,18 @@ def net_grey(x):
     return L.GlobalAveragePooling2D()(conv(conv(x, 8, 7, 2, act="relu"), 65, 3, 2))
 
 
+def net_winograd(x):
+    x = a = conv(L.Rescaling(1 / 128, -127 / 128)(x), 48, 3, act="relu")
+    x = conv(x, 40, 3, act="relu6")
+    x = L.Activation("relu")(L.Add()([conv(x, 48, 3), a]))
+    return L.GlobalAveragePooling2D()(L.Conv2D(65, 3, padding="valid", activation="swish")(x))
+
+
 NETS = [("stem", net_stem, (19, 23, 3)), ("depthwise", net_depthwise, (29, 31, 3)), ("residual", net_residual, (21, 18, 3)),
         ("excite", net_excite, (9, 13, 3)), ("pools", net_pools, (15, 22, 3)), ("branches", net_branches, (11, 17, 3)),
         ("head", net_head, (9, 7, 3)), ("activations", net_activations, (5, 6, 3)), ("groups", net_groups, (14, 15, 3)),
-        ("unfolded", net_unfolded, (16, 15, 3)), ("grey", net_grey, (33, 34, 1))]
+        ("unfolded", net_unfolded, (16, 15, 3)), ("grey", net_grey, (33, 34, 1)),
+        ("winograd", net_winograd, (14, 19, 3))]
 
 
 def pair(v):

@@ -58,7 +58,7 @@ static void fill(struct ft_plan *plan, const struct ft_step *s, float *scaled)
     }
 }
 
-static void choose_rows(struct ft_plan *plan)
+static void choose_rows(struct ft_plan *plan, bool exact)
 {
     const unsigned features = ft_cpu_features();
     plan->scratch_floats = 0;
@@ -67,6 +67,7 @@ static void choose_rows(struct ft_plan *plan)
         s->work.in = ft_value_map(plan, &s->in, NULL);
         s->work.other = ft_value_map(plan, &s->other, NULL);
         s->work.out = ft_value_map(plan, &s->out, NULL);
+        s->work.exact = exact;
         s->row = ft_kernel_choose(s->operation, &s->work, features);
         const size_t scratch = s->row->scratch ? s->row->scratch(&s->work) : 0;
         if (scratch > plan->scratch_floats)
@@ -79,10 +80,10 @@ static void choose_rows(struct ft_plan *plan)
         plan->pixel_row++;
 }
 
-int ft_plan_pack(struct ft_plan *plan, struct ft_error *err)
+int ft_plan_pack(struct ft_plan *plan, bool exact, struct ft_error *err)
 {
     size_t total = 0, largest = 0;
-    choose_rows(plan);
+    choose_rows(plan, exact);
     for (int i = 0; i < plan->n_steps; i++) {
         struct ft_step *s = &plan->steps[i];
         if (!has_weights(s))

@@ -28,6 +28,13 @@ static int keep_names(struct ft_plan *plan, struct ft_error *err)
     return 0;
 }
 
+/* FINETUNE_EXACT=1: for comparing, and for who wants the last digits. */
+static bool exact_wanted(void)
+{
+    const char *exact = getenv("FINETUNE_EXACT");
+    return exact && strcmp(exact, "") && strcmp(exact, "0");
+}
+
 int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *options, struct ft_plan **out, struct ft_error *err)
 {
     struct ft_nodes nodes = { 0 };
@@ -45,7 +52,7 @@ int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *
         failed = ft_plan_emit(plan, &nodes, err);
     }
     failed = failed ? failed : ft_plan_layout(plan, err);
-    failed = failed ? failed : ft_plan_pack(plan, err);
+    failed = failed ? failed : ft_plan_pack(plan, options->exact || exact_wanted(), err);
     failed = failed ? failed : keep_names(plan, err);
     ft_nodes_release(&nodes);
     if (failed) {

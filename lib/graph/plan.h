@@ -14,7 +14,7 @@ struct ft_team;
 struct ft_plan_options {
     int height, width; /* of the input; 0: what the network says (an error where it says None) */
     int layer;         /* index of the layer whose output is wanted; -1: the network's output */
-    bool exact;        /* only algorithms that round like direct summation (no Winograd) */
+    bool exact;        /* only algorithms that round like direct summation (no Winograd); also by FINETUNE_EXACT=1 */
 };
 
 struct ft_shape { /* rank 3: [h, w, c]; rank 1: [c], h = w = 1 */

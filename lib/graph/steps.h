@@ -58,8 +58,8 @@ struct ft_plan {
 int ft_plan_emit(struct ft_plan *plan, const struct ft_nodes *nodes, struct ft_error *err);
 /* Widens the borders of buffers to what the steps read, and lays all buffers out in one arena. */
 int ft_plan_layout(struct ft_plan *plan, struct ft_error *err);
-/* Chooses a row for every step and packs the weights as it wants them. */
-int ft_plan_pack(struct ft_plan *plan, struct ft_error *err);
+/* Chooses a row for every step (exact: see ft_plan_options) and packs the weights as it wants them. */
+int ft_plan_pack(struct ft_plan *plan, bool exact, struct ft_error *err);
 
 /* The map of a value in an arena (NULL: only its shape and strides). */
 struct ft_map ft_value_map(const struct ft_plan *plan, const struct ft_value *value, float *arena);

@@ -32,6 +32,7 @@ struct ft_work {
     enum ft_activation activation; /* of the `activate` operation only */
     int kernel[2], stride[2], dilation[2], pad[2]; /* rows, columns; pad: top, left */
     int groups, multiplier;
+    bool exact; /* only rows that round like direct summation */
     int y0, y1, c0, c1;
     float *scratch; /* [scratch_floats], at least one row->scratch */
     size_t scratch_floats;

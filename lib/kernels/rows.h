@@ -10,10 +10,14 @@
     ft_pixel_kernel ft_pixels_##isa;
 #define FT_SIMD_ROWS(isa)                                                                                                                  \
     FT_LOOP_ROWS(isa)                                                                                                                      \
-    ft_kernel ft_convolution_##isa, ft_depthwise_##isa;                                                                                    \
+    ft_kernel ft_convolution_##isa, ft_winograd_##isa, ft_depthwise_##isa;                                                                                    \
     bool ft_convolution_accepts_##isa(const struct ft_work *work);                                                                         \
     size_t ft_convolution_packed_##isa(const struct ft_work *work);                                                                        \
     void ft_convolution_pack_##isa(const struct ft_work *work, const float *keras, float *packed);                                         \
+    bool ft_winograd_accepts_##isa(const struct ft_work *work);                                                                            \
+    size_t ft_winograd_packed_##isa(const struct ft_work *work);                                                                           \
+    size_t ft_winograd_scratch_##isa(const struct ft_work *work);                                                                          \
+    void ft_winograd_pack_##isa(const struct ft_work *work, const float *keras, float *packed);                                            \
     bool ft_depthwise_accepts_##isa(const struct ft_work *work);                                                                           \
     size_t ft_depthwise_packed_##isa(const struct ft_work *work);                                                                          \
     void ft_depthwise_pack_##isa(const struct ft_work *work, const float *keras, float *packed);

@@ -35,7 +35,10 @@ FT_INLINE void store(float *p, vec v) { _mm512_storeu_ps(p, v); }
 FT_INLINE void store_masked(float *p, mask m, vec v) { _mm512_mask_storeu_ps(p, m, v); }
 FT_INLINE vec repeat(float x) { return _mm512_set1_ps(x); }
 FT_INLINE vec add(vec a, vec b) { return _mm512_add_ps(a, b); }
+FT_INLINE vec subtract(vec a, vec b) { return _mm512_sub_ps(a, b); }
+FT_INLINE vec multiply(vec a, vec b) { return _mm512_mul_ps(a, b); }
 FT_INLINE vec multiply_add(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+FT_INLINE vec minus_product(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c); } /* c - a b */
 /* The second operand is what the instruction returns for NaN. */
 FT_INLINE vec clamp(vec v, vec lo, vec hi) { return _mm512_min_ps(hi, _mm512_max_ps(lo, v)); }
 
@@ -64,7 +67,10 @@ FT_INLINE void store(float *p, vec v) { _mm256_storeu_ps(p, v); }
 FT_INLINE void store_masked(float *p, mask m, vec v) { _mm256_maskstore_ps(p, m, v); }
 FT_INLINE vec repeat(float x) { return _mm256_set1_ps(x); }
 FT_INLINE vec add(vec a, vec b) { return _mm256_add_ps(a, b); }
+FT_INLINE vec subtract(vec a, vec b) { return _mm256_sub_ps(a, b); }
+FT_INLINE vec multiply(vec a, vec b) { return _mm256_mul_ps(a, b); }
 FT_INLINE vec multiply_add(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+FT_INLINE vec minus_product(vec a, vec b, vec c) { return _mm256_fnmadd_ps(a, b, c); }
 FT_INLINE vec clamp(vec v, vec lo, vec hi) { return _mm256_min_ps(hi, _mm256_max_ps(lo, v)); }
 
 FT_INLINE half_mask half_mask_first(int n) { return _mm_cmpgt_epi32(_mm_set1_epi32(n), _mm_setr_epi32(0, 1, 2, 3)); }

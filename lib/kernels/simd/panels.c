@@ -1,0 +1,146 @@
+/* Panels of weights times rows of activations: the product behind dense, pointwise, direct and Winograd convolutions. A tile is
+ * some rows by one panel, its accumulators in registers from the bias to the clamp. */
+#include "kernels/simd/panels.h"
+
+/* Accumulators of a tile: per row up to 3 vectors, and half a vector more. */
+struct sums {
+    vec v[FT_TILE_ROWS][3];
+    half h[FT_TILE_ROWS];
+};
+
+FT_INLINE void step(const float *const *p, int k, const float *w, struct sums *acc, const int rows, const int vectors, const int halves)
+{
+    const vec w0 = load(w), w1 = vectors > 1 ? load(w + LANES) : w0, w2 = vectors > 2 ? load(w + 2 * LANES) : w0;
+    const half wh = halves ? half_load(w + vectors * LANES) : half_of(w0);
+    FT_UNROLL
+    for (int r = 0; r < rows; r++) {
+        const vec x = repeat(p[r][k]);
+        acc->v[r][0] = multiply_add(x, w0, acc->v[r][0]);
+        if (vectors > 1)
+            acc->v[r][1] = multiply_add(x, w1, acc->v[r][1]);
+        if (vectors > 2)
+            acc->v[r][2] = multiply_add(x, w2, acc->v[r][2]);
+        if (halves)
+            acc->h[r] = half_multiply_add(half_of(x), wh, acc->h[r]);
+    }
+}
+
+FT_INLINE void finish(const struct ft_tile *t, struct sums *acc, const int rows, const int vectors, const int halves)
+{
+    const vec lo = repeat(t->lo), hi = repeat(t->hi);
+    const bool full = halves || t->filters == vectors * LANES; /* all vectors are */
+    const mask last = mask_first(t->filters - (vectors - 1) * LANES);
+    const half_mask last_half = half_mask_first(t->filters - vectors * LANES);
+    FT_UNROLL
+    for (int r = 0; r < rows; r++) {
+        float *out = t->out + t->at_out[r];
+        const float *other = t->other ? t->other + t->at_other[r] : NULL;
+        FT_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const bool whole = full || v + 1 < vectors;
+            vec x = acc->v[r][v];
+            if (other)
+                x = add(x, whole ? load(other + v * LANES) : load_masked(other + v * LANES, last));
+            x = clamp(x, lo, hi);
+            if (whole)
+                store(out + v * LANES, x);
+            else
+                store_masked(out + v * LANES, last, x);
+        }
+        if (halves) {
+            half x = acc->h[r];
+            if (other)
+                x = half_add(x, half_load_masked(other + vectors * LANES, last_half));
+            half_store_masked(out + vectors * LANES, last_half, half_clamp(x, half_of(lo), half_of(hi)));
+        }
+    }
+}
+
+FT_INLINE void run_tile(const struct ft_tile *t, const int rows, const int vectors, const int halves)
+{
+    enum { LINE = 16 };
+    const int width = vectors * LANES + halves * HALF_LANES;
+    struct sums acc;
+    const float *w = t->weights, *ahead = t->ahead;
+    FT_UNROLL
+    for (int r = 0; r < rows; r++) {
+        FT_UNROLL
+        for (int v = 0; v < vectors; v++)
+            acc.v[r][v] = load(t->bias + v * LANES);
+        if (halves)
+            acc.h[r] = half_load(t->bias + vectors * LANES);
+    }
+    for (int s = 0; s < t->segments->n; s++) {
+        const float *p[FT_TILE_ROWS];
+        FT_UNROLL
+        for (int r = 0; r < rows; r++)
+            p[r] = t->in + t->at_in[r] + t->segments->at[s];
+        const int n = t->segments->k;
+        int k = 0;
+        for (; k + 4 <= n; k += 4, w += 4 * width) {
+            if (ahead) {
+                FT_UNROLL
+                for (int i = 0; i < 4 * width; i += LINE)
+                    _mm_prefetch((const char *)(ahead + i), _MM_HINT_T0);
+                ahead += 4 * width;
+            }
+            step(p, k, w, &acc, rows, vectors, halves);
+            step(p, k + 1, w + width, &acc, rows, vectors, halves);
+            step(p, k + 2, w + 2 * width, &acc, rows, vectors, halves);
+            step(p, k + 3, w + 3 * width, &acc, rows, vectors, halves);
+        }
+        for (; k < n; k++, w += width)
+            step(p, k, w, &acc, rows, vectors, halves);
+    }
+    finish(t, &acc, rows, vectors, halves);
+}
+
+#define UP_TO_4(M, v, h) M(1, v, h) M(2, v, h) M(3, v, h) M(4, v, h)
+#define UP_TO_5(M, v, h) UP_TO_4(M, v, h) M(5, v, h)
+#define UP_TO_8(M, v, h) UP_TO_5(M, v, h) M(6, v, h) M(7, v, h) M(8, v, h)
+#define UP_TO_10(M, v, h) UP_TO_8(M, v, h) M(9, v, h) M(10, v, h)
+#define UP_TO_14(M, v, h) UP_TO_10(M, v, h) M(11, v, h) M(12, v, h) M(13, v, h) M(14, v, h)
+#define DEFINE(rows, v, h) static __attribute__((noinline)) void tile_##rows##_##v##_##h(const struct ft_tile *t) { run_tile(t, rows, v, h); }
+#define ENTRY(rows, v, h) tile_##rows##_##v##_##h,
+#define WIDTH(most, v, h) { v * LANES + h * HALF_LANES, most, { NULL, UP_TO_##most(ENTRY, v, h) } }
+
+/* By growing width; the accumulators of each fill the registers. */
+#if defined(__AVX512F__)
+UP_TO_14(DEFINE, 1, 0)
+UP_TO_14(DEFINE, 1, 1)
+UP_TO_14(DEFINE, 2, 0)
+UP_TO_8(DEFINE, 2, 1)
+static const struct ft_width widths[] = { WIDTH(14, 1, 0), WIDTH(14, 1, 1), WIDTH(14, 2, 0), WIDTH(8, 2, 1) };
+enum { PANEL = 32 };
+#else
+UP_TO_10(DEFINE, 1, 0)
+UP_TO_5(DEFINE, 2, 0)
+UP_TO_4(DEFINE, 3, 0)
+static const struct ft_width widths[] = { WIDTH(10, 1, 0), WIDTH(5, 2, 0), WIDTH(4, 3, 0) };
+enum { PANEL = 24 };
+#endif
+enum { WIDTHS = sizeof widths / sizeof *widths };
+
+const struct ft_width *FT_NAME(panel_at)(int c, int filters)
+{
+    const struct ft_width *w = widths;
+    while (w->filters < filters - c && w->filters < PANEL)
+        w++;
+    const struct ft_width *widest = &widths[WIDTHS - 1];
+    return filters - c > PANEL && filters - c <= widest->filters ? widest : w;
+}
+
+/* In tiles as equal as can be: 49 pixels go as 13, 12, 12, 12. */
+void FT_NAME(panel_run)(struct ft_tile t, const struct ft_width *width, const struct ft_offsets *at, int pixels)
+{
+    const int n = (pixels + width->rows - 1) / width->rows;
+    for (int i = 0, p = 0; i < n; i++) {
+        const int rows = (pixels - p + n - i - 1) / (n - i);
+        t.at_in = at->in + p;
+        t.at_out = at->out + p;
+        t.at_other = at->other + p;
+        width->tiles[rows](&t);
+        t.ahead = NULL;
+        p += rows;
+    }
+}

@@ -1,0 +1,253 @@
+/* 3x3 convolution with stride 1 by Winograd's F(4x4, 3x3): a tile of 4x4 outputs costs 36 multiplications instead of 144
+ * (A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural Networks, 2015). The transforms interpolate at 0, +-A, +-B and
+ * infinity; A = 3/4 and B = 3/2 round four times better than the usual 1 and 2 and are as exact in binary.
+ *
+ * Tiles go in blocks: V [36][tiles][depth] is the transformed input, then for each panel of filters 36 products with
+ * U [36][K][panel] give M [tiles][36][panel], which is transformed into the output while it is in cache. The grid of tiles
+ * begins at the first row whatever part of the map is asked for, so that a value does not depend on how a step is cut up. */
+#include <math.h>
+#include <string.h>
+
+#include "kernels/simd/panels.h"
+
+enum { SIDE = 4, WINDOW = 6, POINTS = WINDOW * WINDOW, LEAST_TILES = 8, LEAST_CHANNELS = 32 };
+#define A 0.75f
+#define B 1.5f
+
+/* A row of V is longer than the input has channels: rows a power of two apart would fall into the same cache sets. */
+static size_t depth(const struct ft_work *w)
+{
+    return (size_t)(w->in.c + LANES - 1) / LANES * LANES + 16;
+}
+
+static int tiles_along(int n)
+{
+    return (n + SIDE - 1) / SIDE;
+}
+
+/* Enough tiles for the weights to be worth loading, few enough for V to stay in the second-level cache, or in the third. */
+static int block_tiles(const struct ft_work *w)
+{
+    const int all = tiles_along(w->out.h) * tiles_along(w->out.w), most = w->in.c <= 128 ? 28 : w->in.c <= 256 ? 56 : 112;
+    return all < most ? all : most;
+}
+
+static size_t tile_floats(const struct ft_work *w)
+{
+    return POINTS * (depth(w) + FT_PANEL_MOST);
+}
+
+/* in = B' d along one axis. */
+FT_INLINE void transform_in(const vec *d, vec *out, const int step)
+{
+    const vec a2b2 = repeat(A * A * B * B), sum = repeat(A * A + B * B), a = repeat(A), b = repeat(B), a2 = repeat(A * A), b2 = repeat(B * B);
+    const vec even_a = minus_product(b2, d[2 * step], d[4 * step]), odd_a = minus_product(b2, d[step], d[3 * step]);
+    const vec even_b = minus_product(a2, d[2 * step], d[4 * step]), odd_b = minus_product(a2, d[step], d[3 * step]);
+    const vec first = multiply_add(a2b2, d[0], minus_product(sum, d[2 * step], d[4 * step]));
+    const vec last = multiply_add(a2b2, d[step], minus_product(sum, d[3 * step], d[5 * step]));
+    out[0] = first;
+    out[step] = multiply_add(a, odd_a, even_a);
+    out[2 * step] = minus_product(a, odd_a, even_a);
+    out[3 * step] = multiply_add(b, odd_b, even_b);
+    out[4 * step] = minus_product(b, odd_b, even_b);
+    out[5 * step] = last;
+}
+
+/* out = A' m along one axis. */
+FT_INLINE void transform_out(const vec *m, vec *out, const int step, const int out_step)
+{
+    const vec sum_a = add(m[step], m[2 * step]), sum_b = add(m[3 * step], m[4 * step]);
+    const vec odd_a = subtract(m[step], m[2 * step]), odd_b = subtract(m[3 * step], m[4 * step]);
+    out[0] = add(m[0], add(sum_a, sum_b));
+    out[out_step] = multiply_add(repeat(A), odd_a, multiply(repeat(B), odd_b));
+    out[2 * out_step] = multiply_add(repeat(A * A), sum_a, multiply(repeat(B * B), sum_b));
+    out[3 * out_step] = multiply_add(repeat(A * A * A), odd_a, multiply_add(repeat(B * B * B), odd_b, m[5 * step]));
+}
+
+/* One window's channels c.. into V: points `apart` floats from each other. */
+FT_INLINE void put_in(const float *const *from, int c, float *to, size_t apart, mask lanes, const int whole)
+{
+    vec d[POINTS];
+    FT_UNROLL
+    for (int x = 0; x < WINDOW; x++) {
+        vec column[WINDOW];
+        FT_UNROLL
+        for (int y = 0; y < WINDOW; y++)
+            column[y] = whole ? load(from[y * WINDOW + x] + c) : load_masked(from[y * WINDOW + x] + c, lanes);
+        transform_in(column, column, 1);
+        FT_UNROLL
+        for (int y = 0; y < WINDOW; y++)
+            d[y * WINDOW + x] = column[y];
+    }
+    FT_UNROLL
+    for (int y = 0; y < WINDOW; y++) {
+        transform_in(d + y * WINDOW, d + y * WINDOW, 1);
+        FT_UNROLL
+        for (int x = 0; x < WINDOW; x++)
+            store(to + (size_t)(y * WINDOW + x) * apart, d[y * WINDOW + x]);
+    }
+}
+
+/* Where a window's 36 pixels lie; what is past the pixels that the geometry asks for reads as zeros. */
+static void find_window(const struct ft_work *w, int tile, const float *zeros, const float **from)
+{
+    const int across = tiles_along(w->out.w), top = tile / across * SIDE, left = tile % across * SIDE;
+    for (int y = 0; y < WINDOW; y++)
+        for (int x = 0; x < WINDOW; x++)
+            from[y * WINDOW + x] = top + y < w->out.h + 2 && left + x < w->out.w + 2
+                                       ? ft_map_at(&w->in, top + y - w->pad[0], left + x - w->pad[1]) : zeros;
+}
+
+/* Windows first .. first + n into v. `zeros` holds as many as there are channels. */
+static void load_block(const struct ft_work *w, int first, int n, const float *zeros, float *v)
+{
+    const size_t row = depth(w);
+    for (int i = 0; i < n; i++) {
+        const float *from[POINTS];
+        find_window(w, first + i, zeros, from);
+        float *to = v + (size_t)i * row;
+        int c = 0;
+        for (; c + LANES <= w->in.c; c += LANES)
+            put_in(from, c, to + c, (size_t)n * row, mask_first(LANES), true);
+        if (c < w->in.c)
+            put_in(from, c, to + c, (size_t)n * row, mask_first(w->in.c - c), false);
+    }
+}
+
+/* One tile's filters c.. (as many as `lanes` has) from m, points `apart` floats from each other, to the map. */
+static void put_out(const struct ft_work *w, int tile, int c, const float *m, size_t apart, mask lanes, bool whole)
+{
+    const int across = tiles_along(w->out.w), top = tile / across * SIDE, left = tile % across * SIDE;
+    const vec lo = repeat(w->lo), hi = repeat(w->hi), bias = load(w->bias + c);
+    vec d[WINDOW * SIDE], out[SIDE * SIDE]; /* d [SIDE][WINDOW] */
+    FT_UNROLL
+    for (int x = 0; x < WINDOW; x++) {
+        vec column[WINDOW];
+        FT_UNROLL
+        for (int y = 0; y < WINDOW; y++)
+            column[y] = load(m + (size_t)(y * WINDOW + x) * apart);
+        transform_out(column, d + x, 1, WINDOW);
+    }
+    FT_UNROLL
+    for (int y = 0; y < SIDE; y++)
+        transform_out(d + y * WINDOW, out + y * SIDE, 1, 1);
+    for (int y = 0; y < SIDE && top + y < w->y1; y++)
+        for (int x = 0; x < SIDE && left + x < w->out.w && top + y >= w->y0; x++) {
+            vec v = add(out[y * SIDE + x], bias);
+            if (w->other.data) {
+                const float *other = ft_map_at(&w->other, top + y, left + x) + c;
+                v = add(v, whole ? load(other) : load_masked(other, lanes));
+            }
+            float *to = ft_map_to(&w->out, top + y, left + x) + c;
+            v = clamp(v, lo, hi);
+            if (whole)
+                store(to, v);
+            else
+                store_masked(to, lanes, v);
+        }
+}
+
+static void store_block(const struct ft_work *w, int first, int n, int c, int width, const float *m)
+{
+    const int end = w->out.c - c < width ? w->out.c - c : width;
+    for (int i = 0; i < n; i++, m += POINTS * width)
+        for (int f = 0; f < end; f += LANES)
+            put_out(w, first + i, c + f, m + f, (size_t)width, mask_first(end - f), end - f >= LANES);
+}
+
+/* M = V U for one panel. */
+static void multiply_block(const struct ft_work *w, int n, const float *v, const float *u, const struct ft_width *width, bool more, float *m)
+{
+    static const float no_bias[FT_PANEL_MOST];
+    const size_t row = depth(w), k = (size_t)w->in.c, filters = (size_t)width->filters;
+    const struct ft_segments segments = { .n = 1, .k = w->in.c };
+    struct ft_offsets at;
+    for (int i = 0; i < n; i++) {
+        at.in[i] = (ptrdiff_t)((size_t)i * row);
+        at.out[i] = (ptrdiff_t)((size_t)i * POINTS * filters);
+        at.other[i] = 0;
+    }
+    for (int q = 0; q < POINTS; q++, v += (size_t)n * row, u += k * filters)
+        FT_NAME(panel_run)((struct ft_tile){ .in = v, .out = m + (size_t)q * filters, .segments = &segments, .weights = u, .bias = no_bias,
+                                            .ahead = more || q + 1 < POINTS ? u + k * filters : NULL, .lo = -INFINITY, .hi = INFINITY,
+                                            .filters = width->filters }, width, &at, n);
+}
+
+void FT_NAME(winograd)(const struct ft_work *w)
+{
+    const int across = tiles_along(w->out.w), end = tiles_along(w->y1) * across, wanted = block_tiles(w);
+    const size_t k = (size_t)w->in.c, zeros = depth(w), room = (w->scratch_floats - zeros) / tile_floats(w);
+    const int block = (size_t)wanted < room ? wanted : (int)room;
+    float *v = w->scratch + zeros, *m = v + (size_t)block * POINTS * depth(w);
+    memset(w->scratch, 0, zeros * sizeof *v);
+    for (int t = w->y0 / SIDE * across; t < end; t += block) {
+        const int n = end - t < block ? end - t : block;
+        const struct ft_width *width;
+        load_block(w, t, n, w->scratch, v);
+        for (int c = 0; c < w->c1; c += width->filters) {
+            width = FT_NAME(panel_at)(c, w->out.c);
+            if (c < w->c0)
+                continue;
+            multiply_block(w, n, v, w->weights + (size_t)c * k * POINTS, width, c + width->filters < w->c1, m);
+            store_block(w, t, n, c, width->filters, m);
+        }
+    }
+}
+
+/* Thin layers spend more on the transforms than they save, and small maps on loading four times as many weights. */
+bool FT_NAME(winograd_accepts)(const struct ft_work *w)
+{
+    return !w->exact && w->groups == 1 && w->kernel[0] == 3 && w->kernel[1] == 3 && w->stride[0] == 1 && w->stride[1] == 1 &&
+           w->dilation[0] == 1 && w->dilation[1] == 1 && w->in.c >= LEAST_CHANNELS && w->out.c >= LEAST_CHANNELS && tiles_along(w->out.h) * tiles_along(w->out.w) >= LEAST_TILES;
+}
+
+size_t FT_NAME(winograd_scratch)(const struct ft_work *w)
+{
+    const int n = block_tiles(w);
+    return (size_t)(n < LEAST_TILES ? LEAST_TILES : n) * (tile_floats(w) + depth(w));
+}
+
+size_t FT_NAME(winograd_packed)(const struct ft_work *w)
+{
+    size_t filters = 0;
+    for (int c = 0; c < w->out.c;) {
+        const int width = FT_NAME(panel_at)(c, w->out.c)->filters;
+        filters += (size_t)width;
+        c += width;
+    }
+    return POINTS * (size_t)w->in.c * filters;
+}
+
+/* to [6] = G g for the three weights of one axis, `step` apart. */
+static void transform_weights(const double *g, int step, double *to, int to_step)
+{
+    const double a = A, b = B, fa = 1 / (2 * a * a * (a * a - b * b)), fb = 1 / (2 * b * b * (b * b - a * a));
+    const double g0 = g[0], g1 = g[step], g2 = g[2 * step];
+    to[0] = g0 / (a * a * b * b);
+    to[to_step] = fa * (g0 + a * g1 + a * a * g2);
+    to[2 * to_step] = fa * (g0 - a * g1 + a * a * g2);
+    to[3 * to_step] = fb * (g0 + b * g1 + b * b * g2);
+    to[4 * to_step] = fb * (g0 - b * g1 + b * b * g2);
+    to[5 * to_step] = g2;
+}
+
+void FT_NAME(winograd_pack)(const struct ft_work *w, const float *keras, float *packed)
+{
+    const size_t k = (size_t)w->in.c, filters = (size_t)w->out.c;
+    for (size_t first = 0, width; first < filters; first += width) {
+        width = (size_t)FT_NAME(panel_at)((int)first, w->out.c)->filters;
+        for (size_t i = 0; i < k; i++)
+            for (size_t f = 0; f < width; f++) {
+                double g[9] = { 0 }, rows[WINDOW * 3], u[POINTS];
+                for (size_t t = 0; t < 9 && first + f < filters; t++)
+                    g[t] = keras[(t * k + i) * filters + first + f];
+                for (int x = 0; x < 3; x++)
+                    transform_weights(g + x, 3, rows + x, 3);
+                for (int y = 0; y < WINDOW; y++)
+                    transform_weights(rows + y * 3, 1, u + y * WINDOW, 1);
+                for (size_t q = 0; q < POINTS; q++)
+                    packed[(q * k + i) * width + f] = (float)u[q];
+            }
+        packed += POINTS * k * width;
+    }
+}
