@@ -1,27 +1,34 @@
-/* model_config to a draft. The dialects of Keras 1.2, 2 (lists of [name, node, tensor, {}]) and 3 (__keras_tensor__ objects), Functional
- * and Sequential: tf_keras/engine/functional.py, keras/src/models/functional.py. */
+/* model_config to a draft: the JSON becomes models with members (this file), models are called on each other until only layers are left
+ * (expand.c). The dialects of Keras 1.2, 2 and 3, Functional and Sequential, nested: tf_keras/src/engine/functional.py,
+ * keras/src/models/functional.py. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "keras/draft.h"
 #include "keras/fields.h"
+#include "keras/models.h"
 
-enum { LAYERS_LIMIT = 1 << 14, INPUTS_LIMIT = 1 << 10 };
+enum { DEPTH_LIMIT = 16 };
 
 static const char *text_of(const cJSON *object, const char *key)
 {
     return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
 }
 
+void ft_draft_layer_release(struct ft_draft_layer *d)
+{
+    free(d->layer.name);
+    free(d->layer.inputs);
+    free(d->constants);
+    free(d->scope);
+    free(d->store);
+}
+
 void ft_draft_release(struct ft_draft *draft)
 {
-    for (int i = 0; i < draft->n; i++) {
-        free(draft->layers[i].layer.name);
-        free(draft->layers[i].layer.inputs);
-        free(draft->layers[i].constants);
-    }
+    for (int i = 0; i < draft->n; i++)
+        ft_draft_layer_release(&draft->layers[i]);
     free(draft->layers);
     free(draft->name);
     cJSON_Delete(draft->json);
@@ -30,106 +37,180 @@ void ft_draft_release(struct ft_draft *draft)
 
 /* ---- names ------------------------------------------------------------------------------------------------------------ */
 
-struct entry {
-    const char *name;
-    int layer;
-};
-
-struct index {
-    int n;
-    struct entry *sorted; /* [n] by name */
-};
-
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
+    return strcmp((*(struct ft_member *const *)a)->name, (*(struct ft_member *const *)b)->name);
 }
 
-static int index_new(const struct ft_draft *draft, struct index *out, struct ft_error *err)
+static int sort_names(struct ft_model_config *m, struct ft_error *err)
 {
-    struct entry *sorted = malloc(((size_t)draft->n + 1) * sizeof *sorted);
-    if (!sorted)
+    m->sorted = malloc(((size_t)m->n + 1) * sizeof *m->sorted);
+    if (!m->sorted)
         return ft_error_nomem(err, "the names of layers");
-    for (int i = 0; i < draft->n; i++)
-        sorted[i] = (struct entry){ draft->layers[i].layer.name, i };
-    qsort(sorted, (size_t)draft->n, sizeof *sorted, by_name);
-    for (int i = 1; i < draft->n; i++)
-        if (!by_name(&sorted[i - 1], &sorted[i])) {
-            ft_error_set(err, FT_EFORMAT, "two layers are called '%s'", sorted[i].name);
-            free(sorted);
-            return FT_EFORMAT;
-        }
-    *out = (struct index){ draft->n, sorted };
+    for (int i = 0; i < m->n; i++)
+        m->sorted[i] = &m->members[i];
+    qsort(m->sorted, (size_t)m->n, sizeof *m->sorted, by_name);
+    for (int i = 1; i < m->n; i++)
+        if (!by_name(&m->sorted[i - 1], &m->sorted[i]))
+            return ft_error_set(err, FT_EFORMAT, "two layers are called '%s'", m->sorted[i]->name);
     return 0;
 }
 
-static int index_find(const struct index *index, const char *name)
+struct ft_member *ft_member_find(const struct ft_model_config *m, const char *name)
 {
-    const struct entry key = { name, 0 };
-    const struct entry *found = bsearch(&key, index->sorted, (size_t)index->n, sizeof key, by_name);
-    return found ? found->layer : -1;
+    const struct ft_member key = { .name = name }, *at = &key;
+    struct ft_member **found = bsearch(&at, m->sorted, (size_t)m->n, sizeof at, by_name);
+    return found ? *found : NULL;
 }
 
-/* ---- references to other layers ----------------------------------------------------------------------------------------- */
+/* ---- models --------------------------------------------------------------------------------------------------------------- */
 
-struct references {
-    const struct index *index;
-    int *inputs;
+static bool is_model(const char *kind)
+{
+    return !strcmp(kind, "Sequential") || !strcmp(kind, "Functional") || !strcmp(kind, "Model");
+}
+
+/* Keras names groups of a .weights.h5 after classes: "BatchNormalization" is batch_normalization (keras/src/utils/naming.py). */
+static void snake(const char *kind, char *out, size_t size)
+{
+    size_t n = 0;
+    for (size_t i = 0; kind[i] && n + 2 < size; i++) {
+        const bool upper = kind[i] >= 'A' && kind[i] <= 'Z', next_lower = kind[i + 1] >= 'a' && kind[i + 1] <= 'z';
+        const bool before = i && ((kind[i - 1] >= 'a' && kind[i - 1] <= 'z') || (kind[i - 1] >= '0' && kind[i - 1] <= '9'));
+        if (i && upper && (next_lower || before))
+            out[n++] = '_';
+        out[n++] = (char)(upper ? kind[i] - 'A' + 'a' : kind[i]);
+    }
+    out[n] = 0;
+}
+
+struct kind_count {
+    const char *kind;
     int n;
-    size_t capacity;
 };
 
-static int reference_add(struct references *r, const char *name, const cJSON *node, const cJSON *tensor, struct ft_error *err)
+/* The group of each member in a Keras 3 file: numbered by class. */
+static int name_groups(struct ft_model_config *m, struct ft_error *err)
 {
-    const int input = index_find(r->index, name);
-    if (input < 0)
-        return ft_error_set(err, FT_EFORMAT, "its input '%s' is not in the network", name);
-    if (!cJSON_IsNumber(node) || node->valuedouble != 0)
-        return ft_error_set(err, FT_EUNSUPPORTED, "its input '%s' is a shared layer, which is not supported", name);
-    if (!cJSON_IsNumber(tensor) || tensor->valuedouble != 0)
-        return ft_error_set(err, FT_EUNSUPPORTED, "its input '%s' has several outputs, which is not supported", name);
-    if (r->n >= INPUTS_LIMIT)
-        return ft_error_set(err, FT_ELIMIT, "more than %d inputs", INPUTS_LIMIT);
-    if (!ft_grow((void **)&r->inputs, &r->capacity, (size_t)r->n, sizeof *r->inputs))
-        return ft_error_nomem(err, "its inputs");
-    r->inputs[r->n++] = input;
+    enum { KINDS = 256 };
+    struct kind_count counts[KINDS];
+    int kinds = 0;
+    for (int i = 0; i < m->n; i++) {
+        struct ft_member *member = &m->members[i];
+        int k = 0;
+        while (k < kinds && strcmp(counts[k].kind, member->kind))
+            k++;
+        if (k == kinds) {
+            if (kinds == KINDS)
+                return ft_error_set(err, FT_ELIMIT, "more than %d classes of layers", KINDS);
+            counts[kinds++] = (struct kind_count){ member->kind, 0 };
+        }
+        member->number = counts[k].n++;
+        snake(member->inner && strcmp(member->kind, "Sequential") ? "Functional" : member->kind, member->group, sizeof member->group);
+    }
     return 0;
 }
 
-/* ["name", node, tensor, {}] and its lists of lists; {"args": ...}; {"class_name": "__keras_tensor__", ...}. Depth is bounded by cJSON's. */
-static int references_collect(struct references *r, const cJSON *value, struct ft_error *err)
+/* Finds the highest call that is referred to, of every member: ["name", call, tensor] wherever it stands. */
+static void note_calls(struct ft_model_config *m, const cJSON *value)
 {
-    if (cJSON_IsObject(value)) {
-        const cJSON *config = ft_field(value, "config"), *history = ft_field(config, "keras_history"), *args = ft_field(value, "args");
-        return references_collect(r, history ? history : args, err);
+    const cJSON *name = cJSON_IsArray(value) ? value->child : NULL;
+    if (name && cJSON_IsString(name) && cJSON_IsNumber(name->next)) {
+        struct ft_member *member = ft_member_find(m, name->valuestring);
+        if (member && name->next->valuedouble > member->highest && name->next->valuedouble <= FT_DRAFT_LIMIT)
+            member->highest = (int)name->next->valuedouble;
     }
-    if (!cJSON_IsArray(value))
-        return ft_error_set(err, FT_EUNSUPPORTED, "an input that is not a layer is not supported");
-    const cJSON *first = value->child;
-    if (cJSON_IsString(first))
-        return reference_add(r, first->valuestring, first->next, first->next ? first->next->next : NULL, err);
-    for (const cJSON *item = first; item; item = item->next) {
-        const int rc = references_collect(r, item, err);
+    for (const cJSON *item = value ? value->child : NULL; item; item = item->next)
+        if (cJSON_IsArray(item) || cJSON_IsObject(item))
+            note_calls(m, item);
+}
+
+static void note_all_calls(struct ft_model_config *m)
+{
+    note_calls(m, ft_field(m->config, "output_layers"));
+    for (int i = 0; i < m->n; i++)
+        for (const cJSON *node = m->members[i].nodes; node; node = node->next)
+            note_calls(m, node);
+}
+
+void ft_model_config_free(struct ft_model_config *m)
+{
+    if (!m)
+        return;
+    for (int i = 0; i < m->n; i++)
+        ft_model_config_free(m->members[i].inner);
+    free(m->members);
+    free(m->sorted);
+    free(m);
+}
+
+static int member_parse(const cJSON *entry, bool sequential, int depth, int *total, struct ft_member *out, struct ft_error *err)
+{
+    const cJSON *config = ft_field(entry, "config"), *nodes = sequential ? NULL : ft_field(entry, "inbound_nodes");
+    out->entry = entry;
+    out->kind = text_of(entry, "class_name");
+    out->name = text_of(entry, "name");
+    if (!out->name)
+        out->name = text_of(config, "name");
+    if (!out->kind || (!out->name && !is_model(out->kind)) || (out->name && !*out->name) || !config)
+        return ft_error_set(err, FT_EFORMAT, "a layer has no class, name or settings");
+    if (!out->name) /* a nested list of Keras 1 has none */
+        out->name = out->kind;
+    out->nodes = nodes ? nodes->child : NULL;
+    out->n_calls = cJSON_GetArraySize(nodes);
+    if (out->n_calls < 1)
+        out->n_calls = 1;
+    if (*total > FT_DRAFT_LIMIT - out->n_calls)
+        return ft_error_set(err, FT_ELIMIT, "the network has more than %d layers", FT_DRAFT_LIMIT);
+    *total += out->n_calls;
+    if (!is_model(out->kind))
+        return 0;
+    const int rc = ft_model_config_parse(entry, depth + 1, total, &out->inner, err);
+    return rc ? ft_error_prefix(err, rc, "'%s'", out->name) : 0;
+}
+
+int ft_model_config_parse(const cJSON *json, int depth, int *total, struct ft_model_config **out, struct ft_error *err)
+{
+    const cJSON *config = ft_field(json, "config"), *list = cJSON_IsArray(config) ? config : ft_field(config, "layers"), *entry;
+    const char *kind = text_of(json, "class_name");
+    if (!kind || !cJSON_IsArray(list))
+        return ft_error_set(err, FT_EFORMAT, "the configuration does not describe a network");
+    if (!is_model(kind))
+        return ft_error_set(err, FT_EUNSUPPORTED, "a network of class '%s' is not supported: only Functional and Sequential are", kind);
+    if (depth > DEPTH_LIMIT)
+        return ft_error_set(err, FT_ELIMIT, "models are nested more than %d deep", DEPTH_LIMIT);
+    const int n = cJSON_GetArraySize(list);
+    if (n < 1 || n > FT_DRAFT_LIMIT)
+        return ft_error_set(err, FT_ELIMIT, "the network has %d layers: 1 to %d are supported", n, FT_DRAFT_LIMIT);
+    struct ft_model_config *m = calloc(1, sizeof *m);
+    if (m)
+        m->members = calloc((size_t)n, sizeof *m->members);
+    if (!m || !m->members) {
+        free(m);
+        return ft_error_nomem(err, "layers");
+    }
+    m->json = json;
+    m->config = config;
+    m->sequential = !strcmp(kind, "Sequential");
+    int rc = 0;
+    cJSON_ArrayForEach(entry, list) {
+        struct ft_member *member = &m->members[m->n++];
+        member->first = m->n_calls;
+        rc = rc ? rc : member_parse(entry, m->sequential, depth, total, member, err);
+        m->n_calls += member->n_calls;
         if (rc)
-            return rc;
+            break;
     }
-    return 0;
-}
-
-static int layer_inputs(const struct index *index, struct ft_draft_layer *out, const cJSON *entry, struct ft_error *err)
-{
-    const cJSON *nodes = ft_field(entry, "inbound_nodes");
-    struct references r = { .index = index };
-    const int n = cJSON_GetArraySize(nodes);
-    if (n > 1)
-        return ft_error_set(err, FT_EUNSUPPORTED, "it is used %d times (a shared layer), which is not supported", n);
-    int rc = n ? references_collect(&r, nodes->child, err) : 0;
-    if (!rc && !r.n && out->layer.kind != FT_LAYER_INPUT)
-        rc = ft_error_set(err, FT_EFORMAT, "it has no input");
-    if (!rc && r.n && out->layer.kind == FT_LAYER_INPUT)
-        rc = ft_error_set(err, FT_EFORMAT, "an input layer has an input");
-    out->layer.inputs = r.inputs;
-    out->layer.n_inputs = r.n;
+    if (!rc)
+        rc = sort_names(m, err);
+    if (!rc)
+        rc = name_groups(m, err);
+    if (!rc && !m->sequential)
+        note_all_calls(m);
+    if (rc)
+        ft_model_config_free(m);
+    else
+        *out = m;
     return rc;
 }
 
@@ -153,129 +234,85 @@ static void layer_defaults(struct ft_draft_layer *out)
     out->axis = -1;
 }
 
-static int parse_layer(const cJSON *entry, struct ft_draft_layer *out, struct ft_error *err)
+int ft_draft_layer_parse(const struct ft_member *member, const cJSON *node, struct ft_draft_layer *out, struct ft_error *err)
 {
-    const char *kind = text_of(entry, "class_name"), *name = text_of(entry, "name");
-    const cJSON *config = ft_field(entry, "config");
-    if (!name)
-        name = text_of(config, "name");
-    if (!kind || !name || !*name || !cJSON_IsObject(config))
-        return ft_error_set(err, FT_EFORMAT, "a layer has no class, name or settings");
     layer_defaults(out);
-    out->config = config;
-    out->layer.name = ft_strdup(name);
+    out->config = ft_field(member->entry, "config");
+    out->node = node;
+    out->layer.name = ft_strdup(member->name);
     if (!out->layer.name)
         return ft_error_nomem(err, "the names of layers");
-    const struct ft_layer_class *class = ft_layer_class_find(kind);
+    const struct ft_layer_class *class = ft_layer_class_find(member->kind);
     int rc;
     if (class) {
         out->layer.kind = class->kind;
-        rc = check_dtype(config, err);
-        rc = rc ? rc : class->parse(config, out, err);
-    } else if (!strcmp(kind, "Sequential") || !strcmp(kind, "Functional") || !strcmp(kind, "Model"))
-        rc = ft_error_set(err, FT_EUNSUPPORTED, "a model inside a model is not supported: save it with its layers at the top");
-    else
-        rc = ft_error_set(err, FT_EUNSUPPORTED, "layers of class '%s' are not supported", kind);
-    return rc ? ft_error_prefix(err, rc, "layer '%s'", name) : 0;
+        rc = check_dtype(out->config, err);
+        rc = rc ? rc : class->parse(out->config, out, err);
+    } else
+        rc = ft_error_set(err, FT_EUNSUPPORTED, "layers of class '%s' are not supported", member->kind);
+    return rc ? ft_error_prefix(err, rc, "layer '%s'", member->name) : 0;
 }
 
-static int parse_functional(const cJSON *config, struct ft_draft *draft, struct ft_error *err)
+/* The settings that hold the input's shape of a model without an input layer: on its first layer, however deep. */
+static const cJSON *implied_shape(const struct ft_model_config *m)
 {
-    const cJSON *entry;
-    struct index index = { 0 };
-    int i = 0, rc = index_new(draft, &index, err);
-    cJSON_ArrayForEach(entry, cJSON_GetObjectItemCaseSensitive(config, "layers")) {
-        struct ft_draft_layer *layer = &draft->layers[i++];
-        rc = rc ? rc : layer_inputs(&index, layer, entry, err);
-        if (rc && index.sorted) {
-            ft_error_prefix(err, rc, "layer '%s'", layer->layer.name);
-            break;
-        }
+    const cJSON *shape = ft_field(m->config, "build_input_shape");
+    if (shape)
+        return shape;
+    for (;;) {
+        const struct ft_member *first = &m->members[0];
+        for (int i = 0; !m->sequential && i < m->n && strcmp(first->kind, "InputLayer"); i++)
+            first = &m->members[i];
+        const cJSON *config = ft_field(first->entry, "config");
+        shape = ft_field(config, "batch_shape");
+        shape = shape ? shape : ft_field(config, "batch_input_shape");
+        shape = shape ? shape : ft_field(config, "build_input_shape");
+        if (shape || !first->inner)
+            return shape;
+        m = first->inner;
     }
-    struct references ends = { .index = &index };
-    const cJSON *outputs = ft_field(config, "output_layers");
-    if (!rc && (!outputs || references_collect(&ends, outputs, err)))
-        rc = outputs ? ft_error_prefix(err, FT_EUNSUPPORTED, "the network's output") : ft_error_set(err, FT_EFORMAT, "the network has no output");
-    if (!rc && ends.n != 1)
-        rc = ft_error_set(err, FT_EUNSUPPORTED, "the network has %d outputs: only one is supported", ends.n);
-    if (!rc)
-        draft->output = ends.inputs[0];
-    free(ends.inputs);
-    free(index.sorted);
-    return rc;
 }
 
-/* Layer 0 of a draft is free for an input that the first layer's batch_input_shape implies. */
-static int parse_sequential(struct ft_draft *draft, struct ft_error *err)
+int ft_draft_layer_input(const struct ft_model_config *m, struct ft_draft_layer *out, struct ft_error *err)
 {
-    struct index index = { 0 };
-    int rc = index_new(draft, &index, err);
-    free(index.sorted);
-    for (int i = 1; !rc && i < draft->n; i++) {
-        struct ft_layer *layer = &draft->layers[i].layer;
-        layer->inputs = malloc(sizeof *layer->inputs);
-        if (!layer->inputs)
-            return ft_error_nomem(err, "inputs");
-        layer->inputs[0] = i - 1;
-        layer->n_inputs = 1;
-        if (layer->kind == FT_LAYER_INPUT)
-            rc = ft_error_set(err, FT_EFORMAT, "layer '%s': an input in the middle of a sequence", layer->name);
-    }
-    draft->output = draft->n - 1;
-    return rc;
-}
-
-static int implied_input(const cJSON *first, struct ft_draft_layer *out, struct ft_error *err)
-{
-    const cJSON *config = ft_field(first, "config");
-    const char *name = text_of(config, "name");
+    const char *name = m->members[0].name;
+    const cJSON *shape = implied_shape(m);
+    cJSON *config = cJSON_CreateObject();
     layer_defaults(out);
     out->layer.kind = FT_LAYER_INPUT;
-    out->layer.name = malloc((name ? strlen(name) : 0) + sizeof "_input");
-    if (!out->layer.name)
+    out->layer.name = malloc(strlen(name) + sizeof "_input");
+    if (!out->layer.name || !config || (shape && !cJSON_AddItemReferenceToObject(config, "batch_input_shape", (cJSON *)(uintptr_t)shape))) {
+        cJSON_Delete(config);
         return ft_error_nomem(err, "the names of layers");
-    strcpy(out->layer.name, name ? name : "");
+    }
+    strcpy(out->layer.name, name);
     strcat(out->layer.name, "_input");
     const int rc = ft_layer_class_find("InputLayer")->parse(config, out, err);
-    return rc ? ft_error_prefix(err, rc, "layer '%s'", name ? name : "") : 0;
-}
-
-static int parse_model(struct ft_draft *draft, struct ft_error *err)
-{
-    const cJSON *config = ft_field(draft->json, "config"), *list = cJSON_IsArray(config) ? config : ft_field(config, "layers"), *entry;
-    const char *kind = text_of(draft->json, "class_name"), *name = text_of(config, "name");
-    const bool sequential = kind && !strcmp(kind, "Sequential");
-    if (!kind || !cJSON_IsArray(list))
-        return ft_error_set(err, FT_EFORMAT, "attribute 'model_config' does not describe a network");
-    if (!sequential && strcmp(kind, "Functional") && strcmp(kind, "Model"))
-        return ft_error_set(err, FT_EUNSUPPORTED, "a network of class '%s' is not supported: only Functional and Sequential are", kind);
-    const int n = cJSON_GetArraySize(list);
-    if (n < 1 || n > LAYERS_LIMIT)
-        return ft_error_set(err, FT_ELIMIT, "the network has %d layers: 1 to %d are supported", n, LAYERS_LIMIT);
-    draft->name = ft_strdup(name ? name : "model");
-    draft->layers = calloc((size_t)n + 1, sizeof *draft->layers);
-    if (!draft->name || !draft->layers)
-        return ft_error_nomem(err, "layers");
-    const char *first = text_of(list->child, "class_name");
-    int rc = 0;
-    if (sequential && (!first || strcmp(first, "InputLayer")))
-        rc = implied_input(list->child, &draft->layers[draft->n++], err);
-    cJSON_ArrayForEach(entry, list) {
-        if (rc)
-            return rc;
-        rc = parse_layer(entry, &draft->layers[draft->n++], err);
-    }
-    if (rc)
-        return rc;
-    return sequential ? parse_sequential(draft, err) : parse_functional(config, draft, err);
+    cJSON_Delete(config);
+    return rc ? ft_error_prefix(err, rc, "layer '%s'", name) : 0;
 }
 
 int ft_draft_parse(const char *text, struct ft_draft *out, struct ft_error *err)
 {
-    struct ft_draft draft = { .json = cJSON_Parse(text) };
-    if (!draft.json)
+    cJSON *json = cJSON_Parse(text);
+    if (!json)
         return ft_error_set(err, FT_EFORMAT, "attribute 'model_config' is not JSON: the file is damaged");
-    const int rc = parse_model(&draft, err);
+    return ft_draft_new(json, out, err);
+}
+
+int ft_draft_new(cJSON *json, struct ft_draft *out, struct ft_error *err)
+{
+    struct ft_draft draft = { .json = json };
+    struct ft_model_config *model = NULL;
+    const char *name = text_of(ft_field(json, "config"), "name");
+    int total = 0;
+    draft.name = ft_strdup(name ? name : "model");
+    int rc = draft.name ? 0 : ft_error_nomem(err, "layers");
+    if (!rc)
+        rc = ft_model_config_parse(json, 0, &total, &model, err);
+    if (!rc)
+        rc = ft_model_config_expand(model, &draft, err);
+    ft_model_config_free(model);
     if (rc)
         ft_draft_release(&draft);
     else

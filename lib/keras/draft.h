@@ -13,20 +13,36 @@ struct ft_draft_layer {
     int axis;              /* BATCH_NORM, CONCATENATE, ACTIVATION (softmax): as the file counts, the batch being axis 0 */
     float *constants;      /* tensors that come from the configuration (RESCALING); owned */
     const cJSON *config;   /* lent */
+    const cJSON *node;     /* lent: the call it comes from, for arguments that are no layers; NULL in a sequence */
+    bool scalars;          /* set by a parser that takes numbers among the arguments of `node` */
+    /* where its weights are */
+    int origin;            /* equal for the calls of a shared layer, which share weights */
+    bool inner;            /* it is inside a model that is inside the network */
+    bool derived;          /* filters and units are those of the weights */
+    const char *top;       /* lent: the outermost layer that holds it, whose group a legacy file has */
+    char *scope;           /* names from the outermost to its own: "base/stem/conv" */
+    char *store;           /* its group in a Keras 3 file: "layers/functional/layers/conv2d_1" */
+    int stands_for;        /* -1, or (an inner model's input) the layer that it is; gone once the draft is made */
 };
 
 struct ft_draft {
     char *name;
     int n;
     struct ft_draft_layer *layers; /* [n] in the order of the file */
+    int n_origins;
     int output;
     cJSON *json;
 };
 
 /* Parses the text of model_config. Every layer is known, every input resolved; order and reach are not looked at. */
 int ft_draft_parse(const char *text, struct ft_draft *out, struct ft_error *err);
+/* The same from JSON, which the draft takes (freed on failure too). */
+int ft_draft_new(cJSON *json, struct ft_draft *out, struct ft_error *err);
 /* Keeps what the output needs, in topological order with the input first; checks axes. */
 int ft_draft_sort(struct ft_draft *draft, struct ft_error *err);
+/* Names that are unique and one part of a path: "a/b" becomes a_b, a second "a" a_2. */
+int ft_draft_name(struct ft_draft *draft, struct ft_error *err);
+void ft_draft_layer_release(struct ft_draft_layer *layer);
 void ft_draft_release(struct ft_draft *draft);
 
 /* One row a Keras class. A layer is added here and nowhere else in keras/. */
@@ -54,7 +70,10 @@ struct ft_heap {
     void **blocks;
     size_t n, capacity;
 };
+/* From a legacy layout: `group` holds one group for each outermost layer. */
 int ft_weights_read(const struct ft_h5 *h5, int64_t group, struct ft_draft *draft, struct ft_heap *heap, struct ft_error *err);
+/* From a Keras 3 .weights.h5. */
+int ft_weights_read_store(const struct ft_h5 *h5, struct ft_draft *draft, struct ft_heap *heap, struct ft_error *err);
 
 /* order [n]: indices of the layers that `last` needs, in the order in which Keras itself would list them. Returns n, or -1 when out of
  * memory. */

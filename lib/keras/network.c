@@ -99,6 +99,8 @@ static int read_network(const struct ft_h5 *h5, struct ft_network *network, stru
     if (!rc)
         rc = ft_draft_sort(&draft, err);
     if (!rc)
+        rc = ft_draft_name(&draft, err);
+    if (!rc)
         rc = ft_weights_read(h5, group, &draft, &s->heap, err);
     if (!rc)
         rc = take_draft(network, &draft, err);

@@ -1,6 +1,8 @@
 /* The order of layers: what the output needs, inputs before their users; and the order that Keras itself gives to a network when it
  * opens a file, in which it hands out weights (map_graph in keras/src/ops/function.py): far from the output first, then as met by a
  * walk from the output. */
+#define _GNU_SOURCE
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,11 +56,8 @@ static int rearrange(struct ft_draft *draft, const int *order, int n, struct ft_
         for (int j = 0; j < kept[i].layer.n_inputs; j++)
             kept[i].layer.inputs[j] = place[kept[i].layer.inputs[j]];
     }
-    for (int i = 0; i < draft->n; i++) {
-        free(draft->layers[i].layer.name);
-        free(draft->layers[i].layer.inputs);
-        free(draft->layers[i].constants);
-    }
+    for (int i = 0; i < draft->n; i++)
+        ft_draft_layer_release(&draft->layers[i]);
     draft->output = place[draft->output];
     free(draft->layers);
     free(place);
@@ -128,6 +127,68 @@ done:
     free(stack);
     free(post);
     return rc;
+}
+
+/* ---- names --------------------------------------------------------------------------------------------------------------- */
+
+static int by_name(const void *a, const void *b)
+{
+    const struct ft_layer *const *x = a, *const *y = b;
+    const int order = strcmp((*x)->name, (*y)->name);
+    return order ? order : (*x > *y) - (*x < *y);
+}
+
+static bool taken(struct ft_layer *const *sorted, int n, const char *name)
+{
+    int low = 0, high = n;
+    while (low < high) {
+        const int middle = (low + high) / 2, order = strcmp(sorted[middle]->name, name);
+        if (!order)
+            return true;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+int ft_draft_name(struct ft_draft *draft, struct ft_error *err)
+{
+    const int n = draft->n;
+    struct ft_layer **sorted = malloc(((size_t)n + 1) * sizeof *sorted);
+    char **renamed = calloc((size_t)n + 1, sizeof *renamed);
+    bool done = sorted && renamed;
+    for (int i = 0; done && i < n; i++) {
+        sorted[i] = &draft->layers[i].layer;
+        for (char *slash = sorted[i]->name; (slash = strchr(slash, '/'));)
+            *slash = '_';
+    }
+    if (done)
+        qsort(sorted, (size_t)n, sizeof *sorted, by_name);
+    for (int i = 1, number = 2; done && i < n; i++) {
+        if (strcmp(sorted[i]->name, sorted[i - 1]->name)) {
+            number = 2;
+            continue;
+        }
+        do {
+            free(renamed[i]);
+            if (asprintf(&renamed[i], "%s_%d", sorted[i]->name, number++) < 0)
+                renamed[i] = NULL;
+        } while (renamed[i] && taken(sorted, n, renamed[i]));
+        done = renamed[i];
+    }
+    for (int i = 0; done && i < n; i++)
+        if (renamed[i]) {
+            free(sorted[i]->name);
+            sorted[i]->name = renamed[i];
+            renamed[i] = NULL;
+        }
+    for (int i = 0; renamed && i < n; i++)
+        free(renamed[i]);
+    free(renamed);
+    free(sorted);
+    return done ? 0 : ft_error_nomem(err, "the names of layers");
 }
 
 /* ---- Keras's --------------------------------------------------------------------------------------------------------------- */

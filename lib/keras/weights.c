@@ -1,4 +1,6 @@
-/* Weights by name: the group of a layer lists the names of its datasets in `weight_names`; their last part says which they are. */
+/* Weights to layers. Legacy layout: the group of a layer lists the names of its datasets in `weight_names`; their last part says which
+ * they are. Keras 3: numbered datasets in a group that is named after the layer's class and place. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +32,19 @@ static int weight_shape(const struct ft_layer *layer, int w, int64_t shape[5])
     }
 }
 
+/* What a description leaves open, its weights say. */
+static int derive(struct ft_layer *layer, struct ft_error *err)
+{
+    const struct ft_tensor *kernel = &layer->weights[FT_W_KERNEL];
+    if (layer->kind == FT_LAYER_CONV2D && kernel->rank == 4)
+        layer->params.filters = (int)kernel->shape[3];
+    else if (layer->kind == FT_LAYER_DENSE && kernel->rank == 2)
+        layer->params.units = (int)kernel->shape[1];
+    else if (layer->kind == FT_LAYER_CONV2D || layer->kind == FT_LAYER_DENSE)
+        return ft_error_set(err, FT_EFORMAT, "layer '%s': its kernel has %d axes", layer->name, kernel->rank);
+    return 0;
+}
+
 int ft_layer_check(const struct ft_layer *layer, struct ft_error *err)
 {
     for (int w = 0; w < FT_MAX_WEIGHTS; w++) {
@@ -59,7 +74,7 @@ struct folder {
 /* Opens the group at `path` [length] below `top`, part by part. */
 static int folder_move(struct folder *folder, int64_t top, const char *path, size_t length, struct ft_error *err)
 {
-    if (length == folder->length && !memcmp(path, folder->path, length))
+    if (length == folder->length && (!length || !memcmp(path, folder->path, length)))
         return 0;
     char part[512];
     int rc = 0;
@@ -103,43 +118,190 @@ static int read_weight(const struct ft_h5 *h5, int64_t top, struct folder *folde
     return rc;
 }
 
-static int read_layer(const struct ft_h5 *h5, int64_t parent, struct ft_draft_layer *draft, struct ft_heap *heap, struct ft_error *err)
+/* ---- legacy: a group a layer, with a list of its weights ---------------------------------------------------------------------- */
+
+/* The group of an outermost layer: all weights of a model inside the model stand in one list. It stays open from one layer to the next. */
+struct shelf {
+    const char *top;
+    int64_t group; /* 0: none of that name */
+    struct ft_names names;
+    bool *taken; /* [names.n] */
+    struct folder folder;
+};
+
+static void shelf_close(struct shelf *s)
+{
+    ft_h5_group_close(s->folder.group);
+    ft_h5_group_close(s->group);
+    ft_names_release(&s->names);
+    free(s->taken);
+    *s = (struct shelf){ 0 };
+}
+
+static int shelf_open(const struct ft_h5 *h5, int64_t parent, const char *top, struct shelf *s, struct ft_error *err)
+{
+    struct folder at = { 0 };
+    if (s->top && !strcmp(s->top, top))
+        return 0;
+    shelf_close(s);
+    int rc = folder_move(&at, parent, top, strlen(top), err);
+    if (rc)
+        return rc;
+    s->group = at.group;
+    s->top = top;
+    rc = ft_h5_names(h5, s->group, "weight_names", &s->names, err);
+    s->taken = rc ? NULL : calloc((size_t)s->names.n + 1, sizeof *s->taken);
+    return rc || s->taken ? rc : ft_error_nomem(err, "weights");
+}
+
+/* All names are the layer's: by name, or (Keras 1: "block1_conv1_W_1:0") in order. places [FT_MAX_WEIGHTS] of names, -1: none. */
+static int own_places(const struct shelf *s, const struct ft_layer_class *class, unsigned needs, int *places, struct ft_error *err)
+{
+    int known = 0, wanted = 0;
+    for (int w = 0; w < FT_MAX_WEIGHTS; w++)
+        wanted += needs >> w & 1;
+    for (int i = 0; i < s->names.n; i++)
+        known += ft_layer_class_weight(class, s->names.names[i]) >= 0;
+    if (!known && s->names.n == wanted) {
+        for (int w = 0, i = 0; w < FT_MAX_WEIGHTS; w++)
+            if (needs >> w & 1)
+                places[w] = i++;
+        return 0;
+    }
+    for (int i = 0; i < s->names.n; i++) {
+        const int w = ft_layer_class_weight(class, s->names.names[i]);
+        if (w < 0 || !(needs >> w & 1))
+            return ft_error_set(err, FT_EUNSUPPORTED, "weight '%s' does not belong to a layer with these settings", s->names.names[i]);
+        if (places[w] >= 0)
+            return ft_error_set(err, FT_EFORMAT, "weight '%s' is there twice", s->names.names[i]);
+        places[w] = i;
+    }
+    return 0;
+}
+
+/* How many last parts of the path to a weight are those of the scope: "x/stem/conv/kernel:0" and "base/stem/conv": 2. */
+static int parts_alike(const char *weight, const char *scope)
+{
+    const char *end = strrchr(weight, '/');
+    size_t a = end ? (size_t)(end - weight) : 0, b = strlen(scope);
+    int parts = 0;
+    while (a && b && weight[a - 1] == scope[b - 1]) {
+        a--;
+        b--;
+        parts += (!a || weight[a - 1] == '/') && (!b || scope[b - 1] == '/');
+    }
+    return parts;
+}
+
+/* The layer is inside a model: its weights end in its name; of several, those whose path is most like its own, then the first. */
+static void inner_places(const struct shelf *s, const struct ft_layer_class *class, const char *scope, unsigned needs, int *places)
+{
+    int best[FT_MAX_WEIGHTS] = { 0 };
+    for (int i = 0; i < s->names.n; i++) {
+        const int parts = s->taken[i] ? 0 : parts_alike(s->names.names[i], scope);
+        const int w = parts ? ft_layer_class_weight(class, s->names.names[i]) : -1;
+        if (w < 0 || !(needs >> w & 1) || parts <= best[w])
+            continue;
+        best[w] = parts;
+        places[w] = i;
+    }
+}
+
+static int read_layer(const struct ft_h5 *h5, int64_t parent, struct shelf *shelf, struct ft_draft_layer *draft, struct ft_heap *heap,
+                      struct ft_error *err)
 {
     struct ft_layer *layer = &draft->layer;
     const struct ft_layer_class *class = ft_layer_class_of(layer);
-    struct ft_names names = { 0 };
-    struct folder folder = { 0 };
-    int64_t group = 0;
-    unsigned missing = draft->needs;
-    int rc = ft_h5_group_open(parent, layer->name, &group, err);
-    if (!rc && group)
-        rc = ft_h5_names(h5, group, "weight_names", &names, err);
-    for (int i = 0; !rc && i < names.n; i++) {
-        const int w = ft_layer_class_weight(class, names.names[i]);
-        if (w < 0 || !(draft->needs >> w & 1))
-            rc = ft_error_set(err, FT_EUNSUPPORTED, "weight '%s' does not belong to a layer with these settings", names.names[i]);
-        else if (!(missing >> w & 1))
-            rc = ft_error_set(err, FT_EFORMAT, "weight '%s' is there twice", names.names[i]);
-        else
-            rc = read_weight(h5, group, &folder, names.names[i], &layer->weights[w], heap, err);
-        missing &= ~(w < 0 ? 0u : 1u << w);
-    }
-    for (int w = 0; !rc && w < FT_MAX_WEIGHTS; w++)
-        if (missing >> w & 1)
+    int places[FT_MAX_WEIGHTS], rc = shelf_open(h5, parent, draft->top, shelf, err);
+    for (int w = 0; w < FT_MAX_WEIGHTS; w++)
+        places[w] = -1;
+    if (!rc && draft->inner)
+        inner_places(shelf, class, draft->scope, draft->needs, places);
+    else if (!rc)
+        rc = own_places(shelf, class, draft->needs, places, err);
+    for (int w = 0; !rc && w < FT_MAX_WEIGHTS; w++) {
+        if (!(draft->needs >> w & 1))
+            continue;
+        if (places[w] < 0)
             rc = ft_error_set(err, FT_EFORMAT, "weight '%.*s' is missing", (int)strcspn(class->weights[w], "|"), class->weights[w]);
+        else {
+            shelf->taken[places[w]] = true;
+            rc = read_weight(h5, shelf->group, &shelf->folder, shelf->names.names[places[w]], &layer->weights[w], heap, err);
+        }
+    }
+    return rc;
+}
+
+/* ---- Keras 3: numbered weights ------------------------------------------------------------------------------------------------- */
+
+static int read_stored(const struct ft_h5 *h5, struct folder *folder, struct ft_draft_layer *draft, struct ft_heap *heap, struct ft_error *err)
+{
+    struct ft_layer *layer = &draft->layer;
+    char path[1024];
+    int number = 0, rc = 0;
+    for (int w = 0; !rc && w < FT_MAX_WEIGHTS; w++) {
+        if (!(draft->needs >> w & 1))
+            continue;
+        if (snprintf(path, sizeof path, "%s/vars/%d", draft->store, number++) >= (int)sizeof path)
+            return ft_error_set(err, FT_ELIMIT, "the name of a weight is too long");
+        folder->path = NULL; /* `path` is reused */
+        folder->length = 0;
+        rc = read_weight(h5, h5->file, folder, path, &layer->weights[w], heap, err);
+    }
+    return rc;
+}
+
+/* ---- all layers ------------------------------------------------------------------------------------------------------------------ */
+
+/* Calls of a shared layer share its weights. first [n_origins] of calls, or -1. */
+static bool read_before(struct ft_draft *draft, int i, int *first)
+{
+    struct ft_draft_layer *d = &draft->layers[i];
+    const int origin = d->origin, before = origin < 0 ? -1 : first[origin];
+    if (before >= 0)
+        for (int w = 0; w < FT_MAX_WEIGHTS; w++)
+            if (d->needs >> w & 1)
+                d->layer.weights[w] = draft->layers[before].layer.weights[w];
+    if (before < 0 && origin >= 0)
+        first[origin] = i;
+    return before >= 0;
+}
+
+static int read_all(const struct ft_h5 *h5, int64_t group, bool stored, struct ft_draft *draft, struct ft_heap *heap, struct ft_error *err)
+{
+    int rc = 0, *first = malloc(((size_t)draft->n_origins + 1) * sizeof *first);
+    struct shelf shelf = { 0 };
+    struct folder folder = { 0 };
+    if (!first)
+        return ft_error_nomem(err, "weights");
+    for (int i = 0; i < draft->n_origins; i++)
+        first[i] = -1;
+    for (int i = 0; !rc && i < draft->n; i++) {
+        struct ft_draft_layer *d = &draft->layers[i];
+        if (!d->needs)
+            continue;
+        if (!read_before(draft, i, first)) {
+            rc = stored ? read_stored(h5, &folder, d, heap, err) : read_layer(h5, group, &shelf, d, heap, err);
+            if (rc)
+                ft_error_prefix(err, rc, "layer '%s'", d->layer.name);
+        }
+        if (!rc && d->derived)
+            rc = derive(&d->layer, err);
+        if (!rc)
+            rc = ft_layer_check(&d->layer, err);
+    }
     ft_h5_group_close(folder.group);
-    ft_names_release(&names);
-    ft_h5_group_close(group);
-    if (rc)
-        return ft_error_prefix(err, rc, "layer '%s'", layer->name);
-    return ft_layer_check(layer, err);
+    shelf_close(&shelf);
+    free(first);
+    return rc;
 }
 
 int ft_weights_read(const struct ft_h5 *h5, int64_t group, struct ft_draft *draft, struct ft_heap *heap, struct ft_error *err)
 {
-    int rc = 0;
-    for (int i = 0; !rc && i < draft->n; i++)
-        if (draft->layers[i].needs)
-            rc = read_layer(h5, group, &draft->layers[i], heap, err);
-    return rc;
+    return read_all(h5, group, false, draft, heap, err);
+}
+
+int ft_weights_read_store(const struct ft_h5 *h5, struct ft_draft *draft, struct ft_heap *heap, struct ft_error *err)
+{
+    return read_all(h5, h5->file, true, draft, heap, err);
 }

@@ -1,0 +1,343 @@
+/* Models are called on each other until only layers are left. A call of a layer becomes a layer of the draft; a call of a model becomes the
+ * calls of its members, whose inputs stand for what the model was called on. */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "keras/fields.h"
+#include "keras/models.h"
+
+enum { INPUTS_LIMIT = 1 << 10, NO_CALLER = -1, OPEN = -2 };
+
+struct list {
+    int *at;
+    int n;
+    size_t capacity;
+};
+
+struct call {
+    struct list inputs, outputs; /* layers of the draft; inputs: of a model only */
+};
+
+/* A model being expanded. */
+struct scope {
+    const struct ft_model_config *model;
+    const struct scope *outer;
+    const struct ft_member *member; /* that it is of `outer`; NULL: the network itself */
+    struct call *calls;             /* [model->n_calls] */
+    int *origin;                    /* the next one */
+};
+
+struct expansion {
+    struct ft_draft *draft;
+    size_t capacity;
+};
+
+static int list_add(struct list *list, int value, struct ft_error *err)
+{
+    if (list->n >= INPUTS_LIMIT)
+        return ft_error_set(err, FT_ELIMIT, "more than %d inputs", INPUTS_LIMIT);
+    if (!ft_grow((void **)&list->at, &list->capacity, (size_t)list->n, sizeof *list->at))
+        return ft_error_nomem(err, "inputs of layers");
+    list->at[list->n++] = value;
+    return 0;
+}
+
+static void calls_free(struct call *calls, int n)
+{
+    for (int i = 0; calls && i < n; i++) {
+        free(calls[i].inputs.at);
+        free(calls[i].outputs.at);
+    }
+    free(calls);
+}
+
+/* ---- where a layer's weights are ------------------------------------------------------------------------------------------ */
+
+static const char *top_of(const struct scope *s, const char *name)
+{
+    for (; s->member; s = s->outer)
+        name = s->member->name;
+    return name;
+}
+
+/* "outer/inner" or "layers/functional/layers/conv2d_1", from the inside out; NULL when out of memory. */
+static char *path_of(const struct scope *s, const struct ft_member *member, bool store)
+{
+    char *path = ft_strdup("");
+    for (; path && member; member = s->member, s = s->outer) {
+        char *longer = NULL, number[16] = "";
+        if (member->number)
+            snprintf(number, sizeof number, "_%d", member->number);
+        if (asprintf(&longer, "%s%s%s%s%s", store ? "layers/" : "", store ? member->group : member->name, store ? number : "", *path ? "/" : "", path) < 0)
+            longer = NULL;
+        free(path);
+        path = longer;
+    }
+    return path;
+}
+
+/* ---- calls of layers -------------------------------------------------------------------------------------------------------- */
+
+static struct ft_draft_layer *add_layer(struct expansion *x, struct ft_error *err)
+{
+    struct ft_draft *d = x->draft;
+    if (d->n >= FT_DRAFT_LIMIT) {
+        ft_error_set(err, FT_ELIMIT, "the network has more than %d layers", FT_DRAFT_LIMIT);
+        return NULL;
+    }
+    if (!ft_grow((void **)&d->layers, &x->capacity, (size_t)d->n, sizeof *d->layers)) {
+        ft_error_nomem(err, "layers");
+        return NULL;
+    }
+    struct ft_draft_layer *layer = &d->layers[d->n++];
+    *layer = (struct ft_draft_layer){ .stands_for = NO_CALLER, .origin = -1 };
+    return layer;
+}
+
+/* A layer that is an inner model's input stands for another. */
+static int call_layer(struct expansion *x, const struct scope *s, const struct ft_member *member, const cJSON *node, int origin, struct call *call,
+                      struct ft_error *err)
+{
+    struct ft_draft_layer *layer = add_layer(x, err);
+    if (!layer)
+        return err ? err->code : FT_ENOMEM;
+    int rc = list_add(&call->outputs, x->draft->n - 1, err);
+    if (!rc)
+        rc = ft_draft_layer_parse(member, node, layer, err);
+    layer->origin = origin;
+    layer->inner = s->member;
+    layer->top = top_of(s, member->name);
+    layer->scope = path_of(s, member, false);
+    layer->store = path_of(s, member, true);
+    if (!rc && s->member && layer->layer.kind == FT_LAYER_INPUT)
+        layer->stands_for = OPEN;
+    return rc || (layer->scope && layer->store) ? rc : ft_error_nomem(err, "the names of layers");
+}
+
+static int expand(struct expansion *x, struct scope *s, struct call *result, struct ft_error *err);
+
+/* All calls of a member. The calls of a model take the same origins: they share weights. */
+static int call_member(struct expansion *x, const struct scope *s, const struct ft_member *member, struct ft_error *err)
+{
+    const cJSON *node = member->nodes;
+    const int origin = *s->origin;
+    int rc = 0, again = origin;
+    for (int i = 0; !rc && i < member->n_calls; i++, node = node ? node->next : NULL) {
+        struct call *call = &s->calls[member->first + i];
+        if (!member->inner)
+            rc = call_layer(x, s, member, node, origin, call, err);
+        else {
+            struct scope inner = { .model = member->inner, .outer = s, .member = member, .origin = i ? &again : s->origin };
+            again = origin;
+            rc = expand(x, &inner, call, err);
+        }
+    }
+    if (!member->inner)
+        ++*s->origin;
+    return rc;
+}
+
+/* ---- inputs ----------------------------------------------------------------------------------------------------------------- */
+
+static int add_reference(const struct scope *s, struct list *list, const char *name, const cJSON *node, const cJSON *tensor, struct ft_error *err)
+{
+    const struct ft_member *member = ft_member_find(s->model, name);
+    if (!member)
+        return ft_error_set(err, FT_EFORMAT, "its input '%s' is not in the network", name);
+    int call = cJSON_IsNumber(node) && node->valuedouble >= 0 && node->valuedouble <= FT_DRAFT_LIMIT ? (int)node->valuedouble : -1;
+    if (member->inner && member->highest == member->n_calls) /* Keras counts the call that made the inner model */
+        call--;
+    if (call < 0 || call >= member->n_calls)
+        return ft_error_set(err, FT_EFORMAT, "its input '%s' is called %d times, but a later call is wanted", name, member->n_calls);
+    const struct list *outputs = &s->calls[member->first + call].outputs;
+    if (!cJSON_IsNumber(tensor) || !(tensor->valuedouble >= 0 && tensor->valuedouble < outputs->n))
+        return ft_error_set(err, FT_EUNSUPPORTED, "its input '%s' has %d outputs, but another is wanted", name, outputs->n);
+    return list_add(list, outputs->at[(int)tensor->valuedouble], err);
+}
+
+static bool is_reference(const cJSON *value)
+{
+    const cJSON *name = cJSON_IsArray(value) ? value->child : NULL;
+    return name && cJSON_IsString(name) && cJSON_IsNumber(name->next) && cJSON_IsNumber(name->next->next);
+}
+
+/* ["name", node, tensor, {}], lists of these; {"args": [...], "kwargs": {}}; {"class_name": "__keras_tensor__", ...}. Tensors may be keyword
+ * arguments. Counts what is no layer in *others. Depth is bounded by cJSON's. */
+static int collect(const struct scope *s, struct list *list, const cJSON *value, int *others, struct ft_error *err)
+{
+    int rc = 0;
+    if (is_reference(value)) {
+        const cJSON *name = value->child, *keywords = name->next->next->next;
+        rc = add_reference(s, list, name->valuestring, name->next, name->next->next, err);
+        for (const cJSON *k = keywords ? keywords->child : NULL; !rc && k; k = k->next)
+            if (is_reference(k))
+                rc = collect(s, list, k, others, err);
+        return rc;
+    }
+    if (cJSON_IsObject(value)) {
+        const cJSON *history = ft_field(ft_field(value, "config"), "keras_history"), *args = ft_field(value, "args"), *keywords = ft_field(value, "kwargs");
+        if (history || !args)
+            return history ? collect(s, list, history, others, err) : (++*others, 0);
+        rc = collect(s, list, args, others, err);
+        for (const cJSON *k = keywords ? keywords->child : NULL; !rc && k; k = k->next)
+            if (cJSON_IsArray(k) || ft_field(ft_field(k, "config"), "keras_history"))
+                rc = collect(s, list, k, others, err);
+        return rc;
+    }
+    if (!cJSON_IsArray(value)) {
+        *others += !cJSON_IsNull(value);
+        return 0;
+    }
+    for (const cJSON *item = value->child; !rc && item; item = item->next)
+        rc = collect(s, list, item, others, err);
+    return rc;
+}
+
+/* What a call is called on. */
+static int connect(struct expansion *x, const struct ft_member *member, const struct call *call, struct list *inputs, struct ft_error *err)
+{
+    struct ft_draft_layer *layers = x->draft->layers;
+    if (member->inner) {
+        if (call->inputs.n != inputs->n)
+            return ft_error_set(err, FT_EFORMAT, "it has %d inputs, but is called on %d", call->inputs.n, inputs->n);
+        for (int i = 0; i < inputs->n; i++)
+            layers[call->inputs.at[i]].stands_for = inputs->at[i];
+        return 0;
+    }
+    struct ft_layer *layer = &layers[call->outputs.at[0]].layer;
+    if (layer->kind == FT_LAYER_INPUT)
+        return inputs->n ? ft_error_set(err, FT_EFORMAT, "an input layer has an input") : 0;
+    if (!inputs->n)
+        return ft_error_set(err, FT_EFORMAT, "it has no input");
+    layer->inputs = inputs->at;
+    layer->n_inputs = inputs->n;
+    *inputs = (struct list){ 0 };
+    return 0;
+}
+
+static int connect_functional(struct expansion *x, const struct scope *s, struct ft_error *err)
+{
+    for (int m = 0; m < s->model->n; m++) {
+        const struct ft_member *member = &s->model->members[m];
+        const cJSON *node = member->nodes;
+        for (int i = 0; i < member->n_calls; i++, node = node ? node->next : NULL) {
+            struct list inputs = { 0 };
+            int others = 0, rc = node ? collect(s, &inputs, node, &others, err) : 0;
+            const struct call *call = &s->calls[member->first + i];
+            if (!rc && others && !member->inner && !x->draft->layers[call->outputs.at[0]].scalars)
+                rc = ft_error_set(err, FT_EUNSUPPORTED, "an input that is not a layer is not supported");
+            if (!rc)
+                rc = connect(x, member, call, &inputs, err);
+            free(inputs.at);
+            if (rc)
+                return ft_error_prefix(err, rc, "layer '%s'", member->name);
+        }
+    }
+    return 0;
+}
+
+static int functional_ends(const struct scope *s, const char *key, struct list *out, struct ft_error *err)
+{
+    int others = 0;
+    const cJSON *ends = ft_field(s->model->config, key);
+    const int rc = ends ? collect(s, out, ends, &others, err) : 0;
+    if (!rc && out->n && !others)
+        return 0;
+    return rc ? ft_error_prefix(err, rc, "'%s'", key) : ft_error_set(err, FT_EFORMAT, "the network has no '%s'", key);
+}
+
+/* A chain. Where it does not begin with an input layer, it is given one. */
+static int connect_sequential(struct expansion *x, const struct scope *s, struct call *result, struct ft_error *err)
+{
+    const struct ft_model_config *m = s->model;
+    const bool begins = !strcmp(m->members[0].kind, "InputLayer");
+    int at, rc = 0;
+    if (begins)
+        at = s->calls[0].outputs.at[0];
+    else {
+        struct ft_draft_layer *input = add_layer(x, err);
+        if (!input)
+            return err ? err->code : FT_ENOMEM;
+        at = x->draft->n - 1;
+        input->stands_for = s->member ? OPEN : NO_CALLER;
+        rc = s->member ? 0 : ft_draft_layer_input(m, input, err);
+    }
+    if (!rc)
+        rc = list_add(&result->inputs, at, err);
+    for (int i = begins; !rc && i < m->n; i++) {
+        struct list inputs = { 0 };
+        const struct call *call = &s->calls[m->members[i].first];
+        if (!call->outputs.n)
+            return ft_error_set(err, FT_EFORMAT, "layer '%s' has no output", m->members[i].name);
+        rc = list_add(&inputs, at, err);
+        if (!rc)
+            rc = connect(x, &m->members[i], call, &inputs, err);
+        free(inputs.at);
+        if (rc)
+            return ft_error_prefix(err, rc, "layer '%s'", m->members[i].name);
+        at = call->outputs.at[0];
+    }
+    return rc ? rc : list_add(&result->outputs, at, err);
+}
+
+static int expand(struct expansion *x, struct scope *s, struct call *result, struct ft_error *err)
+{
+    const struct ft_model_config *m = s->model;
+    int rc = 0;
+    s->calls = calloc((size_t)m->n_calls, sizeof *s->calls);
+    if (!s->calls)
+        return ft_error_nomem(err, "layers");
+    for (int i = 0; !rc && i < m->n; i++)
+        rc = call_member(x, s, &m->members[i], err);
+    if (!rc && m->sequential)
+        rc = connect_sequential(x, s, result, err);
+    else if (!rc) {
+        rc = connect_functional(x, s, err);
+        if (!rc)
+            rc = functional_ends(s, "input_layers", &result->inputs, err);
+        if (!rc)
+            rc = functional_ends(s, "output_layers", &result->outputs, err);
+    }
+    calls_free(s->calls, m->n_calls);
+    return rc;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------------------ */
+
+/* The layer that `at` stands for in the end. */
+static int follow(const struct ft_draft *d, int at, int *out, struct ft_error *err)
+{
+    int steps = 0;
+    while (d->layers[at].stands_for != NO_CALLER) {
+        if (d->layers[at].stands_for == OPEN)
+            return ft_error_set(err, FT_EFORMAT, "the input '%s' of a model inside the network is not connected",
+                                d->layers[at].scope ? d->layers[at].scope : "");
+        at = d->layers[at].stands_for;
+        if (steps++ > d->n)
+            return ft_error_set(err, FT_EFORMAT, "the input of a model inside the network depends on itself");
+    }
+    *out = at;
+    return 0;
+}
+
+int ft_model_config_expand(const struct ft_model_config *m, struct ft_draft *draft, struct ft_error *err)
+{
+    struct expansion x = { .draft = draft };
+    struct scope s = { .model = m, .origin = &draft->n_origins };
+    struct call ends = { 0 };
+    int rc = expand(&x, &s, &ends, err);
+    if (!rc && ends.outputs.n != 1)
+        rc = ft_error_set(err, FT_EUNSUPPORTED, "the network has %d outputs: only one is supported", ends.outputs.n);
+    for (int i = 0; !rc && i < draft->n; i++)
+        for (int j = 0; !rc && j < draft->layers[i].layer.n_inputs; j++)
+            rc = follow(draft, draft->layers[i].layer.inputs[j], &draft->layers[i].layer.inputs[j], err);
+    if (!rc)
+        rc = follow(draft, ends.outputs.at[0], &draft->output, err);
+    free(ends.inputs.at);
+    free(ends.outputs.at);
+    return rc;
+}
