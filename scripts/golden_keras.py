@@ -194,8 +194,8 @@ def setting(index, key, value):
     return config(lambda c: c["layers"][index]["config"].__setitem__(key, value))
 
 
-def shared(c):
-    c["layers"][2]["inbound_nodes"] *= 2
+def later_call(c):
+    c["layers"][3]["inbound_nodes"] = [[["relu", 5, 0, {}]]]
 
 
 def write_bad():
@@ -224,7 +224,7 @@ def write_bad():
         "number-as-config": number_as_config,
         "deep-config": lambda f: f.attrs.__setitem__("model_config", np.bytes_("[" * 3000)),
         "cycle": config(cycle),
-        "shared": config(shared),
+        "later-call": config(later_call),
         "same-name": config(lambda c: c["layers"].append(c["layers"][1])),
         "no-such-input": config(lambda c: c["layers"].pop(2)),
         "two-outputs": config(lambda c: c["output_layers"].append(["pool", 0, 0])),

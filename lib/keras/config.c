@@ -1,5 +1,5 @@
 /* model_config to a draft: the JSON becomes models with members (this file), models are called on each other until only layers are left
- * (expand.c). The dialects of Keras 1.2, 2 and 3, Functional and Sequential, nested: tf_keras/src/engine/functional.py,
+ * (calls.c). The dialects of Keras 1.2, 2 and 3, Functional and Sequential, nested: tf_keras/src/engine/functional.py,
  * keras/src/models/functional.py. */
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +31,8 @@ void ft_draft_release(struct ft_draft *draft)
         ft_draft_layer_release(&draft->layers[i]);
     free(draft->layers);
     free(draft->name);
+    free(draft->preprocess);
+    ft_names_release(&draft->groups);
     cJSON_Delete(draft->json);
     *draft = (struct ft_draft){ 0 };
 }
@@ -76,7 +78,7 @@ static void snake(const char *kind, char *out, size_t size)
     size_t n = 0;
     for (size_t i = 0; kind[i] && n + 2 < size; i++) {
         const bool upper = kind[i] >= 'A' && kind[i] <= 'Z', next_lower = kind[i + 1] >= 'a' && kind[i + 1] <= 'z';
-        const bool before = i && ((kind[i - 1] >= 'a' && kind[i - 1] <= 'z') || (kind[i - 1] >= '0' && kind[i - 1] <= '9'));
+        const bool before = i && kind[i - 1] >= 'a' && kind[i - 1] <= 'z';
         if (i && upper && (next_lower || before))
             out[n++] = '_';
         out[n++] = (char)(upper ? kind[i] - 'A' + 'a' : kind[i]);

@@ -14,7 +14,7 @@ struct ft_draft_layer {
     float *constants;      /* tensors that come from the configuration (RESCALING); owned */
     const cJSON *config;   /* lent */
     const cJSON *node;     /* lent: the call it comes from, for arguments that are no layers; NULL in a sequence */
-    bool scalars;          /* set by a parser that takes numbers among the arguments of `node` */
+    bool operation;        /* set by a parser that takes numbers among the arguments of `node` */
     /* where its weights are */
     int origin;            /* equal for the calls of a shared layer, which share weights */
     bool inner;            /* it is inside a model that is inside the network */
@@ -30,6 +30,8 @@ struct ft_draft {
     int n;
     struct ft_draft_layer *layers; /* [n] in the order of the file */
     int n_origins;
+    char *preprocess;       /* see struct ft_network */
+    struct ft_names groups; /* holds the `top` of layers that were described */
     int output;
     cJSON *json;
 };
@@ -42,6 +44,8 @@ int ft_draft_new(cJSON *json, struct ft_draft *out, struct ft_error *err);
 int ft_draft_sort(struct ft_draft *draft, struct ft_error *err);
 /* Names that are unique and one part of a path: "a/b" becomes a_b, a second "a" a_2. */
 int ft_draft_name(struct ft_draft *draft, struct ft_error *err);
+/* Keeps what the output needs, in the order of the file. ft_draft_sort must follow. */
+int ft_draft_sort_file(struct ft_draft *draft, struct ft_error *err);
 void ft_draft_layer_release(struct ft_draft_layer *layer);
 void ft_draft_release(struct ft_draft *draft);
 

@@ -27,17 +27,7 @@ enum {
 
 /* ---- the file ---------------------------------------------------------------------------------------------------------- */
 
-static int sniff(const uint8_t *magic, size_t size, struct ft_error *err)
-{
-    static const char hdf5[] = "\211HDF\r\n\032\n";
-    if (size >= 4 && !memcmp(magic, "PK\003\004", 4))
-        return ft_error_set(err, FT_EUNSUPPORTED, "a .keras archive is not supported: save it as .h5 with Keras (model.save('model.h5'))");
-    if (size < 8 || memcmp(magic, hdf5, 8))
-        return ft_error_set(err, FT_EFORMAT, "not a Keras file: it does not begin as HDF5 does");
-    return 0;
-}
-
-static int map_file(const char *path, struct ft_h5 *h5, struct ft_error *err)
+int ft_h5_map(const char *path, uint8_t **out, size_t *size, struct ft_error *err)
 {
     struct stat st;
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* nonblocking: a FIFO must not hang us */
@@ -56,12 +46,9 @@ static int map_file(const char *path, struct ft_h5 *h5, struct ft_error *err)
     close(fd);
     if (rc)
         return rc;
-    h5->map = map;
-    h5->size = (size_t)st.st_size;
-    rc = sniff(h5->map, h5->size, err);
-    if (rc)
-        munmap(h5->map, h5->size);
-    return rc;
+    *out = map;
+    *size = (size_t)st.st_size;
+    return 0;
 }
 
 /* HDF5 works on the mapping itself: its image of the file is "allocated", "copied" and "freed" without touching a byte, which saves
@@ -95,17 +82,15 @@ static herr_t map_leave(void *map)
     return 0;
 }
 
-int ft_h5_open(const char *path, struct ft_h5 *out, struct ft_error *err)
+int ft_h5_open(const char *path, uint8_t *map, size_t size, struct ft_h5 *out, struct ft_error *err)
 {
-    struct ft_h5 h5 = { .file = -1 };
+    static const char hdf5[] = "\211HDF\r\n\032\n";
+    struct ft_h5 h5 = { .file = -1, .map = map, .size = size };
     char *name; /* HDF5 wants the name of no file; below a regular file there is none */
-    const int rc = map_file(path, &h5, err);
-    if (rc)
-        return rc;
-    if (asprintf(&name, "%s/mapping", path) < 0) {
-        munmap(h5.map, h5.size);
+    if (size < 8 || memcmp(map, hdf5, 8))
+        return ft_error_set(err, FT_EFORMAT, "not a Keras file: it does not begin as HDF5 does");
+    if (asprintf(&name, "%s/mapping", path) < 0)
         return ft_error_nomem(err, "the file's name");
-    }
     H5FD_file_image_callbacks_t callbacks = { image_lend, image_copy, NULL, image_free, map_keep, map_leave, h5.map };
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
@@ -115,10 +100,8 @@ int ft_h5_open(const char *path, struct ft_h5 *out, struct ft_error *err)
         h5.file = H5Fopen(name, H5F_ACC_RDONLY, access);
     H5Pclose(access);
     free(name);
-    if (h5.file < 0) {
-        munmap(h5.map, h5.size);
+    if (h5.file < 0)
         return ft_error_set(err, FT_EFORMAT, "a damaged HDF5 file: was it copied or downloaded whole?");
-    }
     *out = h5;
     return 0;
 }
@@ -155,6 +138,38 @@ int ft_h5_group_open(int64_t parent, const char *name, int64_t *out, struct ft_e
     if (group < 0)
         return ft_error_set(err, FT_EFORMAT, "'%s' is not a group: the file is damaged", name);
     *out = group;
+    return 0;
+}
+
+int ft_h5_root_open(const struct ft_h5 *h5, int64_t *out, struct ft_error *err)
+{
+    const hid_t root = H5Gopen2(h5->file, "/", H5P_DEFAULT);
+    if (root < 0)
+        return ft_error_set(err, FT_EFORMAT, "a damaged HDF5 file: was it copied or downloaded whole?");
+    *out = root;
+    return 0;
+}
+
+int ft_h5_path_open(int64_t parent, const char *path, int64_t *out, struct ft_error *err)
+{
+    char part[512];
+    int64_t at = 0;
+    for (bool more = true; more;) {
+        const size_t n = strcspn(path, "/");
+        int64_t below = 0;
+        if (n >= sizeof part)
+            return ft_h5_group_close(at), ft_error_set(err, FT_ELIMIT, "the name of a group is too long");
+        memcpy(part, path, n);
+        part[n] = 0;
+        const int rc = ft_h5_group_open(at ? at : parent, part, &below, err);
+        ft_h5_group_close(at);
+        if (rc || !below)
+            return *out = 0, rc;
+        at = below;
+        more = path[n];
+        path += n + more;
+    }
+    *out = at;
     return 0;
 }
 

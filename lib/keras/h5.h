@@ -13,7 +13,7 @@
 
 struct ft_h5 {
     int64_t file;
-    uint8_t *map; /* [size] the whole file, read-only; outlives ft_h5_close and is the caller's to unmap */
+    uint8_t *map; /* [size] the whole file, read-only, lent */
     size_t size;
 };
 
@@ -24,12 +24,16 @@ struct ft_names {
     char *text;
 };
 
-/* Messages do not name the file: the caller prefixes it. */
-int ft_h5_open(const char *path, struct ft_h5 *out, struct ft_error *err);
+/* Messages do not name the file: the caller prefixes it. The mapping is the caller's to unmap, after closing. */
+int ft_h5_map(const char *path, uint8_t **map, size_t *size, struct ft_error *err);
+int ft_h5_open(const char *path, uint8_t *map, size_t size, struct ft_h5 *out, struct ft_error *err);
 void ft_h5_close(struct ft_h5 *h5); /* keeps the mapping */
 
 /* Opens the group `name` below group `parent`; *out is 0 when there is none. */
 int ft_h5_group_open(int64_t parent, const char *name, int64_t *out, struct ft_error *err);
+/* The same for "a/b". */
+int ft_h5_path_open(int64_t parent, const char *path, int64_t *out, struct ft_error *err);
+int ft_h5_root_open(const struct ft_h5 *h5, int64_t *out, struct ft_error *err);
 void ft_h5_group_close(int64_t group);
 
 /* A string attribute, scalar or the only element of a list, fixed or variable length; *out is NULL when there is none. free() it. */

@@ -10,6 +10,8 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "keras/architecture.h"
+#include "keras/archive.h"
 #include "keras/draft.h"
 
 /* What the tensors of a network point into. */
@@ -41,6 +43,7 @@ void ft_network_free(struct ft_network *network)
     }
     free(network->layers);
     free(network->name);
+    free(network->preprocess);
     free(network->attribute);
     storage_free(network->storage);
     free(network);
@@ -64,6 +67,8 @@ static int take_draft(struct ft_network *network, struct ft_draft *draft, struct
     network->output = draft->output;
     network->name = draft->name;
     draft->name = NULL;
+    network->preprocess = draft->preprocess;
+    draft->preprocess = NULL;
     for (int i = 0; i < draft->n; i++) {
         struct ft_draft_layer *d = &draft->layers[i];
         if (d->constants && !ft_grow((void **)&s->heap.blocks, &s->heap.capacity, s->heap.n, sizeof *s->heap.blocks))
@@ -78,54 +83,105 @@ static int take_draft(struct ft_network *network, struct ft_draft *draft, struct
     return 0;
 }
 
-static int read_network(const struct ft_h5 *h5, struct ft_network *network, struct ft_error *err)
+/* What was found in a file: where the configuration is, and in which layout the weights. */
+struct source {
+    struct ft_h5 h5;
+    char *config; /* JSON, owned; NULL: a weights-only file */
+    int64_t group; /* of a legacy layout, owned; 0: the layout of Keras 3 */
+};
+
+static void source_release(struct source *s)
 {
-    struct storage *s = network->storage;
-    struct ft_draft draft = { 0 };
-    char *text = NULL;
-    int64_t group = 0;
-    int rc = ft_h5_text(h5, h5->file, "model_config", &text, err);
+    ft_h5_group_close(s->group);
+    ft_h5_close(&s->h5);
+    free(s->config);
+}
+
+/* keras/src/legacy/saving/legacy_h5_format.py: weights are in model_weights, or at the root. */
+static int find_weights(struct source *s, struct ft_error *err)
+{
+    struct ft_names names = { 0 };
+    int64_t layers = 0;
+    int rc = ft_h5_group_open(s->h5.file, "model_weights", &s->group, err);
+    if (rc || s->group)
+        return rc;
+    rc = ft_h5_names(&s->h5, s->h5.file, "layer_names", &names, err);
+    if (!rc && names.n)
+        return ft_names_release(&names), ft_h5_root_open(&s->h5, &s->group, err);
+    ft_names_release(&names);
     if (!rc)
-        rc = ft_h5_group_open(h5->file, "model_weights", &group, err);
-    if (!rc && !text)
-        rc = ft_error_set(err, FT_EUNSUPPORTED, "no attribute 'model_config': a weights-only file does not say what the network is; "
-                                                "save the whole model with Keras (model.save('model.h5'))");
-    if (!rc && !group)
-        rc = ft_error_set(err, FT_EFORMAT, "no group 'model_weights': the file holds no weights");
-    if (!rc)
-        rc = ft_h5_text(h5, h5->file, "finetune", &network->attribute, err);
-    if (!rc)
-        rc = ft_draft_parse(text, &draft, err);
-    if (!rc)
-        rc = ft_draft_sort(&draft, err);
-    if (!rc)
-        rc = ft_draft_name(&draft, err);
-    if (!rc)
-        rc = ft_weights_read(h5, group, &draft, &s->heap, err);
-    if (!rc)
-        rc = take_draft(network, &draft, err);
-    ft_h5_group_close(group);
-    ft_draft_release(&draft);
-    free(text);
+        rc = ft_h5_group_open(s->h5.file, "layers", &layers, err);
+    if (!rc && !layers)
+        rc = ft_h5_group_open(s->h5.file, "_layer_checkpoint_dependencies", &layers, err);
+    ft_h5_group_close(layers);
+    if (!rc && !layers)
+        rc = ft_error_set(err, FT_EFORMAT, "not a Keras file: neither 'model_config' nor weights of layers are in it");
     return rc;
 }
 
-int ft_network_open(const char *path, struct ft_network **out, struct ft_error *err)
+static int open_source(const char *path, struct storage *storage, struct source *s, struct ft_error *err)
+{
+    uint8_t *weights = NULL;
+    size_t size = 0;
+    int rc = ft_h5_map(path, &storage->map, &storage->size, err);
+    if (rc)
+        return rc;
+    if (ft_archive_is(storage->map, storage->size)) {
+        rc = ft_archive_read(storage->map, storage->size, &s->config, &weights, &size, err);
+        if (rc)
+            return rc;
+        munmap(storage->map, storage->size);
+        storage->map = weights;
+        storage->size = size;
+    }
+    rc = ft_h5_open(path, storage->map, storage->size, &s->h5, err);
+    if (!rc && !s->config)
+        rc = ft_h5_text(&s->h5, s->h5.file, "model_config", &s->config, err);
+    return rc ? rc : find_weights(s, err);
+}
+
+static int make_draft(const struct source *s, const struct ft_network_options *options, struct ft_draft *draft, struct ft_error *err)
+{
+    int rc;
+    if (s->config)
+        rc = ft_draft_parse(s->config, draft, err);
+    else
+        rc = ft_architecture_draft(&s->h5, s->group, options, draft, err);
+    if (!rc)
+        rc = ft_draft_sort(draft, err);
+    return rc ? rc : ft_draft_name(draft, err);
+}
+
+static int read_network(const char *path, const struct ft_network_options *options, struct ft_network *network, struct ft_error *err)
+{
+    struct storage *storage = network->storage;
+    struct source s = { .h5.file = -1 };
+    struct ft_draft draft = { 0 };
+    int rc = open_source(path, storage, &s, err);
+    if (!rc)
+        rc = ft_h5_text(&s.h5, s.h5.file, "finetune", &network->attribute, err);
+    if (!rc)
+        rc = make_draft(&s, options, &draft, err);
+    if (!rc && s.group)
+        rc = ft_weights_read(&s.h5, s.group, &draft, &storage->heap, err);
+    else if (!rc)
+        rc = ft_weights_read_store(&s.h5, &draft, &storage->heap, err);
+    if (!rc)
+        rc = take_draft(network, &draft, err);
+    ft_draft_release(&draft);
+    source_release(&s);
+    return rc;
+}
+
+int ft_network_open(const char *path, const struct ft_network_options *options, struct ft_network **out, struct ft_error *err)
 {
     struct ft_network *network = calloc(1, sizeof *network);
     struct storage *s = calloc(1, sizeof *s);
-    struct ft_h5 h5 = { .file = -1 };
     int rc = network && s ? 0 : ft_error_nomem(err, "the network");
     if (network)
         network->storage = s;
     if (!rc)
-        rc = ft_h5_open(path, &h5, err);
-    if (!rc) {
-        s->map = h5.map;
-        s->size = h5.size;
-        rc = read_network(&h5, network, err);
-    }
-    ft_h5_close(&h5);
+        rc = read_network(path, options, network, err);
     if (!rc) {
         *out = network;
         return 0;

@@ -1,5 +1,6 @@
 /* A network as layers and weights, whatever file it came from. keras/ makes it from Keras files and writes it to them; graph/
- * plans it. Layers stand in topological order, nested models are flattened ("outer/inner" names), every layer has one output.
+ * plans it. Layers stand in topological order, models inside models are flattened, a shared layer stands once for each
+ * call, every layer has one output.
  * Layout is channels last: feature maps [h, w, c], vectors [c].
  */
 #ifndef FT_KERAS_NETWORK_H
@@ -67,7 +68,7 @@ struct ft_layer_params {
 };
 
 struct ft_layer {
-    char *name; /* unique */
+    char *name; /* unique, without slashes: a second layer "conv" is conv_2 */
     enum ft_layer_kind kind;
     int n_inputs;
     int *inputs; /* [n_inputs] indices of earlier layers */
@@ -80,12 +81,19 @@ struct ft_network {
     int n_layers;
     struct ft_layer *layers; /* [n_layers], layers[0] is the input */
     int output;              /* index */
+    char *preprocess;        /* how pixels enter, where the description of a weights-only file says so: "caffe"; NULL */
     char *attribute;         /* the root attribute `finetune` (JSON), or NULL */
     void *storage;           /* owns all tensors; private to keras/ */
 };
 
-/* Reads a Keras file of any supported layout. Messages begin with the path in quotes. */
-int ft_network_open(const char *path, struct ft_network **out, struct ft_error *err);
+struct ft_network_options {
+    const char *architectures; /* folder of descriptions for files without a configuration; NULL: none */
+    const char *architecture;  /* the description to use, without ".txt"; NULL: the one that fits */
+};
+
+/* Reads a Keras file of any supported layout: full-model .h5, .keras, legacy weights-only .h5, .weights.h5. `options` may be NULL. Messages
+ * begin with the path in quotes. */
+int ft_network_open(const char *path, const struct ft_network_options *options, struct ft_network **out, struct ft_error *err);
 void ft_network_free(struct ft_network *network);
 /* Lets the operating system drop mapped pages (resident memory) until they are read again. */
 void ft_network_unload(const struct ft_network *network);

@@ -49,8 +49,9 @@ static int rearrange(struct ft_draft *draft, const int *order, int n, struct ft_
         free(place);
         return ft_error_nomem(err, "layers");
     }
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++)
         place[order[i]] = i;
+    for (int i = 0; i < n; i++) {
         kept[i] = draft->layers[order[i]];
         draft->layers[order[i]] = (struct ft_draft_layer){ 0 };
         for (int j = 0; j < kept[i].layer.n_inputs; j++)
@@ -87,6 +88,29 @@ static int check_axes(const struct ft_draft *draft, struct ft_error *err)
             rc = ft_error_set(err, FT_EUNSUPPORTED, "layer '%s': a second input is not supported", layer->name);
     }
     free(rank);
+    return rc;
+}
+
+int ft_draft_sort_file(struct ft_draft *draft, struct ft_error *err)
+{
+    const size_t n = (size_t)draft->n;
+    unsigned char *state = calloc(n, 1);
+    int *next = calloc(n, sizeof *next), *stack = malloc(n * sizeof *stack), *post = malloc(n * sizeof *post), count = 0, rc;
+    if (!state || !next || !stack || !post)
+        rc = ft_error_nomem(err, "layers");
+    else
+        rc = walk(draft, draft->output, next, state, stack, post, &count, err);
+    if (!rc) {
+        count = 0;
+        for (int i = 0; i < draft->n; i++)
+            if (state[i] == DONE)
+                post[count++] = i;
+        rc = rearrange(draft, post, count, err);
+    }
+    free(state);
+    free(next);
+    free(stack);
+    free(post);
     return rc;
 }
 

@@ -110,7 +110,7 @@ int ft_backbone_open(const char *name, const struct ft_backbone_options *options
     struct ft_network *network;
     int rc = find_file(name ? name : DEFAULT_BACKBONE, options ? options->weights_dir : NULL, path, sizeof path, err);
     if (!rc)
-        rc = ft_network_open(path, &network, err);
+        rc = ft_network_open(path, NULL, &network, err);
     if (rc)
         return rc;
     const int head = ft_network_head_input(network);

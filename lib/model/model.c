@@ -127,7 +127,7 @@ int ft_model_open(const char *path, const struct ft_backbone_options *options, s
 {
     struct ft_network *network;
     struct ft_error deeper = { 0 };
-    int rc = ft_network_open(path, &network, err);
+    int rc = ft_network_open(path, NULL, &network, err);
     if (rc)
         return rc;
     struct ft_model *m = calloc(1, sizeof *m);

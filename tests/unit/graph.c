@@ -385,7 +385,7 @@ static void the_bundled_network_agrees_with_keras(void)
     snprintf(path, sizeof path, "%s/../weights/efficientnet-lite0.h5", getenv("FT_TEST_DATA"));
     FILE *f = open_golden("lite0.txt");
     CHECK(f != NULL);
-    CHECK(!ft_network_open(path, &network, &err));
+    CHECK(!ft_network_open(path, NULL, &network, &err));
     if (err.code)
         printf("# %s\n", err.msg);
     unsigned long long seed;

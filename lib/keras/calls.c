@@ -143,9 +143,14 @@ static int call_member(struct expansion *x, const struct scope *s, const struct 
 
 /* ---- inputs ----------------------------------------------------------------------------------------------------------------- */
 
-static int add_reference(const struct scope *s, struct list *list, const char *name, const cJSON *node, const cJSON *tensor, struct ft_error *err)
+static int add_reference(const struct scope *s, struct list *list, const char *name, const cJSON *node, const cJSON *tensor, int *others,
+                         struct ft_error *err)
 {
     const struct ft_member *member = ft_member_find(s->model, name);
+    if (!member && cJSON_IsNumber(node) && node->valuedouble == -1) { /* ["_CONSTANT_VALUE", -1, 3.0, {}] */
+        ++*others;
+        return 0;
+    }
     if (!member)
         return ft_error_set(err, FT_EFORMAT, "its input '%s' is not in the network", name);
     int call = cJSON_IsNumber(node) && node->valuedouble >= 0 && node->valuedouble <= FT_DRAFT_LIMIT ? (int)node->valuedouble : -1;
@@ -172,7 +177,7 @@ static int collect(const struct scope *s, struct list *list, const cJSON *value,
     int rc = 0;
     if (is_reference(value)) {
         const cJSON *name = value->child, *keywords = name->next->next->next;
-        rc = add_reference(s, list, name->valuestring, name->next, name->next->next, err);
+        rc = add_reference(s, list, name->valuestring, name->next, name->next->next, others, err);
         for (const cJSON *k = keywords ? keywords->child : NULL; !rc && k; k = k->next)
             if (is_reference(k))
                 rc = collect(s, list, k, others, err);
@@ -228,7 +233,7 @@ static int connect_functional(struct expansion *x, const struct scope *s, struct
             struct list inputs = { 0 };
             int others = 0, rc = node ? collect(s, &inputs, node, &others, err) : 0;
             const struct call *call = &s->calls[member->first + i];
-            if (!rc && others && !member->inner && !x->draft->layers[call->outputs.at[0]].scalars)
+            if (!rc && others && !member->inner && !x->draft->layers[call->outputs.at[0]].operation)
                 rc = ft_error_set(err, FT_EUNSUPPORTED, "an input that is not a layer is not supported");
             if (!rc)
                 rc = connect(x, member, call, &inputs, err);

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Files for tests/unit/containers.c (tests/golden/containers): small networks with models inside models and shared layers, in every container
+that Keras 3 and tf_keras write, and what the Keras that wrote each says to one picture."""
+import json
+import os
+import shutil
+import zipfile
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import h5py
+import keras
+import numpy as np
+import tf_keras
+
+GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "golden", "containers")
+
+
+def picture(shape):
+    """The picture that the test makes too."""
+    n = int(np.prod(shape))
+    return (np.arange(n) * 37 + np.arange(n) // 7).astype("uint64").astype("uint8").reshape(shape)
+
+
+def base(k, name, size=12, channels=3):
+    L = k.layers
+    start = k.Input((size, size, channels))
+    x = L.Rescaling(1 / 127.5, -1.0, name="pixels")(start)
+    x = L.Conv2D(6, 3, strides=2, padding="same", use_bias=False, name="Conv1")(x)
+    x = a = L.BatchNormalization(name="bn_Conv1")(x)
+    x = L.DepthwiseConv2D(3, padding="same", use_bias=False, name="block_depthwise")(x)
+    x = L.BatchNormalization(name="block_depthwise_BN")(x)
+    x = L.ReLU(6.0, name="block_relu")(x)
+    x = L.Conv2D(6, 1, name="block_project")(x)
+    x = L.Add(name="block_add")([x, a])
+    return k.Model(start, x, name=name)
+
+
+def teachable(k):
+    """Teachable Machine's: a Sequential of Sequentials, the first of which holds a functional network."""
+    L = k.layers
+    head = [L.Dense(5, activation="relu", name="dense_Dense1"), L.Dense(2, activation="softmax", use_bias=False, name="dense_Dense2")]
+    net, top = k.Sequential([base(k, "model1"), L.GlobalAveragePooling2D(name="pool")], name="sequential_1"), k.Sequential(head, name="sequential_3")
+    model = k.Sequential([net, top], name="sequential_4")
+    model.build((None, 12, 12, 3))
+    return model
+
+
+def shared(k):
+    """A model called twice, a convolution called twice, two layers of one name at different depths, a sequence without an input layer."""
+    L = k.layers
+    start = k.Input((12, 12, 3), name="picture")
+    inner = base(k, "inner")
+    again = L.Conv2D(3, 3, padding="same", name="Conv1")
+    x = again(start)
+    y = again(L.MaxPooling2D(1, name="same")(x))
+    x = L.Concatenate(name="join")([inner(x), inner(y, training=False)])
+    tail = k.Sequential([L.Conv2D(4, 3, activation="relu", name="Conv1"), L.BatchNormalization(name="bn"), L.GlobalAveragePooling2D()], name="tail")
+    x = L.Dropout(0.3)(tail(x))
+    x = L.Dense(3, activation="softmax", name="out")(x)
+    return k.Model(start, x, name="shares")
+
+
+def randomise(model, seed):
+    random = np.random.default_rng(seed)
+    values = []
+    for w in model.weights:
+        name = getattr(w, "path", w.name)
+        value = random.uniform(0.5, 1.5, w.shape) if "variance" in name or "gamma" in name else random.normal(0, 0.4, w.shape)
+        values.append(value.astype("float32") if np.issubdtype(np.dtype(w.dtype if isinstance(w.dtype, str) else w.dtype.name), np.floating) else w.numpy())
+    model.set_weights(values)
+
+
+def write_line(out, name, model):
+    shape = model.input_shape[1:]
+    y = np.asarray(model(picture(shape)[None].astype("float32"), training=False)).ravel()
+    out.write(name + " " + " ".join(f"{v:.8g}" for v in y) + "\n")
+
+
+def compress(path):
+    """An archive packed again by a user."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as old:
+        entries = {name: old.read(name) for name in old.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name, data in entries.items():
+            new.writestr(name, data)
+
+
+def as_keras_1(path):
+    """As Keras 1 wrote it: a bare list of layers, weights without a path."""
+    with h5py.File(path, "r+") as f:
+        config = json.loads(f.attrs["model_config"])
+        config["config"] = [l for l in config["config"]["layers"] if l["class_name"] != "InputLayer"]
+        config["config"][0]["config"]["batch_input_shape"] = [None, 12, 12, 1]
+        f.attrs["model_config"] = np.bytes_(json.dumps(config))
+        for layer in f["model_weights"].values():
+            names = [n.decode() if isinstance(n, bytes) else n for n in layer.attrs["weight_names"]]
+            new = [n.split("/")[0] + "_" + n.split("/")[1][0].upper() + "_1:0" for n in names]
+            for a, b in zip(names, new):
+                layer.move(a, b)
+            layer.attrs["weight_names"] = np.bytes_(new) if new else np.zeros(0, "S1")
+
+
+def main():
+    shutil.rmtree(GOLDEN, ignore_errors=True)
+    os.makedirs(GOLDEN)
+    with open(os.path.join(GOLDEN, "expected.txt"), "w") as out:
+        for k, label in ((keras, "keras3"), (tf_keras, "keras2")):
+            for make in (teachable, shared):
+                model = make(k)
+                randomise(model, 3)
+                for suffix in (".h5", ".keras"):
+                    name = f"{label}-{make.__name__}{suffix}"
+                    model.save(os.path.join(GOLDEN, name))
+                    if name != "keras2-teachable.keras":
+                        compress(os.path.join(GOLDEN, name))
+                    write_line(out, name, model)
+        model = teachable(tf_keras)  # frozen: weights in another order
+        randomise(model, 4)
+        model.layers[0].trainable = False
+        model.save(os.path.join(GOLDEN, "keras2-frozen.h5"))
+        write_line(out, "keras2-frozen.h5", model)
+        L = tf_keras.layers
+        model = tf_keras.Sequential([L.Conv2D(4, 3, input_shape=(12, 12, 1), name="first"), L.Conv2D(4, 3, name="a"), L.Flatten(name="flat"), L.Dense(3, name="last")])
+        randomise(model, 5)
+        model.save(os.path.join(GOLDEN, "keras1.h5"))
+        as_keras_1(os.path.join(GOLDEN, "keras1.h5"))
+        write_line(out, "keras1.h5", model)
+        start = tf_keras.Input((None, None, 3))  # names with slashes, as tf_keras's DenseNet has
+        x = L.Conv2D(4, 3, name="conv1/conv")(start)
+        x = L.BatchNormalization(name="conv1/bn")(x)
+        model = tf_keras.Model(start, L.GlobalMaxPooling2D()(x))
+        randomise(model, 6)
+        model.save(os.path.join(GOLDEN, "keras2-slash.h5"))
+        out.write("keras2-slash.h5 " + " ".join(f"{v:.8g}" for v in np.asarray(model(picture((12, 12, 3))[None].astype("float32"))).ravel()) + "\n")
+
+
+if __name__ == "__main__":
+    main()

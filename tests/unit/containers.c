@@ -1,0 +1,125 @@
+/* keras/: models inside models, shared layers, every container (tests/golden/containers, made by scripts/golden_containers.py): what a
+ * network answers to one picture, according to the Keras that wrote the file. */
+#include "../test.h"
+
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "graph/plan.h"
+#include "keras/network.h"
+
+enum { SIZE = 12, MOST = 16 };
+
+static struct ft_network *open_golden(const char *name)
+{
+    char path[1024];
+    struct ft_error err;
+    struct ft_network *network = NULL;
+    snprintf(path, sizeof path, "%s/golden/containers/%s", getenv("FT_TEST_DATA"), name);
+    if (ft_network_open(path, NULL, &network, &err)) {
+        printf("# %s\n", err.msg);
+        return NULL;
+    }
+    return network;
+}
+
+/* Runs a network on the picture that the script made too; returns the length of the answer. */
+static int answer(const struct ft_network *network, float *out)
+{
+    struct ft_plan *plan = NULL;
+    struct ft_error err;
+    uint8_t pixels[SIZE * SIZE * 3];
+    for (int i = 0; i < SIZE * SIZE * 3; i++)
+        pixels[i] = (uint8_t)(i * 37 + i / 7);
+    if (ft_plan_new(network, &(struct ft_plan_options){ .height = SIZE, .width = SIZE, .layer = -1, .exact = true }, &plan, &err)) {
+        printf("# %s\n", err.msg);
+        return 0;
+    }
+    void *arena = ft_alloc(1, ft_plan_arena_bytes(plan));
+    const int n = ft_plan_output(plan).c;
+    if (n <= MOST)
+        ft_plan_run(plan, pixels, arena, out);
+    free(arena);
+    ft_plan_free(plan);
+    return n;
+}
+
+static void answers(void)
+{
+    char path[1024], line[2048];
+    int n = 0;
+    snprintf(path, sizeof path, "%s/golden/containers/expected.txt", getenv("FT_TEST_DATA"));
+    FILE *file = fopen(path, "r");
+    CHECK(file);
+    while (file && fgets(line, sizeof line, file)) {
+        char *name = strtok(line, " ");
+        float got[MOST] = { 0 };
+        struct ft_network *network = open_golden(name);
+        CHECK(network);
+        const int length = network ? answer(network, got) : 0;
+        int i = 0;
+        for (char *value; (value = strtok(NULL, " \n")); i++) {
+            const double want = atof(value);
+            if (i >= length || !(fabs((double)got[i] - want) <= 1e-4 * (1 + fabs(want)))) {
+                printf("# %s: value %d is %g\n", name, i, i < length ? (double)got[i] : 0);
+                CHECK_NEAR(i < length ? got[i] : 0, want, 1e-4);
+            }
+        }
+        CHECK(i == length && i > 1);
+        ft_network_free(network);
+        n++;
+    }
+    CHECK(n == 11);
+    if (file)
+        fclose(file);
+}
+
+/* Flattened, written and read again, a network is the same. */
+static void flattened(void)
+{
+    static const char *const files[] = { "keras3-shared.h5", "keras2-shared.keras", "keras2-teachable.h5", "keras2-slash.h5" };
+    for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
+        char path[64];
+        float before[MOST] = { 0 }, after[MOST] = { 0 };
+        struct ft_error err;
+        struct ft_network *network = open_golden(files[f]), *back = NULL;
+        snprintf(path, sizeof path, "/tmp/ft-containers-%d.h5", (int)getpid());
+        CHECK(network && !ft_network_write(network, NULL, path, &err) && !ft_network_open(path, NULL, &back, &err));
+        if (network && back) {
+            CHECK(network->n_layers == back->n_layers);
+            CHECK(answer(network, before) == answer(back, after) && !memcmp(before, after, sizeof before));
+        }
+        ft_network_free(network);
+        ft_network_free(back);
+        unlink(path);
+    }
+}
+
+/* Calls of a shared layer read one tensor; names are unique. */
+static void sharing(void)
+{
+    struct ft_network *network = open_golden("keras3-shared.h5");
+    const float *first = NULL;
+    int same = 0, named = 0;
+    CHECK(network);
+    for (int i = 0; network && i < network->n_layers; i++) {
+        const struct ft_layer *l = &network->layers[i];
+        if (!strncmp(l->name, "Conv1", 5) && l->params.filters == 3) {
+            named++;
+            same += first == l->weights[FT_W_KERNEL].data;
+            first = l->weights[FT_W_KERNEL].data;
+        }
+        for (int j = 0; j < i; j++)
+            CHECK(strcmp(l->name, network->layers[j].name));
+    }
+    CHECK(named == 2 && same == 1);
+    ft_network_free(network);
+}
+
+int main(void)
+{
+    RUN(answers);
+    RUN(flattened);
+    RUN(sharing);
+    return test_end();
+}
