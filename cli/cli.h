@@ -16,7 +16,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PARTLY = 3 };
 enum { MOST_GIVEN = 64 };
 
 struct settings {
-    const char *output, *model, *backbone, *val, *resize, *class_weight, *compare, *csv;
+    const char *output, *model, *backbone, *val, *resize, *class_weight, *compare, *csv, *group_by;
     int threads, folds, top, max_megapixels;
     double l2, seconds, min_accuracy; /* l2 negative: auto */
     uint64_t seed;
@@ -35,7 +35,8 @@ struct settings {
 /* Which commands an option belongs to. */
 enum command_bit {
     CMD_TRAIN = 1, CMD_PREDICT = 2, CMD_EVALUATE = 4, CMD_FEATURES = 8, CMD_INFO = 16, CMD_BENCH = 32, CMD_CACHE = 64,
-    CMD_ALL = 127,
+    CMD_DOCTOR = 256, CMD_EXPLAIN = 512, CMD_CURVE = 1024,
+    CMD_ALL = 0xffff,
 };
 
 struct command {
@@ -128,5 +129,6 @@ int features_main(const struct settings *settings);
 int info_main(const struct settings *settings);
 int bench_main(const struct settings *settings);
 int cache_main(const struct settings *settings);
+int doctor_main(const struct settings *settings);
 
 #endif

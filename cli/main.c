@@ -12,6 +12,8 @@ const struct command commands[] = {
     { "predict", CMD_PREDICT, "PICTURE...", "classify pictures: path, label and probability, one line each", 1, -1, predict_main,
       "Example:\n  finetune predict holiday/*.jpg | awk -F'\\t' '$2 == \"cat\" && $3 > 0.9 { print $1 }'" },
     { "evaluate", CMD_EVALUATE, "DIR", "measure a model on a folder of labelled pictures it has not seen", 1, 1, evaluate_main, NULL },
+    { "doctor", CMD_DOCTOR, "DIR", "find what is wrong with a folder: copies, wrong labels, outliers, bad pictures, shortcuts", 1, 1, doctor_main,
+      "Nothing is changed. A shortcut is a number such as the file's size that tells the classes apart by itself." },
     { "features", CMD_FEATURES, "DIR|PICTURE...", "write the frozen network's features to an HDF5 file", 1, -1, features_main,
       "The file holds `features` [n, d], `paths` [n], `classes` [k] and `labels` [n] (-1 without a class)." },
     { "info", CMD_INFO, "FILE", "say what is in a model or backbone file", 1, 1, info_main, NULL },

@@ -32,19 +32,21 @@ struct option {
 };
 
 #define AT(member) offsetof(struct settings, member)
-#define RUNNING (CMD_TRAIN | CMD_PREDICT | CMD_EVALUATE | CMD_FEATURES)
+#define FITTING (CMD_TRAIN | CMD_DOCTOR)
+#define RUNNING (CMD_TRAIN | CMD_PREDICT | CMD_EVALUATE | CMD_FEATURES | CMD_DOCTOR)
 
 static const struct option options[] = {
     { CMD_TRAIN, "output", 'o', WORD, AT(output), 0, 0, "FILE", NULL, "model.h5", "the model file to write" },
     { CMD_FEATURES, "output", 'o', WORD, AT(output), 0, 0, "FILE", NULL, "features.h5", "the HDF5 file to write" },
     { CMD_PREDICT | CMD_EVALUATE, "model", 'm', WORD, AT(model), 0, 0, "FILE", NULL, "model.h5", "the model to use" },
-    { CMD_TRAIN | CMD_FEATURES, "backbone", 'b', WORD, AT(backbone), 0, 0, "NAME|FILE", NULL, "efficientnet-lite0", "the frozen network: bundled, or a Keras file" },
+    { FITTING | CMD_FEATURES, "backbone", 'b', WORD, AT(backbone), 0, 0, "NAME|FILE", NULL, "efficientnet-lite0", "the frozen network: bundled, or a Keras file" },
     { CMD_TRAIN, "val", 0, WORD, AT(val), 0, 0, "DIR", NULL, NULL, "report on this folder as well" },
     { CMD_TRAIN, "l2", 0, AUTO, AT(l2), 0, 1e6, "auto|VALUE", NULL, "auto", "weight decay; auto: the best by cross-validation" },
-    { CMD_TRAIN, "folds", 0, INT, AT(folds), 2, 100, "N", NULL, "5", "folds of the cross-validation" },
+    { FITTING, "folds", 0, INT, AT(folds), 2, 100, "N", NULL, "5", "folds of the cross-validation" },
+    { FITTING, "group-by", 0, WORD, AT(group_by), 0, 0, "REGEX", NULL, NULL, "pictures whose path has the same text in REGEX's (...) stay in one fold" },
     { CMD_TRAIN, "class-weight", 0, WORD, AT(class_weight), 0, 0, "RULE", "auto|balanced|none", "auto", "auto: balanced when class sizes differ" },
-    { CMD_TRAIN, "seed", 0, SEED, AT(seed), 0, 0, "N", NULL, "1", "of the folds" },
-    { CMD_TRAIN | CMD_FEATURES, "resize", 0, WORD, AT(resize), 0, 0, "RULE", "crop|squash|pad", NULL, "how a picture is fitted into the network's input (default: the network's own)" },
+    { FITTING, "seed", 0, SEED, AT(seed), 0, 0, "N", NULL, "1", "of the folds" },
+    { FITTING | CMD_FEATURES, "resize", 0, WORD, AT(resize), 0, 0, "RULE", "crop|squash|pad", NULL, "how a picture is fitted into the network's input (default: the network's own)" },
     { CMD_PREDICT, "top", 0, INT, AT(top), 1, 1000, "K", NULL, "1", "the K most probable labels" },
     { CMD_EVALUATE, "min-accuracy", 0, NUMBER, AT(min_accuracy), 0, 1, "P", NULL, NULL, "exit status 3 below this accuracy" },
     { CMD_EVALUATE, "min-recall", 0, WORDS, AT(min_recall), 0, 0, "CLASS=P", NULL, NULL, "exit status 3 below this recall of a class; may be repeated" },
@@ -54,8 +56,8 @@ static const struct option options[] = {
     { CMD_BENCH | CMD_INFO, "layers", 0, FLAG, AT(layers), 0, 0, NULL, NULL, NULL, "a line for each layer" },
     { RUNNING | CMD_BENCH, "threads", 't', INT, AT(threads), 0, 1024, "N", NULL, "0", "0: one a core" },
     { RUNNING, "max-megapixels", 0, INT, AT(max_megapixels), 1, 65536, "N", NULL, "256", "a larger picture counts as bad" },
-    { CMD_TRAIN | CMD_EVALUATE | CMD_FEATURES | CMD_CACHE, "cache", 0, WORD, AT(cache), 0, 0, "DIR", NULL, NULL, "where features are kept between runs (default: $XDG_CACHE_HOME/finetune)" },
-    { CMD_TRAIN | CMD_EVALUATE | CMD_FEATURES, "no-cache", 0, FLAG, AT(no_cache), 0, 0, NULL, NULL, NULL, "compute all features, keep none" },
+    { FITTING | CMD_EVALUATE | CMD_FEATURES | CMD_CACHE, "cache", 0, WORD, AT(cache), 0, 0, "DIR", NULL, NULL, "where features are kept between runs (default: $XDG_CACHE_HOME/finetune)" },
+    { FITTING | CMD_EVALUATE | CMD_FEATURES, "no-cache", 0, FLAG, AT(no_cache), 0, 0, NULL, NULL, NULL, "compute all features, keep none" },
     { CMD_CACHE, "days", 0, NUMBER, AT(days), 0, 36500, "N", NULL, "90", "prune: what was of no use for so long goes" },
     { CMD_ALL, "json", 0, FLAG, AT(json), 0, 0, NULL, NULL, NULL, "the result as JSON" },
     { CMD_ALL, "quiet", 'q', FLAG, AT(quiet), 0, 0, NULL, NULL, NULL, "only results and errors" },

@@ -101,12 +101,12 @@ static int train_head(struct training *t, const struct ft_train_options *options
 {
     const struct ft_features *f = t->pictures.features;
     const int k = t->dataset->n_classes;
-    uint64_t *group = malloc(f->n * sizeof *group); /* copies of a picture stay in one fold */
+    uint64_t *group = malloc(f->n * sizeof *group); /* copies of a picture, near ones too, stay in one fold */
     if (!group)
         return refuse(err, "out of memory for %zu pictures", f->n);
-    for (size_t i = 0; i < f->n; i++)
-        group[i] = f->content[i][0] ^ f->content[i][1];
-    int rc = ft_train(f->x, f->labels, group, f->n, f->d, k, options, &t->head, &t->validation, err);
+    int rc = ft_groups(f, t->dir, t->settings->group_by, t->settings->threads, group, err);
+    if (!rc)
+        rc = ft_train(f->x, f->labels, group, f->n, f->d, k, options, &t->head, &t->validation, err);
     free(group);
     if (!rc)
         rc = ft_metrics_compute(t->validation->raw, f->labels, t->validation->fold, f->n, k, &t->raw, err);

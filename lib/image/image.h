@@ -59,6 +59,9 @@ int ft_image_prepare(struct ft_preparer *preparer, const uint8_t *bytes, size_t 
 /* The box (in upright full-size pixels) that `geometry` takes from a picture; rule PAD: the whole picture. */
 void ft_geometry_box(const struct ft_geometry *geometry, int width, int height, double box[4]);
 
+/* Everything of `out` but status. */
+int ft_image_facts(struct ft_preparer *preparer, const uint8_t *bytes, size_t n, uint64_t max_pixels, struct ft_facts *out, struct ft_error *err);
+
 /* Pixels [height, width, 3] to a PNG file, replaced atomically. */
 int ft_image_write_png(const char *path, const uint8_t *pixels, int width, int height, struct ft_error *err);
 

@@ -1,0 +1,121 @@
+/* finetune doctor: what is wrong with a folder, before a training on it deceives. It reads; it never changes a file. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli.h"
+
+struct doctor {
+    struct ft_dataset *dataset;
+    struct ft_backbone *backbone;
+    struct pictures pictures;
+    struct ft_facts *facts; /* [n] */
+    struct ft_head *head;
+    struct ft_validation *validation; /* NULL where classes are too few or too small */
+    struct ft_diagnosis *diagnosis;
+};
+
+static int out_of_memory(const char *dir, struct ft_error *err)
+{
+    snprintf(err->msg, sizeof err->msg, "out of memory for '%s'", dir);
+    return err->code = FT_ENOMEM;
+}
+
+static void show_step(void *user, size_t done)
+{
+    progress_step(user, done);
+}
+
+static int survey(struct doctor *x, const struct settings *s, struct ft_error *err)
+{
+    struct progress progress;
+    const struct ft_features *f = x->pictures.features;
+    x->facts = calloc(f->n + 1, sizeof *x->facts);
+    if (!x->facts)
+        return out_of_memory(s->arguments[0], err);
+    progress_begin(&progress, "files", f->n);
+    const int rc = ft_survey(f->paths, f->n, s->threads, (uint64_t)s->max_megapixels << 20, show_step, &progress, x->facts, err);
+    progress_end(&progress);
+    return rc;
+}
+
+/* Two classes of two pictures at least. */
+static bool can_validate(const struct doctor *x)
+{
+    bool enough = x->dataset->n_classes > 1;
+    for (int c = 0; c < x->dataset->n_classes; c++) {
+        size_t n = 0;
+        for (size_t i = 0; i < x->pictures.features->n; i++)
+            n += x->pictures.features->labels[i] == c;
+        enough = enough && n > 1;
+    }
+    return enough;
+}
+
+static int validate(struct doctor *x, const struct settings *s, struct ft_error *err)
+{
+    const struct ft_features *f = x->pictures.features;
+    const struct ft_train_options options = { .l2 = -1, .folds = s->folds, .seed = s->seed, .threads = s->threads, .class_weight = -1 };
+    if (!can_validate(x)) {
+        note("labels and shortcuts are not judged: at least two classes with two readable pictures each are needed");
+        return 0;
+    }
+    uint64_t *group = malloc(f->n * sizeof *group);
+    int rc = group ? ft_groups(f, s->arguments[0], s->group_by, s->threads, group, err) : out_of_memory(s->arguments[0], err);
+    if (!rc)
+        rc = ft_train(f->x, f->labels, group, f->n, f->d, x->dataset->n_classes, &options, &x->head, &x->validation, err);
+    free(group);
+    if (rc == FT_EARG && !s->group_by) { /* copies of one picture: said by what follows */
+        note("labels and shortcuts are not judged: %s", err->msg);
+        return 0;
+    }
+    return rc;
+}
+
+static int print(const struct doctor *x, const struct settings *s, struct ft_error *err)
+{
+    const struct pictures *p = &x->pictures;
+    char **paths = malloc((p->n_bad + 1) * sizeof *paths), **reasons = malloc((p->n_bad + 1) * sizeof *reasons), *text = NULL;
+    for (size_t i = 0; paths && reasons && i < p->n_bad; i++) {
+        paths[i] = p->bad[i].path;
+        reasons[i] = p->bad[i].reason;
+    }
+    const struct ft_checkup checkup = { x->dataset, p->features, x->diagnosis, p->n_bad, paths, reasons };
+    if (paths && reasons)
+        text = s->json ? ft_report_checkup_json(&checkup) : ft_report_checkup_text(&checkup);
+    if (text)
+        printf("%s%s", text, s->json ? "\n" : "");
+    free(paths);
+    free(reasons);
+    free(text);
+    return text ? 0 : out_of_memory(s->arguments[0], err);
+}
+
+int doctor_main(const struct settings *s)
+{
+    struct ft_error err;
+    struct doctor x = { 0 };
+    int rc = ft_dataset_open(s->arguments[0], false, &x.dataset, &err);
+    if (!rc)
+        rc = backbone_open(s, &x.backbone, &err);
+    if (!rc) {
+        dataset_notes(x.dataset, s->arguments[0]);
+        rc = pictures_extract(x.backbone, x.dataset, s, &x.pictures, &err);
+    }
+    if (!rc)
+        rc = survey(&x, s, &err);
+    if (!rc)
+        rc = validate(&x, s, &err);
+    if (!rc)
+        rc = ft_diagnose(x.pictures.features, x.facts, x.validation, s->threads, &x.diagnosis, &err);
+    if (!rc)
+        rc = print(&x, s, &err);
+    const int status = rc ? fail(&err) : x.pictures.n_bad ? EXIT_PARTLY : EXIT_DONE;
+    ft_diagnosis_free(x.diagnosis);
+    ft_validation_free(x.validation);
+    ft_head_free(x.head);
+    free(x.facts);
+    pictures_release(&x.pictures);
+    ft_backbone_free(x.backbone);
+    ft_dataset_free(x.dataset);
+    return status;
+}
