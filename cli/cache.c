@@ -38,10 +38,7 @@ static void print_json(const struct ft_cache_info *i)
     cJSON_AddNumberToObject(json, "damaged", (double)i->damaged);
     cJSON_AddNumberToObject(json, "removed_entries", (double)i->removed_entries);
     cJSON_AddNumberToObject(json, "removed_bytes", (double)i->removed_bytes);
-    char *text = cJSON_PrintUnformatted(json);
-    puts(text ? text : "null");
-    cJSON_free(text);
-    cJSON_Delete(json);
+    json_print(json);
 }
 
 int cache_main(const struct settings *s)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "finetune.h"
 
@@ -23,6 +24,9 @@ struct settings {
     const char *cache;
     double days;
     bool no_cache;
+    const char *files_from, *watch, *format, *fields, *copy_to, *move_to, *link_to, *labels;
+    double threshold; /* 0: none; -1: the model's own */
+    bool nul, strict, probabilities, dry_run, log_json;
     bool json, quiet, verbose, layers, help, version;
     /* options that may be given more than once, in order; lent by argv */
     const char *min_recall[MOST_GIVEN];
@@ -116,6 +120,12 @@ struct ft_cache *cache_open(const struct settings *settings);
 struct ft_cache_counts cache_close(struct ft_cache *cache);
 int backbone_open(const struct settings *settings, struct ft_backbone **out, struct ft_error *err);
 int model_open(const struct settings *settings, struct ft_model **out, struct ft_error *err);
+
+/* ---- JSON (json.c): valid UTF-8 whatever files are called ----------------------------------------------------------------- */
+
+struct cJSON;
+void json_put_string(FILE *to, const char *string);
+void json_print(struct cJSON *json); /* one line on standard output; deletes it */
 
 /* The man page finetune(1) on standard output (manual.c). */
 int manual_main(void);

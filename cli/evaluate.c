@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "evaluate.h"
+#include "sources.h"
 
 static int out_of_memory(const char *dir, struct ft_error *err)
 {
@@ -47,10 +48,13 @@ int evaluate_folder(const struct ft_backbone *backbone, const struct ft_head *he
                     const struct settings *settings, struct evaluation *e, struct ft_error *err)
 {
     *e = (struct evaluation){ 0 };
-    int rc = ft_dataset_open(dir, false, &e->dataset, err);
+    int rc = dir ? ft_dataset_open(dir, false, &e->dataset, err) : source_inputs(settings, &e->dataset, err);
     if (rc)
         return rc;
-    dataset_notes(e->dataset, dir);
+    if (dir)
+        dataset_notes(e->dataset, dir);
+    else
+        dir = source_name(settings);
     rc = relabel(e, dir, classes, head->k, err);
     if (!rc)
         rc = pictures_extract(backbone, e->dataset, settings, &e->pictures, err);
@@ -124,7 +128,7 @@ static int compare(const struct settings *s, const struct evaluation *e, struct 
                  ft_model_head(model)->k, s->model, e->judged.k);
     }
     if (!rc)
-        rc = evaluate_folder(ft_model_backbone(model), ft_model_head(model), e->judged.classes, s->arguments[0], &other, &b, err);
+        rc = evaluate_folder(ft_model_backbone(model), ft_model_head(model), e->judged.classes, NULL, &other, &b, err);
     for (int c = 0; !rc && c < e->judged.k; c++)
         if (strcmp(ft_model_class_names(model)[c], e->judged.classes[c])) {
             rc = err->code = FT_EARG;
@@ -132,7 +136,7 @@ static int compare(const struct settings *s, const struct evaluation *e, struct 
         }
     if (!rc && b.judged.n != e->judged.n) {
         rc = err->code = FT_EARG;
-        snprintf(err->msg, sizeof err->msg, "the pictures in '%s' changed meanwhile", s->arguments[0]);
+        snprintf(err->msg, sizeof err->msg, "the pictures in '%s' changed meanwhile", source_name(s));
     }
     if (!rc)
         ft_compare(e->p, b.p, e->judged.y, e->judged.n, e->judged.k, out);
@@ -170,10 +174,7 @@ static void print_json(const struct settings *s, const struct evaluation *e, con
         cJSON_AddNumberToObject(to, "neither", (double)c->neither);
         cJSON_AddNumberToObject(to, "p_value", c->p_value);
     }
-    text = cJSON_PrintUnformatted(json);
-    puts(text ? text : "null");
-    cJSON_free(text);
-    cJSON_Delete(json);
+    json_print(json);
 }
 
 static int write_csv(const struct settings *s, const struct evaluation *e, struct ft_error *err)
@@ -194,9 +195,17 @@ int evaluate_main(const struct settings *s)
     struct evaluation e = { 0 };
     struct ft_comparison comparison;
     bool met = true;
+    if (!s->n_arguments && !s->files_from && !s->labels) {
+        say("evaluate: DIR is missing; --files-from FILE and --labels FILE name pictures too; finetune evaluate --help says more");
+        return EXIT_USAGE;
+    }
+    if (s->compare && s->files_from && !strcmp(s->files_from, "-")) {
+        say("evaluate: --compare reads the pictures twice, standard input can be read once: give --files-from a file");
+        return EXIT_USAGE;
+    }
     int rc = model_open(s, &model, &err);
     if (!rc)
-        rc = evaluate_folder(ft_model_backbone(model), ft_model_head(model), ft_model_class_names(model), s->arguments[0], s, &e, &err);
+        rc = evaluate_folder(ft_model_backbone(model), ft_model_head(model), ft_model_class_names(model), NULL, s, &e, &err);
     if (!rc && s->compare)
         rc = compare(s, &e, &comparison, &err);
     if (!rc)

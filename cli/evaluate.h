@@ -12,7 +12,7 @@ struct evaluation {
     struct ft_judged judged; /* lends all of this */
 };
 
-/* The folder's directories must be named as `classes`. Lists bad pictures. */
+/* The folder's directories must be named as `classes`; `dir` NULL: what the settings' arguments name. Lists bad pictures. */
 int evaluate_folder(const struct ft_backbone *backbone, const struct ft_head *head, char *const *classes, const char *dir,
                     const struct settings *settings, struct evaluation *out, struct ft_error *err);
 void evaluation_release(struct evaluation *evaluation);

@@ -54,6 +54,10 @@ static void print_training(const struct ft_model *m)
                number(t, "folds"));
         printf("accuracy   %.1f %% ± %.1f (cross-validated) · log-loss %.3f · calibration error %.1f %%\n", 100 * number(t, "accuracy"),
                100 * number(t, "accuracy_sd"), number(t, "log_loss"), 100 * number(t, "ece"));
+        const cJSON *threshold = cJSON_GetObjectItemCaseSensitive(t, "threshold");
+        if (threshold)
+            printf("threshold  %.3f: %.3g %% of the pictures were labelled with at least that, out of fold (predict --threshold auto)\n",
+                   number(threshold, "value"), 100 * number(threshold, "coverage"));
     }
     cJSON_Delete(t);
 }

@@ -6,12 +6,16 @@
 #include "cli.h"
 
 const struct command commands[] = {
-    { "train", CMD_TRAIN, "DIR", "retrain the head on a folder with one directory of pictures for each class", 1, 1, train_main,
+    { "train", CMD_TRAIN, "DIR", "retrain the head on a folder with one directory of pictures for each class", 0, 1, train_main,
       "Example: images/cat/*.jpg and images/dog/*.png\n"
       "  finetune train images && finetune predict photo.jpg" },
-    { "predict", CMD_PREDICT, "PICTURE...", "classify pictures: path, label and probability, one line each", 1, -1, predict_main,
-      "Example:\n  finetune predict holiday/*.jpg | awk -F'\\t' '$2 == \"cat\" && $3 > 0.9 { print $1 }'" },
-    { "evaluate", CMD_EVALUATE, "DIR", "measure a model on a folder of labelled pictures it has not seen", 1, 1, evaluate_main, NULL },
+    { "predict", CMD_PREDICT, "PICTURE|DIR...", "classify pictures: path, label and probability, one line each", 0, -1, predict_main,
+      "Columns: path,label,probability,status,error, then label2,probability2,... with --top and one for each class with --probabilities.\n\n"
+      "Examples:\n"
+      "  finetune predict holiday | awk -F'\\t' '$2 == \"cat\" && $3 > 0.9 { print $1 }'\n"
+      "  find . -name '*.jpg' -print0 | finetune predict -0 --files-from - --format csv\n"
+      "  finetune predict inbox --move-to sorted --threshold auto" },
+    { "evaluate", CMD_EVALUATE, "DIR|PICTURE...", "measure a model on a folder of labelled pictures it has not seen", 0, -1, evaluate_main, NULL },
     { "doctor", CMD_DOCTOR, "DIR", "find what is wrong with a folder: copies, wrong labels, outliers, bad pictures, shortcuts", 1, 1, doctor_main,
       "Nothing is changed. A shortcut is a number such as the file's size that tells the classes apart by itself." },
     { "features", CMD_FEATURES, "DIR|PICTURE...", "write the frozen network's features to an HDF5 file", 1, -1, features_main,

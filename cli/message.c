@@ -2,22 +2,40 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
 
-static bool quiet, plain_result;
+static bool quiet, plain_result, log_json;
 
 void message_init(const struct settings *settings)
 {
     quiet = settings->quiet;
+    log_json = settings->log_json;
     plain_result = !settings->json && !settings->quiet;
 }
 
-static void put(const char *format, va_list args)
+static void begin_log(const char *event)
 {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    fprintf(stderr, "{\"time\":%lld.%03ld,\"event\":\"%s\"", (long long)t.tv_sec, t.tv_nsec / 1000000, event);
+}
+
+static void put(const char *event, const char *format, va_list args)
+{
+    if (log_json) {
+        char text[4096];
+        vsnprintf(text, sizeof text, format, args);
+        begin_log(event);
+        fputs(",\"message\":", stderr);
+        json_put_string(stderr, text);
+        fputs("}\n", stderr);
+        return;
+    }
     fputs("finetune: ", stderr);
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
@@ -27,7 +45,7 @@ void say(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    put(format, args);
+    put("error", format, args);
     va_end(args);
 }
 
@@ -37,7 +55,7 @@ void note(const char *format, ...)
     if (quiet)
         return;
     va_start(args, format);
-    put(format, args);
+    put("note", format, args);
     va_end(args);
 }
 
@@ -92,10 +110,15 @@ void progress_begin(struct progress *p, const char *what, size_t total)
 
 void progress_step(struct progress *p, size_t done)
 {
-    const double now = seconds_now();
-    if (quiet || now - p->shown < 0.1 || !isatty(STDERR_FILENO))
+    const double now = seconds_now(), rate = (double)done / (now - p->start);
+    const char *terminal = getenv("TERM");
+    if (log_json && !quiet && now - p->shown >= 1) {
+        begin_log("progress");
+        fprintf(stderr, ",\"what\":\"%s\",\"done\":%zu,\"total\":%zu,\"rate\":%.1f}\n", p->what, done, p->total, rate);
+        p->shown = now;
+    }
+    if (quiet || log_json || now - p->shown < 0.1 || !isatty(STDERR_FILENO) || (terminal && !strcmp(terminal, "dumb")))
         return;
-    const double rate = (double)done / (now - p->start);
     fprintf(stderr, "\r%-10s %zu", p->what, done);
     if (p->total)
         fprintf(stderr, "/%zu", p->total);

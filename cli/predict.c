@@ -1,28 +1,36 @@
-/* finetune predict: rows stream out in the order of the arguments. */
+/* finetune predict: rows stream out in the order of the inputs, whatever their number. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
-#include "cli.h"
+#include "rows.h"
+#include "sort.h"
 
-struct prediction {
+struct run {
     const struct settings *settings;
+    struct ft_inputs *inputs;
     const struct ft_head *head;
     char *const *classes;
-    int given, k;
-    float *p;     /* [k] */
-    int *order;   /* [k] classes, most probable first */
-    size_t n, n_bad;
+    int k, top;
+    double threshold;
+    float *p;   /* [k] */
+    int *order; /* [k] classes, most probable first */
+    struct rows rows;
+    size_t n_bad;
+    bool stopped; /* by --strict */
+    int failed;   /* or by an error of our own, not the extraction's */
+    struct ft_error error;
 };
 
-static const char *next_argument(void *user)
+static const char *next_input(void *user)
 {
-    struct prediction *x = user;
-    return x->given < x->settings->n_arguments ? x->settings->arguments[x->given++] : NULL;
+    return ft_inputs_next(((struct run *)user)->inputs);
 }
 
 /* The first `top` places of x->order become the most probable classes; ties go to the earlier class. */
-static void sort_top(struct prediction *x, int top)
+static void sort_top(struct run *x, int top)
 {
     for (int i = 0; i < x->k; i++)
         x->order[i] = i;
@@ -35,75 +43,120 @@ static void sort_top(struct prediction *x, int top)
             }
 }
 
-static void print_text(const struct prediction *x, const struct ft_row *row, int top)
+static int take_row(void *user, const struct ft_row *row)
 {
-    printf("%s", row->path);
-    for (int i = 0; i < top; i++)
-        printf("\t%s\t%.3f", x->classes[x->order[i]], (double)x->p[x->order[i]]);
-    putchar('\n');
-}
-
-static void print_json(const struct prediction *x, const struct ft_row *row, int top)
-{
-    cJSON *object = cJSON_CreateObject();
-    cJSON_AddStringToObject(object, "path", row->path);
-    if (row->status)
-        cJSON_AddStringToObject(object, "error", row->error);
-    else {
-        cJSON_AddStringToObject(object, "label", x->classes[x->order[0]]);
-        cJSON_AddNumberToObject(object, "probability", (double)x->p[x->order[0]]);
-        cJSON *list = cJSON_AddArrayToObject(object, "top");
-        for (int i = 0; i < top; i++) {
-            cJSON *item = cJSON_CreateObject();
-            cJSON_AddStringToObject(item, "label", x->classes[x->order[i]]);
-            cJSON_AddNumberToObject(item, "probability", (double)x->p[x->order[i]]);
-            cJSON_AddItemToArray(list, item);
-        }
-    }
-    char *text = cJSON_PrintUnformatted(object);
-    printf("%s %s", row->index ? ",\n" : "[", text ? text : "null");
-    cJSON_free(text);
-    cJSON_Delete(object);
-}
-
-static int print_row(void *user, const struct ft_row *row)
-{
-    struct prediction *x = user;
-    const int top = x->settings->top < x->k ? x->settings->top : x->k;
-    x->n++;
-    x->n_bad += row->status != 0;
-    if (!row->status) {
+    struct run *x = user;
+    struct prediction prediction = { .path = row->path, .p = x->p, .order = x->order };
+    if (row->status) {
+        prediction.error = row->error;
+        x->n_bad++;
+        x->stopped |= x->settings->strict;
+    } else {
         ft_head_probabilities(x->head, row->feature, 1, x->p);
-        sort_top(x, top);
+        sort_top(x, x->top);
+        prediction.label = (double)x->p[x->order[0]] < x->threshold ? "unknown" : x->classes[x->order[0]];
     }
-    if (x->settings->json)
-        print_json(x, row, top);
-    else if (row->status)
-        say("'%s': %s", row->path, row->error);
-    else
-        print_text(x, row, top);
-    return !flush_output(); /* rows are there as soon as they are known; a reader that left ends the run */
+    rows_put(&x->rows, &prediction);
+    if (!row->status && sort_target(x->settings))
+        x->failed = sort_picture(x->settings, row->path, prediction.label, &x->error);
+    return !flush_output() || x->stopped || x->failed; /* rows are there as soon as they are known; a reader that left ends the run */
 }
 
-int predict_main(const struct settings *settings)
+/* --threshold, or the one that was fitted when the model was trained. */
+static int find_threshold(const struct settings *s, const struct ft_model *model, double *out, struct ft_error *err)
+{
+    *out = s->threshold;
+    if (s->threshold >= 0)
+        return 0;
+    cJSON *record = ft_model_record(model) ? cJSON_Parse(ft_model_record(model)) : NULL;
+    const cJSON *value = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(record, "threshold"), "value");
+    if (cJSON_IsNumber(value))
+        *out = value->valuedouble;
+    else {
+        snprintf(err->msg, sizeof err->msg, "'%s' has no threshold of its own: give one, as in --threshold 0.9", s->model);
+        err->code = FT_EARG;
+    }
+    cJSON_Delete(record);
+    return *out >= 0 ? 0 : FT_EARG;
+}
+
+static int check_settings(const struct settings *s)
+{
+    if (!s->n_arguments && !s->files_from && !s->watch)
+        say("predict: PICTURE|DIR... is missing; --files-from FILE and --watch DIR name pictures too; finetune predict --help says more");
+    else if (!!s->copy_to + !!s->move_to + !!s->link_to > 1)
+        say("predict: only one of --copy-to, --move-to and --link-to can be given");
+    else if (s->dry_run && !sort_target(s))
+        say("predict: --dry-run goes with --copy-to, --move-to or --link-to");
+    else if (s->nul && !s->files_from)
+        say("predict: --null says how the paths of --files-from FILE end; standard input is --files-from -");
+    else
+        return 0;
+    return EXIT_USAGE;
+}
+
+static bool asked_to_stop(void)
+{
+    return signals_caught() != 0;
+}
+
+/* One picture by itself is split over the threads. */
+static bool is_lone(const struct settings *s)
+{
+    struct stat st;
+    return s->n_arguments == 1 && !s->files_from && !s->watch && !(!stat(s->arguments[0], &st) && S_ISDIR(st.st_mode));
+}
+
+static int run(struct run *x, const struct ft_model *model, struct ft_error *err)
+{
+    const struct settings *s = x->settings;
+    const struct ft_inputs_options from = { .list = s->files_from, .nul = s->nul, .watch = s->watch, .except = sort_target(s), .stop = asked_to_stop };
+    struct ft_extract_options options;
+    int rc = ft_inputs_open(s->arguments, (size_t)s->n_arguments, &from, &x->inputs, err);
+    if (rc)
+        return rc;
+    extract_options(s, &options);
+    options.lone = is_lone(s);
+    options.cache = s->cache ? cache_open(s) : NULL;
+    rc = ft_extract(ft_model_backbone(model), &options, next_input, take_row, x, err);
+    cache_close(options.cache);
+    if (rc == FT_ECANCELLED) {
+        rc = x->failed;
+        *err = x->error;
+    }
+    if (!rc)
+        rc = ft_inputs_status(x->inputs, err);
+    ft_inputs_free(x->inputs);
+    return rc;
+}
+
+int predict_main(const struct settings *s)
 {
     struct ft_error err;
     struct ft_model *model = NULL;
-    if (model_open(settings, &model, &err))
+    struct run x = { .settings = s };
+    int status = check_settings(s);
+    if (status)
+        return status;
+    if (model_open(s, &model, &err))
         return fail(&err);
-    const int k = ft_model_head(model)->k;
-    struct prediction x = { .settings = settings, .head = ft_model_head(model), .classes = ft_model_class_names(model), .k = k, .p = malloc((size_t)k * sizeof(float)), .order = malloc((size_t)k * sizeof(int)) };
-    struct ft_extract_options options;
-    extract_options(settings, &options);
-    options.lone = settings->n_arguments == 1;
-    int status = EXIT_DONE;
-    const int rc = ft_extract(ft_model_backbone(model), &options, next_argument, print_row, &x, &err);
-    if (rc && rc != FT_ECANCELLED)
+    x.head = ft_model_head(model);
+    x.classes = ft_model_class_names(model);
+    x.k = x.head->k;
+    x.top = s->top < x.k ? s->top : x.k;
+    x.p = malloc((size_t)x.k * sizeof *x.p);
+    x.order = malloc((size_t)x.k * sizeof *x.order);
+    if (!x.p || !x.order || find_threshold(s, model, &x.threshold, &err))
         status = fail(&err);
-    else if (x.n_bad)
-        status = EXIT_PARTLY;
-    if (settings->json && !rc)
-        fputs(x.n ? " ]\n" : "[]\n", stdout);
+    else if (!(status = rows_begin(&x.rows, s, x.classes, x.k))) {
+        signals_catch();
+        const int rc = run(&x, model, &err);
+        signals_release();
+        status = rc ? fail(&err) : x.n_bad ? EXIT_PARTLY : EXIT_DONE;
+        rows_end(&x.rows);
+    }
+    if (s->watch)
+        signals_forget(); /* being told to stop is how watching ends */
     free(x.p);
     free(x.order);
     ft_model_free(model);

@@ -6,11 +6,13 @@
 #include <string.h>
 
 #include "evaluate.h"
+#include "sources.h"
 
 /* Everything that a training makes, so that one function releases it. */
 struct training {
     const struct settings *settings;
-    const char *dir;
+    char *dir;  /* where the pictures are: a folder or a table */
+    char *val_dir; /* NULL: none */
     struct ft_dataset *dataset;
     struct ft_backbone *backbone;
     struct pictures pictures;
@@ -49,11 +51,10 @@ static int count_classes(struct training *t, const int32_t *labels, size_t n, co
 
 static int open_folder(struct training *t, struct ft_error *err)
 {
-    const int rc = ft_dataset_open(t->dir, false, &t->dataset, err);
+    const int rc = source_training(t->settings, &t->dataset, &t->dir, &t->val_dir, err);
     if (rc)
         return rc;
     const struct ft_dataset *d = t->dataset;
-    dataset_notes(d, t->dir);
     if (d->n_loose)
         note("%zu picture%s directly in '%s' %s in no class and left out", d->n_loose, d->n_loose == 1 ? "" : "s", t->dir, d->n_loose == 1 ? "is" : "are");
     if (d->n_classes < 2)
@@ -135,7 +136,7 @@ static void report_head(const struct training *t)
 
 static int measure_val(struct training *t, struct ft_error *err)
 {
-    const char *dir = t->settings->val;
+    const char *dir = t->settings->val ? t->settings->val : t->val_dir;
     const struct evaluation *v = &t->val;
     if (!dir)
         return 0;
@@ -169,10 +170,7 @@ static void print_json(const struct training *t)
         cJSON_AddItemToObject(json, "val", cJSON_Parse(val));
         free(val);
     }
-    char *text = cJSON_PrintUnformatted(json);
-    puts(text ? text : "null");
-    cJSON_free(text);
-    cJSON_Delete(json);
+    json_print(json);
 }
 
 static int run(struct training *t, struct ft_error *err)
@@ -210,7 +208,11 @@ static int run(struct training *t, struct ft_error *err)
 int train_main(const struct settings *s)
 {
     struct ft_error err;
-    struct training t = { .settings = s, .dir = s->arguments[0] };
+    struct training t = { .settings = s, };
+    if (!s->n_arguments && !s->labels) {
+        say("train: DIR is missing; finetune train --help says more");
+        return EXIT_USAGE;
+    }
     const int rc = run(&t, &err);
     ft_metrics_free(t.raw);
     ft_metrics_free(t.calibrated);
@@ -218,6 +220,8 @@ int train_main(const struct settings *s)
     ft_validation_free(t.validation);
     ft_head_free(t.head);
     free(t.record);
+    free(t.dir);
+    free(t.val_dir);
     free(t.counts);
     pictures_release(&t.pictures);
     ft_backbone_free(t.backbone);

@@ -1,21 +1,11 @@
 /* A folder becomes (path, class) rows. Links are followed, a directory that contains itself is entered once. */
-#define _GNU_SOURCE
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "finetune.h"
-#include "image/image.h"
-
-#define MAX_DEPTH 64
+#include "dataset/walk.h"
 
 struct walk {
     struct ft_dataset *dataset;
@@ -23,30 +13,8 @@ struct walk {
     struct {
         dev_t device;
         ino_t inode;
-    } above[MAX_DEPTH]; /* the directories that we are inside of */
+    } above[FT_WALK_DEPTH]; /* the directories that we are inside of */
 };
-
-static bool named_like_a_picture(const char *name)
-{
-    static const char *const endings[] = { "jpg", "jpeg", "jpe", "jfif", "png", "gif", "bmp", "webp", "tif", "tiff", "heic", "heif", "avif" };
-    const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
-        if (!strcasecmp(dot + 1, endings[i]))
-            return true;
-    return false;
-}
-
-static bool is_candidate(const char *path, const char *name)
-{
-    uint8_t head[64];
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    const ssize_t n = fd < 0 ? -1 : read(fd, head, sizeof head);
-    if (fd >= 0)
-        close(fd);
-    if (n > 0 && ft_image_sniff(head, (size_t)n, NULL) != FT_IMAGE_UNKNOWN)
-        return true;
-    return named_like_a_picture(name);
-}
 
 static int add_row(struct walk *w, const char *path, struct ft_error *err)
 {
@@ -55,54 +23,6 @@ static int add_row(struct walk *w, const char *path, struct ft_error *err)
         return ft_error_nomem(err, "the list of pictures");
     d->n++;
     return 0;
-}
-
-static int by_bytes(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* The names in a directory, sorted, without hidden ones. */
-static int list_names(const char *path, char ***out, size_t *count, struct ft_error *err)
-{
-    char **names = NULL;
-    size_t n = 0, capacity = 0;
-    int rc = 0;
-    *out = NULL;
-    *count = 0;
-    DIR *dir = opendir(path);
-    if (!dir)
-        return ft_error_errno(err, "cannot open directory '%s'", path);
-    for (struct dirent *e; !rc && (errno = 0, e = readdir(dir));) {
-        if (e->d_name[0] == '.')
-            continue;
-        if (!ft_grow((void **)&names, &capacity, n, sizeof *names) || !(names[n] = ft_strdup(e->d_name)))
-            rc = ft_error_nomem(err, path);
-        else
-            n++;
-    }
-    if (!rc && errno)
-        rc = ft_error_errno(err, "cannot read directory '%s'", path);
-    closedir(dir);
-    if (n)
-        qsort(names, n, sizeof *names, by_bytes);
-    *out = names;
-    *count = n;
-    return rc;
-}
-
-static void free_names(char **names, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        free(names[i]);
-    free(names);
-}
-
-static char *join(const char *dir, const char *name)
-{
-    char *path;
-    const size_t n = strlen(dir);
-    return asprintf(&path, "%s%s%s", dir, n && dir[n - 1] == '/' ? "" : "/", name) < 0 ? NULL : path;
 }
 
 static bool inside_already(const struct walk *w, const struct stat *st, int depth)
@@ -120,26 +40,26 @@ static int walk_path(struct walk *w, const char *path, const char *name, int dep
     if (stat(path, &st) < 0)
         return 0;
     if (S_ISREG(st.st_mode)) {
-        if (!is_candidate(path, name)) {
+        if (!ft_walk_candidate(path, name)) {
             w->dataset->n_others++;
             return 0;
         }
         w->dataset->n_loose += !keep;
         return keep ? add_row(w, path, err) : 0;
     }
-    if (!S_ISDIR(st.st_mode) || depth == MAX_DEPTH || inside_already(w, &st, depth))
+    if (!S_ISDIR(st.st_mode) || depth == FT_WALK_DEPTH || inside_already(w, &st, depth))
         return 0;
     w->above[depth].device = st.st_dev;
     w->above[depth].inode = st.st_ino;
     char **names;
     size_t n;
-    int rc = list_names(path, &names, &n, err);
+    int rc = ft_walk_names(path, &names, &n, err);
     for (size_t i = 0; !rc && i < n; i++) {
-        char *below = join(path, names[i]);
+        char *below = ft_walk_join(path, names[i]);
         rc = below ? walk_path(w, below, names[i], depth + 1, keep, err) : ft_error_nomem(err, path);
         free(below);
     }
-    free_names(names, n);
+    ft_walk_free_names(names, n);
     return rc;
 }
 
@@ -164,7 +84,7 @@ static int read_folder(struct walk *w, const char *dir, bool keep_loose, char **
     struct ft_dataset *d = w->dataset;
     for (size_t i = 0; i < n; i++) {
         struct stat st;
-        char *path = join(dir, names[i]);
+        char *path = ft_walk_join(dir, names[i]);
         if (!path)
             return ft_error_nomem(err, dir);
         const bool is_class = !stat(path, &st) && S_ISDIR(st.st_mode);
@@ -201,10 +121,10 @@ int ft_dataset_open(const char *dir, bool keep_loose, struct ft_dataset **out, s
     w.above[0].inode = st.st_ino;
     char **names;
     size_t n;
-    int rc = list_names(dir, &names, &n, err);
+    int rc = ft_walk_names(dir, &names, &n, err);
     if (!rc)
         rc = read_folder(&w, dir, keep_loose, names, n, err);
-    free_names(names, n);
+    ft_walk_free_names(names, n);
     if (rc) {
         ft_dataset_free(w.dataset);
         return rc;
@@ -217,9 +137,9 @@ void ft_dataset_free(struct ft_dataset *d)
 {
     if (!d)
         return;
-    free_names(d->classes, (size_t)d->n_classes);
-    free_names(d->empty, (size_t)d->n_empty);
-    free_names(d->paths, d->n);
+    ft_walk_free_names(d->classes, (size_t)d->n_classes);
+    ft_walk_free_names(d->empty, (size_t)d->n_empty);
+    ft_walk_free_names(d->paths, d->n);
     free(d->labels);
     free(d);
 }

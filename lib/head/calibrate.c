@@ -1,6 +1,7 @@
 #include "head/calibrate.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 static const double prior = 16; /* 1 / variance of ln T: a standard deviation of 0.25 */
 
@@ -52,4 +53,29 @@ double ft_temperature_fit(const float *z, const int32_t *y, const int32_t *fold,
         t = next;
     }
     return exp(t);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+double ft_coverage_threshold(const float *p, size_t n, int k, double coverage)
+{
+    float *top = malloc((n + 1) * sizeof *top);
+    if (!top || !n) {
+        free(top);
+        return 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        top[i] = p[i * (size_t)k];
+        for (int c = 1; c < k; c++)
+            top[i] = fmaxf(top[i], p[i * (size_t)k + (size_t)c]);
+    }
+    qsort(top, n, sizeof *top, by_value);
+    const size_t below = (size_t)((1 - coverage) * (double)n + 1e-9);
+    const double threshold = (double)top[below < n ? below : n - 1];
+    free(top);
+    return threshold;
 }

@@ -10,4 +10,7 @@
  * z [n, k] logits. */
 double ft_temperature_fit(const float *z, const int32_t *y, const int32_t *fold, int32_t except, size_t n, int k);
 
+/* The largest probability that the most probable class of at least `coverage` of the rows reaches: p [n, k]. 0 when out of memory. */
+double ft_coverage_threshold(const float *p, size_t n, int k, double coverage);
+
 #endif

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "finetune.h"
+#include "head/calibrate.h"
 
 static void add_classes(cJSON *json, const struct ft_training *t)
 {
@@ -13,6 +14,15 @@ static void add_classes(cJSON *json, const struct ft_training *t)
         cJSON_AddNumberToObject(one, "images", (double)t->counts[i]);
         cJSON_AddItemToArray(list, one);
     }
+}
+
+/* The probability that COVERAGE of the pictures reach, judged out of fold: what predict --threshold auto asks for. */
+static void add_threshold(cJSON *json, const struct ft_validation *v)
+{
+    static const double COVERAGE = 0.99;
+    cJSON *one = cJSON_AddObjectToObject(json, "threshold");
+    cJSON_AddNumberToObject(one, "value", ft_coverage_threshold(v->calibrated, v->n, v->k, COVERAGE));
+    cJSON_AddNumberToObject(one, "coverage", COVERAGE);
 }
 
 static void add_grid(cJSON *json, const struct ft_validation *v)
@@ -48,6 +58,7 @@ char *ft_report_training_json(const struct ft_training *t)
     cJSON_AddNumberToObject(json, "ece", t->calibrated->ece);
     cJSON_AddNumberToObject(json, "log_loss_uncalibrated", t->raw->log_loss);
     cJSON_AddNumberToObject(json, "ece_uncalibrated", t->raw->ece);
+    add_threshold(json, v);
     add_grid(json, v);
     char *text = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);

@@ -1,0 +1,238 @@
+#include "rows.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool add_column(struct rows *r, enum column_kind kind, int place, const char *name)
+{
+    struct column *more = realloc(r->columns, ((size_t)r->n + 1) * sizeof *more);
+    if (!more)
+        return false;
+    r->columns = more;
+    more[r->n] = (struct column){ kind, place, strdup(name) };
+    return more[r->n++].name != NULL;
+}
+
+static const struct column *column_named(const struct column *columns, int n, const char *name, size_t length)
+{
+    for (int i = 0; i < n; i++)
+        if (strlen(columns[i].name) == length && !strncmp(columns[i].name, name, length))
+            return &columns[i];
+    return NULL;
+}
+
+/* All columns that the settings ask for. A class that is named like a column before it gets "class:" before its name. */
+static bool all_columns(struct rows *r, bool probabilities)
+{
+    bool fine = add_column(r, COLUMN_PATH, 0, "path") && add_column(r, COLUMN_LABEL, 0, "label") && add_column(r, COLUMN_PROBABILITY, 0, "probability") &&
+                add_column(r, COLUMN_STATUS, 0, "status") && add_column(r, COLUMN_ERROR, 0, "error");
+    for (int i = 1; fine && i < r->top; i++) {
+        char label[32], probability[32];
+        snprintf(label, sizeof label, "label%d", i + 1);
+        snprintf(probability, sizeof probability, "probability%d", i + 1);
+        fine = add_column(r, COLUMN_LABEL, i, label) && add_column(r, COLUMN_PROBABILITY, i, probability);
+    }
+    for (int i = 0; fine && probabilities && i < r->k; i++) {
+        char name[300];
+        const bool taken = column_named(r->columns, r->n, r->classes[i], strlen(r->classes[i])) != NULL;
+        snprintf(name, sizeof name, "%s%s", taken ? "class:" : "", r->classes[i]);
+        fine = add_column(r, COLUMN_CLASS, i, name);
+    }
+    return fine;
+}
+
+/* Keeps the columns that `fields` names, in that order. */
+static int choose(struct rows *r, const char *fields)
+{
+    const struct rows all = *r;
+    int status = 0;
+    r->columns = NULL;
+    r->n = 0;
+    for (const char *f = fields; !status && *f;) {
+        const size_t length = strcspn(f, ",");
+        const struct column *c = column_named(all.columns, all.n, f, length);
+        if (!c) {
+            say("predict: --fields '%.*s' is no column: %s, ... are, label2, ... with --top, the classes with --probabilities", (int)length, f,
+                "path, label, probability, status, error");
+            status = EXIT_USAGE;
+        } else if (!add_column(r, c->kind, c->place, c->name))
+            status = EXIT_FAILED;
+        f += length + (f[length] == ',');
+    }
+    for (int i = 0; i < all.n; i++)
+        free(all.columns[i].name);
+    free(all.columns);
+    return status;
+}
+
+/* Backslash escapes keep a row on one line and its cells apart. */
+static void put_tsv(const char *s)
+{
+    for (; *s; s++) {
+        const char *escape = *s == '\t' ? "\\t" : *s == '\n' ? "\\n" : *s == '\r' ? "\\r" : *s == '\\' ? "\\\\" : NULL;
+        if (escape)
+            fputs(escape, stdout);
+        else
+            putchar(*s);
+    }
+}
+
+static void put_csv(const char *s)
+{
+    if (!s[strcspn(s, ",\"\r\n")]) {
+        fputs(s, stdout);
+        return;
+    }
+    putchar('"');
+    for (; *s; s++) {
+        if (*s == '"')
+            putchar('"');
+        putchar(*s);
+    }
+    putchar('"');
+}
+
+static void put_string(const struct rows *r, const char *s)
+{
+    if (r->format == ROWS_CSV)
+        put_csv(s);
+    else if (r->format == ROWS_TSV)
+        put_tsv(s);
+    else
+        json_put_string(stdout, s);
+}
+
+static void put_nothing(const struct rows *r)
+{
+    if (r->format >= ROWS_JSON)
+        fputs("null", stdout);
+}
+
+static void put_cell(const struct rows *r, const struct column *c, const struct prediction *x)
+{
+    switch (c->kind) {
+    case COLUMN_PATH:
+        put_string(r, x->path);
+        return;
+    case COLUMN_STATUS:
+        put_string(r, x->error ? "bad" : "ok");
+        return;
+    case COLUMN_ERROR:
+        if (x->error)
+            put_string(r, x->error);
+        else
+            put_nothing(r);
+        return;
+    case COLUMN_LABEL:
+        if (x->error)
+            put_nothing(r);
+        else
+            put_string(r, c->place ? r->classes[x->order[c->place]] : x->label);
+        return;
+    case COLUMN_PROBABILITY:
+    case COLUMN_CLASS:
+        if (x->error)
+            put_nothing(r);
+        else
+            printf("%.6f", (double)x->p[c->kind == COLUMN_CLASS ? c->place : x->order[c->place]]);
+        return;
+    }
+}
+
+static void put_header(const struct rows *r)
+{
+    for (int i = 0; i < r->n; i++) {
+        if (i)
+            putchar(r->format == ROWS_CSV ? ',' : '\t');
+        put_string(r, r->columns[i].name);
+    }
+    putchar('\n');
+}
+
+int rows_begin(struct rows *r, const struct settings *s, char *const *classes, int k)
+{
+    static const char *const formats[] = { "text", "tsv", "csv", "json", "jsonl" };
+    *r = (struct rows){ .classes = classes, .k = k, .top = s->top < k ? s->top : k };
+    while (strcmp(formats[r->format], s->format))
+        r->format++;
+    if (s->json && r->format == ROWS_TEXT)
+        r->format = ROWS_JSON;
+    if (r->format == ROWS_TEXT && (s->fields || s->probabilities))
+        r->format = ROWS_TSV;
+    int status = all_columns(r, s->probabilities) ? 0 : EXIT_FAILED;
+    if (!status && s->fields)
+        status = choose(r, s->fields);
+    if (status == EXIT_FAILED)
+        say("out of memory for the columns");
+    if (!status && (r->format == ROWS_CSV || r->format == ROWS_TSV))
+        put_header(r);
+    return status;
+}
+
+static void put_text(const struct rows *r, const struct prediction *x)
+{
+    if (x->error) {
+        say("'%s': %s", x->path, x->error);
+        return;
+    }
+    printf("%s\t%s\t%.3f", x->path, x->label, (double)x->p[x->order[0]]);
+    for (int i = 1; i < r->top; i++)
+        printf("\t%s\t%.3f", r->classes[x->order[i]], (double)x->p[x->order[i]]);
+    putchar('\n');
+}
+
+/* The list that --json has besides the columns, for programs that would rather not count label2, label3. */
+static void put_top(const struct rows *r, const struct prediction *x)
+{
+    fputs(",\"top\":[", stdout);
+    for (int i = 0; i < r->top; i++) {
+        fputs(i ? ",{\"label\":" : "{\"label\":", stdout);
+        json_put_string(stdout, r->classes[x->order[i]]);
+        printf(",\"probability\":%.6f}", (double)x->p[x->order[i]]);
+    }
+    putchar(']');
+}
+
+static void put_object(const struct rows *r, const struct prediction *x, bool chosen)
+{
+    for (int i = 0; i < r->n; i++) {
+        putchar(i ? ',' : '{');
+        json_put_string(stdout, r->columns[i].name);
+        putchar(':');
+        put_cell(r, &r->columns[i], x);
+    }
+    if (r->format == ROWS_JSON && !x->error && !chosen)
+        put_top(r, x);
+    putchar('}');
+}
+
+void rows_put(struct rows *r, const struct prediction *x)
+{
+    if (r->format == ROWS_TEXT)
+        put_text(r, x);
+    else if (r->format >= ROWS_JSON) {
+        if (r->format == ROWS_JSON)
+            fputs(r->written ? ",\n " : "[ ", stdout);
+        put_object(r, x, r->n < 5 || r->columns[0].kind != COLUMN_PATH);
+        if (r->format == ROWS_JSONL)
+            putchar('\n');
+    } else {
+        for (int i = 0; i < r->n; i++) {
+            if (i)
+                putchar(r->format == ROWS_CSV ? ',' : '\t');
+            put_cell(r, &r->columns[i], x);
+        }
+        putchar('\n');
+    }
+    r->written++;
+}
+
+void rows_end(struct rows *r)
+{
+    if (r->format == ROWS_JSON)
+        fputs(r->written ? " ]\n" : "[]\n", stdout);
+    for (int i = 0; i < r->n; i++)
+        free(r->columns[i].name);
+    free(r->columns);
+}

@@ -1,0 +1,173 @@
+#define _GNU_SOURCE
+#include "sort.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MOST_NUMBERED 1000000
+
+const char *sort_target(const struct settings *s)
+{
+    return s->copy_to ? s->copy_to : s->move_to ? s->move_to : s->link_to;
+}
+
+static int refused(struct ft_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static int refused(struct ft_error *err, const char *format, ...)
+{
+    const int number = errno;
+    va_list args;
+    va_start(args, format);
+    const int n = vsnprintf(err->msg, sizeof err->msg, format, args);
+    va_end(args);
+    if (n > 0 && (size_t)n < sizeof err->msg)
+        snprintf(err->msg + n, sizeof err->msg - (size_t)n, ": %s", strerror(number));
+    return err->code = FT_EIO;
+}
+
+/* A label is a directory of its own below the target, whatever a model file calls it. */
+static void directory_of(const char *label, char *out, size_t size)
+{
+    snprintf(out, size, "%s%s", label[0] == '.' || !label[0] ? "_" : "", label);
+    for (char *s = out; *s; s++)
+        if (*s == '/')
+            *s = '_';
+}
+
+static int copy_bytes(int from, int to)
+{
+    char buffer[65536];
+    for (;;) {
+        const ssize_t n = read(from, buffer, sizeof buffer);
+        if (n <= 0)
+            return n ? -1 : 0;
+        for (ssize_t done = 0; done < n;) {
+            const ssize_t m = write(to, buffer + done, (size_t)(n - done));
+            if (m <= 0)
+                return -1;
+            done += m;
+        }
+    }
+}
+
+/* The whole file with its mode and times under a name that begins with a dot, from where it is renamed when complete. */
+static int copy_file(const char *path, const char *temporary)
+{
+    struct stat st;
+    const int from = open(path, O_RDONLY | O_CLOEXEC);
+    const int to = from < 0 ? -1 : open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int rc = to < 0 || fstat(from, &st) || copy_bytes(from, to) ? -1 : 0;
+    if (!rc) {
+        const struct timespec times[2] = { st.st_atim, st.st_mtim };
+        (void)!fchmod(to, st.st_mode & 0777);
+        (void)!futimens(to, times);
+    }
+    const int number = errno;
+    if (to >= 0 && close(to))
+        rc = -1;
+    else
+        errno = number;
+    if (from >= 0)
+        close(from);
+    if (rc && to >= 0)
+        unlink(temporary);
+    return rc;
+}
+
+/* rename(2) that refuses to overwrite, also where the file system does not know the flag. */
+static int rename_fresh(const char *from, const char *to)
+{
+    if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    return link(from, to) ? -1 : unlink(from);
+}
+
+struct place {
+    char dir[PATH_MAX], stem[NAME_MAX + 1];
+    const char *ending; /* with its dot */
+};
+
+static int numbered(const struct place *p, int number, char *out)
+{
+    const int n = number ? snprintf(out, PATH_MAX, "%s/%s-%d%s", p->dir, p->stem, number, p->ending) : snprintf(out, PATH_MAX, "%s/%s%s", p->dir, p->stem, p->ending);
+    errno = ENAMETOOLONG;
+    return n < PATH_MAX ? 0 : -1;
+}
+
+/* Tries `put` on name, name-1, name-2, ... until one is free. */
+static int put_fresh(const struct place *p, int (*put)(const char *from, const char *to), const char *from, char *out)
+{
+    for (int i = 0; i < MOST_NUMBERED; i++) {
+        if (numbered(p, i, out))
+            return -1;
+        if (!put(from, out))
+            return 0;
+        if (errno != EEXIST)
+            return -1;
+    }
+    return -1;
+}
+
+static int copy_to(const char *path, const struct place *p, char *out)
+{
+    char temporary[PATH_MAX];
+    if (snprintf(temporary, sizeof temporary, "%s/.finetune-%ld.tmp", p->dir, (long)getpid()) >= (int)sizeof temporary) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    if (copy_file(path, temporary))
+        return -1;
+    const int rc = put_fresh(p, rename_fresh, temporary, out);
+    if (rc)
+        unlink(temporary);
+    return rc;
+}
+
+static int move_to(const char *path, const struct place *p, char *out)
+{
+    if (!put_fresh(p, rename_fresh, path, out))
+        return 0;
+    return errno == EXDEV && !copy_to(path, p, out) ? unlink(path) : -1;
+}
+
+static int link_to(const char *path, const struct place *p, char *out)
+{
+    char *whole = realpath(path, NULL);
+    const int rc = whole ? put_fresh(p, symlink, whole, out) : -1;
+    free(whole);
+    return rc;
+}
+
+int sort_picture(const struct settings *s, const char *path, const char *label, struct ft_error *err)
+{
+    struct place p;
+    char name[NAME_MAX + 1], out[PATH_MAX];
+    const char *target = sort_target(s), *slash = strrchr(path, '/');
+    directory_of(label, name, sizeof name);
+    snprintf(p.dir, sizeof p.dir, "%s/%s", target, name);
+    snprintf(p.stem, sizeof p.stem, "%s", slash ? slash + 1 : path);
+    const char *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
+    p.ending = dot && dot != base ? dot : "";
+    p.stem[strlen(p.stem) - strlen(p.ending)] = 0;
+    if (s->dry_run) {
+        for (int i = 0; i < MOST_NUMBERED && !numbered(&p, i, out) && !faccessat(AT_FDCWD, out, F_OK, AT_SYMLINK_NOFOLLOW); i++)
+            ;
+        say("would %s '%s' to '%s'", s->copy_to ? "copy" : s->move_to ? "move" : "link", path, out);
+        return 0;
+    }
+    if ((mkdir(target, 0777) && errno != EEXIST) || (mkdir(p.dir, 0777) && errno != EEXIST))
+        return refused(err, "cannot make directory '%s'", p.dir);
+    if (s->copy_to ? copy_to(path, &p, out) : s->move_to ? move_to(path, &p, out) : link_to(path, &p, out))
+        return refused(err, "cannot put '%s' into '%s'", path, p.dir);
+    if (s->verbose)
+        note("'%s' is now '%s'", path, out);
+    return 0;
+}

@@ -1,0 +1,89 @@
+#include "sources.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static bool is_directory(const char *path)
+{
+    struct stat st;
+    return path && !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+const char *source_name(const struct settings *s)
+{
+    return s->labels ? s->labels : s->n_arguments ? s->arguments[0] : s->files_from ? s->files_from : ".";
+}
+
+static bool asked_to_stop(void)
+{
+    return signals_caught() != 0;
+}
+
+/* Inputs one by one, their labels from a table or from the directories that they are in. */
+static int collect(const struct settings *s, struct ft_dataset **out, struct ft_error *err)
+{
+    const struct ft_inputs_options from = { .list = s->files_from, .nul = s->nul, .stop = asked_to_stop };
+    struct ft_dataset *table = NULL;
+    struct ft_inputs *inputs = NULL;
+    int rc = s->labels ? ft_dataset_open_labels(s->labels, NULL, &table, err) : 0;
+    if (!rc)
+        rc = ft_inputs_open(s->arguments, (size_t)s->n_arguments, &from, &inputs, err);
+    if (!rc)
+        rc = ft_dataset_open_inputs(inputs, table, out, err);
+    if (!rc && (*out)->n_loose)
+        note("%zu picture%s no label and %s left out", (*out)->n_loose, (*out)->n_loose == 1 ? " has" : "s have", (*out)->n_loose == 1 ? "is" : "are");
+    ft_inputs_free(inputs);
+    ft_dataset_free(table);
+    return rc;
+}
+
+/* The test part of a folder of train, val and test, else the val part. */
+static int open_folder(const char *dir, struct ft_dataset **out, struct ft_error *err)
+{
+    char *train = NULL, *val = NULL, *test = NULL;
+    const bool parts = ft_dataset_layout(dir, &train, &val, &test);
+    const char *chosen = parts ? test ? test : val : dir;
+    if (parts)
+        note("'%s' holds train%s%s: evaluating on '%s'", dir, val ? " and val" : "", test ? " and test" : "", chosen);
+    const int rc = ft_dataset_open(chosen, false, out, err);
+    if (!rc)
+        dataset_notes(*out, chosen);
+    free(train);
+    free(val);
+    free(test);
+    return rc;
+}
+
+int source_inputs(const struct settings *s, struct ft_dataset **out, struct ft_error *err)
+{
+    const bool one_folder = s->n_arguments == 1 && !s->files_from && is_directory(s->arguments[0]);
+    if (s->labels && !s->files_from && (one_folder || !s->n_arguments))
+        return ft_dataset_open_labels(s->labels, one_folder ? s->arguments[0] : NULL, out, err);
+    struct stat st;
+    if (one_folder || (s->n_arguments == 1 && !s->labels && !s->files_from && stat(s->arguments[0], &st)))
+        return open_folder(s->arguments[0], out, err);
+    return collect(s, out, err);
+}
+
+int source_training(const struct settings *s, struct ft_dataset **out, char **dir, char **val, struct ft_error *err)
+{
+    char *train = NULL, *test = NULL;
+    const char *given = s->n_arguments ? s->arguments[0] : NULL;
+    if (s->labels) {
+        *dir = strdup(s->labels);
+        return ft_dataset_open_labels(s->labels, given, out, err);
+    }
+    if (ft_dataset_layout(given, &train, val, &test)) {
+        note("'%s' holds train%s%s: training on '%s'%s%s%s%s%s", given, *val ? " and val" : "", test ? " and test" : "", train,
+             *val ? ", reporting on '" : "", *val ? *val : "", *val ? "'" : "", test ? "; finetune evaluate takes " : "", test ? "the test part" : "");
+        free(test);
+        *dir = train;
+    } else
+        *dir = strdup(given);
+    const int rc = ft_dataset_open(*dir ? *dir : given, false, out, err);
+    if (!rc)
+        dataset_notes(*out, *dir ? *dir : given);
+    return rc;
+}

@@ -1,0 +1,305 @@
+/* A table of labels, or inputs and their directories, become (path, class) rows; and a folder of folders named train, val, test is told apart from classes. */
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "dataset/walk.h"
+
+#define TABLE_LIMIT ((size_t)1 << 30)
+#define MOST_COLUMNS 4096
+
+/* One record of a CSV text (RFC 4180) that ends in NUL, cut up in place: fields [*n] of at most `most`. Returns where the next begins. */
+static char *cut_record(char *s, char **fields, int most, int *n)
+{
+    *n = 0;
+    for (;;) {
+        char *to = s, *field = s;
+        const bool quoted = *s == '"';
+        if (quoted)
+            for (s++; *s && (*s != '"' || s[1] == '"'); s++) {
+                s += *s == '"';
+                *to++ = *s;
+            }
+        s += quoted && *s == '"';
+        while (*s && *s != ',' && *s != '\n' && *s != '\r')
+            *to++ = *s++;
+        const char end = *s;
+        if (end == '\r' && s[1] == '\n')
+            s++;
+        if (*s)
+            s++;
+        *to = 0;
+        if (*n < most)
+            fields[(*n)++] = field;
+        if (end != ',')
+            return s;
+    }
+}
+
+/* Where the columns are: by the header's names, or the first two of a table without one. */
+static bool find_columns(char *const *fields, int n, int *path, int *label)
+{
+    static const char *const paths[] = { "path", "file", "filename", "image" }, *const labels[] = { "label", "class" };
+    *path = *label = -1;
+    for (int i = n - 1; i >= 0; i--) {
+        for (size_t j = 0; j < sizeof paths / sizeof *paths; j++)
+            if (!strcasecmp(fields[i], paths[j]))
+                *path = i;
+        for (size_t j = 0; j < sizeof labels / sizeof *labels; j++)
+            if (!strcasecmp(fields[i], labels[j]))
+                *label = i;
+    }
+    if (*path >= 0 && *label >= 0)
+        return true;
+    *path = 0;
+    *label = 1;
+    return false;
+}
+
+static char *resolve(const char *dir, const char *path)
+{
+    char *beside = path[0] == '/' || !*dir ? ft_strdup(path) : ft_walk_join(dir, path);
+    if (beside && access(beside, F_OK) && !access(path, F_OK)) {
+        free(beside);
+        return ft_strdup(path);
+    }
+    return beside;
+}
+
+struct table {
+    struct ft_dataset *d;
+    char **labels; /* [d->n] lent by the text */
+    size_t paths_capacity, labels_capacity;
+};
+
+static int read_rows(struct table *t, char *text, const char *csv, const char *dir, struct ft_error *err)
+{
+    char **fields = malloc(MOST_COLUMNS * sizeof *fields);
+    int n, path = 0, label = 1, rc = fields ? 0 : ft_error_nomem(err, csv);
+    bool first = true;
+    for (size_t record = 1; !rc && *text; record++) {
+        text = cut_record(text, fields, MOST_COLUMNS, &n);
+        if (n == 1 && !*fields[0])
+            continue; /* an empty line */
+        if (first) {
+            first = false;
+            if (find_columns(fields, n, &path, &label))
+                continue;
+        }
+        const int wanted = path > label ? path : label;
+        if (n <= wanted || !*fields[path] || !*fields[label])
+            rc = ft_error_set(err, FT_EFORMAT, "'%s': record %zu has no %s: two columns are wanted, path,label", csv, record, n <= wanted || *fields[path] ? "label" : "path");
+        else if (!ft_grow((void **)&t->d->paths, &t->paths_capacity, t->d->n, sizeof *t->d->paths) ||
+                 !ft_grow((void **)&t->labels, &t->labels_capacity, t->d->n, sizeof *t->labels) || !(t->d->paths[t->d->n] = resolve(dir, fields[path])))
+            rc = ft_error_nomem(err, csv);
+        else
+            t->labels[t->d->n++] = fields[label];
+    }
+    free(fields);
+    return rc;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Labels become classes, sorted, and indices into them. */
+static int number_labels(struct table *t, struct ft_error *err)
+{
+    struct ft_dataset *d = t->d;
+    char **sorted = malloc((d->n + 1) * sizeof *sorted);
+    d->labels = malloc((d->n + 1) * sizeof *d->labels);
+    d->classes = calloc(d->n + 1, sizeof *d->classes);
+    int rc = sorted && d->labels && d->classes ? 0 : ft_error_nomem(err, "labels");
+    if (!rc && d->n) {
+        memcpy(sorted, t->labels, d->n * sizeof *sorted);
+        qsort(sorted, d->n, sizeof *sorted, by_bytes);
+    }
+    for (size_t i = 0; !rc && i < d->n; i++)
+        if (!i || strcmp(sorted[i], sorted[i - 1])) {
+            if (!(d->classes[d->n_classes] = ft_strdup(sorted[i])))
+                rc = ft_error_nomem(err, "labels");
+            else
+                d->n_classes++;
+        }
+    for (size_t i = 0; !rc && i < d->n; i++)
+        d->labels[i] = (int32_t)((char **)bsearch(&t->labels[i], d->classes, (size_t)d->n_classes, sizeof *d->classes, by_bytes) - d->classes);
+    free(sorted);
+    return rc;
+}
+
+int ft_dataset_open_labels(const char *csv, const char *dir, struct ft_dataset **out, struct ft_error *err)
+{
+    struct ft_bytes bytes = { 0 };
+    struct table t = { .d = calloc(1, sizeof *t.d) };
+    const char *slash = strrchr(csv, '/');
+    char *beside = slash ? strndup(csv, (size_t)(slash - csv) + 1) : ft_strdup(".");
+    int rc = t.d && beside ? ft_file_read(csv, TABLE_LIMIT, &bytes, err) : ft_error_nomem(err, csv);
+    char *text = rc ? NULL : malloc(bytes.size + 1);
+    if (!rc && !text)
+        rc = ft_error_nomem(err, csv);
+    if (!rc) {
+        const size_t mark = bytes.size >= 3 && !memcmp(bytes.data, "\xef\xbb\xbf", 3) ? 3 : 0; /* a byte order mark, as spreadsheets write */
+        memcpy(text, bytes.data + mark, bytes.size - mark);
+        text[bytes.size - mark] = 0;
+        rc = read_rows(&t, text, csv, dir ? dir : slash ? beside : "", err);
+    }
+    if (!rc)
+        rc = number_labels(&t, err);
+    free(t.labels);
+    free(text);
+    free(beside);
+    ft_bytes_release(&bytes);
+    if (rc) {
+        ft_dataset_free(t.d);
+        return rc;
+    }
+    *out = t.d;
+    return 0;
+}
+
+/* ---- labels for a stream of inputs ------------------------------------------------------------------------------------------ */
+
+struct known { /* a file in a table of labels */
+    char *path; /* real */
+    const char *label;
+};
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const struct known *)a)->path, ((const struct known *)b)->path);
+}
+
+static struct known *know(const struct ft_dataset *table, size_t *n)
+{
+    struct known *known = malloc((table->n + 1) * sizeof *known);
+    *n = 0;
+    for (size_t i = 0; known && i < table->n; i++) {
+        char *path = realpath(table->paths[i], NULL);
+        if (path)
+            known[(*n)++] = (struct known){ path, table->classes[table->labels[i]] };
+    }
+    if (known && *n)
+        qsort(known, *n, sizeof *known, by_path);
+    return known;
+}
+
+/* The label of an input, malloc'd; NULL: it has none. */
+static char *label_of(const char *path, const struct known *known, size_t n_known)
+{
+    char *label = NULL;
+    if (known) {
+        struct known one = { .path = realpath(path, NULL) };
+        const struct known *found = one.path && n_known ? bsearch(&one, known, n_known, sizeof one, by_path) : NULL;
+        label = found ? ft_strdup(found->label) : NULL;
+        free(one.path);
+    } else { /* by the path as given, so that a link to a picture counts where it stands */
+        const char *slash = strrchr(path, '/');
+        char *above = slash ? strndup(path, (size_t)(slash - path) + !(slash - path)) : ft_strdup(".");
+        char *real = above ? realpath(above, NULL) : NULL;
+        const char *last = real ? strrchr(real, '/') : NULL;
+        label = last ? ft_strdup(last + 1) : NULL;
+        free(real);
+        free(above);
+    }
+    return label;
+}
+
+int ft_dataset_open_inputs(struct ft_inputs *inputs, const struct ft_dataset *table, struct ft_dataset **out, struct ft_error *err)
+{
+    size_t n_known = 0;
+    struct table t = { .d = calloc(1, sizeof *t.d) };
+    struct known *known = table ? know(table, &n_known) : NULL;
+    int rc = t.d && (known || !table) ? 0 : ft_error_nomem(err, "inputs");
+    for (const char *path; !rc && (path = ft_inputs_next(inputs));) {
+        char *label = label_of(path, known, n_known);
+        if (!label) {
+            t.d->n_loose++;
+            continue;
+        }
+        if (!ft_grow((void **)&t.d->paths, &t.paths_capacity, t.d->n, sizeof *t.d->paths) || !ft_grow((void **)&t.labels, &t.labels_capacity, t.d->n, sizeof *t.labels) ||
+            !(t.d->paths[t.d->n] = ft_strdup(path))) {
+            free(label);
+            rc = ft_error_nomem(err, "inputs");
+        } else
+            t.labels[t.d->n++] = label;
+    }
+    if (!rc)
+        rc = ft_inputs_status(inputs, err);
+    if (!rc)
+        rc = number_labels(&t, err);
+    for (size_t i = 0; t.d && i < t.d->n; i++)
+        free(t.labels[i]);
+    free(t.labels);
+    for (size_t i = 0; i < n_known; i++)
+        free(known[i].path);
+    free(known);
+    if (rc) {
+        ft_dataset_free(t.d);
+        return rc;
+    }
+    *out = t.d;
+    return 0;
+}
+
+/* ---- train, val, test ------------------------------------------------------------------------------------------------------- */
+
+static bool has_directories(const char *dir)
+{
+    char **names;
+    size_t n;
+    bool found = false;
+    if (ft_walk_names(dir, &names, &n, NULL))
+        return false;
+    for (size_t i = 0; i < n && !found; i++) {
+        struct stat st;
+        char *path = ft_walk_join(dir, names[i]);
+        found = path && !stat(path, &st) && S_ISDIR(st.st_mode);
+        free(path);
+    }
+    ft_walk_free_names(names, n);
+    return found;
+}
+
+bool ft_dataset_layout(const char *dir, char **train, char **val, char **test)
+{
+    static const char *const known[] = { "train", "val", "valid", "validation", "test" };
+    char *found[3] = { 0 }, **names;
+    size_t n;
+    bool only = true;
+    if (ft_walk_names(dir, &names, &n, NULL))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        struct stat st;
+        char *path = ft_walk_join(dir, names[i]);
+        size_t which = 0;
+        while (which < 5 && strcasecmp(names[i], known[which]))
+            which++;
+        if (path && !stat(path, &st) && S_ISDIR(st.st_mode)) {
+            const int part = which == 0 ? 0 : which == 4 ? 2 : 1;
+            only = only && which < 5 && !found[part] && has_directories(path);
+            if (only) {
+                found[part] = path;
+                path = NULL;
+            }
+        }
+        free(path);
+    }
+    ft_walk_free_names(names, n);
+    if (!only || !found[0] || !(found[1] || found[2])) {
+        for (int i = 0; i < 3; i++)
+            free(found[i]);
+        return false;
+    }
+    *train = found[0];
+    *val = found[1];
+    *test = found[2];
+    return true;
+}

@@ -1,0 +1,79 @@
+#define _GNU_SOURCE
+#include "dataset/lines.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+#define POLL_MS 100 /* how often `stop` is asked: a signal may be caught by another thread than the one that waits */
+
+int ft_lines_open(const char *path, char end, bool (*stop)(void), struct ft_lines *out, struct ft_error *err)
+{
+    const int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+    if (fd < 0)
+        return ft_error_errno(err, "cannot open '%s'", path);
+    *out = (struct ft_lines){ .fd = fd, .end = end, .stop = stop };
+    return 0;
+}
+
+/* Reads more behind what is there. */
+static int fill(struct ft_lines *l, struct ft_error *err)
+{
+    struct pollfd p = { .fd = l->fd, .events = POLLIN };
+    memmove(l->buffer, l->buffer + l->from, l->to - l->from);
+    l->to -= l->from;
+    l->from = 0;
+    if (l->to + 1 >= l->capacity) {
+        const size_t capacity = l->capacity ? 2 * l->capacity : 65536;
+        char *more = realloc(l->buffer, capacity);
+        if (!more)
+            return ft_error_nomem(err, "the list of inputs");
+        l->buffer = more;
+        l->capacity = capacity;
+    }
+    while (l->stop && !l->stop() && poll(&p, 1, POLL_MS) == 0)
+        ;
+    if (l->stop && l->stop()) {
+        l->ended = true;
+        l->to = 0;
+        return 0;
+    }
+    const ssize_t n = read(l->fd, l->buffer + l->to, l->capacity - l->to - 1);
+    if (n < 0 && errno != EINTR)
+        return ft_error_errno(err, "cannot read the list of inputs");
+    l->to += n > 0 ? (size_t)n : 0;
+    l->ended = n == 0;
+    return 0;
+}
+
+int ft_lines_next(struct ft_lines *l, char **out, struct ft_error *err)
+{
+    for (;;) {
+        char *begin = l->buffer + l->from;
+        char *end = l->to > l->from ? memchr(begin, l->end, l->to - l->from) : NULL;
+        if (!end && l->ended && l->to > l->from)
+            end = l->buffer + l->to; /* the last one may lack its end */
+        if (end) {
+            l->from = (size_t)(end - l->buffer) + (end < l->buffer + l->to);
+            *end = 0;
+            *out = begin;
+            return 1;
+        }
+        const int rc = l->ended ? 0 : fill(l, err);
+        if (rc || (l->ended && l->to == l->from))
+            return rc;
+    }
+}
+
+void ft_lines_release(struct ft_lines *l)
+{
+    if (l->fd > STDIN_FILENO)
+        close(l->fd);
+    free(l->buffer);
+    *l = (struct ft_lines){ 0 };
+}

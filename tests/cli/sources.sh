@@ -1,0 +1,79 @@
+#!/bin/sh
+# Where labelled pictures come from: tables of labels, lists, train/val/test folders.
+. "$FT_TESTS/cli/tap.sh"
+sample=$FT_TESTS/data/cats-vs-dogs
+mkdir flat
+cp "$sample"/train/*/* flat
+ls flat | sed 's/^\(cat\|dog\)\(.*\)/\1\2,\1/' >rows
+{ echo "path,label"; cat rows; } >flat/labels.csv
+
+begin "train --labels: the same pictures under a table make the same model"
+status 0 finetune train "$sample/train" -q -o folder.h5
+status 0 finetune train --labels flat/labels.csv -q -o table.h5
+status 0 finetune info table.h5
+has out "2: cat, dog"
+has out "44 images"
+status 0 finetune train flat --labels rows --json -o dir.h5
+has out '"images":44'
+cmp -s dir.h5 table.h5 || complain "models differ"
+
+begin "tables: header anywhere, quotes, other columns, CRLF, byte order mark"
+printf '\357\273\277id,label,path\r\n' >flat/odd.csv
+awk -F, '{ printf "%d,\"%s\",\"%s\"\r\n", NR, $2, $1 }' rows >>flat/odd.csv
+status 0 finetune train --labels flat/odd.csv -q -o odd.h5
+cmp -s odd.h5 table.h5 || complain "models differ"
+mv "flat/$(head -1 rows | cut -d, -f1)" 'flat/a "b", c.jpg'
+{ printf '"a ""b"", c.jpg",cat\n'; sed 1d rows; } >flat/quoted.csv
+status 0 finetune train --labels flat/quoted.csv --json -o quoted.h5
+has out '"images":44'
+printf 'path,label\nx.jpg\n' >bad.csv
+status 1 finetune train --labels bad.csv
+has err "'bad.csv': record 2 has no label"
+status 1 finetune train --labels missing.csv
+has err "missing.csv"
+printf 'path,label\nno1.jpg,a\nno2.jpg,a\nno3.jpg,b\nno4.jpg,b\n' >gone.csv
+status 1 finetune train --labels gone.csv
+has err "no1.jpg"
+status 2 finetune train
+has err "DIR is missing"
+
+begin "evaluate: folders, files, lists and tables give the same figures"
+status 0 finetune evaluate "$sample/test" -m folder.h5 --json
+cp out want
+status 0 finetune evaluate "$sample"/test/*/* -m folder.h5 --json
+cmp -s out want || complain "files: $(cat out)"
+find "$sample/test" -type f -print0 | sort -z | finetune evaluate -0 --files-from - -m folder.h5 --json >out 2>err
+cmp -s out want || complain "list: $(cat out err)"
+finetune predict "$sample/test" -m folder.h5 --format csv >predicted.csv
+status 0 finetune evaluate --labels predicted.csv -m folder.h5 --json
+cmp -s out want || complain "table: $(cat out err)"
+status 0 finetune evaluate "$sample/test/cat" "$sample/test/dog" --labels predicted.csv -m folder.h5 --json
+cmp -s out want || complain "table and inputs: $(cat out err)"
+sed 1,3d predicted.csv >fewer.csv
+status 0 finetune evaluate "$sample"/test/*/* --labels fewer.csv -m folder.h5 --json
+has out '"images":10'
+has err "2 pictures have no label"
+status 1 finetune evaluate missing -m folder.h5
+has err "cannot open 'missing'"
+status 2 finetune evaluate -m folder.h5
+
+begin "train, val and test folders are recognised and said"
+mkdir parts
+cp -r "$sample/train" parts/train
+cp -r "$sample/test" parts/val
+cp -r "$sample/test" parts/test
+status 0 finetune train parts -o parts.h5
+has err "'parts' holds train and val and test: training on 'parts/train', reporting on 'parts/val'"
+has out "val        "
+cmp -s parts.h5 folder.h5 || complain "models differ"
+status 0 finetune evaluate parts -m folder.h5
+has err "evaluating on 'parts/test'"
+rm -r parts/test
+status 0 finetune evaluate parts -m folder.h5
+has err "evaluating on 'parts/val'"
+mkdir parts/other
+cp "$sample"/test/cat/* parts/other
+status 0 finetune train parts -q -o three.h5
+status 0 finetune info three.h5
+has out "other, train, val"
+end
