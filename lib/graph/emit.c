@@ -27,23 +27,14 @@ static struct ft_value new_value(struct emitter *e, struct ft_shape s)
     return (struct ft_value){ .buffer = p->n_buffers++, .h = s.h, .w = s.w, .c = s.c };
 }
 
-static void limits(enum ft_activation activation, float *lo, float *hi)
-{
-    *lo = activation == FT_ACT_RELU || activation == FT_ACT_RELU6 ? 0 : -INFINITY;
-    *hi = activation == FT_ACT_RELU6 ? 6 : INFINITY;
-}
-
-static bool clampable(enum ft_activation activation)
-{
-    return activation == FT_ACT_LINEAR || activation == FT_ACT_RELU || activation == FT_ACT_RELU6;
-}
-
 /* Larger maps are cut by rows, smaller ones by channels; what must see everything is not cut. */
 static enum ft_split choose_split(enum ft_operation operation, const struct ft_node *node, const struct ft_value *out)
 {
-    if (operation == FT_OP_FLATTEN || (operation == FT_OP_ACTIVATE && node->activation == FT_ACT_SOFTMAX && out->h < 2))
+    const bool pixels = (operation == FT_OP_ACTIVATE && node->activation == FT_ACT_SOFTMAX) || operation == FT_OP_LAYER_NORM ||
+                        operation == FT_OP_UNIT_NORM;
+    if (operation == FT_OP_FLATTEN || operation == FT_OP_GROUP_NORM || (pixels && out->h < 2))
         return FT_SPLIT_NONE;
-    if (operation == FT_OP_ACTIVATE && node->activation == FT_ACT_SOFTMAX)
+    if (pixels)
         return FT_SPLIT_ROWS;
     return out->h >= 20 ? FT_SPLIT_ROWS : FT_SPLIT_CHANNELS;
 }
@@ -62,8 +53,13 @@ static struct ft_step *emit(struct emitter *e, enum ft_operation operation, cons
     s->split = choose_split(operation, node, &out);
     s->work.kernel[0] = s->work.kernel[1] = s->work.stride[0] = s->work.stride[1] = s->work.dilation[0] = s->work.dilation[1] = 1;
     s->work.groups = s->work.multiplier = 1;
-    limits(clampable(node->activation) ? node->activation : FT_ACT_LINEAR, &s->work.lo, &s->work.hi);
+    s->work.lo = node->lo;
+    s->work.hi = node->hi;
     s->work.activation = node->activation;
+    s->work.alpha = node->params.alpha;
+    s->work.most = node->params.most;
+    s->work.threshold = node->params.threshold;
+    s->work.epsilon = node->params.epsilon;
     return s;
 }
 
@@ -72,7 +68,7 @@ static const struct ft_value none = { .buffer = -1 };
 /* The geometry of a window, from the layer. */
 static void set_window(struct ft_step *s, const struct ft_node *node)
 {
-    const struct ft_layer_params *p = &node->layer->params;
+    const struct ft_layer_params *p = &node->params;
     const bool pool = node->kind == FT_LAYER_MAX_POOL || node->kind == FT_LAYER_AVERAGE_POOL;
     for (int i = 0; i < 2; i++) {
         s->work.kernel[i] = p->kernel[i];
@@ -84,7 +80,7 @@ static void set_window(struct ft_step *s, const struct ft_node *node)
 
 static void emit_weighted(struct emitter *e, const struct ft_node *node, struct ft_value in, struct ft_value out)
 {
-    const struct ft_layer_params *p = &node->layer->params;
+    const struct ft_layer_params *p = &node->params;
     const struct ft_value other = node->residual ? e->values[node->inputs[node->n_inputs - 1]] : none;
     const bool depthwise = node->kind == FT_LAYER_DEPTHWISE_CONV2D;
     struct ft_step *s = emit(e, depthwise ? FT_OP_DEPTHWISE : FT_OP_CONVOLUTION, node, in, other, out);
@@ -94,14 +90,18 @@ static void emit_weighted(struct emitter *e, const struct ft_node *node, struct 
         s->work.groups = p->groups;
     if (depthwise)
         s->work.multiplier = p->multiplier;
-    s->parameters = node->layer->weights[FT_W_KERNEL].count + (uint64_t)node->shape.c;
-    s->multiply_adds = (uint64_t)out.h * (uint64_t)out.w * node->layer->weights[FT_W_KERNEL].count;
+    s->parameters = node->kernel->count + (uint64_t)node->shape.c;
+    s->multiply_adds = (uint64_t)out.h * (uint64_t)out.w * node->kernel->count;
 }
 
 /* Inputs two at a time, the later ones onto the result; only the last sum is clamped. */
 static void emit_merge(struct emitter *e, const struct ft_node *node, struct ft_value out)
 {
-    const enum ft_operation operation = node->kind == FT_LAYER_ADD ? FT_OP_ADD : FT_OP_MULTIPLY;
+    static const enum ft_operation operations[FT_LAYER_KINDS] = {
+        [FT_LAYER_ADD] = FT_OP_ADD,         [FT_LAYER_MULTIPLY] = FT_OP_MULTIPLY, [FT_LAYER_SUBTRACT] = FT_OP_SUBTRACT,
+        [FT_LAYER_AVERAGE] = FT_OP_ADD,     [FT_LAYER_MAXIMUM] = FT_OP_MAXIMUM,   [FT_LAYER_MINIMUM] = FT_OP_MINIMUM,
+    };
+    const bool average = node->kind == FT_LAYER_AVERAGE;
     struct ft_value so_far = e->values[node->inputs[0]];
     int k = 1;
     if (so_far.h != out.h || so_far.w != out.w) { /* a map goes first, what is repeated second */
@@ -119,11 +119,15 @@ static void emit_merge(struct emitter *e, const struct ft_node *node, struct ft_
             continue;
         struct ft_value other = e->values[node->inputs[i]];
         other.broadcast = other.h != out.h || other.w != out.w;
-        struct ft_step *s = emit(e, operation, node, so_far, other, out);
-        if (--left > 0)
-            limits(FT_ACT_LINEAR, &s->work.lo, &s->work.hi);
+        struct ft_step *s = emit(e, operations[node->kind], node, so_far, other, out);
+        if (--left > 0 || average) {
+            s->work.lo = -INFINITY;
+            s->work.hi = INFINITY;
+        }
         so_far = out;
     }
+    if (average)
+        emit(e, FT_OP_AFFINE, node, out, none, out);
 }
 
 static void emit_concatenate(struct emitter *e, const struct ft_node *node, struct ft_value out)
@@ -142,8 +146,10 @@ static bool view(const struct ft_node *node, struct ft_value in, struct ft_value
 {
     *out = in;
     if (node->kind == FT_LAYER_ZERO_PAD) {
-        out->y -= node->layer->params.pad[0];
-        out->x -= node->layer->params.pad[2];
+        out->y -= node->params.pad[0];
+        out->x -= node->params.pad[2];
+    } else if (node->kind == FT_LAYER_PERMUTE && in.h * in.w * in.c == in.c && node->shape.c == in.c) {
+        return true;
     } else if (node->kind == FT_LAYER_FLATTEN || node->kind == FT_LAYER_RESHAPE) {
         if (in.h * in.w != 1 || node->shape.h * node->shape.w != 1)
             return in.h == node->shape.h && in.w == node->shape.w;
@@ -153,6 +159,44 @@ static bool view(const struct ft_node *node, struct ft_value in, struct ft_value
     out->h = node->shape.h;
     out->w = node->shape.w;
     return true;
+}
+
+/* Convolutions read zeros around their input, so a window on a map that goes on around it is copied. */
+static void emit_crop(struct emitter *e, const struct ft_node *node, struct ft_value in, struct ft_value out)
+{
+    in.y += node->params.pad[0];
+    in.x += node->params.pad[2];
+    in.h = out.h;
+    in.w = out.w;
+    emit(e, FT_OP_COPY, node, in, none, out);
+}
+
+static void emit_simple(struct emitter *e, const struct ft_node *node, struct ft_value in, struct ft_value out)
+{
+    static const enum ft_operation simple[FT_LAYER_KINDS] = {
+        [FT_LAYER_RESCALING] = FT_OP_AFFINE,           [FT_LAYER_ACTIVATION] = FT_OP_ACTIVATE,
+        [FT_LAYER_FLATTEN] = FT_OP_FLATTEN,            [FT_LAYER_RESHAPE] = FT_OP_FLATTEN,
+        [FT_LAYER_MAX_POOL] = FT_OP_MAX_POOL,          [FT_LAYER_AVERAGE_POOL] = FT_OP_AVERAGE_POOL,
+        [FT_LAYER_GLOBAL_MAX_POOL] = FT_OP_GLOBAL_MAX, [FT_LAYER_GLOBAL_AVERAGE_POOL] = FT_OP_GLOBAL_AVERAGE,
+        [FT_LAYER_LAYER_NORM] = FT_OP_LAYER_NORM,      [FT_LAYER_GROUP_NORM] = FT_OP_GROUP_NORM,
+        [FT_LAYER_UNIT_NORM] = FT_OP_UNIT_NORM,        [FT_LAYER_PRELU] = FT_OP_PRELU,
+        [FT_LAYER_UPSAMPLING] = FT_OP_UPSAMPLE,        [FT_LAYER_PERMUTE] = FT_OP_PERMUTE,
+        [FT_LAYER_CONV2D_TRANSPOSE] = FT_OP_TRANSPOSE,
+    };
+    const struct ft_layer_params *p = &node->params;
+    struct ft_step *s = emit(e, simple[node->kind], node, in, none, out);
+    if (node->kind == FT_LAYER_MAX_POOL || node->kind == FT_LAYER_AVERAGE_POOL || node->kind == FT_LAYER_UPSAMPLING ||
+        node->kind == FT_LAYER_CONV2D_TRANSPOSE)
+        set_window(s, node);
+    s->work.groups = p->groups;
+    s->work.bilinear = p->bilinear;
+    s->work.whole = node->kind == FT_LAYER_PRELU && node->layer->weights[FT_W_ALPHA].count > (size_t)out.c;
+    for (int i = 0; node->kind == FT_LAYER_PERMUTE && i < p->rank; i++)
+        s->work.permute[i] = p->shape[i] - 1;
+    if (node->kind == FT_LAYER_CONV2D_TRANSPOSE) {
+        s->parameters = node->kernel->count + (uint64_t)out.c;
+        s->multiply_adds = (uint64_t)in.h * (uint64_t)in.w * node->kernel->count;
+    }
 }
 
 static void emit_input(struct emitter *e, const struct ft_node *node, struct ft_value out)
@@ -173,27 +217,20 @@ static void emit_node(struct emitter *e, int i)
     if (node->n_inputs && view(node, in, &e->values[i]))
         return;
     const struct ft_value out = e->values[i] = new_value(e, node->shape);
-    static const enum ft_operation simple[FT_LAYER_KINDS] = {
-        [FT_LAYER_RESCALING] = FT_OP_AFFINE,          [FT_LAYER_ACTIVATION] = FT_OP_ACTIVATE,
-        [FT_LAYER_FLATTEN] = FT_OP_FLATTEN,           [FT_LAYER_RESHAPE] = FT_OP_FLATTEN,
-        [FT_LAYER_MAX_POOL] = FT_OP_MAX_POOL,         [FT_LAYER_AVERAGE_POOL] = FT_OP_AVERAGE_POOL,
-        [FT_LAYER_GLOBAL_MAX_POOL] = FT_OP_GLOBAL_MAX, [FT_LAYER_GLOBAL_AVERAGE_POOL] = FT_OP_GLOBAL_AVERAGE,
-    };
     switch (node->kind) {
     case FT_LAYER_INPUT: emit_input(e, node, out); break;
     case FT_LAYER_CONV2D:
     case FT_LAYER_DEPTHWISE_CONV2D:
     case FT_LAYER_DENSE: emit_weighted(e, node, in, out); break;
-    case FT_LAYER_ADD:
-    case FT_LAYER_MULTIPLY: emit_merge(e, node, out); break;
     case FT_LAYER_CONCATENATE: emit_concatenate(e, node, out); break;
-    default: {
-        struct ft_step *s = emit(e, simple[node->kind], node, in, none, out);
-        if (node->kind == FT_LAYER_MAX_POOL || node->kind == FT_LAYER_AVERAGE_POOL)
-            set_window(s, node);
+    case FT_LAYER_CROPPING: emit_crop(e, node, in, out); break;
+    default:
+        if (ft_node_merges(node->kind))
+            emit_merge(e, node, out);
+        else
+            emit_simple(e, node, in, out);
     }
-    }
-    if (!clampable(node->activation) && node->kind != FT_LAYER_ACTIVATION)
+    if (node->activation != FT_ACT_LINEAR && node->kind != FT_LAYER_ACTIVATION)
         emit(e, FT_OP_ACTIVATE, node, out, none, out);
 }
 

@@ -1,6 +1,7 @@
 /* Making nodes fewer without changing what they compute. */
 #include "graph/nodes.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 static void count_uses(struct ft_nodes *nodes)
@@ -28,6 +29,12 @@ static void forward(struct ft_nodes *nodes, int from, int to)
 static bool weighted(const struct ft_node *node)
 {
     return node->kind == FT_LAYER_CONV2D || node->kind == FT_LAYER_DEPTHWISE_CONV2D || node->kind == FT_LAYER_DENSE;
+}
+
+/* Neither clamped nor activated. */
+static bool plain(const struct ft_node *node)
+{
+    return node->activation == FT_ACT_LINEAR && isinf(node->lo) && isinf(node->hi);
 }
 
 /* Node i takes the place of its only input's producer, or rather the other way round: the producer moves to i. */
@@ -63,26 +70,56 @@ static void compose(struct ft_node *node, struct ft_node *after)
     after->offset = offset;
 }
 
+/* clamp(x, lo, hi) * s with s > 0, the same for all channels, is clamp(x * s, lo * s, hi * s): the x / 6 after relu6. */
+static bool fold_through_clamp(struct ft_node *node, struct ft_node *p, struct ft_nodes *nodes, int i)
+{
+    const bool can = weighted(p) || p->kind == FT_LAYER_RESCALING;
+    const float s = node->scale[0];
+    if (!can || p->uses != 1 || p->activation != FT_ACT_LINEAR || p->residual || !(s > 0))
+        return false;
+    for (int c = 0; c < node->shape.c; c++)
+        if (node->scale[c] != s || node->offset[c] != 0)
+            return false;
+    const float lo = p->lo * s, hi = p->hi * s;
+    compose(p, node);
+    absorb(nodes, node->inputs[0], i);
+    nodes->node[i].lo = lo;
+    nodes->node[i].hi = hi;
+    return true;
+}
+
 static bool fold_affine(struct ft_nodes *nodes, int i)
 {
     struct ft_node *node = &nodes->node[i], *p = &nodes->node[node->inputs[0]];
     const bool can = weighted(p) || p->kind == FT_LAYER_RESCALING || p->kind == FT_LAYER_INPUT;
-    if (!can || p->uses != 1 || p->activation != FT_ACT_LINEAR || p->residual)
-        return false;
+    if (!can || p->uses != 1 || !plain(p) || p->residual)
+        return fold_through_clamp(node, p, nodes, i);
     compose(p, node);
     absorb(nodes, node->inputs[0], i);
     return true;
 }
 
+/* What the last of two fused nodes does at its end. */
+static void set_end(struct ft_node *to, const struct ft_node *from)
+{
+    to->activation = from->activation;
+    to->lo = from->lo;
+    to->hi = from->hi;
+    to->params.activation = from->params.activation;
+    to->params.alpha = from->params.alpha;
+    to->params.most = from->params.most;
+    to->params.threshold = from->params.threshold;
+}
+
 static bool fuse_activation(struct ft_nodes *nodes, int i)
 {
     struct ft_node *node = &nodes->node[i], *p = &nodes->node[node->inputs[0]];
-    const bool can = weighted(p) || p->kind == FT_LAYER_RESCALING || p->kind == FT_LAYER_ADD || p->kind == FT_LAYER_MULTIPLY;
-    const enum ft_activation activation = node->activation;
-    if (!can || p->uses != 1 || p->activation != FT_ACT_LINEAR)
+    const bool can = weighted(p) || p->kind == FT_LAYER_RESCALING || ft_node_merges(p->kind);
+    const struct ft_node before = *node;
+    if (!can || p->uses != 1 || !plain(p))
         return false;
     absorb(nodes, node->inputs[0], i);
-    nodes->node[i].activation = activation;
+    set_end(&nodes->node[i], &before);
     return true;
 }
 
@@ -90,20 +127,45 @@ static bool fuse_activation(struct ft_nodes *nodes, int i)
 static bool fuse_sum(struct ft_nodes *nodes, int i)
 {
     const struct ft_node *node = &nodes->node[i];
-    const enum ft_activation activation = node->activation;
+    const struct ft_node before = *node;
     if (node->n_inputs != 2)
         return false;
     const int a = node->inputs[0], b = node->inputs[1], later = a > b ? a : b;
     for (int turn = 0; turn < 2; turn++) {
         const int producer = turn ? a + b - later : later, other = a + b - producer;
         const struct ft_node *p = &nodes->node[producer], *o = &nodes->node[other];
-        if (!weighted(p) || p->uses != 1 || p->activation != FT_ACT_LINEAR || p->residual || p->shape.h != o->shape.h ||
+        if (!weighted(p) || p->uses != 1 || !plain(p) || p->residual || p->shape.h != o->shape.h ||
             p->shape.w != o->shape.w || p->shape.c != o->shape.c)
             continue;
         absorb(nodes, producer, i);
         nodes->node[i].inputs[nodes->node[i].n_inputs++] = other;
         nodes->node[i].residual = true;
-        nodes->node[i].activation = activation;
+        set_end(&nodes->node[i], &before);
+        return true;
+    }
+    return false;
+}
+
+/* x * clamp(x / 6 + 1/2, 0, 1) is hard_swish, however a file spells it. */
+static bool find_hard_swish(struct ft_nodes *nodes, int i)
+{
+    struct ft_node *node = &nodes->node[i];
+    if (node->n_inputs != 2)
+        return false;
+    for (int turn = 0; turn < 2; turn++) {
+        const int x = node->inputs[turn], g = node->inputs[1 - turn];
+        struct ft_node *gate = &nodes->node[g];
+        bool same = gate->kind == FT_LAYER_RESCALING && gate->n_inputs == 1 && gate->inputs[0] == x && gate->activation == FT_ACT_LINEAR &&
+                    gate->uses == 1 && fabsf(gate->lo) < 1e-6f && fabsf(gate->hi - 1) < 1e-6f;
+        for (int c = 0; same && c < gate->shape.c; c++)
+            same = fabsf(gate->scale[c] - 1.0f / 6) < 1e-6f && fabsf(gate->offset[c] - 0.5f) < 1e-6f;
+        if (!same)
+            continue;
+        node->kind = FT_LAYER_ACTIVATION;
+        node->activation = FT_ACT_HARD_SWISH;
+        node->n_inputs = 1;
+        node->inputs[0] = x;
+        gate->needed = false;
         return true;
     }
     return false;
@@ -115,12 +177,14 @@ void ft_nodes_fold(struct ft_nodes *nodes)
         struct ft_node *node = &nodes->node[i];
         if (!node->needed)
             continue;
-        const bool nothing = node->kind == FT_LAYER_IDENTITY || (node->kind == FT_LAYER_ACTIVATION && node->activation == FT_ACT_LINEAR);
+        const bool nothing = node->kind == FT_LAYER_IDENTITY || (node->kind == FT_LAYER_ACTIVATION && plain(node));
         if (nothing) {
             forward(nodes, i, node->inputs[0]);
             continue;
         }
         count_uses(nodes);
+        if (node->kind == FT_LAYER_MULTIPLY && plain(node) && find_hard_swish(nodes, i))
+            count_uses(nodes);
         if (node->kind == FT_LAYER_RESCALING)
             fold_affine(nodes, i);
         else if (node->kind == FT_LAYER_ACTIVATION)

@@ -8,16 +8,25 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+/* Weights and bias are the node's scale and offset. */
+static bool by_channel(const struct ft_step *s)
+{
+    return s->operation == FT_OP_AFFINE || s->operation == FT_OP_LAYER_NORM || s->operation == FT_OP_GROUP_NORM;
+}
+
 static bool has_weights(const struct ft_step *s)
 {
-    return s->operation == FT_OP_CONVOLUTION || s->operation == FT_OP_DEPTHWISE || s->operation == FT_OP_AFFINE;
+    return s->operation == FT_OP_CONVOLUTION || s->operation == FT_OP_DEPTHWISE || s->operation == FT_OP_TRANSPOSE ||
+           s->operation == FT_OP_PRELU || by_channel(s);
 }
 
 static size_t weight_floats(const struct ft_step *s)
 {
-    if (s->operation == FT_OP_AFFINE)
+    if (by_channel(s))
         return (size_t)s->out.c;
-    return s->row->packed ? s->row->packed(&s->work) : s->node->layer->weights[FT_W_KERNEL].count;
+    if (s->operation == FT_OP_PRELU)
+        return s->work.whole ? s->node->layer->weights[FT_W_ALPHA].count : (size_t)s->out.c;
+    return s->row->packed ? s->row->packed(&s->work) : s->node->kernel->count;
 }
 
 /* Gives a step its place at *at and moves *at behind it. */
@@ -35,7 +44,7 @@ static bool reserve(struct ft_step *s, size_t *at)
 /* The kernel with each output channel's scale multiplied in, as Keras lays it out: the last axis is the output channel. */
 static void scale_kernel(const struct ft_node *node, float *to)
 {
-    const struct ft_tensor *t = &node->layer->weights[FT_W_KERNEL];
+    const struct ft_tensor *t = node->kernel;
     const size_t c = (size_t)node->shape.c;
     for (size_t i = 0; i < t->count; i += c)
         for (size_t k = 0; k < c; k++)
@@ -48,8 +57,14 @@ static void fill(struct ft_plan *plan, const struct ft_step *s, float *scaled)
     float *weights = plan->constants + s->weights, *bias = plan->constants + s->bias;
     if (node->offset)
         memcpy(bias, node->offset, (size_t)node->shape.c * sizeof *bias);
-    if (s->operation == FT_OP_AFFINE) {
+    if (by_channel(s)) {
         memcpy(weights, node->scale, (size_t)node->shape.c * sizeof *weights);
+    } else if (s->operation == FT_OP_TRANSPOSE) {
+        memcpy(weights, node->kernel->data, node->kernel->count * sizeof *weights);
+    } else if (s->operation == FT_OP_PRELU) {
+        const struct ft_tensor *alpha = &node->layer->weights[FT_W_ALPHA];
+        for (size_t i = 0, n = weight_floats(s); i < n; i++)
+            weights[i] = alpha->data[alpha->count == 1 ? 0 : i];
     } else if (s->row->pack) {
         scale_kernel(node, scaled);
         s->row->pack(&s->work, scaled, weights);
@@ -90,8 +105,8 @@ int ft_plan_pack(struct ft_plan *plan, bool exact, struct ft_error *err)
             continue;
         if (!reserve(s, &total))
             return ft_error_nomem(err, "packed weights");
-        if (s->operation != FT_OP_AFFINE && s->node->layer->weights[FT_W_KERNEL].count > largest)
-            largest = s->node->layer->weights[FT_W_KERNEL].count;
+        if (s->row->pack && s->node->kernel->count > largest)
+            largest = s->node->kernel->count;
     }
     float *scaled = ft_alloc(largest, sizeof *scaled);
     plan->constants = ft_alloc_zero(total, sizeof *plan->constants);

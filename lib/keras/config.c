@@ -246,7 +246,10 @@ int ft_draft_layer_parse(const struct ft_member *member, const cJSON *node, stru
         return ft_error_nomem(err, "the names of layers");
     const struct ft_layer_class *class = ft_layer_class_find(member->kind);
     int rc;
-    if (class) {
+    if (ft_is_operation(member->entry)) {
+        rc = ft_operation_parse(member->entry, out, err);
+    } else if (class) {
+        out->class = class;
         out->layer.kind = class->kind;
         rc = check_dtype(out->config, err);
         rc = rc ? rc : class->parse(out->config, out, err);
@@ -314,6 +317,8 @@ int ft_draft_new(cJSON *json, struct ft_draft *out, struct ft_error *err)
         rc = ft_model_config_parse(json, 0, &total, &model, err);
     if (!rc)
         rc = ft_model_config_expand(model, &draft, err);
+    if (!rc)
+        rc = ft_draft_expand(&draft, err);
     ft_model_config_free(model);
     if (rc)
         ft_draft_release(&draft);

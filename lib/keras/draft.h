@@ -15,6 +15,7 @@ struct ft_draft_layer {
     const cJSON *config;   /* lent */
     const cJSON *node;     /* lent: the call it comes from, for arguments that are no layers; NULL in a sequence */
     bool operation;        /* set by a parser that takes numbers among the arguments of `node` */
+    const struct ft_layer_class *class; /* as the file calls it; NULL: the one that writes this layer */
     /* where its weights are */
     int origin;            /* equal for the calls of a shared layer, which share weights */
     bool inner;            /* it is inside a model that is inside the network */
@@ -40,6 +41,15 @@ struct ft_draft {
 int ft_draft_parse(const char *text, struct ft_draft *out, struct ft_error *err);
 /* The same from JSON, which the draft takes (freed on failure too). */
 int ft_draft_new(cJSON *json, struct ft_draft *out, struct ft_error *err);
+/* Replaces what no single layer of both Keras 2 and 3 says by several layers that both have: hard_sigmoid, whose slope differs between
+ * the two, hard_swish, activations inside a layer that only one knows, CustomScaleLayer. Part of ft_draft_new. */
+int ft_draft_expand(struct ft_draft *draft, struct ft_error *err);
+/* n floats that the layer owns, in place of those it had; NULL when out of memory. */
+float *ft_draft_constants(struct ft_draft_layer *layer, size_t n);
+/* Operations on tensors that a functional network holds beside layers: keras.ops of Keras 3, TFOpLambda of Keras 2. `entry` is the
+ * JSON of such a layer, out->node the call. */
+bool ft_is_operation(const cJSON *entry);
+int ft_operation_parse(const cJSON *entry, struct ft_draft_layer *out, struct ft_error *err);
 /* Keeps what the output needs, in topological order with the input first; checks axes. */
 int ft_draft_sort(struct ft_draft *draft, struct ft_error *err);
 /* Names that are unique and one part of a path: "a/b" becomes a_b, a second "a" a_2. */
@@ -56,7 +66,10 @@ struct ft_layer_class {
     int (*parse)(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err);
     /* Adds what differs from Keras's defaults; NULL: this row is only read. */
     void (*write)(const struct ft_layer *layer, cJSON *config);
-    const char *weights[FT_MAX_WEIGHTS]; /* how Keras names them, "a|b" for either; the first is written */
+    const char *weights[FT_MAX_WEIGHTS]; /* how Keras names them, "a|b" for either, "a*" for any beginning; the first is written */
+    enum ft_activation activation; /* ACTIVATION: this row is for that one alone; LINEAR: for all without a row */
+    unsigned ignored;              /* bit w: a weight that means nothing here */
+    int (*finish)(struct ft_draft_layer *layer, struct ft_error *err); /* once the weights are there; NULL: nothing to do */
 };
 
 const struct ft_layer_class *ft_layer_class_find(const char *name);

@@ -92,6 +92,10 @@ static const char *const activations[FT_ACTIVATIONS] = {
     [FT_ACT_HARD_SIGMOID] = "hard_sigmoid", [FT_ACT_TANH] = "tanh",
     [FT_ACT_SWISH] = "swish",   [FT_ACT_HARD_SWISH] = "hard_swish",
     [FT_ACT_GELU] = "gelu",     [FT_ACT_SOFTMAX] = "softmax",
+    [FT_ACT_ELU] = "elu",       [FT_ACT_SELU] = "selu",
+    [FT_ACT_SOFTPLUS] = "softplus", [FT_ACT_SOFTSIGN] = "softsign",
+    [FT_ACT_EXPONENTIAL] = "exponential", [FT_ACT_MISH] = "mish",
+    [FT_ACT_LEAKY_RELU] = "leaky_relu", [FT_ACT_RELU_SHAPED] = "ReLU",
 };
 
 const char *ft_activation_name(enum ft_activation activation)
@@ -126,7 +130,7 @@ int ft_field_activation(const cJSON *config, enum ft_activation *out, struct ft_
             *out = (enum ft_activation)i;
             return 0;
         }
-    return ft_error_set(err, FT_EUNSUPPORTED, "activation '%s' is not supported", text);
+    return ft_error_set(err, FT_EUNSUPPORTED, "activation '%s' is not supported: put one of Keras's usual ones in its place", text);
 }
 
 int ft_field_axis(const cJSON *config, int *out, struct ft_error *err)
@@ -141,6 +145,8 @@ int ft_field_axis(const cJSON *config, int *out, struct ft_error *err)
             }
     if (cJSON_IsArray(value) && cJSON_GetArraySize(value) == 1)
         value = value->child;
+    if (cJSON_IsArray(value))
+        return ft_error_set(err, FT_EUNSUPPORTED, "several axes at once are not supported: only the last (channels) is");
     if (value && !whole(value, -8, &axis))
         return wrong("axis", err);
     *out = axis;
@@ -154,13 +160,6 @@ int ft_field_channels_last(const cJSON *config, struct ft_error *err)
         return 0;
     return ft_error_set(err, FT_EUNSUPPORTED, "data_format '%s' is not supported: only channels_last is",
                         cJSON_IsString(value) ? value->valuestring : "?");
-}
-
-int ft_field_zero(const cJSON *config, const char *key, struct ft_error *err)
-{
-    double value = 0;
-    const int rc = ft_field_number(config, key, &value, err);
-    return rc || value == 0 ? rc : ft_error_set(err, FT_EUNSUPPORTED, "%s %g is not supported", key, value);
 }
 
 cJSON *ft_json_float(float value)

@@ -19,9 +19,8 @@ int ft_field_padding(const cJSON *config, enum ft_padding *out, struct ft_error 
 int ft_field_activation(const cJSON *config, enum ft_activation *out, struct ft_error *err);
 /* -1 without one; lists of one are unwrapped. */
 int ft_field_axis(const cJSON *config, int *out, struct ft_error *err);
-/* Settings that must hold their default to be supported. */
+/* An error for anything else. */
 int ft_field_channels_last(const cJSON *config, struct ft_error *err);
-int ft_field_zero(const cJSON *config, const char *key, struct ft_error *err);
 
 /* The shortest decimal that reads back as the same float. */
 cJSON *ft_json_float(float value);

@@ -1,5 +1,6 @@
 /* Keras's layer classes: one row each, with its parser, its writer and the names of its weights. The settings are those of
  * keras.layers in Keras 1.2 to 3. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,219 +8,7 @@
 #include "base/memory.h"
 #include "keras/draft.h"
 #include "keras/fields.h"
-
-#define NEEDS(w) (1u << (w))
-
-/* ---- parsing: `out` arrives zeroed, with groups, multiplier, kernel, stride and dilation 1 ---------------------------- */
-
-/* [null, h, w, c] -> h, w, c with -1 for null. */
-static int parse_shape(const cJSON *list, bool with_batch, struct ft_layer_params *p, struct ft_error *err)
-{
-    const int n = cJSON_GetArraySize(list) - with_batch;
-    if (!cJSON_IsArray(list) || n < 1 || n > 4)
-        return ft_error_set(err, FT_EUNSUPPORTED, "a shape of %d axes is not supported", n < 0 ? 0 : n);
-    p->rank = n;
-    const cJSON *item = with_batch ? list->child->next : list->child;
-    for (int i = 0; i < n; i++, item = item->next) {
-        const double v = cJSON_IsNull(item) ? -1 : cJSON_IsNumber(item) ? item->valuedouble : 0;
-        if (v != -1 && !(v >= 1 && v <= 1 << 24 && v == (int)v))
-            return ft_error_set(err, FT_EFORMAT, "a shape holds an unexpected value");
-        p->shape[i] = (int)v;
-    }
-    return 0;
-}
-
-static int parse_input(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
-{
-    const cJSON *shape = ft_field(config, "batch_shape");
-    if (!shape)
-        shape = ft_field(config, "batch_input_shape");
-    if (!shape)
-        return ft_error_set(err, FT_EUNSUPPORTED, "the input has no shape: build the model with an input shape before saving it");
-    return parse_shape(shape, true, &out->layer.params, err);
-}
-
-static int parse_constant(const cJSON *config, const char *key, float otherwise, float **at, struct ft_tensor *t, struct ft_error *err)
-{
-    const cJSON *value = ft_field(config, key);
-    const int n = cJSON_IsArray(value) ? cJSON_GetArraySize(value) : 1;
-    *t = (struct ft_tensor){ 1, { n }, (size_t)n, *at };
-    const cJSON *item = cJSON_IsArray(value) ? value->child : value;
-    for (int i = 0; i < n; i++, item = item ? item->next : NULL) {
-        if (item && !cJSON_IsNumber(item))
-            return ft_error_set(err, FT_EUNSUPPORTED, "%s is neither a number nor a list of numbers", key);
-        *(*at)++ = item ? (float)item->valuedouble : otherwise;
-    }
-    return n ? 0 : ft_error_set(err, FT_EFORMAT, "%s is an empty list", key);
-}
-
-static int parse_rescaling(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
-{
-    const int n = cJSON_GetArraySize(ft_field(config, "scale")) + cJSON_GetArraySize(ft_field(config, "offset")) + 2;
-    float *at = out->constants = ft_alloc((size_t)n, sizeof *at);
-    if (!at)
-        return ft_error_nomem(err, "the scale of pixels");
-    const int rc = parse_constant(config, "scale", 1, &at, &out->layer.weights[FT_W_SCALE], err);
-    return rc ? rc : parse_constant(config, "offset", 0, &at, &out->layer.weights[FT_W_OFFSET], err);
-}
-
-static int parse_window(const cJSON *config, const char *size, struct ft_layer_params *p, struct ft_error *err)
-{
-    int rc = ft_field_channels_last(config, err);
-    if (!rc)
-        rc = ft_field_pair(config, size, 1, p->kernel, err);
-    if (!rc)
-        rc = ft_field_pair(config, "strides", 1, p->stride, err);
-    if (!rc)
-        rc = ft_field_padding(config, &p->padding, err);
-    return rc;
-}
-
-static int parse_bias(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
-{
-    bool bias = true;
-    int rc = ft_field_bool(config, "use_bias", &bias, err);
-    out->needs = NEEDS(FT_W_KERNEL) | (bias ? NEEDS(FT_W_BIAS) : 0);
-    return rc ? rc : ft_field_activation(config, &out->layer.params.activation, err);
-}
-
-static int parse_convolution(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
-{
-    struct ft_layer_params *p = &out->layer.params;
-    int rc = parse_window(config, "kernel_size", p, err);
-    if (!rc)
-        rc = ft_field_pair(config, "dilation_rate", 1, p->dilation, err);
-    if (!rc)
-        rc = ft_field_int(config, "groups", 1, &p->groups, err);
-    if (!rc)
-        rc = parse_bias(config, out, err);
-    return rc;
-}
-
-static int parse_conv2d(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
-{
-    const int rc = parse_convolution(config, out, err);
-    return rc ? rc : ft_field_int(config, "filters", 1, &out->layer.params.filters, err);
-}
-
-static int parse_depthwise(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
-{
-    struct ft_layer_params *p = &out->layer.params;
-    int rc = parse_convolution(config, out, err);
-    if (!rc && p->groups != 1)
-        rc = ft_error_set(err, FT_EUNSUPPORTED, "groups %d in a depthwise convolution is not supported", p->groups);
-    return rc ? rc : ft_field_int(config, "depth_multiplier", 1, &p->multiplier, err);
-}
-
-static int parse_batch_norm(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
-{
-    bool scale = true, centre = true;
-    double epsilon = 1e-3;
-    int rc = ft_field_axis(config, &out->axis, err);
-    if (!rc)
-        rc = ft_field_bool(config, "scale", &scale, err);
-    if (!rc)
-        rc = ft_field_bool(config, "center", &centre, err);
-    if (!rc)
-        rc = ft_field_number(config, "epsilon", &epsilon, err);
-    out->layer.params.epsilon = (float)epsilon;
-    out->needs = NEEDS(FT_W_MEAN) | NEEDS(FT_W_VARIANCE) | (scale ? NEEDS(FT_W_GAMMA) : 0) | (centre ? NEEDS(FT_W_BETA) : 0);
-    return rc;
-}
-
-static int parse_activation(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
-{
-    return ft_field_activation(config, &out->layer.params.activation, err);
-}
-
-static int parse_relu(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
-{
-    double most = 0;
-    int rc = ft_field_zero(config, "negative_slope", err);
-    if (!rc)
-        rc = ft_field_zero(config, "threshold", err);
-    if (!rc)
-        rc = ft_field_number(config, "max_value", &most, err);
-    if (!rc && ft_field(config, "max_value") && most != 6)
-        rc = ft_error_set(err, FT_EUNSUPPORTED, "max_value %g is not supported: only 6 is", most);
-    out->layer.params.activation = ft_field(config, "max_value") ? FT_ACT_RELU6 : FT_ACT_RELU;
-    return rc;
-}
-
-static int parse_softmax(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
-{
-    out->layer.params.activation = FT_ACT_SOFTMAX;
-    return ft_field_axis(config, &out->axis, err);
-}
-
-/* 1, [1, 2] or [[0, 1], [0, 1]] */
-static int parse_zero_pad(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
-{
-    int *pad = out->layer.params.pad, rc = ft_field_channels_last(config, err);
-    const cJSON *value = ft_field(config, "padding"), *rows = cJSON_IsArray(value) ? value->child : NULL;
-    int sides[2] = { 1, 1 };
-    if (rc)
-        return rc;
-    if (cJSON_IsArray(rows) && cJSON_GetArraySize(value) == 2 && cJSON_IsArray(rows->next)) {
-        for (int i = 0; i < 4; i++) {
-            const cJSON *side = cJSON_GetArrayItem(i < 2 ? rows : rows->next, i % 2);
-            if (!cJSON_IsNumber(side) || !(side->valuedouble >= 0 && side->valuedouble <= 1 << 20))
-                return ft_error_set(err, FT_EFORMAT, "setting 'padding' has an unexpected value");
-            pad[i] = (int)side->valuedouble;
-        }
-        return 0;
-    }
-    rc = ft_field_pair(config, "padding", 0, sides, err);
-    pad[0] = pad[1] = sides[0];
-    pad[2] = pad[3] = sides[1];
-    return rc;
-}
-
-static int parse_pool(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
-{
-    struct ft_layer_params *p = &out->layer.params;
-    p->kernel[0] = p->kernel[1] = 2;
-    int rc = ft_field_pair(config, "pool_size", 1, p->kernel, err);
-    memcpy(p->stride, p->kernel, sizeof p->stride);
-    return rc ? rc : parse_window(config, "pool_size", p, err);
-}
-
-static int parse_global_pool(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
-{
-    const int rc = ft_field_channels_last(config, err);
-    return rc ? rc : ft_field_bool(config, "keepdims", &out->layer.params.keep_dims, err);
-}
-
-static int parse_dense(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
-{
-    int rc = ft_field_int(config, "units", 1, &out->layer.params.units, err);
-    return rc ? rc : parse_bias(config, out, err);
-}
-
-static int parse_concatenate(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
-{
-    return ft_field_axis(config, &out->axis, err);
-}
-
-static int parse_flatten(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
-{
-    (void)out;
-    return ft_field_channels_last(config, err);
-}
-
-static int parse_reshape(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
-{
-    const cJSON *shape = ft_field(config, "target_shape");
-    if (cJSON_IsObject(shape)) /* {"class_name": "__tuple__", "items": [...]} */
-        shape = ft_field(shape, "items");
-    return parse_shape(shape, false, &out->layer.params, err);
-}
-
-static int parse_nothing(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
-{
-    (void)config, (void)out, (void)err;
-    return 0;
-}
+#include "keras/parsers.h"
 
 /* ---- writing: only what differs from the defaults, which is what every Keras reads ----------------------------------- */
 
@@ -305,7 +94,21 @@ static void write_depthwise(const struct ft_layer *layer, cJSON *config)
     write_convolution(layer, config);
 }
 
-static void write_batch_norm(const struct ft_layer *layer, cJSON *config)
+static void write_separable(const struct ft_layer *layer, cJSON *config)
+{
+    const struct ft_layer_params *p = &layer->params;
+    cJSON_AddNumberToObject(config, "filters", p->filters);
+    if (p->multiplier != 1)
+        cJSON_AddNumberToObject(config, "depth_multiplier", p->multiplier);
+    write_window(p, "kernel_size", config);
+    if (p->dilation[0] != 1 || p->dilation[1] != 1)
+        add_list(config, "dilation_rate", p->dilation, 2);
+    if (!layer->weights[FT_W_SEPARABLE_BIAS].data)
+        cJSON_AddFalseToObject(config, "use_bias");
+    add_activation(config, p->activation);
+}
+
+static void write_norm(const struct ft_layer *layer, cJSON *config)
 {
     cJSON_AddItemToObject(config, "epsilon", ft_json_float(layer->params.epsilon));
     if (!layer->weights[FT_W_GAMMA].data)
@@ -314,9 +117,49 @@ static void write_batch_norm(const struct ft_layer *layer, cJSON *config)
         cJSON_AddFalseToObject(config, "center");
 }
 
+static void write_group_norm(const struct ft_layer *layer, cJSON *config)
+{
+    cJSON_AddNumberToObject(config, "groups", layer->params.groups);
+    write_norm(layer, config);
+}
+
+/* Alpha's axes of length 1 are what Keras calls shared. */
+static void write_prelu(const struct ft_layer *layer, cJSON *config)
+{
+    const struct ft_tensor *t = &layer->weights[FT_W_ALPHA];
+    cJSON *shared = NULL;
+    for (int i = 0; i < t->rank && t->rank > 1; i++)
+        if (t->shape[i] == 1) {
+            shared = shared ? shared : cJSON_AddArrayToObject(config, "shared_axes");
+            cJSON_AddItemToArray(shared, cJSON_CreateNumber(i + 1));
+        }
+}
+
 static void write_activation(const struct ft_layer *layer, cJSON *config)
 {
     cJSON_AddStringToObject(config, "activation", ft_activation_name(layer->params.activation));
+}
+
+static void add_number(cJSON *config, const char *key, float value)
+{
+    cJSON_AddItemToObject(config, key, ft_json_float(value));
+}
+
+/* Keras 3 takes "alpha" for its "negative_slope", Keras 2 knows nothing else. */
+static void write_alpha(const struct ft_layer *layer, cJSON *config)
+{
+    add_number(config, "alpha", layer->params.alpha);
+}
+
+static void write_relu(const struct ft_layer *layer, cJSON *config)
+{
+    const struct ft_layer_params *p = &layer->params;
+    if (!isinf(p->most))
+        add_number(config, "max_value", p->most);
+    if (p->alpha != 0)
+        add_number(config, "negative_slope", p->alpha);
+    if (p->threshold != 0)
+        add_number(config, "threshold", p->threshold);
 }
 
 static void write_relu6(const struct ft_layer *layer, cJSON *config)
@@ -325,11 +168,33 @@ static void write_relu6(const struct ft_layer *layer, cJSON *config)
     cJSON_AddItemToObject(config, "max_value", ft_json_float(6));
 }
 
+static void add_sides(cJSON *config, const char *key, const int *pad)
+{
+    cJSON *list = cJSON_AddArrayToObject(config, key);
+    cJSON_AddItemToArray(list, cJSON_CreateIntArray(pad, 2));
+    cJSON_AddItemToArray(list, cJSON_CreateIntArray(pad + 2, 2));
+}
+
 static void write_zero_pad(const struct ft_layer *layer, cJSON *config)
 {
-    cJSON *list = cJSON_AddArrayToObject(config, "padding");
-    cJSON_AddItemToArray(list, cJSON_CreateIntArray(layer->params.pad, 2));
-    cJSON_AddItemToArray(list, cJSON_CreateIntArray(layer->params.pad + 2, 2));
+    add_sides(config, "padding", layer->params.pad);
+}
+
+static void write_cropping(const struct ft_layer *layer, cJSON *config)
+{
+    add_sides(config, "cropping", layer->params.pad);
+}
+
+static void write_upsampling(const struct ft_layer *layer, cJSON *config)
+{
+    add_list(config, "size", layer->params.kernel, 2);
+    if (layer->params.bilinear)
+        cJSON_AddStringToObject(config, "interpolation", "bilinear");
+}
+
+static void write_permute(const struct ft_layer *layer, cJSON *config)
+{
+    add_shape(config, "dims", false, &layer->params);
 }
 
 static void write_pool(const struct ft_layer *layer, cJSON *config)
@@ -359,35 +224,59 @@ static void write_nothing(const struct ft_layer *layer, cJSON *config)
     (void)layer, (void)config;
 }
 
-/* ---- the table: of several rows of one kind, the first with a writer writes (ReLU writes RELU6 only) ------------------- */
+/* ---- the table: of several rows of one kind, the first with a writer writes, unless one is for the very activation ------ */
 
 static const struct ft_layer_class classes[] = {
-    { "InputLayer", FT_LAYER_INPUT, parse_input, write_input, { 0 } },
-    { "Rescaling", FT_LAYER_RESCALING, parse_rescaling, write_rescaling, { 0 } },
-    { "Conv2D", FT_LAYER_CONV2D, parse_conv2d, write_conv2d, { "kernel", "bias" } },
-    { "DepthwiseConv2D", FT_LAYER_DEPTHWISE_CONV2D, parse_depthwise, write_depthwise, { "depthwise_kernel|kernel", "bias" } },
-    { "BatchNormalization", FT_LAYER_BATCH_NORM, parse_batch_norm, write_batch_norm, { "gamma", "beta", "moving_mean", "moving_variance" } },
-    { "Activation", FT_LAYER_ACTIVATION, parse_activation, write_activation, { 0 } },
-    { "ReLU", FT_LAYER_ACTIVATION, parse_relu, write_relu6, { 0 } },
-    { "Softmax", FT_LAYER_ACTIVATION, parse_softmax, NULL, { 0 } },
-    { "ZeroPadding2D", FT_LAYER_ZERO_PAD, parse_zero_pad, write_zero_pad, { 0 } },
-    { "MaxPooling2D", FT_LAYER_MAX_POOL, parse_pool, write_pool, { 0 } },
-    { "AveragePooling2D", FT_LAYER_AVERAGE_POOL, parse_pool, write_pool, { 0 } },
-    { "GlobalAveragePooling2D", FT_LAYER_GLOBAL_AVERAGE_POOL, parse_global_pool, write_global_pool, { 0 } },
-    { "GlobalMaxPooling2D", FT_LAYER_GLOBAL_MAX_POOL, parse_global_pool, write_global_pool, { 0 } },
-    { "Dense", FT_LAYER_DENSE, parse_dense, write_dense, { "kernel", "bias" } },
-    { "Add", FT_LAYER_ADD, parse_nothing, write_nothing, { 0 } },
-    { "Multiply", FT_LAYER_MULTIPLY, parse_nothing, write_nothing, { 0 } },
-    { "Concatenate", FT_LAYER_CONCATENATE, parse_concatenate, write_nothing, { 0 } },
-    { "Flatten", FT_LAYER_FLATTEN, parse_flatten, write_nothing, { 0 } },
-    { "Reshape", FT_LAYER_RESHAPE, parse_reshape, write_reshape, { 0 } },
-    { "Activation", FT_LAYER_IDENTITY, parse_nothing, write_nothing, { 0 } }, /* written as a linear activation, never found by name */
-    { "Dropout", FT_LAYER_IDENTITY, parse_nothing, NULL, { 0 } },
-    { "SpatialDropout2D", FT_LAYER_IDENTITY, parse_nothing, NULL, { 0 } },
-    { "AlphaDropout", FT_LAYER_IDENTITY, parse_nothing, NULL, { 0 } },
-    { "GaussianDropout", FT_LAYER_IDENTITY, parse_nothing, NULL, { 0 } },
-    { "GaussianNoise", FT_LAYER_IDENTITY, parse_nothing, NULL, { 0 } },
-    { "ActivityRegularization", FT_LAYER_IDENTITY, parse_nothing, NULL, { 0 } },
+    { "InputLayer", FT_LAYER_INPUT, ft_parse_input, .write = write_input },
+    { "Rescaling", FT_LAYER_RESCALING, ft_parse_rescaling, .write = write_rescaling },
+    { "Conv2D", FT_LAYER_CONV2D, ft_parse_conv2d, write_conv2d, .weights = { "kernel", "bias" } },
+    { "SeparableConv2D", FT_LAYER_SEPARABLE_CONV2D, ft_parse_separable, write_separable, .weights = { "depthwise_kernel", "pointwise_kernel", "bias" } },
+    { "Conv2DTranspose", FT_LAYER_CONV2D_TRANSPOSE, ft_parse_transpose, write_conv2d, .weights = { "kernel", "bias" } },
+    { "DepthwiseConv2D", FT_LAYER_DEPTHWISE_CONV2D, ft_parse_depthwise, write_depthwise, .weights = { "depthwise_kernel|kernel", "bias" } },
+    { "BatchNormalization", FT_LAYER_BATCH_NORM, ft_parse_batch_norm, write_norm, .weights = { "gamma", "beta", "moving_mean", "moving_variance" } },
+    { "LayerNormalization", FT_LAYER_LAYER_NORM, ft_parse_layer_norm, write_norm, .weights = { "gamma", "beta" } },
+    { "GroupNormalization", FT_LAYER_GROUP_NORM, ft_parse_group_norm, write_group_norm, .weights = { "gamma", "beta" } },
+    { "UnitNormalization", FT_LAYER_UNIT_NORM, ft_parse_unit_norm, .write = write_nothing },
+    { "Normalization", FT_LAYER_RESCALING, ft_parse_normalization, NULL, .weights = { "mean", "variance", "count" }, .ignored = 1u << 2,
+      .finish = ft_finish_normalization },
+    { "LayerScale", FT_LAYER_RESCALING, ft_parse_layer_scale, NULL, .weights = { "gamma|variable*|Variable*" } },
+    { "PReLU", FT_LAYER_PRELU, ft_parse_prelu, write_prelu, .weights = { "alpha" } },
+    { "Activation", FT_LAYER_ACTIVATION, ft_parse_activation, .write = write_activation },
+    { "ReLU", FT_LAYER_ACTIVATION, ft_parse_relu, write_relu6, .activation = FT_ACT_RELU6 },
+    { "ReLU", FT_LAYER_ACTIVATION, ft_parse_relu, write_relu, .activation = FT_ACT_RELU_SHAPED },
+    { "LeakyReLU", FT_LAYER_ACTIVATION, ft_parse_leaky_relu, write_alpha, .activation = FT_ACT_LEAKY_RELU },
+    { "ELU", FT_LAYER_ACTIVATION, ft_parse_elu, write_alpha, .activation = FT_ACT_ELU },
+    { "Softmax", FT_LAYER_ACTIVATION, .parse = ft_parse_softmax },
+    { "ZeroPadding2D", FT_LAYER_ZERO_PAD, ft_parse_zero_pad, .write = write_zero_pad },
+    { "Cropping2D", FT_LAYER_CROPPING, ft_parse_cropping, .write = write_cropping },
+    { "UpSampling2D", FT_LAYER_UPSAMPLING, ft_parse_upsampling, .write = write_upsampling },
+    { "Permute", FT_LAYER_PERMUTE, ft_parse_permute, .write = write_permute },
+    { "MaxPooling2D", FT_LAYER_MAX_POOL, ft_parse_pool, .write = write_pool },
+    { "AveragePooling2D", FT_LAYER_AVERAGE_POOL, ft_parse_pool, .write = write_pool },
+    { "GlobalAveragePooling2D", FT_LAYER_GLOBAL_AVERAGE_POOL, ft_parse_global_pool, .write = write_global_pool },
+    { "GlobalMaxPooling2D", FT_LAYER_GLOBAL_MAX_POOL, ft_parse_global_pool, .write = write_global_pool },
+    { "Dense", FT_LAYER_DENSE, ft_parse_dense, write_dense, .weights = { "kernel", "bias" } },
+    { "Add", FT_LAYER_ADD, ft_parse_nothing, .write = write_nothing },
+    { "Subtract", FT_LAYER_SUBTRACT, ft_parse_nothing, .write = write_nothing },
+    { "Average", FT_LAYER_AVERAGE, ft_parse_nothing, .write = write_nothing },
+    { "Maximum", FT_LAYER_MAXIMUM, ft_parse_nothing, .write = write_nothing },
+    { "Minimum", FT_LAYER_MINIMUM, ft_parse_nothing, .write = write_nothing },
+    { "CustomScaleLayer", FT_LAYER_ADD, .parse = ft_parse_custom_scale },
+    { "Lambda", FT_LAYER_ADD, .parse = ft_parse_custom_scale },
+    { "Multiply", FT_LAYER_MULTIPLY, ft_parse_nothing, .write = write_nothing },
+    { "Concatenate", FT_LAYER_CONCATENATE, ft_parse_concatenate, .write = write_nothing },
+    { "Flatten", FT_LAYER_FLATTEN, ft_parse_flatten, .write = write_nothing },
+    { "Reshape", FT_LAYER_RESHAPE, ft_parse_reshape, .write = write_reshape },
+    { "Activation", FT_LAYER_IDENTITY, ft_parse_nothing, .write = write_nothing }, /* written as a linear activation, never found by name */
+    { "Dropout", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
+    { "StochasticDepth", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
+    { "DropPath", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
+    { "FixedDropout", FT_LAYER_IDENTITY, .parse = ft_parse_nothing }, /* of the first EfficientNet files */
+    { "SpatialDropout2D", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
+    { "AlphaDropout", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
+    { "GaussianDropout", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
+    { "GaussianNoise", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
+    { "ActivityRegularization", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
 };
 #define N_CLASSES (sizeof classes / sizeof *classes)
 
@@ -401,11 +290,16 @@ const struct ft_layer_class *ft_layer_class_find(const char *name)
 
 const struct ft_layer_class *ft_layer_class_of(const struct ft_layer *layer)
 {
-    const bool relu6 = layer->kind == FT_LAYER_ACTIVATION && layer->params.activation == FT_ACT_RELU6;
-    for (size_t i = 0; i < N_CLASSES; i++)
-        if (classes[i].kind == layer->kind && classes[i].write && (!relu6 || classes[i].write == write_relu6))
-            return &classes[i];
-    return NULL;
+    const struct ft_layer_class *general = NULL;
+    for (size_t i = 0; i < N_CLASSES; i++) {
+        const struct ft_layer_class *class = &classes[i];
+        if (class->kind != layer->kind || !class->write)
+            continue;
+        if (class->activation && class->activation == layer->params.activation)
+            return class;
+        general = general || class->activation ? general : class;
+    }
+    return general;
 }
 
 const char *ft_layer_kind_name(enum ft_layer_kind kind)
@@ -416,14 +310,24 @@ const char *ft_layer_kind_name(enum ft_layer_kind kind)
     return "?";
 }
 
+/* Does `name` [length] fit one of "a|b*"? */
+static bool fits(const char *patterns, const char *name, size_t length)
+{
+    for (const char *at = patterns; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL) {
+        const size_t n = strcspn(at, "|*");
+        if ((n == length || (at[n] == '*' && n < length)) && !strncmp(at, name, n))
+            return true;
+    }
+    return false;
+}
+
 int ft_layer_class_weight(const struct ft_layer_class *class, const char *name)
 {
     const char *slash = strrchr(name, '/'), *last = slash ? slash + 1 : name;
     const size_t length = strcspn(last, ":");
     for (int w = 0; w < FT_MAX_WEIGHTS && class->weights[w]; w++)
-        for (const char *at = class->weights[w]; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
-            if (strcspn(at, "|") == length && !strncmp(at, last, length))
-                return w;
+        if (fits(class->weights[w], last, length))
+            return w;
     return -1;
 }
 

@@ -71,6 +71,9 @@ static int take_draft(struct ft_network *network, struct ft_draft *draft, struct
     draft->preprocess = NULL;
     for (int i = 0; i < draft->n; i++) {
         struct ft_draft_layer *d = &draft->layers[i];
+        const int rc = d->class && d->class->finish ? d->class->finish(d, err) : 0;
+        if (rc)
+            return ft_error_prefix(err, rc, "layer '%s'", d->layer.name);
         if (d->constants && !ft_grow((void **)&s->heap.blocks, &s->heap.capacity, s->heap.n, sizeof *s->heap.blocks))
             return ft_error_nomem(err, "weights");
         if (d->constants)

@@ -31,12 +31,28 @@ enum ft_layer_kind {
     FT_LAYER_FLATTEN,
     FT_LAYER_RESHAPE,  /* params.shape */
     FT_LAYER_IDENTITY, /* dropout and the like: nothing at inference */
+    FT_LAYER_SEPARABLE_CONV2D, /* KERNEL [kh, kw, c, multiplier], POINTWISE [1, 1, c * multiplier, filters], SEPARABLE_BIAS [filters] */
+    FT_LAYER_CONV2D_TRANSPOSE, /* KERNEL [kh, kw, filters, cin], BIAS [filters] or absent */
+    FT_LAYER_LAYER_NORM, /* over channels: GAMMA, BETA [c], either may be absent; params.epsilon */
+    FT_LAYER_GROUP_NORM, /* over rows, columns and the channels of a group: the same; params.groups, -1 for one a channel */
+    FT_LAYER_UNIT_NORM,  /* channels divided by their Euclidean length */
+    FT_LAYER_PRELU,      /* ALPHA [h, w, c], any of them 1 */
+    FT_LAYER_CROPPING,   /* params.pad */
+    FT_LAYER_UPSAMPLING, /* params.kernel times as many rows and columns; params.bilinear */
+    FT_LAYER_PERMUTE,    /* params.shape: the input axis, from 1, of each output axis */
+    FT_LAYER_SUBTRACT,
+    FT_LAYER_AVERAGE,
+    FT_LAYER_MAXIMUM,
+    FT_LAYER_MINIMUM,
     FT_LAYER_KINDS
 };
 
 enum ft_activation {
     FT_ACT_LINEAR, FT_ACT_RELU, FT_ACT_RELU6, FT_ACT_SIGMOID, FT_ACT_HARD_SIGMOID, FT_ACT_TANH, FT_ACT_SWISH, FT_ACT_HARD_SWISH,
-    FT_ACT_GELU, FT_ACT_SOFTMAX, FT_ACTIVATIONS
+    FT_ACT_GELU, FT_ACT_SOFTMAX, FT_ACT_ELU, FT_ACT_SELU, FT_ACT_SOFTPLUS, FT_ACT_SOFTSIGN, FT_ACT_EXPONENTIAL, FT_ACT_MISH,
+    FT_ACT_LEAKY_RELU,  /* params.alpha, the slope below 0; also ELU's */
+    FT_ACT_RELU_SHAPED, /* the ReLU layer: params.alpha, most, threshold */
+    FT_ACTIVATIONS
 };
 
 enum ft_padding { FT_PAD_VALID, FT_PAD_SAME };
@@ -46,6 +62,9 @@ enum ft_weight {
     FT_W_KERNEL = 0, FT_W_BIAS = 1,
     FT_W_GAMMA = 0, FT_W_BETA = 1, FT_W_MEAN = 2, FT_W_VARIANCE = 3,
     FT_W_SCALE = 0, FT_W_OFFSET = 1,
+    FT_W_NORM_MEAN = 0, FT_W_NORM_VARIANCE = 1, /* while a Normalization is read: it becomes a RESCALING */
+    FT_W_POINTWISE = 1, FT_W_SEPARABLE_BIAS = 2,
+    FT_W_ALPHA = 0,
     FT_MAX_WEIGHTS = 4
 };
 
@@ -62,9 +81,11 @@ struct ft_layer_params {
     enum ft_padding padding;
     int pad[4]; /* top, bottom, left, right */
     enum ft_activation activation; /* also of CONV2D, DEPTHWISE_CONV2D, DENSE, ADD (fused, LINEAR when there is none) */
+    float alpha, most, threshold; /* of the activation */
     float epsilon;
+    bool bilinear;
     bool keep_dims; /* global pooling: [1, 1, c] instead of [c] */
-    int rank, shape[4]; /* INPUT, RESHAPE: without the batch axis; -1 unknown */
+    int rank, shape[4]; /* INPUT, RESHAPE, PERMUTE: without the batch axis; -1 unknown */
 };
 
 struct ft_layer {

@@ -22,6 +22,16 @@ static int weight_shape(const struct ft_layer *layer, int w, int64_t shape[5])
         memcpy(shape, is_kernel ? (int64_t[]){ p->kernel[0], p->kernel[1], 0, p->multiplier } : (int64_t[]){ kernel->shape[2] * p->multiplier, 0, 0, 0 },
                4 * sizeof *shape);
         return is_kernel ? 4 : 1;
+    case FT_LAYER_CONV2D_TRANSPOSE:
+        memcpy(shape, is_kernel ? (int64_t[]){ p->kernel[0], p->kernel[1], p->filters, 0 } : (int64_t[]){ p->filters, 0, 0, 0 }, 4 * sizeof *shape);
+        return is_kernel ? 4 : 1;
+    case FT_LAYER_SEPARABLE_CONV2D:
+        if (w == FT_W_SEPARABLE_BIAS)
+            shape[0] = p->filters;
+        else
+            memcpy(shape, is_kernel ? (int64_t[]){ p->kernel[0], p->kernel[1], 0, p->multiplier } :
+                                      (int64_t[]){ 1, 1, kernel->shape[2] * p->multiplier, p->filters }, 4 * sizeof *shape);
+        return w == FT_W_SEPARABLE_BIAS ? 1 : 4;
     case FT_LAYER_DENSE:
         memcpy(shape, is_kernel ? (int64_t[]){ 0, p->units } : (int64_t[]){ p->units, 0 }, 2 * sizeof *shape);
         return is_kernel ? 2 : 1;
@@ -38,6 +48,8 @@ static int derive(struct ft_layer *layer, struct ft_error *err)
     const struct ft_tensor *kernel = &layer->weights[FT_W_KERNEL];
     if (layer->kind == FT_LAYER_CONV2D && kernel->rank == 4)
         layer->params.filters = (int)kernel->shape[3];
+    else if (layer->kind == FT_LAYER_SEPARABLE_CONV2D && layer->weights[FT_W_POINTWISE].rank == 4)
+        layer->params.filters = (int)layer->weights[FT_W_POINTWISE].shape[3];
     else if (layer->kind == FT_LAYER_DENSE && kernel->rank == 2)
         layer->params.units = (int)kernel->shape[1];
     else if (layer->kind == FT_LAYER_CONV2D || layer->kind == FT_LAYER_DENSE)
@@ -170,6 +182,8 @@ static int own_places(const struct shelf *s, const struct ft_layer_class *class,
     }
     for (int i = 0; i < s->names.n; i++) {
         const int w = ft_layer_class_weight(class, s->names.names[i]);
+        if (w >= 0 && class->ignored >> w & 1)
+            continue;
         if (w < 0 || !(needs >> w & 1))
             return ft_error_set(err, FT_EUNSUPPORTED, "weight '%s' does not belong to a layer with these settings", s->names.names[i]);
         if (places[w] >= 0)
@@ -211,7 +225,7 @@ static int read_layer(const struct ft_h5 *h5, int64_t parent, struct shelf *shel
                       struct ft_error *err)
 {
     struct ft_layer *layer = &draft->layer;
-    const struct ft_layer_class *class = ft_layer_class_of(layer);
+    const struct ft_layer_class *class = draft->class ? draft->class : ft_layer_class_of(layer);
     int places[FT_MAX_WEIGHTS], rc = shelf_open(h5, parent, draft->top, shelf, err);
     for (int w = 0; w < FT_MAX_WEIGHTS; w++)
         places[w] = -1;

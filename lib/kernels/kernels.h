@@ -29,7 +29,12 @@ struct ft_work {
     const float *weights; /* as the row packed them */
     const float *bias;    /* [c], zeros up to a multiple of 64: also the offsets of `affine` */
     float lo, hi;         /* the result is clamped to [lo, hi]: linear, relu and relu6 alike; NaN stays NaN */
-    enum ft_activation activation; /* of the `activate` operation only */
+    enum ft_activation activation; /* of the `activate` operation only, as are: */
+    float alpha, most, threshold;
+    float epsilon;  /* of normalisations */
+    int permute[3]; /* input axis (row, column, channel) of each output axis */
+    bool bilinear;  /* upsampling */
+    bool whole;     /* prelu: weights are [h, w, c], not [c] */
     int kernel[2], stride[2], dilation[2], pad[2]; /* rows, columns; pad: top, left */
     int groups, multiplier;
     bool exact; /* only rows that round like direct summation */
@@ -63,6 +68,16 @@ enum ft_operation {
     FT_OP_AVERAGE_POOL, /* padding is not counted */
     FT_OP_GLOBAL_MAX,   /* out [1, 1, c] */
     FT_OP_GLOBAL_AVERAGE,
+    FT_OP_SUBTRACT, /* out = clamp(in - other) */
+    FT_OP_MAXIMUM,
+    FT_OP_MINIMUM,
+    FT_OP_LAYER_NORM, /* out = (in - mean) / sqrt(variance + epsilon) * weights[c] + bias[c], over the channels of a pixel */
+    FT_OP_GROUP_NORM, /* the same over all pixels and the channels of a group */
+    FT_OP_UNIT_NORM,  /* out = in / |in|, over the channels of a pixel */
+    FT_OP_PRELU,      /* out = in < 0 ? in * weights : in */
+    FT_OP_UPSAMPLE,   /* kernel times as many rows and columns */
+    FT_OP_PERMUTE,
+    FT_OP_TRANSPOSE, /* out = clamp(transposed convolution of in + bias), weights [kh, kw, out.c, in.c]; pad is cut off */
     FT_OPERATIONS
 };
 

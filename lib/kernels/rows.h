@@ -6,7 +6,8 @@
 
 #define FT_LOOP_ROWS(isa)                                                                                                                  \
     ft_kernel ft_affine_##isa, ft_add_##isa, ft_multiply_##isa, ft_activate_##isa, ft_copy_##isa, ft_flatten_##isa, ft_max_pool_##isa,     \
-        ft_average_pool_##isa, ft_global_max_##isa, ft_global_average_##isa;                                                               \
+        ft_average_pool_##isa, ft_global_max_##isa, ft_global_average_##isa, ft_subtract_##isa, ft_maximum_##isa, ft_minimum_##isa,        \
+        ft_layer_norm_##isa, ft_group_norm_##isa, ft_unit_norm_##isa, ft_prelu_##isa;                                                      \
     ft_pixel_kernel ft_pixels_##isa;
 #define FT_SIMD_ROWS(isa)                                                                                                                  \
     FT_LOOP_ROWS(isa)                                                                                                                      \
@@ -26,7 +27,7 @@ FT_LOOP_ROWS(c)
 FT_SIMD_ROWS(avx2)
 FT_SIMD_ROWS(avx512)
 
-ft_kernel ft_convolution_c, ft_convolution_sgemm, ft_depthwise_c;
+ft_kernel ft_convolution_c, ft_convolution_sgemm, ft_depthwise_c, ft_upsample_c, ft_permute_c, ft_transpose_c;
 bool ft_convolution_accepts_sgemm(const struct ft_work *work);
 size_t ft_convolution_scratch_sgemm(const struct ft_work *work);
 

@@ -45,6 +45,16 @@ LOOP_TABLE(max_pool);
 LOOP_TABLE(average_pool);
 LOOP_TABLE(global_max);
 LOOP_TABLE(global_average);
+LOOP_TABLE(subtract);
+LOOP_TABLE(maximum);
+LOOP_TABLE(minimum);
+LOOP_TABLE(layer_norm);
+LOOP_TABLE(group_norm);
+LOOP_TABLE(unit_norm);
+LOOP_TABLE(prelu);
+static const struct ft_kernel_row upsample_rows[] = { PLAIN(upsample), END };
+static const struct ft_kernel_row permute_rows[] = { PLAIN(permute), END };
+static const struct ft_kernel_row transpose_rows[] = { PLAIN(transpose), END };
 
 static const struct ft_pixel_row pixel_rows[] = { SIMD_PIXELS{ ft_pixels_c, "c", 0 }, { NULL, NULL, 0 } };
 
@@ -64,6 +74,16 @@ static const struct {
     [FT_OP_AVERAGE_POOL] = { "average pool", average_pool_rows },
     [FT_OP_GLOBAL_MAX] = { "global max", global_max_rows },
     [FT_OP_GLOBAL_AVERAGE] = { "global average", global_average_rows },
+    [FT_OP_SUBTRACT] = { "subtract", subtract_rows },
+    [FT_OP_MAXIMUM] = { "maximum", maximum_rows },
+    [FT_OP_MINIMUM] = { "minimum", minimum_rows },
+    [FT_OP_LAYER_NORM] = { "layer norm", layer_norm_rows },
+    [FT_OP_GROUP_NORM] = { "group norm", group_norm_rows },
+    [FT_OP_UNIT_NORM] = { "unit norm", unit_norm_rows },
+    [FT_OP_PRELU] = { "prelu", prelu_rows },
+    [FT_OP_UPSAMPLE] = { "upsample", upsample_rows },
+    [FT_OP_PERMUTE] = { "permute", permute_rows },
+    [FT_OP_TRANSPOSE] = { "transpose", transpose_rows },
 };
 
 const struct ft_kernel_row *ft_kernel_table(enum ft_operation operation)

@@ -66,6 +66,7 @@ static struct ft_layer *add_layer(struct net *net, enum ft_layer_kind kind)
     snprintf(net->names[i], sizeof net->names[i], "%s_layer%d", net->network.name, i);
     *layer = (struct ft_layer){ .name = net->names[i], .kind = kind, .inputs = net->inputs[i] };
     struct ft_layer_params *p = &layer->params;
+    p->alpha = 1;
     p->groups = p->multiplier = p->kernel[0] = p->kernel[1] = p->stride[0] = p->stride[1] = p->dilation[0] = p->dilation[1] = 1;
     net->network.output = i;
     return layer;
