@@ -233,7 +233,7 @@ def write_bad():
         "channels-first": setting(1, "data_format", "channels_first"),
         "strides": setting(1, "strides", [-1, 1e300]),
         "filters": setting(1, "filters", 5),
-        "activation": setting(1, "activation", "mish"),
+        "activation": setting(1, "activation", "celu"),
         "slash": config(lambda c: c["layers"][1].update(name="a/b")),
     }
     for name, change in changes.items():

@@ -257,7 +257,7 @@ static void refused(void)
         int code;
     } bad[] = {
         { "absurd-shape", "layer 'last': weight 'kernel:0' has an absurd shape", FT_ELIMIT },
-        { "activation", "layer 'first': activation 'mish' is not supported", FT_EUNSUPPORTED },
+        { "activation", "layer 'first': activation 'celu' is not supported", FT_EUNSUPPORTED },
         { "bomb", "would unpack to 1024 MB", FT_ELIMIT },
         { "causal", "keras-causal.h5': layer 'first': padding 'causal' is not supported", FT_EUNSUPPORTED },
         { "channels-first", "data_format 'channels_first'", FT_EUNSUPPORTED },
@@ -281,7 +281,7 @@ static void refused(void)
         { "truncated", "a damaged HDF5 file", FT_EFORMAT },
         { "twice", "weight 'last/kernel:0' is there twice", FT_EFORMAT },
         { "two-outputs", "the network has 2 outputs", FT_EUNSUPPORTED },
-        { "unknown-class", "layers of class 'Lambda' are not supported", FT_EUNSUPPORTED },
+        { "unknown-class", "layer 'relu': code inside a file is not run", FT_EUNSUPPORTED },
         { "weights-only", "no attribute 'model_config'", FT_EUNSUPPORTED },
         { "wrong-shape", "layer 'last': the shape of 'kernel' does not fit", FT_EFORMAT },
         { "wrong-type", "weight 'kernel:0' is not numeric", FT_EUNSUPPORTED },
