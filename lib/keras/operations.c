@@ -35,10 +35,20 @@ struct operand {
     double value;
 };
 
+/* Only an operation has a number among its arguments, whatever its module is said to be. */
+static bool takes_number(const cJSON *nodes)
+{
+    const cJSON *args = ft_field(nodes ? nodes->child : NULL, "args");
+    for (const cJSON *item = args ? args->child : NULL; item; item = item->next)
+        if (cJSON_IsNumber(item))
+            return true;
+    return false;
+}
+
 bool ft_is_operation(const cJSON *entry)
 {
     const char *kind = cJSON_GetStringValue(ft_field(entry, "class_name")), *module = cJSON_GetStringValue(ft_field(entry, "module"));
-    return (kind && (!strcmp(kind, "TFOpLambda") || !strcmp(kind, "SlicingOpLambda"))) || (module && strstr(module, ".ops."));
+    return takes_number(ft_field(entry, "inbound_nodes")) || (kind && (!strcmp(kind, "TFOpLambda") || !strcmp(kind, "SlicingOpLambda"))) || (module && strstr(module, ".ops."));
 }
 
 /* ["name", node, tensor, {"y": operand}] */
