@@ -17,8 +17,8 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PARTLY = 3 };
 enum { MOST_GIVEN = 64 };
 
 struct settings {
-    const char *output, *model, *backbone, *val, *resize, *class_weight, *compare, *csv, *group_by;
-    int threads, folds, top, max_megapixels;
+    const char *output, *model, *backbone, *val, *resize, *class_weight, *compare, *csv, *group_by, *class_name;
+    int threads, folds, top, max_megapixels, neighbours;
     double l2, seconds, min_accuracy; /* l2 negative: auto */
     uint64_t seed;
     const char *cache;
@@ -140,5 +140,6 @@ int info_main(const struct settings *settings);
 int bench_main(const struct settings *settings);
 int cache_main(const struct settings *settings);
 int doctor_main(const struct settings *settings);
+int explain_main(const struct settings *settings);
 
 #endif

@@ -16,6 +16,8 @@ const struct command commands[] = {
       "  find . -name '*.jpg' -print0 | finetune predict -0 --files-from - --format csv\n"
       "  finetune predict inbox --move-to sorted --threshold auto" },
     { "evaluate", CMD_EVALUATE, "DIR|PICTURE...", "measure a model on a folder of labelled pictures it has not seen", 0, -1, evaluate_main, NULL },
+    { "explain", CMD_EXPLAIN, "PICTURE", "show where in a picture the evidence is, and which training pictures it resembles", 1, 1, explain_main,
+      "Example:\n  finetune explain photo.jpg -o why.png --compare cat,dog" },
     { "doctor", CMD_DOCTOR, "DIR", "find what is wrong with a folder: copies, wrong labels, outliers, bad pictures, shortcuts", 1, 1, doctor_main,
       "Nothing is changed. A shortcut is a number such as the file's size that tells the classes apart by itself." },
     { "features", CMD_FEATURES, "DIR|PICTURE...", "write the frozen network's features to an HDF5 file", 1, -1, features_main,

@@ -21,6 +21,7 @@ struct training {
     struct ft_validation *validation;
     struct ft_metrics *raw, *calibrated;
     struct evaluation val;
+    struct ft_gallery *gallery;
     char *record; /* JSON */
     uint64_t bytes;
 };
@@ -194,7 +195,9 @@ static int run(struct training *t, struct ft_error *err)
     report_head(t);
     rc = measure_val(t, err);
     if (!rc)
-        rc = ft_model_save(t->backbone, t->head, t->dataset->classes, t->record, s->output, &t->bytes, err);
+        rc = ft_gallery_new(t->pictures.features, t->dir, &t->gallery, err);
+    if (!rc)
+        rc = ft_model_save(t->backbone, t->head, t->dataset->classes, t->record, t->gallery, s->output, &t->bytes, err);
     if (rc)
         return rc;
     const bool named = strcmp(s->output, "model.h5") != 0;
@@ -219,6 +222,7 @@ int train_main(const struct settings *s)
     evaluation_release(&t.val);
     ft_validation_free(t.validation);
     ft_head_free(t.head);
+    ft_gallery_free(t.gallery);
     free(t.record);
     free(t.dir);
     free(t.val_dir);

@@ -428,20 +428,70 @@ struct ft_training {
 };
 char *ft_report_training_json(const struct ft_training *training);
 
+/* ---- training pictures that a model remembers ---------------------------------------------------------------------------- */
+
+/* So that a model can say which of its training pictures another resembles. A picture is FT_CODE signed bytes: its feature's direction
+ * under fixed random projections, which keeps cosines to about 0.03 (Johnson and Lindenstrauss 1984). */
+enum { FT_CODE = 256, FT_GALLERY_MOST = 4000 };
+struct ft_gallery {
+    size_t n;        /* at most FT_GALLERY_MOST, evenly spread where there were more */
+    char **paths;    /* [n] below the training folder */
+    int32_t *labels; /* [n] */
+    int8_t *codes;   /* [n, FT_CODE] */
+};
+struct ft_neighbour {
+    size_t row;
+    double similarity; /* cosine */
+};
+int ft_gallery_new(const struct ft_features *features, const char *dir, struct ft_gallery **out, struct ft_error *err);
+void ft_gallery_free(struct ft_gallery *gallery);
+/* The most similar rows first: out [count]; returns how many there are. */
+size_t ft_gallery_nearest(const struct ft_gallery *gallery, const float *feature, int d, size_t count, struct ft_neighbour *out);
+
 /* ---- model files ------------------------------------------------------------------------------------------------- */
 
 struct ft_model;
 
 /* Borrows nothing: classes, head and record are copied, the backbone's weights are read from its file again.
- * `record` is JSON (how it was trained and measured) kept in the model's `finetune` attribute under "training"; may be NULL. */
-int ft_model_save(const struct ft_backbone *backbone, const struct ft_head *head, char *const *classes, const char *record, const char *path,
-                  uint64_t *bytes, struct ft_error *err);
+ * `record` is JSON (how it was trained and measured) kept in the model's `finetune` attribute under "training"; may be NULL.
+ * `gallery` may be NULL. */
+int ft_model_save(const struct ft_backbone *backbone, const struct ft_head *head, char *const *classes, const char *record,
+                  const struct ft_gallery *gallery, const char *path, uint64_t *bytes, struct ft_error *err);
 int ft_model_open(const char *path, const struct ft_backbone_options *options, struct ft_model **out, struct ft_error *err);
 void ft_model_free(struct ft_model *model);
 const struct ft_backbone *ft_model_backbone(const struct ft_model *model);
 const struct ft_head *ft_model_head(const struct ft_model *model);
 char *const *ft_model_class_names(const struct ft_model *model); /* [head->k] */
 const char *ft_model_record(const struct ft_model *model); /* the JSON given to ft_model_save, or NULL */
+/* What the model remembers of its training pictures; *out is NULL when that is nothing. */
+int ft_model_gallery(const struct ft_model *model, struct ft_gallery **out, struct ft_error *err);
+
+/* ---- why a picture is classified as it is ---------------------------------------------------------------------------------- */
+
+struct ft_explanation {
+    bool exact;        /* a class activation map (Zhou et al. 2016): shares of a class and its bias add up to its logit. Else occlusion: what
+                        * the logit loses when the cell is covered (Zeiler and Fergus 2014) */
+    int height, width; /* cells of the map */
+    int d, k;
+    float *shares;  /* [height, width, k] */
+    float *feature; /* [d] */
+    float *logits;  /* [k] */
+    float *p;       /* [k] */
+    int picture_height, picture_width;
+    uint8_t *picture; /* [picture_height, picture_width, 3] what the network sees of the picture, at twice its resolution */
+};
+int ft_explain(const struct ft_model *model, const char *path, uint64_t max_pixels, struct ft_explanation **out, struct ft_error *err);
+void ft_explanation_free(struct ft_explanation *explanation);
+
+/* What is to be shown of an explanation: of one class, or of one against another. */
+struct ft_question {
+    int class, against; /* against -1: none */
+};
+/* One value a cell, [height * width]: the class's shares, less those of `against`. */
+void ft_explanation_map(const struct ft_explanation *explanation, const struct ft_question *question, float *map);
+/* A PNG file: the picture, the picture under its heat map, and label, probabilities and legend beside them. */
+int ft_explanation_draw(const struct ft_explanation *explanation, const struct ft_question *question, char *const *classes, const char *title,
+                        const char *path, struct ft_error *err);
 
 /* ---- this machine ------------------------------------------------------------------------------------------------ */
 

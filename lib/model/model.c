@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "model/backbone.h"
+#include "model/gallery.h"
 
 #define FORMAT 1
 
@@ -43,8 +44,8 @@ static char *attribute(const struct ft_backbone *b, char *const *classes, int k,
     return text;
 }
 
-int ft_model_save(const struct ft_backbone *b, const struct ft_head *head, char *const *classes, const char *record, const char *path,
-                  uint64_t *bytes, struct ft_error *err)
+int ft_model_save(const struct ft_backbone *b, const struct ft_head *head, char *const *classes, const char *record,
+                  const struct ft_gallery *gallery, const char *path, uint64_t *bytes, struct ft_error *err)
 {
     struct ft_network *network = NULL;
     struct ft_replacement r = { 0 };
@@ -60,6 +61,8 @@ int ft_model_save(const struct ft_backbone *b, const struct ft_head *head, char 
         if (rc)
             ft_error_prefix(err, rc, "cannot write '%s'", path);
     }
+    if (!rc && gallery)
+        rc = ft_gallery_write(gallery, r.path, err);
     if (!rc && bytes && !stat(r.path, &st))
         *bytes = (uint64_t)st.st_size;
     if (!rc)
@@ -191,4 +194,9 @@ char *const *ft_model_class_names(const struct ft_model *m)
 const char *ft_model_record(const struct ft_model *m)
 {
     return m->record;
+}
+
+int ft_model_gallery(const struct ft_model *m, struct ft_gallery **out, struct ft_error *err)
+{
+    return ft_gallery_read(m->backbone->path, m->head.k, out, err);
 }

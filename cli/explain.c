@@ -1,0 +1,174 @@
+/* finetune explain: where in a picture the evidence is, and which training pictures it resembles. */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+struct explain {
+    struct ft_model *model;
+    struct ft_explanation *explanation;
+    struct ft_question question;
+    struct ft_gallery *gallery;
+    struct ft_neighbour *neighbours;
+    size_t n_neighbours;
+    float *map;
+    int label; /* the most probable class */
+};
+
+static int refuse(struct ft_error *err, const char *format, const char *a, const char *b)
+{
+    snprintf(err->msg, sizeof err->msg, format, a, b);
+    return err->code = FT_EARG;
+}
+
+/* The class whose name is the first n bytes of `name`; -1: none. */
+static int find_class(const struct ft_model *m, const char *name, size_t n)
+{
+    char *const *classes = ft_model_class_names(m);
+    for (int c = 0; c < ft_model_head(m)->k; c++)
+        if (strlen(classes[c]) == n && !strncmp(classes[c], name, n))
+            return c;
+    return -1;
+}
+
+/* Names may hold commas: the first comma with a class on both sides is the one. */
+static int ask(struct explain *x, const struct settings *s, struct ft_error *err)
+{
+    const char *both = s->compare;
+    x->question = (struct ft_question){ x->label, -1 };
+    if (s->class_name && (x->question.class = find_class(x->model, s->class_name, strlen(s->class_name))) < 0)
+        return refuse(err, "'%s' is not a class of the model: finetune info %s lists them", s->class_name, s->model);
+    if (!both)
+        return 0;
+    for (const char *comma = strchr(both, ','); comma; comma = strchr(comma + 1, ',')) {
+        const int a = find_class(x->model, both, (size_t)(comma - both)), b = find_class(x->model, comma + 1, strlen(comma + 1));
+        if (a >= 0 && b >= 0) {
+            x->question = (struct ft_question){ a, b };
+            return 0;
+        }
+    }
+    return refuse(err, "--compare '%s': two classes of the model are wanted, as A,B; finetune info %s lists them", both, s->model);
+}
+
+static int find_neighbours(struct explain *x, const struct settings *s, struct ft_error *err)
+{
+    const struct ft_explanation *e = x->explanation;
+    int rc = s->neighbours > 0 ? ft_model_gallery(x->model, &x->gallery, err) : 0;
+    if (rc || !x->gallery)
+        return rc;
+    x->neighbours = malloc((size_t)s->neighbours * sizeof *x->neighbours);
+    if (!x->neighbours)
+        return refuse(err, "out of memory for '%s'%s", s->arguments[0], "");
+    x->n_neighbours = ft_gallery_nearest(x->gallery, e->feature, e->d, (size_t)s->neighbours, x->neighbours);
+    return 0;
+}
+
+/* The logit that the map adds up to with its bias. */
+static void totals(const struct explain *x, double *logit, double *bias)
+{
+    const struct ft_question *q = &x->question;
+    const float *z = x->explanation->logits, *b = ft_model_head(x->model)->b;
+    *logit = (double)z[q->class] - (q->against >= 0 ? (double)z[q->against] : 0);
+    *bias = (double)b[q->class] - (q->against >= 0 ? (double)b[q->against] : 0);
+}
+
+static void print_json(const struct explain *x, const struct settings *s)
+{
+    const struct ft_explanation *e = x->explanation;
+    char *const *classes = ft_model_class_names(x->model);
+    double logit, bias;
+    totals(x, &logit, &bias);
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "path", s->arguments[0]);
+    cJSON_AddStringToObject(json, "label", classes[x->label]);
+    cJSON_AddNumberToObject(json, "probability", (double)e->p[x->label]);
+    cJSON_AddStringToObject(json, "class", classes[x->question.class]);
+    if (x->question.against >= 0)
+        cJSON_AddStringToObject(json, "against", classes[x->question.against]);
+    cJSON_AddStringToObject(json, "method", e->exact ? "class activation map" : "occlusion");
+    cJSON_AddNumberToObject(json, "logit", logit);
+    cJSON_AddNumberToObject(json, "bias", bias);
+    cJSON *map = cJSON_AddArrayToObject(json, "map");
+    for (int y = 0; y < e->height; y++) {
+        cJSON *row = cJSON_CreateArray();
+        for (int c = 0; c < e->width; c++)
+            cJSON_AddItemToArray(row, cJSON_CreateNumber((double)x->map[y * e->width + c]));
+        cJSON_AddItemToArray(map, row);
+    }
+    cJSON *list = cJSON_AddArrayToObject(json, "neighbours");
+    for (size_t i = 0; i < x->n_neighbours; i++) {
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddStringToObject(one, "path", x->gallery->paths[x->neighbours[i].row]);
+        cJSON_AddStringToObject(one, "label", classes[x->gallery->labels[x->neighbours[i].row]]);
+        cJSON_AddNumberToObject(one, "similarity", x->neighbours[i].similarity);
+        cJSON_AddItemToArray(list, one);
+    }
+    char *text = cJSON_PrintUnformatted(json);
+    puts(text ? text : "null");
+    cJSON_free(text);
+    cJSON_Delete(json);
+}
+
+static void print_text(const struct explain *x, const struct settings *s)
+{
+    static const char *const across[] = { "left", "middle", "right" }, *const down[] = { "top", "middle", "bottom" };
+    const struct ft_explanation *e = x->explanation;
+    char *const *classes = ft_model_class_names(x->model);
+    const struct ft_question *q = &x->question;
+    double logit, bias;
+    int best = 0;
+    totals(x, &logit, &bias);
+    for (int i = 1; i < e->height * e->width; i++)
+        best = x->map[i] > x->map[best] ? i : best;
+    report("label", "%s %.3f", classes[x->label], (double)e->p[x->label]);
+    report("evidence", "for %s%s%s: logit %.2f, %.2f of it bias · strongest at the %s %s", classes[q->class], q->against >= 0 ? " against " : "",
+           q->against >= 0 ? classes[q->against] : "", logit, bias, down[best / e->width * 3 / e->height], across[best % e->width * 3 / e->width]);
+    report("method", "%s", e->exact ? "class activation map: its cells and the bias add up to the logit" : "occlusion: what the logit loses when a cell is covered");
+    for (size_t i = 0; i < x->n_neighbours; i++)
+        report(i ? "" : "looks like", "%.3f  %s  %s", x->neighbours[i].similarity, x->gallery->paths[x->neighbours[i].row],
+               classes[x->gallery->labels[x->neighbours[i].row]]);
+    if (s->output)
+        report("saved", "%s", s->output);
+}
+
+static int run(struct explain *x, const struct settings *s, struct ft_error *err)
+{
+    int rc = model_open(s, &x->model, err);
+    if (!rc)
+        rc = ft_explain(x->model, s->arguments[0], (uint64_t)s->max_megapixels << 20, &x->explanation, err);
+    if (rc)
+        return rc;
+    const struct ft_explanation *e = x->explanation;
+    for (int c = 1; c < e->k; c++)
+        x->label = e->p[c] > e->p[x->label] ? c : x->label;
+    rc = ask(x, s, err);
+    if (!rc)
+        rc = find_neighbours(x, s, err);
+    x->map = malloc((size_t)e->height * (size_t)e->width * sizeof *x->map);
+    if (!rc && !x->map)
+        rc = refuse(err, "out of memory for '%s'%s", s->arguments[0], "");
+    if (rc)
+        return rc;
+    ft_explanation_map(e, &x->question, x->map);
+    const char *slash = strrchr(s->arguments[0], '/');
+    return s->output ? ft_explanation_draw(e, &x->question, ft_model_class_names(x->model), slash ? slash + 1 : s->arguments[0], s->output, err) : 0;
+}
+
+int explain_main(const struct settings *s)
+{
+    struct ft_error err;
+    struct explain x = { 0 };
+    const int rc = run(&x, s, &err);
+    if (!rc && s->json)
+        print_json(&x, s);
+    else if (!rc)
+        print_text(&x, s);
+    free(x.map);
+    free(x.neighbours);
+    ft_gallery_free(x.gallery);
+    ft_explanation_free(x.explanation);
+    ft_model_free(x.model);
+    return rc ? fail(&err) : EXIT_DONE;
+}

@@ -1,0 +1,180 @@
+/* Explanations against NumPy and Keras (scripts/golden_report.py), and the training pictures that a model remembers. */
+#include "finetune.h"
+#include "base/random.h"
+#include "keras/blob.h"
+#include "model/gallery.h"
+
+#include <unistd.h>
+
+#include "../test.h"
+
+enum { D = 1280, K = 2, CELLS = 49 };
+
+static char directory[] = "/tmp/finetune-model-XXXXXX";
+
+static const char *at(const char *name)
+{
+    static char path[200];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    return path;
+}
+
+static struct ft_head head_of_noise(void)
+{
+    struct ft_random random = { 3 };
+    struct ft_head head = { D, K, malloc(D * K * sizeof(float)), malloc(K * sizeof(float)) };
+    for (int i = 0; i < D * K; i++)
+        head.w[i] = (float)((ft_random_unit(&random) - 0.5) * 0.2);
+    head.b[0] = 0.25f;
+    head.b[1] = -0.5f;
+    return head;
+}
+
+static struct ft_features *features_of_noise(size_t n)
+{
+    struct ft_random random = { 9 };
+    struct ft_features *f;
+    float x[64];
+    char path[40];
+    CHECK(ft_features_new(64, &f, NULL) == 0);
+    for (size_t i = 0; i < n; i++) {
+        for (int j = 0; j < 64; j++)
+            x[j] = (float)ft_random_unit(&random);
+        snprintf(path, sizeof path, "photos/a/%zu.jpg", i);
+        const struct ft_row row = { .index = i, .path = path, .error = "", .feature = x };
+        CHECK(ft_features_append(f, &row, (int32_t)(i % 2), NULL) == 0);
+    }
+    return f;
+}
+
+static void save(const struct ft_gallery *gallery)
+{
+    struct ft_backbone *backbone;
+    struct ft_head head = head_of_noise();
+    char *classes[] = { "one", "two" };
+    CHECK(ft_backbone_open(NULL, NULL, &backbone, NULL) == 0);
+    CHECK(ft_model_save(backbone, &head, classes, NULL, gallery, at("m.h5"), NULL, NULL) == 0);
+    ft_backbone_free(backbone);
+    free(head.w);
+    free(head.b);
+}
+
+static void activation_map_equals_keras(void)
+{
+    char path[1000];
+    struct ft_model *model;
+    struct ft_explanation *e;
+    save(NULL);
+    CHECK(ft_model_open(at("m.h5"), NULL, &model, NULL) == 0);
+    snprintf(path, sizeof path, "%s/golden/head/cam.jpg", getenv("FT_TEST_DATA"));
+    CHECK(ft_explain(model, path, 0, &e, NULL) == 0);
+    snprintf(path, sizeof path, "%s/golden/head/cam.txt", getenv("FT_TEST_DATA"));
+    FILE *f = fopen(path, "r");
+    CHECK(e->exact && e->height == 7 && e->width == 7 && e->d == D && e->k == K);
+    double sum[K] = { 0 };
+    for (int i = 0; i <= CELLS; i++) {
+        double want[K];
+        CHECK(f && fscanf(f, "%lf %lf", &want[0], &want[1]) == 2);
+        for (int c = 0; c < K; c++) {
+            CHECK_NEAR(i < CELLS ? e->shares[i * K + c] : e->logits[c], want[c], 1e-4);
+            sum[c] += i < CELLS ? e->shares[i * K + c] : 0;
+        }
+    }
+    float map[CELLS], other[CELLS];
+    ft_explanation_map(e, &(struct ft_question){ 1, -1 }, map);
+    ft_explanation_map(e, &(struct ft_question){ 1, 0 }, other);
+    for (int c = 0; c < K; c++)
+        CHECK_NEAR(sum[c], e->logits[c] - ft_model_head(model)->b[c], 1e-5);
+    CHECK(map[5] == e->shares[5 * K + 1] && other[5] == e->shares[5 * K + 1] - e->shares[5 * K]);
+    if (f)
+        fclose(f);
+    ft_explanation_free(e);
+    ft_model_free(model);
+}
+
+static void a_gallery_finds_its_own_pictures(void)
+{
+    struct ft_features *f = features_of_noise(300);
+    struct ft_gallery *g;
+    struct ft_neighbour near[4];
+    CHECK(ft_gallery_new(f, "photos", &g, NULL) == 0);
+    CHECK(g->n == 300);
+    CHECK_STR(g->paths[7], "a/7.jpg");
+    for (size_t i = 0; i < 300; i += 37) {
+        CHECK(ft_gallery_nearest(g, f->x + i * 64, 64, 4, near) == 4);
+        CHECK(near[0].row == i && near[0].similarity > 0.999);
+        double dot = 0, a = 0, b = 0; /* the cosine itself */
+        for (int j = 0; j < 64; j++) {
+            const double x = f->x[i * 64 + (size_t)j], y = f->x[near[1].row * 64 + (size_t)j];
+            dot += x * y;
+            a += x * x;
+            b += y * y;
+        }
+        CHECK_NEAR(near[1].similarity, dot / sqrt(a * b), 0.1);
+    }
+    ft_gallery_free(g);
+    ft_features_free(f);
+}
+
+static void a_gallery_survives_its_file(void)
+{
+    struct ft_features *f = features_of_noise(20);
+    struct ft_gallery *g, *back = NULL;
+    struct ft_model *model;
+    CHECK(ft_gallery_new(f, "photos", &g, NULL) == 0);
+    save(g);
+    CHECK(ft_model_open(at("m.h5"), NULL, &model, NULL) == 0);
+    CHECK(ft_model_gallery(model, &back, NULL) == 0 && back && back->n == 20);
+    for (size_t i = 0; back && i < 20; i++) {
+        CHECK_STR(back->paths[i], g->paths[i]);
+        CHECK(back->labels[i] == (int32_t)(i % 2) && !memcmp(back->codes + i * FT_CODE, g->codes + i * FT_CODE, FT_CODE));
+    }
+    ft_gallery_free(back);
+    ft_model_free(model);
+    save(NULL);
+    back = g;
+    CHECK(ft_gallery_read(at("m.h5"), 2, &back, NULL) == 0 && !back);
+    ft_gallery_free(g);
+    ft_features_free(f);
+}
+
+static void a_damaged_gallery_is_refused(void)
+{
+    struct ft_features *f = features_of_noise(5);
+    struct ft_gallery *g, *back;
+    struct ft_error err;
+    uint8_t *bytes;
+    size_t size;
+    CHECK(ft_gallery_new(f, "", &g, NULL) == 0);
+    save(g);
+    CHECK(ft_gallery_read(at("m.h5"), 1, &back, &err) == FT_EFORMAT); /* a label beyond the classes */
+    CHECK(ft_blob_read(at("m.h5"), "finetune_gallery", 1 << 20, &bytes, &size, NULL) == 0 && bytes);
+    CHECK(ft_blob_read(at("m.h5"), "finetune_gallery", 10, &(uint8_t *){ NULL }, &(size_t){ 0 }, &err) == FT_EFORMAT);
+    CHECK(ft_blob_read(at("m.h5"), "model_weights", 1 << 20, &(uint8_t *){ NULL }, &(size_t){ 0 }, &err) == FT_EFORMAT);
+    for (size_t cut = 0; cut < size; cut += cut < 40 ? 1 : 97) {
+        save(NULL);
+        if (cut % 2)
+            bytes[8] ^= 0xff; /* another number of pictures */
+        CHECK(!cut || ft_blob_write(at("m.h5"), "finetune_gallery", bytes, cut, NULL) == 0);
+        back = NULL;
+        CHECK(!cut || (ft_gallery_read(at("m.h5"), 2, &back, &err) == FT_EFORMAT && !back));
+        if (cut % 2)
+            bytes[8] ^= 0xff;
+    }
+    free(bytes);
+    ft_gallery_free(g);
+    ft_features_free(f);
+}
+
+int main(void)
+{
+    if (!mkdtemp(directory))
+        return 1;
+    RUN(activation_map_equals_keras);
+    RUN(a_gallery_finds_its_own_pictures);
+    RUN(a_gallery_survives_its_file);
+    RUN(a_damaged_gallery_is_refused);
+    unlink(at("m.h5"));
+    rmdir(directory);
+    return test_end();
+}
