@@ -51,10 +51,7 @@ int bench_main(const struct settings *s)
         cJSON_AddNumberToObject(json, "threads", bench.threads);
         cJSON_AddNumberToObject(json, "latency_ms", bench.latency_ms);
         cJSON_AddNumberToObject(json, "throughput_ms", bench.throughput_ms);
-        char *text = cJSON_PrintUnformatted(json);
-        puts(text ? text : "null");
-        cJSON_free(text);
-        cJSON_Delete(json);
+        json_print(json);
     } else if (!rc && !s->layers) {
         report("backbone", "%s · %s kernels · %d threads", ft_backbone_name(backbone), ft_cpu_name(), bench.threads);
         report("latency", "%.2f ms", bench.latency_ms);

@@ -58,6 +58,15 @@ extern const int n_commands;
 int options_parse(const struct command *command, int argc, char **argv, struct settings *settings);
 void options_help(const struct command *command);
 void options_manual(const struct command *command); /* the same as roff, for the man page */
+/* What completions need to know of an option; calls `each` for every option of a command. */
+struct option_text {
+    const char *name;
+    char letter;                    /* 0: none */
+    const char *argument, *choices; /* NULL: takes no value; any value */
+    const char *help;
+};
+void options_each(const struct command *command, void (*each)(const struct option_text *option, void *user), void *user);
+void put_roff(const char *text);
 /* The word of `words` that is least far from `word` by edit distance; NULL when none is near. */
 const char *nearest_word(const char *word, const char *const *words, size_t n);
 
@@ -127,8 +136,9 @@ struct cJSON;
 void json_put_string(FILE *to, const char *string);
 void json_print(struct cJSON *json); /* one line on standard output; deletes it */
 
-/* The man page finetune(1) on standard output (manual.c). */
-int manual_main(void);
+/* Man pages on standard output (manual.c): finetune(1), or a command's finetune-COMMAND(1). */
+int manual_main(const char *command);
+int completion_main(const char *shell); /* completion.c */
 
 /* ---- commands ----------------------------------------------------------------------------------------------------- */
 

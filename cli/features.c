@@ -37,10 +37,7 @@ static void print_result(const struct settings *s, const struct pictures *p, int
         cJSON_AddNumberToObject(json, "bad", (double)p->n_bad);
         cJSON_AddNumberToObject(json, "features", p->features->d);
         cJSON_AddStringToObject(json, "output", s->output);
-        char *text = cJSON_PrintUnformatted(json);
-        puts(text ? text : "null");
-        cJSON_free(text);
-        cJSON_Delete(json);
+        json_print(json);
     }
 }
 

@@ -118,10 +118,7 @@ static void print_json(const struct ft_model *m, const struct ft_backbone *b, co
     }
     if (s->layers)
         cJSON_AddItemToObject(json, "layers", layers_json(b));
-    char *text = cJSON_PrintUnformatted(json);
-    puts(text ? text : "null");
-    cJSON_free(text);
-    cJSON_Delete(json);
+    json_print(json);
 }
 
 int info_main(const struct settings *s)

@@ -65,8 +65,10 @@ int main(int argc, char **argv)
         printf("finetune %s\n", ft_version());
         return finish(EXIT_DONE);
     }
-    if (!strcmp(argv[1], "manual")) /* for the build, which installs it */
-        return finish(manual_main());
+    if (!strcmp(argv[1], "manual")) /* for the build, which installs them */
+        return finish(manual_main(argc > 2 ? argv[2] : NULL));
+    if (!strcmp(argv[1], "completion"))
+        return finish(completion_main(argc > 2 ? argv[2] : NULL));
     for (int i = 0; i < n_commands; i++) {
         if (strcmp(argv[1], commands[i].name))
             continue;

@@ -273,7 +273,7 @@ int options_parse(const struct command *c, int argc, char **argv, struct setting
 }
 
 /* Text for roff: dashes are minus signs, a leading dot or quote is no request. */
-static void roff(const char *s)
+void put_roff(const char *s)
 {
     if (*s == '.' || *s == '\'')
         fputs("\\&", stdout);
@@ -281,21 +281,28 @@ static void roff(const char *s)
         fputs(*s == '-' ? "\\-" : *s == '\\' ? "\\e" : (char[]){ *s, 0 }, stdout);
 }
 
+void options_each(const struct command *c, void (*each)(const struct option_text *, void *), void *user)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++)
+        if (options[i].commands & c->bit)
+            each(&(struct option_text){ options[i].name, options[i].letter, options[i].argument, options[i].choices, options[i].help }, user);
+}
+
 void options_manual(const struct command *c)
 {
     for (size_t i = 0; i < N_OPTIONS; i++) {
         const struct option *o = &options[i];
-        if (!(o->commands & c->bit) || o->commands == CMD_ALL)
+        if (!(o->commands & c->bit))
             continue;
         fputs(".TP\n\\fB", stdout);
         if (o->letter)
             printf("\\-%c\\fR, \\fB", o->letter);
         fputs("\\-\\-", stdout);
-        roff(o->name);
+        put_roff(o->name);
         printf("\\fR%s\\fI%s\\fR\n", o->argument ? " " : "", o->argument ? o->argument : "");
         if (o->choices)
             printf("%s: ", o->choices);
-        roff(o->help);
+        put_roff(o->help);
         if (o->initial)
             printf(" (default %s)", o->initial);
         putchar('\n');

@@ -1,0 +1,107 @@
+#!/bin/sh
+# At home on a Unix machine: man pages, completions, plain output, JSON that is UTF-8, odd environments.
+. "$FT_TESTS/cli/tap.sh"
+sample=$FT_TESTS/data/cats-vs-dogs
+root=$FT_TESTS/..
+commands=$(finetune --help | sed -n 's/^  \([a-z]*\)  .*/\1/p')
+one=$(ls -d "$sample"/test/cat/* | head -1)
+
+begin "a man page for each command, from the tables, installed"
+for command in $commands; do
+    status 0 finetune manual $command
+    has out ".SH OPTIONS"
+    grep -q "^foreach command.*'$command'" "$root/cli/meson.build" || complain "cli/meson.build installs no page for '$command'"
+    finetune $command --help | sed -n 's/^  ....--\([a-z0-9-]*\).*/\1/p' >names
+    while read -r name; do
+        has out "\\-\\-$(echo "$name" | sed 's/-/\\-/g')"
+    done <names
+done
+status 0 finetune manual
+has out "finetune\\-predict"
+has out "NO_COLOR"
+status 2 finetune manual nothing
+if command -v groff >/dev/null; then
+    for command in '' $commands; do
+        finetune manual $command | groff -man -Tascii -ww >rendered 2>warnings
+        [ ! -s warnings ] || complain "$command: $(head -2 warnings)"
+    done
+fi
+
+begin "bash completes commands, options, choices and words"
+if command -v bash >/dev/null; then
+    finetune completion bash >complete.bash
+    cat >try.bash <<'END'
+. ./complete.bash
+COMP_WORDS=(finetune "$@")
+COMP_CWORD=$#
+_finetune
+echo "${COMPREPLY[*]}"
+END
+    equal "$(bash try.bash pre)" "predict"
+    equal "$(bash try.bash predict --thr)" "--threshold --threads"
+    equal "$(bash try.bash predict --format j)" "json jsonl"
+    equal "$(bash try.bash cache p)" "prune"
+    : >picture.jpg
+    equal "$(bash try.bash predict pic)" "picture.jpg"
+    equal "$(bash try.bash predict -m pic)" "picture.jpg"
+    bash try.bash train --cl | grep -q -- --class-weight || complain "--class-weight"
+else
+    skip="no bash"
+fi
+
+begin "zsh's completion parses"
+status 0 finetune completion zsh
+has out "#compdef finetune"
+if command -v zsh >/dev/null; then
+    zsh -n out || complain "zsh -n"
+else
+    skip="no zsh"
+fi
+
+begin "fish's completion parses"
+status 0 finetune completion fish
+has out "complete -c finetune"
+if command -v fish >/dev/null; then
+    fish --no-execute out || complain "fish --no-execute"
+else
+    skip="no fish"
+fi
+status 2 finetune completion tcsh
+has err "bash, zsh or fish"
+
+begin "no colours, no progress where there is no terminal"
+TERM=xterm status 0 finetune train "$sample/train" -o model.h5
+equal "$(cat err)" ""
+grep -q "$(printf '\033')" out && complain "an escape sequence"
+if command -v script >/dev/null; then
+    NO_COLOR=1 TERM=xterm script -qec "'$FINETUNE' train '$sample/train' -o model.h5 --no-cache" typescript >/dev/null
+    grep -q "$(printf '\033')\[[0-9;]*m" typescript && complain "a colour"
+    grep -q "images/s" typescript || complain "no progress on a terminal"
+    TERM=dumb script -qec "'$FINETUNE' train '$sample/train' -o model.h5 --no-cache" typescript >/dev/null
+    grep -q "$(printf '\033')" typescript && complain "an escape sequence with TERM=dumb"
+fi
+
+begin "JSON is UTF-8 whatever files are called"
+latin=$(printf 'caf\351')
+mkdir "$latin"
+cp "$one" "$latin/a.jpg"
+echo text >"$latin/b.jpg"
+mkdir "$latin/cat"
+mv "$latin"/*.jpg "$latin/cat"
+status 3 finetune evaluate "$latin" --json
+has out 'caf\udce9/cat/b.jpg'
+iconv -f UTF-8 -t UTF-8 out >/dev/null 2>&1 || complain "not UTF-8"
+
+begin "an environment without HOME, a standard output that is full"
+status 0 env -u HOME -u XDG_CACHE_HOME "$FINETUNE" train "$sample/train" -o model.h5
+has err "neither XDG_CACHE_HOME nor HOME is set"
+status 0 env -u HOME -u XDG_CACHE_HOME "$FINETUNE" train "$sample/train" -o model.h5 --no-cache
+equal "$(cat err)" ""
+if [ -e /dev/full ]; then
+    finetune predict "$one" >/dev/full 2>err
+    equal $? 1
+    has err "cannot write to standard output"
+fi
+HOME=$scratch/home status 0 env -u XDG_CACHE_HOME "$FINETUNE" train "$sample/train" -q -o model.h5
+[ -d home/.cache/finetune ] || complain "no ~/.cache/finetune"
+end
