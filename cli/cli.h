@@ -31,6 +31,8 @@ struct settings {
     /* options that may be given more than once, in order; lent by argv */
     const char *min_recall[MOST_GIVEN];
     int n_min_recall;
+    const char *backbones[MOST_GIVEN];
+    int n_backbones;
     /* what is left: the arguments that are no options, lent by argv */
     int n_arguments;
     char **arguments;
@@ -151,5 +153,6 @@ int bench_main(const struct settings *settings);
 int cache_main(const struct settings *settings);
 int doctor_main(const struct settings *settings);
 int explain_main(const struct settings *settings);
+int curve_main(const struct settings *settings);
 
 #endif

@@ -32,15 +32,16 @@ struct option {
 };
 
 #define AT(member) offsetof(struct settings, member)
-#define FITTING (CMD_TRAIN | CMD_DOCTOR)
-#define RUNNING (CMD_TRAIN | CMD_PREDICT | CMD_EVALUATE | CMD_FEATURES | CMD_DOCTOR)
+#define FITTING (CMD_TRAIN | CMD_DOCTOR | CMD_CURVE)
+#define RUNNING (CMD_TRAIN | CMD_PREDICT | CMD_EVALUATE | CMD_FEATURES | CMD_DOCTOR | CMD_CURVE)
 
 static const struct option options[] = {
     { CMD_TRAIN, "output", 'o', WORD, AT(output), 0, 0, "FILE", NULL, "model.h5", "the model file to write" },
     { CMD_EXPLAIN, "output", 'o', WORD, AT(output), 0, 0, "FILE", NULL, NULL, "a PNG picture with the heat map" },
     { CMD_FEATURES, "output", 'o', WORD, AT(output), 0, 0, "FILE", NULL, "features.h5", "the HDF5 file to write" },
     { CMD_PREDICT | CMD_EVALUATE | CMD_EXPLAIN, "model", 'm', WORD, AT(model), 0, 0, "FILE", NULL, "model.h5", "the model to use" },
-    { FITTING | CMD_FEATURES, "backbone", 'b', WORD, AT(backbone), 0, 0, "NAME|FILE", NULL, "efficientnet-lite0", "the frozen network: bundled, or a Keras file" },
+    { CMD_TRAIN | CMD_DOCTOR | CMD_FEATURES, "backbone", 'b', WORD, AT(backbone), 0, 0, "NAME|FILE", NULL, "efficientnet-lite0", "the frozen network: bundled, or a Keras file" },
+    { CMD_CURVE, "backbone", 'b', WORDS, AT(backbones), 0, 0, "NAME|FILE", NULL, NULL, "a frozen network; may be repeated to compare them" },
     { CMD_TRAIN, "val", 0, WORD, AT(val), 0, 0, "DIR", NULL, NULL, "report on this folder as well" },
     { CMD_TRAIN, "l2", 0, AUTO, AT(l2), 0, 1e6, "auto|VALUE", NULL, "auto", "weight decay; auto: the best by cross-validation" },
     { FITTING, "folds", 0, INT, AT(folds), 2, 100, "N", NULL, "5", "folds of the cross-validation" },

@@ -343,6 +343,29 @@ struct ft_comparison {
 };
 void ft_compare(const float *p_a, const float *p_b, const int32_t *y, size_t n, int k, struct ft_comparison *out);
 
+/* ---- what more pictures would bring ---------------------------------------------------------------------------------------- */
+
+enum { FT_CURVE_POINTS = 7 };
+struct ft_curve_point {
+    double images; /* mean over the folds */
+    double accuracy, low, high;
+};
+/* error = floor + scale * images^-power */
+struct ft_power_law {
+    double floor, scale, power;
+};
+struct ft_curve {
+    int n_points;
+    struct ft_curve_point points[FT_CURVE_POINTS]; /* measured; low and high: Wilson's 95 % interval */
+    struct ft_power_law law;
+    struct ft_curve_point now, doubled; /* by the law, at n and 2 n pictures; low and high: its 95 % band (parametric bootstrap) */
+};
+/* Heads trained on a growing share of every class, outside each fold in turn; all pictures judged at every point. `fold` [n], 0 to
+ * folds - 1. L2 is chosen anew at every point where options say so. `step` (may be NULL) is told how many of `of` fits are done. */
+int ft_curve_measure(const float *x, const int32_t *y, const int32_t *fold, int folds, size_t n, int d, int k, const struct ft_train_options *options,
+                     void (*step)(void *user, size_t done, size_t of), void *user, struct ft_curve *out, struct ft_error *err);
+double ft_power_law_error(const struct ft_power_law *law, double images);
+
 /* ---- what is wrong with a folder --------------------------------------------------------------------------------------- */
 
 struct ft_suspect { /* a label that the other pictures contradict */
@@ -416,6 +439,15 @@ struct ft_checkup {
 };
 char *ft_report_checkup_text(const struct ft_checkup *checkup);
 char *ft_report_checkup_json(const struct ft_checkup *checkup);
+
+/* A backbone on the same pictures. */
+struct ft_contender {
+    const char *name;
+    double accuracy, low, high, ms_per_image;
+    const struct ft_validation *validation;
+};
+char *ft_report_curve_text(const struct ft_curve *curve, const struct ft_contender *contenders, int n);
+char *ft_report_curve_json(const struct ft_curve *curve, const struct ft_contender *contenders, int n);
 
 /* How a head was trained and measured, as kept in a model file: the same for the same training, whatever the machine's speed. */
 struct ft_training {

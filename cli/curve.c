@@ -1,0 +1,111 @@
+/* finetune curve: what more pictures would bring, and which backbone is worth its time. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+struct contest {
+    const struct settings *settings;
+    struct ft_train_options options;
+    struct ft_dataset *dataset;
+    struct ft_curve curve; /* of the first backbone */
+    int n;
+    struct ft_backbone *backbones[MOST_GIVEN];
+    struct ft_validation *validations[MOST_GIVEN];
+    struct ft_contender contenders[MOST_GIVEN];
+};
+
+static int refuse(struct ft_error *err, const char *format, const char *what)
+{
+    snprintf(err->msg, sizeof err->msg, format, what);
+    return err->code = FT_EARG;
+}
+
+static void show_step(void *user, size_t done, size_t of)
+{
+    struct progress *p = user;
+    p->total = of;
+    progress_step(p, done);
+}
+
+static int measure_curve(struct contest *x, const struct ft_features *f, struct ft_error *err)
+{
+    const struct ft_validation *v = x->validations[0];
+    struct progress progress;
+    progress_begin(&progress, "heads", 0);
+    const int rc = ft_curve_measure(f->x, f->labels, v->fold, v->folds, f->n, f->d, v->k, &x->options, show_step, &progress, &x->curve, err);
+    progress_end(&progress);
+    return rc;
+}
+
+static int validate(struct contest *x, const struct ft_features *f, struct ft_error *err)
+{
+    struct ft_head *head = NULL;
+    const char *dir = x->settings->arguments[0];
+    uint64_t *group = malloc((f->n + 1) * sizeof *group);
+    int rc = group ? ft_groups(f, dir, x->settings->group_by, x->settings->threads, group, err) : refuse(err, "out of memory for '%s'", dir);
+    if (!rc)
+        rc = ft_train(f->x, f->labels, group, f->n, f->d, x->dataset->n_classes, &x->options, &head, &x->validations[x->n], err);
+    free(group);
+    ft_head_free(head);
+    return rc;
+}
+
+/* One backbone: features, cross-validation, speed; the curve with the first. */
+static int enter(struct contest *x, const char *name, struct ft_error *err)
+{
+    const struct ft_backbone_options options = { .rule = x->settings->resize };
+    struct pictures pictures = { 0 };
+    struct ft_metrics *metrics = NULL;
+    struct ft_bench bench = { 0 };
+    int rc = ft_backbone_open(name, &options, &x->backbones[x->n], err);
+    if (rc)
+        return rc;
+    rc = pictures_extract(x->backbones[x->n], x->dataset, x->settings, &pictures, err);
+    if (!rc && !x->n)
+        pictures_list_bad(&pictures);
+    if (!rc)
+        rc = validate(x, pictures.features, err);
+    if (!rc)
+        rc = ft_metrics_compute(x->validations[x->n]->calibrated, pictures.features->labels, NULL, pictures.features->n, x->dataset->n_classes, &metrics, err);
+    if (!rc)
+        rc = ft_backbone_bench(x->backbones[x->n], x->settings->threads, 1, &bench, err);
+    if (!rc && !x->n)
+        rc = measure_curve(x, pictures.features, err);
+    if (!rc) {
+        x->contenders[x->n] = (struct ft_contender){ ft_backbone_name(x->backbones[x->n]), metrics->accuracy, metrics->interval[0], metrics->interval[1],
+                                                     bench.throughput_ms, x->validations[x->n] };
+    }
+    x->n++;
+    ft_metrics_free(metrics);
+    pictures_release(&pictures);
+    return rc;
+}
+
+int curve_main(const struct settings *s)
+{
+    struct ft_error err;
+    struct contest x = { .settings = s, .options = { .l2 = -1, .folds = s->folds, .seed = s->seed, .threads = s->threads, .class_weight = -1 } };
+    int rc = ft_dataset_open(s->arguments[0], false, &x.dataset, &err);
+    if (!rc) {
+        dataset_notes(x.dataset, s->arguments[0]);
+        if (x.dataset->n_classes < 2)
+            rc = refuse(&err, "'%s' holds fewer than two classes: each is a directory of pictures", s->arguments[0]);
+    }
+    if (!rc && !s->n_backbones)
+        rc = enter(&x, NULL, &err);
+    for (int i = 0; !rc && i < s->n_backbones; i++)
+        rc = enter(&x, s->backbones[i], &err);
+    if (!rc) {
+        char *text = s->json ? ft_report_curve_json(&x.curve, x.contenders, x.n) : ft_report_curve_text(&x.curve, x.contenders, x.n);
+        printf("%s%s", text ? text : "", s->json ? "\n" : "");
+        free(text);
+    }
+    for (int i = 0; i < x.n; i++) {
+        ft_validation_free(x.validations[i]);
+        ft_backbone_free(x.backbones[i]);
+    }
+    ft_dataset_free(x.dataset);
+    return rc ? fail(&err) : EXIT_DONE;
+}

@@ -1,0 +1,80 @@
+/* Learning curves and backbones side by side. */
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "finetune.h"
+#include "report/text.h"
+
+static void add_l2(struct ft_text *t, const struct ft_validation *v)
+{
+    ft_text_add(t, "\n        L2  log-loss  accuracy (all pictures, cross-validated)\n");
+    for (int i = 0; i < v->n_grid; i++)
+        ft_text_add(t, "  %8.3g  %8.4f  %6.2f %%%s\n", v->grid[i].l2, v->grid[i].log_loss, 100 * v->grid[i].accuracy,
+                    v->grid[i].l2 == v->l2 ? "  chosen: the least log-loss" : "");
+}
+
+char *ft_report_curve_text(const struct ft_curve *c, const struct ft_contender *contenders, int n)
+{
+    struct ft_text t = { 0 };
+    ft_text_add(&t, "images  accuracy  95 %% interval\n");
+    for (int i = 0; i < c->n_points; i++)
+        ft_text_add(&t, "%6.0f  %6.2f %%  %6.2f to %6.2f\n", c->points[i].images, 100 * c->points[i].accuracy, 100 * c->points[i].low,
+                    100 * c->points[i].high);
+    ft_text_add(&t, "\nlaw        error = %.4f + %.3f / images^%.2f\n", c->law.floor, c->law.scale, c->law.power);
+    const double gain = 100 * (c->doubled.accuracy - c->now.accuracy);
+    ft_text_add(&t, "doubling   %.0f pictures would bring about %.2f %% (%.2f to %.2f), %.2f points more than these %.0f\n", c->doubled.images,
+                100 * c->doubled.accuracy, 100 * c->doubled.low, 100 * c->doubled.high, gain, c->now.images);
+    add_l2(&t, contenders[0].validation);
+    if (n > 1) {
+        ft_text_add(&t, "\nbackbone                  ms/image  accuracy  95 %% interval   L2\n");
+        for (int i = 0; i < n; i++)
+            ft_text_add(&t, "%-24s  %8.2f  %6.2f %%  %6.2f to %6.2f  %.3g\n", contenders[i].name, contenders[i].ms_per_image, 100 * contenders[i].accuracy,
+                        100 * contenders[i].low, 100 * contenders[i].high, contenders[i].validation->l2);
+    }
+    return t.s;
+}
+
+static void add_interval(cJSON *to, double accuracy, double low, double high)
+{
+    cJSON_AddNumberToObject(to, "accuracy", accuracy);
+    cJSON_AddNumberToObject(to, "low", low);
+    cJSON_AddNumberToObject(to, "high", high);
+}
+
+char *ft_report_curve_json(const struct ft_curve *c, const struct ft_contender *contenders, int n)
+{
+    cJSON *json = cJSON_CreateObject(), *points = cJSON_AddArrayToObject(json, "points");
+    for (int i = 0; i < c->n_points; i++) {
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddNumberToObject(one, "images", c->points[i].images);
+        add_interval(one, c->points[i].accuracy, c->points[i].low, c->points[i].high);
+        cJSON_AddItemToArray(points, one);
+    }
+    cJSON *law = cJSON_AddObjectToObject(json, "law"), *now = cJSON_AddObjectToObject(json, "now"), *doubling = cJSON_AddObjectToObject(json, "doubling");
+    cJSON_AddNumberToObject(law, "floor", c->law.floor);
+    cJSON_AddNumberToObject(law, "scale", c->law.scale);
+    cJSON_AddNumberToObject(law, "power", c->law.power);
+    add_interval(now, c->now.accuracy, c->now.low, c->now.high);
+    add_interval(doubling, c->doubled.accuracy, c->doubled.low, c->doubled.high);
+    cJSON *l2 = cJSON_AddArrayToObject(json, "l2"), *backbones = cJSON_AddArrayToObject(json, "backbones");
+    const struct ft_validation *v = contenders[0].validation;
+    for (int i = 0; i < v->n_grid; i++) {
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddNumberToObject(one, "l2", v->grid[i].l2);
+        cJSON_AddNumberToObject(one, "log_loss", v->grid[i].log_loss);
+        cJSON_AddNumberToObject(one, "accuracy", v->grid[i].accuracy);
+        cJSON_AddItemToArray(l2, one);
+    }
+    for (int i = 0; i < n; i++) {
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddStringToObject(one, "backbone", contenders[i].name);
+        cJSON_AddNumberToObject(one, "ms_per_image", contenders[i].ms_per_image);
+        add_interval(one, contenders[i].accuracy, contenders[i].low, contenders[i].high);
+        cJSON_AddNumberToObject(one, "l2", contenders[i].validation->l2);
+        cJSON_AddItemToArray(backbones, one);
+    }
+    char *text = cJSON_PrintUnformatted(json);
+    cJSON_Delete(json);
+    return text;
+}
