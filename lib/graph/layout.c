@@ -45,10 +45,18 @@ static void find_borders(struct ft_plan *plan)
     need_border(plan, &plan->result, 0, 0, 0, 0);
 }
 
+/* Pixels a large power of two apart would share a few sets of the first-level cache. */
+static int pixel_stride(const struct ft_buffer *b)
+{
+    enum { CONFLICT = 512, APART = 16 };
+    return b->c % CONFLICT || b->h * b->w == 1 ? b->c : b->c + APART;
+}
+
 static bool buffer_floats(struct ft_buffer *b)
 {
     size_t n;
-    if (!ft_size_mul((size_t)(b->top + b->h + b->bottom), (size_t)(b->left + b->w + b->right), &n) || !ft_size_mul(n, (size_t)b->c, &n) ||
+    b->pixel = pixel_stride(b);
+    if (!ft_size_mul((size_t)(b->top + b->h + b->bottom), (size_t)(b->left + b->w + b->right), &n) || !ft_size_mul(n, (size_t)b->pixel, &n) ||
         n > (size_t)1 << 30)
         return false;
     b->floats = ft_round_up(n, FT_ALIGN / sizeof(float));
@@ -113,10 +121,10 @@ struct ft_map ft_value_map(const struct ft_plan *plan, const struct ft_value *v,
     if (v->buffer < 0)
         return (struct ft_map){ 0 };
     const struct ft_buffer *b = &plan->buffers[v->buffer];
-    const ptrdiff_t row = (ptrdiff_t)(b->left + b->w + b->right) * b->c;
-    struct ft_map m = { .h = v->h, .w = v->w, .c = v->c, .row = row, .pixel = b->c };
+    const ptrdiff_t row = (ptrdiff_t)(b->left + b->w + b->right) * b->pixel;
+    struct ft_map m = { .h = v->h, .w = v->w, .c = v->c, .row = row, .pixel = b->pixel };
     if (arena)
-        m.data = arena + b->offset + (b->top + v->y) * row + (ptrdiff_t)(b->left + v->x) * b->c + v->channel;
+        m.data = arena + b->offset + (b->top + v->y) * row + (ptrdiff_t)(b->left + v->x) * b->pixel + v->channel;
     if (v->broadcast)
         m.row = m.pixel = 0;
     return m;

@@ -20,13 +20,13 @@ struct run {
 static void clear_border(const struct ft_plan *plan, int buffer, float *arena)
 {
     const struct ft_buffer *b = &plan->buffers[buffer];
-    const size_t row = (size_t)(b->left + b->w + b->right) * (size_t)b->c, value = sizeof(float);
+    const size_t row = (size_t)(b->left + b->w + b->right) * (size_t)b->pixel, value = sizeof(float);
     float *at = arena + b->offset;
     memset(at, 0, (size_t)b->top * row * value);
     at += (size_t)b->top * row;
     for (int y = 0; y < b->h && b->left + b->right; y++) {
-        memset(at + (size_t)y * row, 0, (size_t)b->left * (size_t)b->c * value);
-        memset(at + (size_t)y * row + (size_t)(b->left + b->w) * (size_t)b->c, 0, (size_t)b->right * (size_t)b->c * value);
+        memset(at + (size_t)y * row, 0, (size_t)b->left * (size_t)b->pixel * value);
+        memset(at + (size_t)y * row + (size_t)(b->left + b->w) * (size_t)b->pixel, 0, (size_t)b->right * (size_t)b->pixel * value);
     }
     memset(at + (size_t)b->h * row, 0, (size_t)b->bottom * row * value);
 }

@@ -12,6 +12,7 @@
 
 struct ft_buffer {
     int h, w, c;
+    int pixel;                    /* floats from a pixel to the next */
     int top, bottom, left, right; /* border */
     int first, last;              /* steps that write it first and read it last; -1 is the loading of the pixels */
     size_t offset, floats;        /* in the arena */
