@@ -1,5 +1,7 @@
-/* A run is published by raising `round` under the lock; members sleep on a condition variable between runs and spin inside
- * one. The barrier counts arrivals on one cache line and spins on a generation kept on another. */
+/* A run is published by raising `round` under the lock; members sleep on a condition variable between runs and spin inside one.
+ *
+ * Stages are counted through all runs, so that a member that comes late, even after its run, finds every part taken and touches
+ * nothing of the caller's. `taken` of a part is the stage it is taken up to; each has a cache line of its own. */
 #include "base/thread.h"
 
 #include <pthread.h>
@@ -11,9 +13,19 @@
 
 #include "base/memory.h"
 
+struct part {
+    alignas(FT_ALIGN) atomic_ullong taken;
+};
+
+/* A run of stages: the caller's, and where in the count of all stages it lies. */
+struct stages {
+    int n; /* 0: an ordinary run */
+    unsigned long long first;
+    void (*function)(void *, int, int);
+};
+
 struct ft_team {
-    alignas(FT_ALIGN) atomic_uint generation; /* barriers passed */
-    alignas(FT_ALIGN) atomic_int arrived;
+    alignas(FT_ALIGN) atomic_ullong done; /* parts, of all stages of all runs */
     alignas(FT_ALIGN) atomic_int running; /* members other than 0 still inside the run */
     alignas(FT_ALIGN) int size;
     int started;
@@ -24,6 +36,8 @@ struct ft_team {
     bool stop;
     void (*function)(void *, int);
     void *context;
+    struct stages stages;
+    struct part *parts; /* [size] */
 };
 
 struct member {
@@ -40,6 +54,25 @@ static void relax(unsigned spins)
 #endif
 }
 
+static void run_stages(struct ft_team *t, struct stages s, void *context, int member)
+{
+    const unsigned long long size = (unsigned long long)t->size;
+    for (int i = 0; i < s.n; i++) {
+        const unsigned long long stage = s.first + (unsigned long long)i;
+        for (int k = 0; k < t->size; k++) {
+            const int p = member + k < t->size ? member + k : member + k - t->size;
+            unsigned long long free = stage;
+            if (atomic_load_explicit(&t->parts[p].taken, memory_order_relaxed) == stage &&
+                atomic_compare_exchange_strong_explicit(&t->parts[p].taken, &free, stage + 1, memory_order_acq_rel, memory_order_relaxed)) {
+                s.function(context, i, p);
+                atomic_fetch_add_explicit(&t->done, 1, memory_order_acq_rel);
+            }
+        }
+        for (unsigned spins = 0; atomic_load_explicit(&t->done, memory_order_acquire) < (stage + 1) * size; spins++)
+            relax(spins);
+    }
+}
+
 static void *member_main(void *argument)
 {
     const struct member me = *(struct member *)argument;
@@ -52,11 +85,18 @@ static void *member_main(void *argument)
             pthread_cond_wait(&t->wake, &t->lock);
         const bool stop = t->stop;
         seen = t->round;
+        const struct stages stages = t->stages;
+        void (*const function)(void *, int) = t->function;
+        void *const context = t->context;
         pthread_mutex_unlock(&t->lock);
         if (stop)
             return NULL;
-        t->function(t->context, me.index);
-        atomic_fetch_sub_explicit(&t->running, 1, memory_order_release);
+        if (stages.n) {
+            run_stages(t, stages, context, me.index);
+        } else {
+            function(context, me.index);
+            atomic_fetch_sub_explicit(&t->running, 1, memory_order_release);
+        }
     }
 }
 
@@ -69,7 +109,8 @@ struct ft_team *ft_team_new(int size)
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->wake, NULL);
     t->threads = calloc((size_t)t->size, sizeof *t->threads);
-    if (!t->threads)
+    t->parts = ft_alloc_zero((size_t)t->size, sizeof *t->parts);
+    if (!t->threads || !t->parts)
         goto fail;
     for (int i = 1; i < t->size; i++) {
         struct member *m = malloc(sizeof *m);
@@ -101,6 +142,7 @@ void ft_team_free(struct ft_team *t)
     pthread_cond_destroy(&t->wake);
     pthread_mutex_destroy(&t->lock);
     free(t->threads);
+    free(t->parts);
     free(t);
 }
 
@@ -109,35 +151,37 @@ int ft_team_size(const struct ft_team *t)
     return t->size;
 }
 
+/* Under the lock, so that a member copies all of one run. */
+static void publish(struct ft_team *t, void (*function)(void *, int), struct stages stages, void *context)
+{
+    pthread_mutex_lock(&t->lock);
+    t->function = function;
+    t->stages = stages;
+    t->context = context;
+    t->round++;
+    pthread_cond_broadcast(&t->wake);
+    pthread_mutex_unlock(&t->lock);
+}
+
 void ft_team_run(struct ft_team *t, void (*function)(void *, int), void *context)
 {
     if (t->size > 1) {
         atomic_store_explicit(&t->running, t->size - 1, memory_order_relaxed);
-        pthread_mutex_lock(&t->lock);
-        t->function = function;
-        t->context = context;
-        t->round++;
-        pthread_cond_broadcast(&t->wake);
-        pthread_mutex_unlock(&t->lock);
+        publish(t, function, (struct stages){ 0 }, context);
     }
     function(context, 0);
     for (unsigned spins = 0; atomic_load_explicit(&t->running, memory_order_acquire); spins++)
         relax(spins);
 }
 
-void ft_team_barrier(struct ft_team *t, int member)
+void ft_team_stages(struct ft_team *t, int n, void (*function)(void *, int, int), void *context)
 {
-    (void)member;
-    if (t->size == 1)
+    if (n < 1)
         return;
-    const unsigned generation = atomic_load_explicit(&t->generation, memory_order_relaxed);
-    if (atomic_fetch_add_explicit(&t->arrived, 1, memory_order_acq_rel) == t->size - 1) {
-        atomic_store_explicit(&t->arrived, 0, memory_order_relaxed);
-        atomic_store_explicit(&t->generation, generation + 1, memory_order_release);
-        return;
-    }
-    for (unsigned spins = 0; atomic_load_explicit(&t->generation, memory_order_acquire) == generation; spins++)
-        relax(spins);
+    const struct stages stages = { n, atomic_load_explicit(&t->done, memory_order_acquire) / (unsigned)t->size, function };
+    if (t->size > 1)
+        publish(t, NULL, stages, context);
+    run_stages(t, stages, context, 0);
 }
 
 struct each {

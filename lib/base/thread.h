@@ -1,4 +1,4 @@
-/* Teams of threads: one call of a function on every member, and a barrier cheap enough to stand between layers. */
+/* Teams of threads: one call of a function on every member, or stages with a barrier between them that is cheap enough for layers. */
 #ifndef FT_BASE_THREAD_H
 #define FT_BASE_THREAD_H
 
@@ -14,8 +14,10 @@ int ft_team_size(const struct ft_team *team);
 
 /* Calls function(context, member) once on every member and returns when all are back. One caller at a time. */
 void ft_team_run(struct ft_team *team, void (*function)(void *context, int member), void *context);
-/* Inside a run: returns once every member has called it. Spins (yielding when that takes long). */
-void ft_team_barrier(struct ft_team *team, int member);
+/* Calls function(context, stage, part) for stages 0..n-1 in order and parts 0..size-1 of each, a stage beginning once all parts of
+ * the one before are done. A member takes its own part, then what nobody has taken yet: one that a busy machine keeps from running
+ * holds nobody up, and returning does not wait for it. One caller at a time. */
+void ft_team_stages(struct ft_team *team, int n, void (*function)(void *context, int stage, int part), void *context);
 
 /* Calls function(context, i, member) for every i in 0..n-1, handed out in order to whichever member is free. */
 void ft_team_each(struct ft_team *team, size_t n, void (*function)(void *context, size_t i, int member), void *context);

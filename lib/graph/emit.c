@@ -27,18 +27,6 @@ static struct ft_value new_value(struct emitter *e, struct ft_shape s)
     return (struct ft_value){ .buffer = p->n_buffers++, .h = s.h, .w = s.w, .c = s.c };
 }
 
-/* Larger maps are cut by rows, smaller ones by channels; what must see everything is not cut. */
-static enum ft_split choose_split(enum ft_operation operation, const struct ft_node *node, const struct ft_value *out)
-{
-    const bool pixels = (operation == FT_OP_ACTIVATE && node->activation == FT_ACT_SOFTMAX) || operation == FT_OP_LAYER_NORM ||
-                        operation == FT_OP_UNIT_NORM;
-    if (operation == FT_OP_FLATTEN || operation == FT_OP_GROUP_NORM || (pixels && out->h < 2))
-        return FT_SPLIT_NONE;
-    if (pixels)
-        return FT_SPLIT_ROWS;
-    return out->h >= 20 ? FT_SPLIT_ROWS : FT_SPLIT_CHANNELS;
-}
-
 static struct ft_step *emit(struct emitter *e, enum ft_operation operation, const struct ft_node *node, struct ft_value in,
                             struct ft_value other, struct ft_value out)
 {
@@ -50,7 +38,6 @@ static struct ft_step *emit(struct emitter *e, enum ft_operation operation, cons
     }
     struct ft_step *s = &p->steps[p->n_steps++];
     *s = (struct ft_step){ .operation = operation, .in = in, .other = other, .out = out, .clear = -1, .node = node, .kind = node->kind };
-    s->split = choose_split(operation, node, &out);
     s->work.kernel[0] = s->work.kernel[1] = s->work.stride[0] = s->work.stride[1] = s->work.dilation[0] = s->work.dilation[1] = 1;
     s->work.groups = s->work.multiplier = 1;
     s->work.lo = node->lo;

@@ -85,8 +85,8 @@ static void choose_rows(struct ft_plan *plan, bool exact)
         s->work.exact = exact;
         s->row = ft_kernel_choose(s->operation, &s->work, features);
         const size_t scratch = s->row->scratch ? s->row->scratch(&s->work) : 0;
-        if (scratch > plan->scratch_floats)
-            plan->scratch_floats = scratch;
+        if (2 * scratch > plan->scratch_floats) /* for two parts; pages that are not used cost nothing */
+            plan->scratch_floats = 2 * scratch;
     }
     plan->scratch_offset = plan->arena_floats;
     plan->arena_floats += ft_round_up(plan->scratch_floats, FT_ALIGN / sizeof(float));

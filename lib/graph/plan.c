@@ -53,6 +53,8 @@ int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *
     }
     failed = failed ? failed : ft_plan_layout(plan, err);
     failed = failed ? failed : ft_plan_pack(plan, options->exact || exact_wanted(), err);
+    if (!failed)
+        ft_plan_stages(plan);
     failed = failed ? failed : keep_names(plan, err);
     ft_nodes_release(&nodes);
     if (failed) {

@@ -1,5 +1,5 @@
-/* Running a plan. A step is cut into as many parts as the team has members, by rows or by channels, so that every output value
- * is computed the same way by whoever computes it; a barrier stands between steps. Alone is a team of one without barriers. */
+/* Running a plan: alone step by step, or a team stage by stage (stages.c). Every output value is computed the same way whatever
+ * part it falls into. Alone is one part. */
 #include <string.h>
 #include <time.h>
 
@@ -10,76 +10,67 @@
 
 struct run {
     const struct ft_plan *plan;
-    struct ft_team *team; /* NULL: alone */
-    int size;
+    int parts;
     const uint8_t *pixels;
     float *arena, *output;
     double *seconds; /* [steps] added to, or NULL */
 };
 
-static void clear_border(const struct ft_plan *plan, int buffer, float *arena)
+/* Of rows y0..y1 (with what is above the first and below the last) and channels c0..c1 of the value: parts together clear all.
+ * Where the value is a slice of the channels, its first part clears the others' border, too. */
+static void clear_border(const struct ft_plan *plan, const struct ft_step *s, const struct ft_work *w, float *arena)
 {
-    const struct ft_buffer *b = &plan->buffers[buffer];
-    const size_t row = (size_t)(b->left + b->w + b->right) * (size_t)b->pixel, value = sizeof(float);
-    float *at = arena + b->offset;
-    memset(at, 0, (size_t)b->top * row * value);
-    at += (size_t)b->top * row;
-    for (int y = 0; y < b->h && b->left + b->right; y++) {
-        memset(at + (size_t)y * row, 0, (size_t)b->left * (size_t)b->pixel * value);
-        memset(at + (size_t)y * row + (size_t)(b->left + b->w) * (size_t)b->pixel, 0, (size_t)b->right * (size_t)b->pixel * value);
+    const struct ft_buffer *b = &plan->buffers[s->clear];
+    const int across = b->left + b->w + b->right, top = b->top + s->out.y, bottom = b->bottom + b->h - s->out.y - s->out.h;
+    const bool slice = s->out.c != b->c, all = slice || (w->c0 == 0 && w->c1 == s->out.c); /* the gaps between pixels as well */
+    if (slice && w->c0 > 0)
+        return;
+    for (int y = w->y0 == 0 ? -top : w->y0; y < (w->y1 == s->out.h ? s->out.h + bottom : w->y1); y++) {
+        const bool inside = y + top >= b->top && y + top < b->top + b->h;
+        float *row = arena + b->offset + (ptrdiff_t)(y + top) * across * b->pixel;
+        for (int x = 0; x < across; x++) {
+            if (inside && x == b->left)
+                x += b->w;
+            if (x >= across)
+                break;
+            float *to = row + (ptrdiff_t)x * b->pixel + (all ? 0 : w->c0 + s->out.channel);
+            memset(to, 0, (size_t)(all ? b->pixel : w->c1 - w->c0) * sizeof *to);
+        }
     }
-    memset(at + (size_t)b->h * row, 0, (size_t)b->bottom * row * value);
 }
 
-/* Part `member` of n units handed out in steps of `grain`. */
-static void part(int n, int grain, int member, int size, int *from, int *to)
-{
-    const int units = (n + grain - 1) / grain;
-    *from = (int)((long long)units * member / size) * grain;
-    *to = (int)((long long)units * (member + 1) / size) * grain;
-    if (*to > n)
-        *to = n;
-}
-
-static void load_pixels(const struct run *r, int member)
+static void load_pixels(const struct run *r, int part)
 {
     const struct ft_plan *p = r->plan;
     const struct ft_map m = ft_value_map(p, &p->pixels, r->arena);
     const int n = m.w * m.c;
-    int from, to;
-    if (member == 0)
-        clear_border(p, p->pixels.buffer, r->arena);
-    part(m.h, 1, member, r->size, &from, &to);
-    for (int y = from; y < to; y++)
+    const struct ft_step like = { .out = p->pixels, .clear = p->pixels.buffer, .split = FT_SPLIT_ROWS, .grain = 1 };
+    struct ft_work w;
+    ft_step_part(&like, part, r->parts, &w);
+    clear_border(p, &like, &w, r->arena);
+    for (int y = w.y0; y < w.y1; y++)
         p->pixel_row->run(r->pixels + (size_t)y * (size_t)n, p->scale, p->offset, n, ft_map_to(&m, y, 0));
 }
 
-static void run_step(const struct run *r, const struct ft_step *s, int member)
+static void run_step(const struct run *r, const struct ft_step *s, int part)
 {
     const struct ft_plan *p = r->plan;
-    struct ft_work w = s->work;
-    if (member == 0 && s->clear >= 0)
-        clear_border(p, s->clear, r->arena);
-    if (s->split == FT_SPLIT_NONE && member > 0)
+    /* The scratch is large enough for eight parts; each working part gets an equal share. */
+    const int sharing = s->split == FT_SPLIT_NONE ? 1 : r->parts < 8 ? r->parts : 8;
+    if (part >= sharing)
         return;
+    struct ft_work w = s->work;
     w.in = ft_value_map(p, &s->in, r->arena);
     w.other = ft_value_map(p, &s->other, r->arena);
     w.out = ft_value_map(p, &s->out, r->arena);
-    w.y0 = w.c0 = 0;
-    w.y1 = s->out.h;
-    w.c1 = s->out.c;
-    /* Each working member gets an equal share of the scratch, which is large enough for eight. */
-    const int sharing = s->split == FT_SPLIT_NONE ? 1 : r->size < 8 ? r->size : 8;
-    if (member >= sharing)
-        return;
     w.scratch_floats = p->scratch_floats / (size_t)sharing & ~(size_t)(FT_ALIGN / sizeof(float) - 1);
-    w.scratch = r->arena + p->scratch_offset + (size_t)member * w.scratch_floats;
-    if (s->split == FT_SPLIT_ROWS)
-        part(s->out.h, 1, member, sharing, &w.y0, &w.y1);
-    else if (s->split == FT_SPLIT_CHANNELS)
-        part(s->out.c, FT_CHANNELS_STEP, member, sharing, &w.c0, &w.c1);
-    if (w.y0 < w.y1 && w.c0 < w.c1)
-        s->row->run(&w);
+    w.scratch = r->arena + p->scratch_offset + (size_t)part * w.scratch_floats;
+    ft_step_part(s, part, sharing, &w);
+    if (w.y0 >= w.y1 || w.c0 >= w.c1)
+        return;
+    if (s->clear >= 0)
+        clear_border(p, s, &w, r->arena);
+    s->row->run(&w);
 }
 
 static double now(void)
@@ -89,19 +80,26 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void run_member(void *context, int member)
+static void run_alone(const struct run *r)
 {
-    const struct run *r = context;
-    const struct ft_plan *p = r->plan;
-    load_pixels(r, member);
-    for (int i = 0; i < p->n_steps; i++) {
-        if (r->team)
-            ft_team_barrier(r->team, member);
+    load_pixels(r, 0);
+    for (int i = 0; i < r->plan->n_steps; i++) {
         const double start = r->seconds ? now() : 0;
-        run_step(r, &p->steps[i], member);
+        run_step(r, &r->plan->steps[i], 0);
         if (r->seconds)
             r->seconds[i] += now() - start;
     }
+}
+
+static void run_stage(void *context, int stage, int part)
+{
+    const struct run *r = context;
+    const struct ft_plan *p = r->plan;
+    if (stage == 0)
+        load_pixels(r, part);
+    for (int i = stage ? stage - 1 : 0; i < p->n_steps && p->steps[i].stage <= stage; i++) /* each stage has a step or more */
+        if (p->steps[i].stage == stage)
+            run_step(r, &p->steps[i], part);
 }
 
 static void copy_result(const struct run *r)
@@ -115,21 +113,21 @@ static void copy_result(const struct run *r)
 
 void ft_plan_run(const struct ft_plan *plan, const uint8_t *pixels, void *arena, float *output)
 {
-    struct run r = { .plan = plan, .size = 1, .pixels = pixels, .arena = arena, .output = output };
-    run_member(&r, 0);
+    struct run r = { .plan = plan, .parts = 1, .pixels = pixels, .arena = arena, .output = output };
+    run_alone(&r);
     copy_result(&r);
 }
 
 void ft_plan_run_team(const struct ft_plan *plan, struct ft_team *team, const uint8_t *pixels, void *arena, float *output)
 {
-    struct run r = { .plan = plan, .team = team, .size = ft_team_size(team), .pixels = pixels, .arena = arena, .output = output };
-    ft_team_run(team, run_member, &r);
+    struct run r = { .plan = plan, .parts = ft_team_size(team), .pixels = pixels, .arena = arena, .output = output };
+    ft_team_stages(team, plan->n_stages, run_stage, &r);
     copy_result(&r);
 }
 
 void ft_plan_profile(const struct ft_plan *plan, const uint8_t *pixels, void *arena, int times, double *seconds)
 {
-    struct run r = { .plan = plan, .size = 1, .pixels = pixels, .arena = arena, .seconds = seconds };
+    struct run r = { .plan = plan, .parts = 1, .pixels = pixels, .arena = arena, .seconds = seconds };
     for (int i = 0; i < times; i++)
-        run_member(&r, 0);
+        run_alone(&r);
 }

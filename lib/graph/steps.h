@@ -33,7 +33,8 @@ struct ft_step {
     struct ft_work work; /* all but the maps' data, scratch and ranges */
     struct ft_value in, other, out;
     int clear;            /* buffer whose border this step, its first writer, clears; -1 */
-    enum ft_split split;  /* how a team shares it */
+    enum ft_split split;  /* how a team shares it, */
+    int grain, stage;     /* in pieces of `grain` rows or channels; stage 0 is the loading of the pixels */
     const struct ft_node *node; /* while planning */
     size_t weights, bias;       /* offsets into the plan's constants */
     const char *name;           /* of the layer, owned by the plan */
@@ -46,7 +47,7 @@ struct ft_plan {
     struct ft_value pixels, result;
     const struct ft_pixel_row *pixel_row;
     float scale[FT_PIXEL_PERIOD], offset[FT_PIXEL_PERIOD];
-    int n_buffers, n_steps;
+    int n_buffers, n_steps, n_stages;
     size_t buffer_capacity, step_capacity;
     struct ft_buffer *buffers;
     struct ft_step *steps;
@@ -61,6 +62,11 @@ int ft_plan_emit(struct ft_plan *plan, const struct ft_nodes *nodes, struct ft_e
 int ft_plan_layout(struct ft_plan *plan, struct ft_error *err);
 /* Chooses a row for every step (exact: see ft_plan_options) and packs the weights as it wants them. */
 int ft_plan_pack(struct ft_plan *plan, bool exact, struct ft_error *err);
+
+/* Cuts the steps into parts and stages; rows are chosen, buffers laid out. */
+void ft_plan_stages(struct ft_plan *plan);
+/* The range of one of `parts` parts of a step: y0, y1, c0, c1 of `work`; empty ranges are possible. */
+void ft_step_part(const struct ft_step *step, int part, int parts, struct ft_work *work);
 
 /* The map of a value in an arena (NULL: only its shape and strides). */
 struct ft_map ft_value_map(const struct ft_plan *plan, const struct ft_value *value, float *arena);

@@ -19,7 +19,7 @@ struct ft_map {
     int pixel;
 };
 
-enum { FT_CHANNELS_STEP = 32 }; /* c0 is a multiple of this; c1 too, or the end */
+enum { FT_CHANNELS_STEP = 32 }; /* c0 is a multiple of this, or of the row's own step; c1 too, or the end */
 
 /* One step. Convolutions read `pad` rows above and columns left of `in` (and as many below and right as the geometry asks for)
  * without a check: the planner keeps a border of zeros there. Pools check instead. */
@@ -53,6 +53,7 @@ struct ft_kernel_row {
     size_t (*packed)(const struct ft_work *work); /* floats of packed weights; NULL: as Keras has them */
     void (*pack)(const struct ft_work *work, const float *keras, float *packed);
     size_t (*scratch)(const struct ft_work *work); /* floats wanted; NULL: none */
+    int rows, channels; /* work is best cut at multiples of these; 0: 1 row, FT_CHANNELS_STEP channels */
 };
 
 enum ft_operation {

@@ -1,0 +1,118 @@
+/* How a team shares the steps of one picture. A step is cut into parts by rows or by channels; a stage is a run of steps that a
+ * part can go through without waiting for the others: what it reads of the stage's own results it has made itself, and what it
+ * writes lies where no other part of the stage reads or writes. Between stages all parts wait for each other. */
+#include "graph/steps.h"
+
+enum { ROWS_FROM = 20 /* larger maps are cut by rows */ };
+
+void ft_step_part(const struct ft_step *s, int part, int parts, struct ft_work *w)
+{
+    const bool rows = s->split == FT_SPLIT_ROWS;
+    const int n = rows ? s->out.h : s->out.c, grain = s->grain, rest = n % grain;
+    /* a short rest of channels may belong to the panel before it (see panels.h) */
+    int units = (n + grain - 1) / grain - (!rows && rest && rest <= 8 && n > grain);
+    if (s->split == FT_SPLIT_NONE)
+        units = part = 0, parts = 1;
+    const int from = units * part / parts * grain, to = part + 1 == parts ? n : units * (part + 1) / parts * grain;
+    w->y0 = rows ? from : 0;
+    w->y1 = rows ? to : s->out.h;
+    w->c0 = rows ? 0 : from;
+    w->c1 = rows ? s->out.c : to;
+}
+
+/* The larger of two parts, as a share of the whole. */
+static double half_of(int n, int grain)
+{
+    const int units = (n + grain - 1) / grain;
+    return (double)((units + 1) / 2 * grain) / n;
+}
+
+/* Must see all channels of a pixel. */
+static bool whole_pixels(const struct ft_step *s)
+{
+    return (s->operation == FT_OP_ACTIVATE && s->work.activation == FT_ACT_SOFTMAX) || s->operation == FT_OP_LAYER_NORM ||
+           s->operation == FT_OP_UNIT_NORM;
+}
+
+/* Small maps by channels, for then each weight is read by one member only; unless few filters would make the halves unequal. */
+static void choose_split(struct ft_step *s)
+{
+    const int rows = s->row->rows ? s->row->rows : 1, channels = s->row->channels ? s->row->channels : FT_CHANNELS_STEP;
+    const bool many_rows = s->out.h >= ROWS_FROM * (rows > 1 ? 2 : 1);
+    const bool unequal = s->operation == FT_OP_CONVOLUTION && s->in.c > s->out.c &&
+                         half_of(s->out.h, rows) + 0.04 < half_of(s->out.c, channels);
+    s->split = many_rows || unequal || whole_pixels(s) ? FT_SPLIT_ROWS : FT_SPLIT_CHANNELS;
+    if (s->operation == FT_OP_FLATTEN || s->operation == FT_OP_GROUP_NORM || (whole_pixels(s) && s->out.h < 2))
+        s->split = FT_SPLIT_NONE;
+    s->grain = s->split == FT_SPLIT_ROWS ? rows : channels;
+}
+
+static bool same_window(const struct ft_value *a, const struct ft_value *b)
+{
+    return a->buffer == b->buffer && a->y == b->y && a->x == b->x && a->channel == b->channel && a->h == b->h && a->w == b->w && a->c == b->c;
+}
+
+/* Do parts of `later` read from what `earlier` wrote only what the same part wrote? */
+static bool reads_own(const struct ft_step *earlier, const struct ft_step *later, const struct ft_value *read)
+{
+    if (read->buffer != earlier->out.buffer)
+        return true;
+    if (read->broadcast || !same_window(read, &earlier->out) || later->split != earlier->split || later->split == FT_SPLIT_NONE ||
+        later->operation == FT_OP_PERMUTE || later->operation == FT_OP_TRANSPOSE)
+        return false;
+    if (later->split == FT_SPLIT_ROWS)
+        return read->h == later->out.h && later->work.kernel[0] == 1 && later->work.stride[0] == 1 && later->work.pad[0] == 0;
+    return read->c == later->out.c && (later->operation != FT_OP_CONVOLUTION || read == &later->other) && later->work.multiplier == 1;
+}
+
+static bool overlap(const struct ft_plan *plan, const struct ft_value *a, const struct ft_value *b)
+{
+    if (a->buffer < 0 || b->buffer < 0)
+        return false;
+    const struct ft_buffer *x = &plan->buffers[a->buffer], *y = &plan->buffers[b->buffer];
+    return x->offset < y->offset + y->floats && y->offset < x->offset + x->floats;
+}
+
+/* May `later` write while another part is still at `earlier`? */
+static bool writes_free(const struct ft_plan *plan, const struct ft_step *earlier, const struct ft_step *later)
+{
+    const bool in_place = same_window(&earlier->out, &later->out) && same_window(&later->in, &later->out);
+    return !overlap(plan, &earlier->in, &later->out) && !overlap(plan, &earlier->other, &later->out) &&
+           (in_place || !overlap(plan, &earlier->out, &later->out));
+}
+
+/* The border of a buffer that is written slice by slice is cleared by one part alone. */
+static bool clears_for_all(const struct ft_plan *plan, const struct ft_step *s)
+{
+    return s->clear >= 0 && s->split == FT_SPLIT_CHANNELS && plan->buffers[s->clear].c != s->out.c;
+}
+
+static bool fits(const struct ft_plan *plan, int first, int i)
+{
+    struct ft_step *s = &plan->steps[i];
+    const int grain = plan->steps[first].grain;
+    /* by channels all steps of a stage are cut where the first one is */
+    if (s->split != plan->steps[first].split || (s->split == FT_SPLIT_CHANNELS && s->out.c != plan->steps[first].out.c) ||
+        (s->grain != grain && (s->split == FT_SPLIT_ROWS || s->operation == FT_OP_CONVOLUTION)))
+        return false;
+    for (int j = first; j < i; j++)
+        if (clears_for_all(plan, &plan->steps[j]) || !reads_own(&plan->steps[j], s, &s->in) || !reads_own(&plan->steps[j], s, &s->other) || !writes_free(plan, &plan->steps[j], s))
+            return false;
+    return true;
+}
+
+void ft_plan_stages(struct ft_plan *plan)
+{
+    int first = 0;
+    plan->n_stages = 1; /* the pixels */
+    for (int i = 0; i < plan->n_steps; i++)
+        choose_split(&plan->steps[i]);
+    for (int i = 0; i < plan->n_steps; i++) {
+        if (i == 0 || !fits(plan, first, i)) {
+            first = i;
+            plan->n_stages++;
+        }
+        plan->steps[i].stage = plan->n_stages - 1;
+        plan->steps[i].grain = plan->steps[first].grain;
+    }
+}
