@@ -80,8 +80,8 @@ def randomise(keras, model, seed, calibrating):
         if name in ("mean", "variance"):
             value = rng.uniform(0.4, 0.5, shape) if name == "mean" else rng.uniform(0.05, 0.06, shape)
         elif len(shape) >= 2:
-            depthwise = "depthwise" in name or (len(shape) == 4 and shape[2] == 1) or ("depthwise" in layer and shape[-1] == 1)
-            fan = np.prod(shape[:2]) if depthwise and len(shape) == 4 else np.prod(shape[:-1])
+            depthwise = len(shape) == 4 and ("depthwise" in name or 1 in shape[2:])
+            fan = np.prod(shape[:2]) if depthwise else np.prod(shape[:-1])
             value = rng.normal(0, (1.6 / fan) ** 0.5, shape)
         elif name in ("gamma", "moving_variance"):
             value = rng.uniform(0.7, 1.3, shape)
@@ -105,7 +105,7 @@ def calibrate(keras, model, norms, calibrating, rng):
     before = [l.momentum for l in norms]
     for l in norms:
         l.momentum = 0.0
-    model(calibrating, training=True)
+    model([calibrating], training=True)
     for l, momentum in zip(norms, before):
         l.momentum = momentum
         mean, variance = np.asarray(l.moving_mean), np.asarray(l.moving_variance)
@@ -204,7 +204,7 @@ def measure(name, size, containers, args):
             else:
                 import keras
             model = build(keras, name, size, calibrating)
-            want = np.concatenate([np.asarray(model(pixels[i:i + 1], training=False)) for i in range(len(pixels))])
+            want = np.concatenate([np.asarray(model([pixels[i:i + 1]], training=False)) for i in range(len(pixels))])
             for container in wanted:
                 start = time.time()
                 if container.endswith("back"):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes tests/golden and tests/bad anew: expected values from Keras, Pillow and scikit-learn, never from this program.
 
-    scripts/make_golden.py [ROOM ...]      rooms: graph head image keras; default all
+    scripts/make_golden.py [ROOM ...]      rooms: graph head image keras layers; default all
 
 Wants numpy, h5py, pillow, scikit-learn, scipy, keras, tensorflow and tf_keras. One script a room does the work.
 """

@@ -239,7 +239,8 @@ static const struct ft_layer_class classes[] = {
     { "UnitNormalization", FT_LAYER_UNIT_NORM, ft_parse_unit_norm, .write = write_nothing },
     { "Normalization", FT_LAYER_RESCALING, ft_parse_normalization, NULL, .weights = { "mean", "variance", "count" }, .ignored = 1u << 2,
       .finish = ft_finish_normalization },
-    { "LayerScale", FT_LAYER_RESCALING, ft_parse_layer_scale, NULL, .weights = { "gamma|variable*|Variable*" } },
+    { "LayerScale", FT_LAYER_RESCALING, ft_parse_layer_scale, NULL, .weights = { "gamma|variable*|Variable*" },
+      .finish = ft_finish_layer_scale },
     { "PReLU", FT_LAYER_PRELU, ft_parse_prelu, write_prelu, .weights = { "alpha" } },
     { "Activation", FT_LAYER_ACTIVATION, ft_parse_activation, .write = write_activation },
     { "ReLU", FT_LAYER_ACTIVATION, ft_parse_relu, write_relu6, .activation = FT_ACT_RELU6 },
@@ -280,8 +281,11 @@ static const struct ft_layer_class classes[] = {
 };
 #define N_CLASSES (sizeof classes / sizeof *classes)
 
+/* A class that is registered with Keras has its package before it: "Custom>CustomScaleLayer". */
 const struct ft_layer_class *ft_layer_class_find(const char *name)
 {
+    const char *package = strchr(name, '>');
+    name = package ? package + 1 : name;
     for (size_t i = 0; i < N_CLASSES; i++)
         if (!strcmp(classes[i].name, name))
             return &classes[i];

@@ -225,6 +225,16 @@ int ft_parse_layer_scale(const cJSON *config, struct ft_draft_layer *out, struct
     return 0;
 }
 
+int ft_finish_layer_scale(struct ft_draft_layer *layer, struct ft_error *err)
+{
+    float *zero = ft_draft_constants(layer, 1);
+    if (!zero)
+        return ft_error_nomem(err, "a constant");
+    *zero = 0;
+    layer->layer.weights[FT_W_OFFSET] = (struct ft_tensor){ 1, { 1 }, 1, zero };
+    return 0;
+}
+
 /* x0 + x1 * scale: CustomScaleLayer of InceptionResNetV2, which older files have as a Lambda with the argument `scale`. The sum is
  * this layer, the product becomes one of its own (expand.c). */
 int ft_parse_custom_scale(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)

@@ -13,5 +13,7 @@ ft_layer_parser ft_parse_input, ft_parse_rescaling, ft_parse_conv2d, ft_parse_de
 
 /* Turns mean and variance, read by now, into scale and offset. */
 int ft_finish_normalization(struct ft_draft_layer *layer, struct ft_error *err);
+/* A Rescaling has an offset. */
+int ft_finish_layer_scale(struct ft_draft_layer *layer, struct ft_error *err);
 
 #endif

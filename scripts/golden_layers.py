@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""Small networks with every layer class, as Keras 3 and tf_keras (for Keras 2) save them, for tests/unit/layers.c:
+golden_layers.py [OUT_DIR], default tests/golden/layers.
+
+NAME.h5    the network; what a class means may differ between the two (hard_sigmoid), so most exist twice
+NAME.txt   seed, then per line: layer's name, how many values, the largest, and values at a few places
+"""
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+import numpy as np
+import keras
+import tf_keras
+from keras.src.applications.convnext import LayerScale, StochasticDepth
+from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
+from tf_keras.src.applications import convnext as convnext2, inception_resnet_v2 as inception2
+
+from golden_graph import Noise
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def net_activations(k, x):
+    L, a = k.layers, "elu selu softplus softsign exponential mish hard_sigmoid sigmoid gelu swish tanh".split()
+    x = L.Conv2D(5, 1)(L.Rescaling(1 / 90, -1.4)(x))
+    for i, name in enumerate(a):
+        x = L.Conv2D(5, 1, activation=name, name="in_" + name)(x) if i % 2 else L.Activation(name, name="alone_" + name)(x)
+        x = L.Conv2D(5, 1, activation="hard_sigmoid", name="hard")(x) if name == "mish" else x
+    if k is keras:
+        for name in "relu6 leaky_relu hard_silu".split():
+            x = L.Conv2D(5, 1, activation=name, name="in_" + name)(x)
+        x = L.Activation("hard_silu", name="alone_hard_silu")(x)
+    x = L.LeakyReLU(name="leaky")(x) if k is keras else L.LeakyReLU(alpha=0.1, name="leaky")(x)
+    x = L.ELU(0.7, name="elu7")(L.Conv2D(6, 1)(x))
+    x = L.ReLU(max_value=1.25, name="relu_most")(L.Conv2D(6, 1, use_bias=False)(x))
+    x = L.ReLU(max_value=0.9, negative_slope=0.2, threshold=0.1, name="relu_shaped")(L.Conv2D(6, 1)(x))
+    x = L.ReLU(negative_slope=0.3, name="relu_slope")(L.Conv2D(6, 1)(x))
+    x = L.PReLU(shared_axes=[1, 2], name="prelu_shared")(L.Conv2D(6, 1)(x))
+    return L.PReLU(name="prelu")(L.Conv2D(4, 3, strides=2)(x))
+
+
+def net_norms(k, x):
+    L = k.layers
+    x = L.Normalization(name="norm_stored")(L.Rescaling([1 / 50, 1 / 60, 1 / 70], [-2.0, -1.5, -1.0], name="rescaling_list")(x))
+    x = L.Normalization(mean=[0.5, 0.2, 0.1], variance=[1.5, 0.5, 2.0], name="norm_given")(x)
+    x = L.Conv2D(24, 3)(x)
+    x = L.LayerNormalization(epsilon=1e-6, name="layer_norm")(x)
+    x = L.LayerNormalization(center=False, name="layer_norm_scale")(L.Conv2D(19, 1)(x))
+    x = L.GroupNormalization(groups=4, name="group_norm")(L.Conv2D(20, 1)(x))
+    x = L.GroupNormalization(groups=-1, scale=False, name="instance_norm")(x)
+    x = L.UnitNormalization(name="unit_norm")(L.Conv2D(7, 1)(x))
+    x = L.Dense(5, name="dense_map", activation="gelu")(x)
+    x = L.BatchNormalization(scale=False, name="bn")(L.Dense(6)(x))
+    return L.LayerNormalization(name="vector_norm")(L.Flatten()(x))
+
+
+def net_convolutions(k, x):
+    L = k.layers
+    x = L.SeparableConv2D(8, 3, strides=2, padding="same", activation="relu", name="separable")(L.Rescaling(1 / 255)(x))
+    x = L.BatchNormalization()(L.SeparableConv2D(9, 5, padding="same", depth_multiplier=2, use_bias=False, name="separable_bn")(x))
+    x = L.Conv2D(18, 3, padding="same", groups=9, name="depthwise_groups")(L.Activation("relu")(x))
+    x = L.Conv2D(12, 3, padding="same", groups=3, dilation_rate=2, name="grouped")(x)
+    x = L.Conv2D(12, 7, padding="same", groups=12, name="wide_depthwise")(x)
+    x = L.Conv2DTranspose(5, 3, strides=2, padding="same", activation="relu", name="transpose_same")(x)
+    x = L.Conv2DTranspose(4, (3, 2), strides=(1, 3), padding="valid", use_bias=False, name="transpose_valid")(x)
+    x = L.BatchNormalization()(x)
+    return L.Conv2DTranspose(4, 2, strides=3, padding="same", name="transpose_gaps")(x)
+
+
+def net_shapes(k, x):
+    L = k.layers
+    x = L.Conv2D(6, 3, strides=2, padding="same")(L.Rescaling(1 / 255)(x))
+    c = L.Cropping2D(((1, 0), (2, 1)), name="crop")(L.ZeroPadding2D(((0, 2), (1, 1)))(x))
+    x = L.Conv2D(6, 3, padding="same", name="after_crop")(c)
+    x = L.UpSampling2D((2, 3), name="nearest")(x)
+    x = L.UpSampling2D(2, interpolation="bilinear", name="bilinear")(L.MaxPooling2D(2)(x))
+    x = L.Permute((3, 1, 2), name="permute")(L.MaxPooling2D(3)(x))
+    x = L.Permute((2, 1, 3), name="permute_again")(x)
+    x = L.Conv2D(5, 1)(x)
+    return L.GlobalMaxPooling2D(name="global_max")(x)
+
+
+def net_merges(k, x):
+    L = k.layers
+    a = L.Conv2D(6, 3, padding="same")(L.Rescaling(1 / 255, -0.5)(x))
+    b, c = L.Conv2D(6, 1)(a), L.DepthwiseConv2D(3, padding="same")(a)
+    x = L.Average(name="average")([a, b, c])
+    x = L.Subtract(name="difference")([x, b])
+    x = L.Activation("relu")(L.Maximum(name="largest")([x, c, a]))
+    x = L.Minimum(name="smallest")([x, b])
+    x = L.Average(name="average_relu")([L.Conv2D(6, 1)(x), c])
+    # numbers among tensors: MobileNetV3's hard sigmoid and hard swish
+    g = L.ReLU(6.0)(x + 3.0) * (1.0 / 6.0)
+    x = L.Multiply(name="hard_swish")([x, g])
+    x = 2.0 - (x - 0.5) / 4.0
+    x = x + a
+    x = L.Multiply(name="hard_gate")([x, L.ReLU(6.0)(L.GlobalAveragePooling2D(keepdims=True)(x) + 3.0) * (1.0 / 6.0)])
+    scale, custom, drop = (LayerScale, CustomScaleLayer, StochasticDepth) if k is keras else (
+        convnext2.LayerScale, inception2.CustomScaleLayer, convnext2.StochasticDepth)
+    x = drop(0.1)(scale(1e-2, 6, name="layer_scale")(L.Dense(6)(x)))
+    x = custom(0.17, name="custom_scale")([x, L.Conv2D(6, 1)(x)])
+    return L.Dropout(0.5)(L.Add(name="end")([x, a]))
+
+
+NETS = [("activations", net_activations, (6, 7, 3)), ("norms", net_norms, (7, 6, 3)), ("convolutions", net_convolutions, (11, 12, 3)),
+        ("shapes", net_shapes, (13, 12, 3)), ("merges", net_merges, (7, 8, 3))]
+
+
+def draw(model, noise):
+    for w in model.weights:
+        name, shape = w.name.split("/")[-1].split(":")[0], tuple(w.shape)
+        if name == "count" or "seed" in name:
+            continue
+        n, wide = int(np.prod(shape)), len(shape) > 1 and name != "alpha"
+        depthwise = len(shape) == 4 and ("depthwise" in name or 1 in shape[2:])
+        bound = (3 / np.prod(shape[:2] if depthwise else shape[:-1])) ** 0.5 if wide else 0.5
+        lo, hi = (0.5, 1.5) if "variance" in name or name == "gamma" else (-bound, bound)
+        w.assign(noise.uniform(n, lo, hi).reshape(shape))
+    for layer in model.layers:
+        if type(layer).__name__ == "Normalization" and layer.input_mean is None:
+            layer.finalize_state()
+
+
+def golden(out, k, suffix, name, build, shape, seed):
+    k.backend.clear_session()
+    x = k.Input(shape, name="input")
+    model = k.Model(x, build(k, x), name=name)
+    noise = Noise(seed)
+    draw(model, noise)
+    path = out / (name + suffix)
+    model.save(path.with_suffix(".h5"), include_optimizer=False)
+    pixels = Noise(seed + 1000).pixels((1, *shape))
+    named = [l for l in model.layers if l.name in CHECKED or l is model.layers[-1]]
+    every = k.Model(x, [l.output for l in named])([pixels] if k is keras else pixels, training=False)
+    lines = ["%d %d %d %d" % (seed + 1000, *shape)]
+    for layer, y in zip(named, every if isinstance(every, (list, tuple)) else [every]):
+        y = np.asarray(y).ravel()
+        places = np.unique(np.linspace(0, y.size - 1, 12).astype(int))
+        lines.append("%s %d %.7g %d" % (layer.name, y.size, np.abs(y).max(), len(places)) + "".join(" %d %.7g" % (p, y[p]) for p in places))
+    path.with_suffix(".txt").write_text("\n".join(lines) + "\n")
+
+
+# Layers looked at. Those whose activation becomes a layer of its own keep their name for what comes before it: they are left out.
+CHECKED = set("""alone_elu in_selu alone_softplus in_softsign alone_exponential in_mish alone_gelu in_swish alone_tanh leaky elu7 relu_most relu_shaped
+relu_slope prelu_shared prelu norm_stored norm_given rescaling_list layer_norm layer_norm_scale group_norm instance_norm unit_norm dense_map bn vector_norm
+separable separable_bn depthwise_groups grouped wide_depthwise transpose_same transpose_valid transpose_gaps crop after_crop nearest bilinear permute
+permute_again global_max average difference largest smallest average_relu hard_swish hard_gate layer_scale custom_scale end""".split())
+
+
+def main():
+    out = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "tests" / "golden" / "layers"
+    out.mkdir(parents=True, exist_ok=True)
+    for i, (name, build, shape) in enumerate(NETS):
+        if name != "convolutions":
+            golden(out, keras, "-3", name, build, shape, 300 + i)
+        if name not in ("norms", "shapes"):
+            golden(out, tf_keras, "-2", name, build, shape, 400 + i)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+/* Every layer class against Keras: the small networks of golden/layers (scripts/golden_layers.py had Keras 3 and tf_keras write them), as
+ * they are, and again after they have been written and read back. */
+#define _GNU_SOURCE
+#include "../test.h"
+
+#include <dirent.h>
+#include <unistd.h>
+
+#include "base/cpu.h"
+#include "base/memory.h"
+#include "base/thread.h"
+#include "graph/plan.h"
+#include "keras/network.h"
+
+static const char *const cpus[] = { "avx512", "avx2", "c" };
+enum { CPUS = 3 };
+
+static uint64_t next(uint64_t *state)
+{
+    uint64_t z = *state += 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+static int find(const struct ft_network *network, const char *name)
+{
+    for (int i = 0; i < network->n_layers; i++)
+        if (!strcmp(network->layers[i].name, name))
+            return i;
+    return -1;
+}
+
+struct expected {
+    char name[64];
+    int count, n, places[16];
+    double largest, values[16];
+};
+
+static bool read_expected(FILE *f, struct expected *e)
+{
+    if (fscanf(f, "%63s %d %lf %d", e->name, &e->count, &e->largest, &e->n) != 4 || e->n > 16)
+        return false;
+    for (int i = 0; i < e->n; i++)
+        if (fscanf(f, "%d %lf", &e->places[i], &e->values[i]) != 2)
+            return false;
+    return true;
+}
+
+static int compared;
+
+/* One layer's output, alone and by a team of three in a dirty arena. */
+static void check_layer(const struct ft_network *network, const struct expected *e, const uint8_t *pixels, struct ft_team *team)
+{
+    struct ft_plan *plan;
+    struct ft_error err;
+    const int layer = find(network, e->name);
+    if (layer < 0 || ft_plan_new(network, &(struct ft_plan_options){ .layer = layer }, &plan, &err)) {
+        printf("# '%s': %s\n", e->name, layer < 0 ? "no such layer" : err.msg);
+        CHECK(!"a layer cannot be planned");
+        return;
+    }
+    const struct ft_shape s = ft_plan_output(plan);
+    CHECK(s.h * s.w * s.c == e->count);
+    float *arena = ft_alloc(ft_plan_arena_bytes(plan), 1), *output = ft_alloc((size_t)(s.h * s.w * s.c), sizeof *output);
+    for (int way = 0; s.h * s.w * s.c == e->count && way < 2; way++) {
+        memset(arena, 0x7f, ft_plan_arena_bytes(plan));
+        if (way)
+            ft_plan_run_team(plan, team, pixels, arena, output);
+        else
+            ft_plan_run(plan, pixels, arena, output);
+        for (int i = 0; i < e->n; i++) {
+            const double got = output[e->places[i]];
+            if (fabs(got - e->values[i]) <= 1e-5 * e->largest + 1e-6)
+                continue;
+            printf("# '%s' on '%s', place %d: got %.7g, want %.7g, largest %.7g\n", e->name, ft_cpu_name(), e->places[i], got, e->values[i], e->largest);
+            CHECK(!"a value differs from Keras");
+            break;
+        }
+        compared++;
+    }
+    free(arena);
+    free(output);
+    ft_plan_free(plan);
+}
+
+static void check_network(const struct ft_network *network, FILE *f)
+{
+    unsigned long long seed;
+    int h, w, c;
+    rewind(f);
+    CHECK(fscanf(f, "%llu %d %d %d", &seed, &h, &w, &c) == 4);
+    uint64_t state = seed;
+    uint8_t *pixels = malloc((size_t)(h * w * c));
+    for (int i = 0; i < h * w * c; i++)
+        pixels[i] = (uint8_t)(next(&state) >> 56);
+    struct ft_team *team = ft_team_new(3);
+    for (struct expected e; read_expected(f, &e);)
+        for (int i = 0; i < CPUS; i++) {
+            setenv("FINETUNE_CPU", cpus[i], 1);
+            check_layer(network, &e, pixels, team);
+        }
+    unsetenv("FINETUNE_CPU");
+    ft_team_free(team);
+    free(pixels);
+}
+
+static void check_file(const char *name)
+{
+    char path[4096], again[64];
+    struct ft_network *network = NULL, *back = NULL;
+    struct ft_error err = { 0 };
+    uint64_t a[2], b[2];
+    snprintf(path, sizeof path, "%s/golden/layers/%s.txt", getenv("FT_TEST_DATA"), name);
+    FILE *f = fopen(path, "r");
+    snprintf(path, sizeof path, "%s/golden/layers/%s.h5", getenv("FT_TEST_DATA"), name);
+    snprintf(again, sizeof again, "/tmp/ft-layers-%d.h5", (int)getpid());
+    CHECK(f && !ft_network_open(path, NULL, &network, &err));
+    CHECK(network && !ft_network_write(network, NULL, again, &err) && !ft_network_open(again, NULL, &back, &err));
+    if (back) {
+        check_network(network, f);
+        check_network(back, f);
+        ft_network_hash(network, network->output, a);
+        ft_network_hash(back, back->output, b);
+        CHECK(!memcmp(a, b, sizeof a));
+    } else
+        printf("# %s: %s\n", name, err.msg);
+    if (f)
+        fclose(f);
+    unlink(again);
+    ft_network_free(back);
+    ft_network_free(network);
+}
+
+static void layers_agree_with_keras(void)
+{
+    char path[4096];
+    int files = 0;
+    snprintf(path, sizeof path, "%s/golden/layers", getenv("FT_TEST_DATA"));
+    DIR *dir = opendir(path);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        char *dot = strrchr(entry->d_name, '.');
+        if (!dot || strcmp(dot, ".h5"))
+            continue;
+        *dot = 0;
+        check_file(entry->d_name);
+        files++;
+    }
+    if (dir)
+        closedir(dir);
+    CHECK(files == 7 && compared > 250);
+}
+
+/* hard_swish is one step, whether a file says so or spells it out. */
+static void hard_swish_is_recognised(void)
+{
+    static const struct {
+        const char *file, *layer;
+    } cases[] = { { "merges-3", "hard_swish" }, { "merges-2", "hard_swish" }, { "activations-3", "alone_hard_silu_product" } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char path[4096];
+        struct ft_network *network = NULL;
+        struct ft_plan *plan = NULL;
+        struct ft_layer_info info = { 0 };
+        snprintf(path, sizeof path, "%s/golden/layers/%s.h5", getenv("FT_TEST_DATA"), cases[i].file);
+        CHECK(!ft_network_open(path, NULL, &network, NULL));
+        const int layer = network ? find(network, cases[i].layer) : -1;
+        CHECK(layer > 0 && !ft_plan_new(network, &(struct ft_plan_options){ .layer = layer }, &plan, NULL));
+        if (plan) {
+            ft_plan_step(plan, ft_plan_steps(plan) - 1, &info);
+            CHECK(strcmp(info.kind, "Multiply"));
+        }
+        ft_plan_free(plan);
+        ft_network_free(network);
+    }
+}
+
+int main(void)
+{
+    RUN(layers_agree_with_keras);
+    RUN(hard_swish_is_recognised);
+    return test_end();
+}
