@@ -17,7 +17,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PARTLY = 3 };
 enum { MOST_GIVEN = 64 };
 
 struct settings {
-    const char *output, *model, *backbone, *val, *resize, *class_weight, *compare, *csv, *group_by, *class_name;
+    const char *output, *model, *backbone, *val, *resize, *class_weight, *compare, *csv, *group_by, *class_name, *report;
     int threads, folds, top, max_megapixels, neighbours;
     double l2, seconds, min_accuracy; /* l2 negative: auto */
     uint64_t seed;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "document.h"
 #include "evaluate.h"
 #include "sources.h"
 
@@ -210,6 +211,8 @@ int evaluate_main(const struct settings *s)
         rc = compare(s, &e, &comparison, &err);
     if (!rc)
         rc = write_csv(s, &e, &err);
+    if (!rc && s->report)
+        rc = document_evaluation(s, source_name(s), model, &e, &err);
     if (!rc && s->json)
         print_json(s, &e, &comparison);
     else if (!rc) {

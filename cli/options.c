@@ -69,6 +69,7 @@ static const struct option options[] = {
     { CMD_EXPLAIN, "class", 0, WORD, AT(class_name), 0, 0, "NAME", NULL, NULL, "evidence for this class (default: the most probable)" },
     { CMD_EXPLAIN, "compare", 0, WORD, AT(compare), 0, 0, "A,B", NULL, NULL, "what speaks for class A against class B" },
     { CMD_EXPLAIN, "neighbours", 0, INT, AT(neighbours), 0, 1000, "K", NULL, "3", "the K most similar training pictures" },
+    { CMD_TRAIN | CMD_EVALUATE, "report", 0, WORD, AT(report), 0, 0, "FILE", NULL, NULL, "one HTML page on how good it is and why, with pictures" },
     { CMD_EVALUATE, "csv", 0, WORD, AT(csv), 0, 0, "DIR", NULL, NULL, "predictions and tables as CSV files in this directory" },
     { CMD_BENCH, "seconds", 0, NUMBER, AT(seconds), 0.01, 600, "S", NULL, "3", "how long to measure" },
     { CMD_BENCH | CMD_INFO, "layers", 0, FLAG, AT(layers), 0, 0, NULL, NULL, NULL, "a line for each layer" },

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "document.h"
 #include "evaluate.h"
 #include "sources.h"
 
@@ -120,7 +121,7 @@ static int train_head(struct training *t, const struct ft_train_options *options
     return t->record ? 0 : refuse(err, "out of memory for the record");
 }
 
-static void report_head(const struct training *t)
+static void report_head(const struct training *t, const struct ft_training *summary)
 {
     const struct ft_validation *v = t->validation;
     char why[80] = "as given";
@@ -129,8 +130,12 @@ static void report_head(const struct training *t)
     report("head", "softmax regression · L2 %.3g, %s%s", v->l2, why, v->weighted ? " · classes weighted" : "");
     for (int i = 0; t->settings->verbose && i < v->n_grid; i++)
         report("", "L2 %-8.3g log-loss %.4f · accuracy %.2f %%", v->grid[i].l2, v->grid[i].log_loss, 100 * v->grid[i].accuracy);
-    if (t->settings->verbose)
-        report("", "temperature %.3f · calibration error %.2f %% before, %.2f %% after", v->temperature, 100 * t->raw->ece, 100 * t->calibrated->ece);
+    char *choices = t->settings->verbose ? ft_report_choices_text(summary) : NULL;
+    for (char *line = choices, *end; line && (end = strchr(line, '\n')); line = end + 1) {
+        *end = 0;
+        report("", "%s", line);
+    }
+    free(choices);
     report("accuracy", "%.1f %% ± %.1f (cross-validated) · log-loss %.3f · calibration error %.1f %%", 100 * t->calibrated->accuracy,
            100 * t->calibrated->accuracy_sd, t->calibrated->log_loss, 100 * t->calibrated->ece);
 }
@@ -192,7 +197,8 @@ static int run(struct training *t, struct ft_error *err)
         rc = train_head(t, &options, err);
     if (rc)
         return rc;
-    report_head(t);
+    const struct ft_training summary = { &options, t->validation, t->raw, t->calibrated, t->dataset->classes, t->counts, t->pictures.n_bad };
+    report_head(t, &summary);
     rc = measure_val(t, err);
     if (!rc)
         rc = ft_gallery_new(t->pictures.features, t->dir, &t->gallery, err);
@@ -202,6 +208,12 @@ static int run(struct training *t, struct ft_error *err)
         return rc;
     const bool named = strcmp(s->output, "model.h5") != 0;
     report("saved", "%s (%.1f MB)", s->output, (double)t->bytes / 1e6);
+    if (s->report) {
+        rc = document_training(s, t->dir, t->dataset, &t->pictures, &summary, err);
+        if (rc)
+            return rc;
+        report("report", "%s", s->report);
+    }
     report("next", "finetune predict %s%s%simg.jpg", named ? "-m " : "", named ? s->output : "", named ? " " : "");
     if (s->json)
         print_json(t);

@@ -459,6 +459,8 @@ struct ft_training {
     size_t skipped;       /* bad pictures left out */
 };
 char *ft_report_training_json(const struct ft_training *training);
+/* Why L2, weights and temperature are what they are: a sentence each. */
+char *ft_report_choices_text(const struct ft_training *training);
 
 /* ---- training pictures that a model remembers ---------------------------------------------------------------------------- */
 
@@ -524,6 +526,24 @@ void ft_explanation_map(const struct ft_explanation *explanation, const struct f
 /* A PNG file: the picture, the picture under its heat map, and label, probabilities and legend beside them. */
 int ft_explanation_draw(const struct ft_explanation *explanation, const struct ft_question *question, char *const *classes, const char *title,
                         const char *path, struct ft_error *err);
+
+/* ---- the report ------------------------------------------------------------------------------------------------------------- */
+
+struct ft_document {
+    const char *title, *measured; /* measured: a sentence on what was judged by what */
+    const struct ft_metrics *metrics;
+    const struct ft_judged *judged;    /* with paths */
+    const struct ft_model *model;      /* draws heat maps; NULL: none */
+    const struct ft_training *training; /* these may be NULL */
+    const struct ft_curve *curve;
+    const struct ft_checkup *checkup;
+    const char *settings; /* everything that is needed to repeat it, as text */
+    uint64_t max_pixels;
+};
+/* One HTML file that needs no other, replaced atomically. */
+int ft_report_html(const struct ft_document *document, const char *path, struct ft_error *err);
+/* The model's `finetune` attribute, indented: classes, input, backbone and its hash, training. malloc'd, or NULL. */
+char *ft_model_settings(const struct ft_model *model);
 
 /* ---- this machine ------------------------------------------------------------------------------------------------ */
 

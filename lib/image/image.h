@@ -62,6 +62,9 @@ void ft_geometry_box(const struct ft_geometry *geometry, int width, int height, 
 /* Everything of `out` but status. */
 int ft_image_facts(struct ft_preparer *preparer, const uint8_t *bytes, size_t n, uint64_t max_pixels, struct ft_facts *out, struct ft_error *err);
 
+/* Pixels [height, width, 3] to a JPEG in memory; free() *out. */
+int ft_image_encode_jpeg(const uint8_t *pixels, int width, int height, int quality, uint8_t **out, size_t *n, struct ft_error *err);
+
 /* Pixels [height, width, 3] to a PNG file, replaced atomically. */
 int ft_image_write_png(const char *path, const uint8_t *pixels, int width, int height, struct ft_error *err);
 

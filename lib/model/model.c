@@ -200,3 +200,11 @@ int ft_model_gallery(const struct ft_model *m, struct ft_gallery **out, struct f
 {
     return ft_gallery_read(m->backbone->path, m->head.k, out, err);
 }
+
+char *ft_model_settings(const struct ft_model *m)
+{
+    cJSON *json = m->backbone->network->attribute ? cJSON_Parse(m->backbone->network->attribute) : NULL;
+    char *text = json ? cJSON_Print(json) : NULL;
+    cJSON_Delete(json);
+    return text;
+}

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "finetune.h"
+#include "report/text.h"
 #include "head/calibrate.h"
 
 static void add_classes(cJSON *json, const struct ft_training *t)
@@ -63,4 +64,42 @@ char *ft_report_training_json(const struct ft_training *t)
     char *text = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);
     return text;
+}
+
+static void explain_l2(struct ft_text *t, const struct ft_validation *v)
+{
+    const struct ft_l2_row *chosen = &v->grid[0], *next = NULL;
+    for (int i = 0; i < v->n_grid; i++)
+        if (v->grid[i].l2 == v->l2)
+            chosen = &v->grid[i];
+    for (int i = 0; i < v->n_grid; i++)
+        if (&v->grid[i] != chosen && (!next || v->grid[i].log_loss < next->log_loss))
+            next = &v->grid[i];
+    if (!next)
+        ft_text_add(t, "L2 is %.3g because it was given.\n", v->l2);
+    else
+        ft_text_add(t, "L2 is %.3g because of %d values it has the least log-loss, %.4f, on pictures that the head had not seen (%d folds); the next best is %.3g with %.4f.\n",
+                    v->l2, v->n_grid, chosen->log_loss, v->folds, next->l2, next->log_loss);
+}
+
+char *ft_report_choices_text(const struct ft_training *t)
+{
+    const struct ft_validation *v = t->validation;
+    struct ft_text text = { 0 };
+    size_t least = SIZE_MAX, most = 0;
+    for (int c = 0; c < v->k; c++) {
+        least = t->counts[c] < least ? t->counts[c] : least;
+        most = t->counts[c] > most ? t->counts[c] : most;
+    }
+    explain_l2(&text, v);
+    const char *asked = t->options->class_weight < 0 ? "" : " and this was asked for";
+    if (v->weighted)
+        ft_text_add(&text, "Classes are weighted because they have from %zu to %zu pictures%s: each counts the same.\n", least, most, asked);
+    else
+        ft_text_add(&text, "Classes are not weighted because %s.\n", least == most ? "they are equally large" : "this was asked for");
+    ft_text_add(&text, "The temperature is %.3f, which fits the probabilities of unseen pictures to how often they are right. Fitted without the fold it is judged on, ",
+                v->temperature);
+    ft_text_add(&text, "it takes the calibration error from %.2f %% to %.2f %% and the log-loss from %.4f to %.4f.\n", 100 * t->raw->ece,
+                100 * t->calibrated->ece, t->raw->log_loss, t->calibrated->log_loss);
+    return text.s;
 }

@@ -1,0 +1,93 @@
+#include "document.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static int out_of_memory(struct ft_error *err)
+{
+    snprintf(err->msg, sizeof err->msg, "out of memory for the report");
+    return err->code = FT_ENOMEM;
+}
+
+/* What the report of a training shows beside the training. */
+struct extras {
+    struct ft_model *model;
+    struct ft_curve curve;
+    struct ft_facts *facts;
+    struct ft_diagnosis *diagnosis;
+    char **bad_paths, **bad_reasons;
+    char *settings;
+    bool has_curve;
+};
+
+static int find_extras(struct extras *x, const struct settings *s, const struct pictures *p, const struct ft_training *t, struct ft_error *err)
+{
+    const struct ft_features *f = p->features;
+    const struct ft_validation *v = t->validation;
+    const uint64_t max_pixels = (uint64_t)s->max_megapixels << 20;
+    x->facts = calloc(f->n + 1, sizeof *x->facts);
+    x->bad_paths = malloc((p->n_bad + 1) * sizeof *x->bad_paths);
+    x->bad_reasons = malloc((p->n_bad + 1) * sizeof *x->bad_reasons);
+    if (!x->facts || !x->bad_paths || !x->bad_reasons)
+        return out_of_memory(err);
+    for (size_t i = 0; i < p->n_bad; i++) {
+        x->bad_paths[i] = p->bad[i].path;
+        x->bad_reasons[i] = p->bad[i].reason;
+    }
+    /* a set too small for a curve has none */
+    x->has_curve = !ft_curve_measure(f->x, f->labels, v->fold, v->folds, f->n, f->d, v->k, t->options, NULL, NULL, &x->curve, NULL);
+    int rc = ft_model_open(s->output, NULL, &x->model, err);
+    if (!rc)
+        rc = ft_survey(f->paths, f->n, s->threads, max_pixels, NULL, NULL, x->facts, err);
+    if (!rc)
+        rc = ft_diagnose(f, x->facts, v, s->threads, &x->diagnosis, err);
+    if (!rc && !(x->settings = ft_model_settings(x->model)))
+        rc = out_of_memory(err);
+    return rc;
+}
+
+static void extras_release(struct extras *x)
+{
+    ft_model_free(x->model);
+    ft_diagnosis_free(x->diagnosis);
+    free(x->facts);
+    free(x->bad_paths);
+    free(x->bad_reasons);
+    free(x->settings);
+}
+
+int document_training(const struct settings *s, const char *dir, const struct ft_dataset *dataset, const struct pictures *p,
+                      const struct ft_training *t, struct ft_error *err)
+{
+    struct extras x = { 0 };
+    char measured[600];
+    const struct ft_features *f = p->features;
+    int rc = find_extras(&x, s, p, t, err);
+    if (!rc) {
+        const struct ft_judged judged = { f->n, t->validation->k, t->validation->calibrated, f->labels, f->paths, dataset->classes };
+        const struct ft_checkup checkup = { dataset, f, x.diagnosis, p->n_bad, x.bad_paths, x.bad_reasons };
+        snprintf(measured, sizeof measured, "finetune %s · %s · trained on '%s' · every picture judged by a head that had not seen it: %d-fold cross-validation, calibrated likewise",
+                 ft_version(), s->output, dir, t->validation->folds);
+        const struct ft_document document = {
+            .title = dir, .measured = measured, .metrics = t->calibrated, .judged = &judged, .model = x.model, .training = t,
+            .curve = x.has_curve ? &x.curve : NULL, .checkup = &checkup, .settings = x.settings, .max_pixels = (uint64_t)s->max_megapixels << 20,
+        };
+        rc = ft_report_html(&document, s->report, err);
+    }
+    extras_release(&x);
+    return rc;
+}
+
+int document_evaluation(const struct settings *s, const char *dir, const struct ft_model *model, const struct evaluation *e, struct ft_error *err)
+{
+    char measured[600], *settings = ft_model_settings(model);
+    snprintf(measured, sizeof measured, "finetune %s · %s · judged on the %zu pictures of '%s', %zu skipped", ft_version(), s->model, e->judged.n, dir,
+             e->pictures.n_bad);
+    const struct ft_document document = {
+        .title = dir, .measured = measured, .metrics = e->metrics, .judged = &e->judged, .model = model, .settings = settings ? settings : "",
+        .max_pixels = (uint64_t)s->max_megapixels << 20,
+    };
+    const int rc = ft_report_html(&document, s->report, err);
+    free(settings);
+    return rc;
+}
