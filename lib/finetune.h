@@ -124,12 +124,20 @@ struct ft_backbone;
 struct ft_backbone_options {
     const char *weights_dir; /* where bundled networks are looked for; NULL: FINETUNE_WEIGHTS, then the installed folder */
     const char *rule;        /* "crop", "squash", "pad" or NULL: what the file says */
+    const char *layer;       /* whose output is the feature; NULL: what enters the last Dense layer, else the network's output */
+    const char *preprocess;  /* "tf", "torch", "caffe", "none", "SCALE,OFFSET"; NULL: recognised */
+    const char *architecture; /* of a weights-only file; NULL: recognised */
+    int size;                /* of the input, in pixels; 0: what the file says, else 224 */
 };
 
 /* `name` is a file, or the name of a network in the weights folder ("efficientnet-lite0"); NULL is the bundled default. */
 int ft_backbone_open(const char *name, const struct ft_backbone_options *options, struct ft_backbone **out, struct ft_error *err);
 void ft_backbone_free(struct ft_backbone *backbone);
 const char *ft_backbone_name(const struct ft_backbone *backbone);
+/* What the user should know, such as that preprocessing was not recognised; NULL: nothing. */
+const char *ft_backbone_warning(const struct ft_backbone *backbone);
+/* Writes the network as a full-model Keras file without a head, replaced atomically. */
+int ft_backbone_save(const struct ft_backbone *backbone, const char *path, uint64_t *bytes, struct ft_error *err);
 int ft_backbone_features(const struct ft_backbone *backbone); /* length d of a feature vector */
 const struct ft_geometry *ft_backbone_geometry(const struct ft_backbone *backbone);
 

@@ -92,6 +92,11 @@ int ft_weights_read(const struct ft_h5 *h5, int64_t group, struct ft_draft *draf
 /* From a Keras 3 .weights.h5. */
 int ft_weights_read_store(const struct ft_h5 *h5, struct ft_draft *draft, struct ft_heap *heap, struct ft_error *err);
 
+/* `name`, or name_2, name_3, ... where that is taken; NULL when out of memory. free() it. */
+char *ft_network_free_name(const struct ft_network *network, const char *name);
+/* n floats that the network frees; NULL when out of memory. */
+float *ft_network_keep(struct ft_network *network, size_t n);
+
 /* order [n]: indices of the layers that `last` needs, in the order in which Keras itself would list them. Returns n, or -1 when out of
  * memory. */
 int ft_network_order(const struct ft_network *network, int last, int *order);

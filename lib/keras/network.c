@@ -56,6 +56,18 @@ void ft_network_unload(const struct ft_network *network)
         madvise(s->map, s->size, MADV_DONTNEED);
 }
 
+float *ft_network_keep(struct ft_network *network, size_t n)
+{
+    struct storage *s = network->storage;
+    float *data = ft_alloc(n, sizeof *data);
+    if (!data || !ft_grow((void **)&s->heap.blocks, &s->heap.capacity, s->heap.n, sizeof *s->heap.blocks)) {
+        free(data);
+        return NULL;
+    }
+    s->heap.blocks[s->heap.n++] = data;
+    return data;
+}
+
 /* Moves what the draft owns into the network. */
 static int take_draft(struct ft_network *network, struct ft_draft *draft, struct ft_error *err)
 {
@@ -198,19 +210,10 @@ int ft_network_open(const char *path, const struct ft_network_options *options, 
 
 /* ---- with a head --------------------------------------------------------------------------------------------------------- */
 
-static bool has_name(const struct ft_network *network, const char *name)
-{
-    for (int i = 0; i < network->n_layers; i++)
-        if (network->layers[i].name && !strcmp(network->layers[i].name, name))
-            return true;
-    return false;
-}
-
-/* `name`, or name_2, name_3, ... where that is taken. */
-static char *free_name(const struct ft_network *network, const char *name)
+char *ft_network_free_name(const struct ft_network *network, const char *name)
 {
     char *unique = ft_strdup(name);
-    for (int i = 2; unique && has_name(network, unique); i++) {
+    for (int i = 2; unique && ft_network_find(network, unique) >= 0; i++) {
         free(unique);
         if (asprintf(&unique, "%s_%d", name, i) < 0)
             return NULL;
@@ -238,7 +241,7 @@ static bool add_head(struct ft_network *network, const char *name, int d, int k,
                                              .dilation = { 1, 1 }, .activation = FT_ACT_SOFTMAX };
     head->weights[FT_W_KERNEL] = (struct ft_tensor){ 2, { d, k }, (size_t)d * (size_t)k, w };
     head->weights[FT_W_BIAS] = (struct ft_tensor){ 1, { k }, (size_t)k, b };
-    head->name = free_name(network, name);
+    head->name = ft_network_free_name(network, name);
     head->inputs = malloc(sizeof *head->inputs);
     if (head->inputs)
         head->inputs[0] = network->n_layers - 1;
@@ -247,11 +250,9 @@ static bool add_head(struct ft_network *network, const char *name, int d, int k,
     return head->name && head->inputs;
 }
 
-int ft_network_with_head(const struct ft_network *network, int last, const char *name, int d, int k, const float *w, const float *b,
-                         struct ft_network **out, struct ft_error *err)
+/* The layers that `last` needs, in Keras's order, with room for one more. */
+static struct ft_network *copy_below(const struct ft_network *network, int last)
 {
-    if (last < 0 || last >= network->n_layers || d < 1 || k < 1)
-        return ft_error_set(err, FT_EARG, "a head of %d classes on %d features of layer %d makes no sense", k, d, last);
     const size_t n = (size_t)last + 1;
     struct ft_network *copy = calloc(1, sizeof *copy);
     int *order = malloc(n * sizeof *order), *place = calloc(n, sizeof *place);
@@ -267,10 +268,29 @@ int ft_network_with_head(const struct ft_network *network, int last, const char 
         copy->n_layers++;
         done = copy_layer(&network->layers[order[i]], place, &copy->layers[i]);
     }
-    done = done && add_head(copy, name, d, k, w, b);
     free(order);
     free(place);
     if (!done) {
+        ft_network_free(copy);
+        return NULL;
+    }
+    copy->output = count - 1;
+    return copy;
+}
+
+int ft_network_cut(const struct ft_network *network, int last, struct ft_network **out, struct ft_error *err)
+{
+    *out = copy_below(network, last);
+    return *out ? 0 : ft_error_nomem(err, "the network");
+}
+
+int ft_network_with_head(const struct ft_network *network, int last, const char *name, int d, int k, const float *w, const float *b,
+                         struct ft_network **out, struct ft_error *err)
+{
+    if (last < 0 || last >= network->n_layers || d < 1 || k < 1)
+        return ft_error_set(err, FT_EARG, "a head of %d classes on %d features of layer %d makes no sense", k, d, last);
+    struct ft_network *copy = copy_below(network, last);
+    if (!copy || !add_head(copy, name, d, k, w, b)) {
         ft_network_free(copy);
         return ft_error_nomem(err, "the network with its head");
     }

@@ -124,6 +124,20 @@ void ft_network_unload(const struct ft_network *network);
 int ft_network_with_head(const struct ft_network *network, int last, const char *name, int d, int k, const float *w, const float *b,
                          struct ft_network **out, struct ft_error *err);
 
+/* The copy without a head: what a backbone needs, for ft_network_write. */
+int ft_network_cut(const struct ft_network *network, int last, struct ft_network **out, struct ft_error *err);
+
+/* Changes in place; indices of layers move. A Rescaling layer behind the input: scale, offset [channels]. `reversed`: the network was made
+ * for blue, green, red, and its first convolution is turned around. The input must be layer 0. */
+int ft_network_scale(struct ft_network *network, int channels, const float *scale, const float *offset, bool reversed, struct ft_error *err);
+/* Averages the map that `layer` gives: *out is the new last layer. The network's output stays. */
+int ft_network_pool(struct ft_network *network, int layer, int *out, struct ft_error *err);
+
+/* 3 for maps [h, w, c], 1 for vectors. */
+int ft_network_rank(const struct ft_network *network, int layer);
+/* Index of a layer by name, -1 when there is none. */
+int ft_network_find(const struct ft_network *network, const char *name);
+
 /* Writes full-model legacy Keras HDF5 in the minimal dialect that Keras 2 and 3 both open, with `attribute` (may be NULL) as root
  * attribute `finetune`. Byte-identical for equal input. Writes straight to `path`: the caller replaces atomically. */
 int ft_network_write(const struct ft_network *network, const char *attribute, const char *path, struct ft_error *err);

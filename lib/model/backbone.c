@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -14,47 +15,100 @@
 
 #define DEFAULT_BACKBONE "efficientnet-lite0"
 
-int ft_network_head_input(const struct ft_network *n)
+/* What `layer` gives has one pixel: it comes from global pooling, or was reshaped so. */
+static bool one_pixel(const struct ft_network *n, int layer)
 {
-    int i = n->output;
-    bool softmax = false;
-    for (;;) { /* upwards through the softmax, where it stands as a layer of its own */
-        const struct ft_layer *l = &n->layers[i];
-        softmax |= l->params.activation == FT_ACT_SOFTMAX && (l->kind == FT_LAYER_ACTIVATION || l->kind == FT_LAYER_DENSE);
-        if (l->kind == FT_LAYER_DENSE)
-            return softmax ? l->inputs[0] : -1;
-        if (l->kind != FT_LAYER_ACTIVATION && l->kind != FT_LAYER_IDENTITY)
-            return -1;
-        i = l->inputs[0];
+    for (;;) {
+        const struct ft_layer *l = &n->layers[layer];
+        switch (l->kind) {
+        case FT_LAYER_GLOBAL_AVERAGE_POOL:
+        case FT_LAYER_GLOBAL_MAX_POOL: return true;
+        case FT_LAYER_RESHAPE: return l->params.rank == 3 && l->params.shape[0] == 1 && l->params.shape[1] == 1;
+        case FT_LAYER_CONV2D:
+        case FT_LAYER_BATCH_NORM:
+        case FT_LAYER_ACTIVATION:
+        case FT_LAYER_IDENTITY:
+        case FT_LAYER_RESCALING:
+        case FT_LAYER_ADD:
+        case FT_LAYER_MULTIPLY: layer = l->inputs[0]; break;
+        default: return false;
+        }
     }
+}
+
+int ft_network_head(const struct ft_network *n, bool softmax)
+{
+    bool found = !softmax, flat = false;
+    for (int i = n->output;; i = n->layers[i].inputs[0]) { /* upwards through the softmax, where it stands as a layer of its own */
+        const struct ft_layer *l = &n->layers[i];
+        const bool last = l->params.activation == FT_ACT_SOFTMAX;
+        switch (l->kind) {
+        case FT_LAYER_DENSE: return (found || last) && !flat && ft_network_rank(n, i) == 1 ? i : -1;
+        case FT_LAYER_CONV2D:
+            return (found || last) && flat && l->params.kernel[0] == 1 && l->params.kernel[1] == 1 && l->params.groups == 1 && one_pixel(n, l->inputs[0]) ? i : -1;
+        case FT_LAYER_ACTIVATION: found |= last; break;
+        case FT_LAYER_IDENTITY: break;
+        case FT_LAYER_RESHAPE:
+        case FT_LAYER_FLATTEN: flat = true; break;
+        default: return -1;
+        }
+        if (l->kind == FT_LAYER_ACTIVATION && !last && softmax)
+            return -1;
+    }
+}
+
+/* Folders of networks, first to last. */
+static int folders(const char *weights_dir, const char *dirs[4])
+{
+    const char *all[] = { weights_dir, getenv("FINETUNE_WEIGHTS"), FT_DATADIR, FT_SOURCE_WEIGHTS };
+    int n = 0;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i])
+            dirs[n++] = all[i];
+    return n;
 }
 
 /* A name without a slash that is no file here is looked for in the weights folders. */
 static int find_file(const char *name, const char *weights_dir, char *path, size_t size, struct ft_error *err)
 {
+    static const char *const endings[] = { ".h5", "", ".keras" };
+    const char *dirs[4];
+    const int n = folders(weights_dir, dirs);
     snprintf(path, size, "%s", name);
     if (strchr(name, '/') || !access(path, R_OK))
         return 0;
-    const char *dirs[] = { weights_dir, getenv("FINETUNE_WEIGHTS"), FT_DATADIR, FT_SOURCE_WEIGHTS };
-    for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++) {
-        if (!dirs[i])
-            continue;
-        for (int bare = 0; bare < 2; bare++) {
-            snprintf(path, size, "%s/%s%s", dirs[i], name, bare ? "" : ".h5");
+    for (int i = 0; i < n; i++)
+        for (size_t e = 0; e < sizeof endings / sizeof *endings; e++) {
+            snprintf(path, size, "%s/%s%s", dirs[i], name, endings[e]);
             if (!access(path, R_OK))
                 return 0;
         }
-    }
-    return ft_error_set(err, FT_EIO, "no backbone '%s': neither a file, nor in the weights folder '%s'; give the path of a Keras .h5 file, or set FINETUNE_WEIGHTS",
-                        name, dirs[0] ? dirs[0] : dirs[1] ? dirs[1] : FT_DATADIR);
+    return ft_error_set(err, FT_EIO, "no backbone '%s': neither a file, nor in the weights folder '%s'; give the path of a Keras file, or set FINETUNE_WEIGHTS",
+                        name, dirs[0]);
 }
 
-static char *name_of(const char *path, const cJSON *json)
+int ft_backbone_network(const char *path, const struct ft_backbone_options *o, struct ft_network **out, struct ft_error *err)
+{
+    char descriptions[4096] = "";
+    const char *dirs[4];
+    const int n = folders(o ? o->weights_dir : NULL, dirs);
+    for (int i = 0; i < n; i++) {
+        snprintf(descriptions, sizeof descriptions, "%s/architectures", dirs[i]);
+        if (!access(descriptions, R_OK))
+            break;
+        *descriptions = 0;
+    }
+    return ft_network_open(path, &(struct ft_network_options){ *descriptions ? descriptions : NULL, o ? o->architecture : NULL }, out, err);
+}
+
+static char *name_of(const char *path, const char *known, const cJSON *json)
 {
     const cJSON *backbone = cJSON_GetObjectItemCaseSensitive(json, "backbone");
     const char *given = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(backbone, "name"));
     if (given)
         return ft_strdup(given);
+    if (known) /* of a weights-only file */
+        return ft_strdup(known);
     const char *slash = strrchr(path, '/');
     char *name = ft_strdup(slash ? slash + 1 : path);
     char *dot = name ? strrchr(name, '.') : NULL;
@@ -63,14 +117,23 @@ static char *name_of(const char *path, const cJSON *json)
     return name;
 }
 
-/* The network's own input size; where it leaves it open, what the attribute says, else 224. */
-static void input_size(const struct ft_network *network, const cJSON *input, int *height, int *width)
+/* The size asked for, else the network's own; where it leaves it open, what the attribute says, else 224. */
+static void input_size(struct ft_network *network, const cJSON *input, int asked, int *height, int *width)
 {
-    const struct ft_layer_params *p = &network->layers[0].params;
+    struct ft_layer_params *p = &network->layers[0].params;
     const cJSON *w = cJSON_GetObjectItemCaseSensitive(input, "width"), *h = cJSON_GetObjectItemCaseSensitive(input, "height");
     const bool spatial = network->layers[0].kind == FT_LAYER_INPUT && p->rank == 3;
-    *height = spatial && p->shape[0] > 0 ? p->shape[0] : h && h->valueint > 0 ? h->valueint : 224;
-    *width = spatial && p->shape[1] > 0 ? p->shape[1] : w && w->valueint > 0 ? w->valueint : 224;
+    for (int i = 0; asked && spatial && i < 2; i++)
+        if (p->shape[i] > 0)
+            p->shape[i] = asked;
+    *height = asked ? asked : spatial && p->shape[0] > 0 ? p->shape[0] : h && h->valueint > 0 ? h->valueint : 224;
+    *width = asked ? asked : spatial && p->shape[1] > 0 ? p->shape[1] : w && w->valueint > 0 ? w->valueint : 224;
+}
+
+/* Teachable Machine shows its networks the largest square. */
+static double default_crop(const struct ft_network *network)
+{
+    return ft_network_find(network, "dense_Dense2") >= 0 ? 1 : 0.875;
 }
 
 int ft_backbone_new(struct ft_network *network, int last, const char *path, const cJSON *json, const struct ft_backbone_options *options,
@@ -86,16 +149,18 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
     b->network = network;
     b->last = last;
     b->path = ft_strdup(path);
-    b->name = name_of(path, json);
+    b->name = name_of(path, network->preprocess ? network->name : NULL, json);
     int rc = b->path && b->name ? 0 : ft_error_nomem(err, path);
-    input_size(network, input, &height, &width);
+    input_size(network, input, options ? options->size : 0, &height, &width);
+    b->geometry.crop = default_crop(network);
     if (!rc)
         rc = ft_geometry_read(input, width, height, options ? options->rule : NULL, &b->geometry, err);
+    if (!rc && ft_network_rank(network, last) == 3)
+        rc = ft_network_pool(network, last, &b->last, err);
     if (!rc)
-        rc = ft_plan_new(network, &(struct ft_plan_options){ .height = height, .width = width, .layer = last }, &b->plan, err);
+        rc = ft_plan_new(network, &(struct ft_plan_options){ .height = height, .width = width, .layer = b->last }, &b->plan, err);
     if (!rc && ft_plan_output(b->plan).rank != 1)
-        rc = ft_error_set(err, FT_EUNSUPPORTED, "layer '%s' gives a map, not a vector of features: name a network that ends in global pooling",
-                          network->layers[last].name);
+        rc = ft_error_set(err, FT_EUNSUPPORTED, "layer '%s' gives neither a map nor a vector of features", network->layers[b->last].name);
     if (rc) {
         ft_backbone_free(b);
         return ft_error_prefix(err, rc, "'%s'", path);
@@ -104,19 +169,70 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
     return 0;
 }
 
+static int find_layer(const struct ft_network *network, const char *name, int *out, struct ft_error *err)
+{
+    const int head = ft_network_head(network, false);
+    *out = name ? ft_network_find(network, name) : head >= 0 ? network->layers[head].inputs[0] : network->output;
+    return *out >= 0 ? 0 : ft_error_set(err, FT_EARG, "there is no layer '%s': finetune info --layers lists them", name);
+}
+
 int ft_backbone_open(const char *name, const struct ft_backbone_options *options, struct ft_backbone **out, struct ft_error *err)
 {
-    char path[4096];
+    char path[4096], warning[sizeof(*out)->warning];
     struct ft_network *network;
-    int rc = find_file(name ? name : DEFAULT_BACKBONE, options ? options->weights_dir : NULL, path, sizeof path, err);
+    int last, rc = find_file(name ? name : DEFAULT_BACKBONE, options ? options->weights_dir : NULL, path, sizeof path, err);
     if (!rc)
-        rc = ft_network_open(path, NULL, &network, err);
+        rc = ft_backbone_network(path, options, &network, err);
     if (rc)
         return rc;
-    const int head = ft_network_head_input(network);
+    rc = ft_preprocess(network, options ? options->preprocess : NULL, warning, sizeof warning, err);
+    if (!rc)
+        rc = find_layer(network, options ? options->layer : NULL, &last, err);
+    if (rc) {
+        ft_network_free(network);
+        return ft_error_prefix(err, rc, "'%s'", path);
+    }
     cJSON *json = network->attribute ? cJSON_Parse(network->attribute) : NULL;
-    rc = ft_backbone_new(network, head >= 0 ? head : network->output, path, json, options, out, err);
+    rc = ft_backbone_new(network, last, path, json, options, out, err);
+    if (!rc)
+        strcpy((*out)->warning, warning);
     cJSON_Delete(json);
+    return rc;
+}
+
+const char *ft_backbone_warning(const struct ft_backbone *b)
+{
+    return *b->warning ? b->warning : NULL;
+}
+
+/* The attribute is a model's without classes: it says how pictures enter, and that preprocessing is done. */
+int ft_backbone_save(const struct ft_backbone *b, const char *path, uint64_t *bytes, struct ft_error *err)
+{
+    struct ft_network *network = NULL;
+    struct ft_replacement r = { 0 };
+    struct stat st;
+    cJSON *json = cJSON_CreateObject(), *from;
+    cJSON_AddNumberToObject(json, "format", 1);
+    cJSON_AddItemToObject(json, "input", ft_geometry_write(&b->geometry));
+    from = cJSON_AddObjectToObject(json, "backbone");
+    cJSON_AddStringToObject(from, "name", b->name);
+    char *text = cJSON_PrintUnformatted(json);
+    cJSON_Delete(json);
+    int rc = text ? ft_network_cut(b->network, b->last, &network, err) : ft_error_nomem(err, path);
+    if (!rc)
+        rc = ft_replace_begin(path, &r, err);
+    if (!rc) {
+        rc = ft_network_write(network, text, r.path, err);
+        if (rc)
+            ft_error_prefix(err, rc, "cannot write '%s'", path);
+    }
+    if (!rc && bytes && !stat(r.path, &st))
+        *bytes = (uint64_t)st.st_size;
+    if (!rc)
+        rc = ft_replace_commit(&r, err);
+    ft_replace_abort(&r);
+    ft_network_free(network);
+    cJSON_free(text);
     return rc;
 }
 

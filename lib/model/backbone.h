@@ -10,21 +10,35 @@
 
 struct ft_backbone {
     char *path, *name;
+    char warning[300];
     struct ft_network *network;
     int last; /* the layer whose output is the feature */
     struct ft_geometry geometry;
     struct ft_plan *plan;
 };
 
-/* Takes `network` (freed on failure too): cuts it at layer `last` and plans it. `json` is its parsed `finetune` attribute, or NULL. */
+/* Takes `network` (freed on failure too), as ft_preprocess left it: cuts it at layer `last`, averages a map, and plans it. `json` is its parsed
+ * `finetune` attribute, or NULL. */
 int ft_backbone_new(struct ft_network *network, int last, const char *path, const cJSON *json, const struct ft_backbone_options *options,
                     struct ft_backbone **out, struct ft_error *err);
 
-/* The "input" object of a `finetune` attribute; what `json` (may be NULL) does not say is filled in for an input of width x height. */
+/* The "input" object of a `finetune` attribute; what `json` (may be NULL) does not say is filled in for an input of width x
+ * height; out->crop holds the default. */
 int ft_geometry_read(const cJSON *json, int width, int height, const char *rule, struct ft_geometry *out, struct ft_error *err);
 cJSON *ft_geometry_write(const struct ft_geometry *geometry);
 
-/* The layer that a Dense softmax at the network's end reads from; -1: the network does not end so. */
-int ft_network_head_input(const struct ft_network *network);
+/* Opens a file with what the options say of its architecture. */
+int ft_backbone_network(const char *path, const struct ft_backbone_options *options, struct ft_network **out, struct ft_error *err);
+
+/* Puts the network's preprocessing in front of it, as `wanted` (may be NULL) or its family says; `warning` [size] is "" or what the user should
+ * know. Indices of layers move. */
+int ft_preprocess(struct ft_network *network, const char *wanted, char *warning, size_t size, struct ft_error *err);
+
+/* Names of k classes from the file labels.txt beside `path`, "0 Cat" a line, as Teachable Machine exports them; *out is NULL when there is no
+ * such file. Each and the list are the caller's to free. */
+int ft_labels_read(const char *path, int k, char ***out, struct ft_error *err);
+
+/* The Dense layer (or convolution of one pixel) that the network ends in, with a softmax where that is wanted; -1: it does not end so. */
+int ft_network_head(const struct ft_network *network, bool softmax);
 
 #endif

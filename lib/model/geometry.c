@@ -19,7 +19,7 @@ static int find(const char *word, const char *const *words, int n)
 
 int ft_geometry_read(const cJSON *json, int width, int height, const char *rule, struct ft_geometry *out, struct ft_error *err)
 {
-    struct ft_geometry g = { .width = width, .height = height, .rule = FT_RESIZE_CROP, .filter = FT_FILTER_BICUBIC, .crop = 0.875 };
+    struct ft_geometry g = { .width = width, .height = height, .rule = FT_RESIZE_CROP, .filter = FT_FILTER_BICUBIC, .crop = out->crop };
     const cJSON *resize = cJSON_GetObjectItemCaseSensitive(json, "resize"), *filter = cJSON_GetObjectItemCaseSensitive(json, "filter");
     const cJSON *crop = cJSON_GetObjectItemCaseSensitive(json, "crop");
     const char *wanted = rule ? rule : cJSON_GetStringValue(resize);

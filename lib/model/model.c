@@ -73,10 +73,13 @@ int ft_model_save(const struct ft_backbone *b, const struct ft_head *head, char 
     return rc;
 }
 
-/* Class names from the attribute; a Keras file without any is given "0", "1", ... */
-static int read_classes(struct ft_model *m, const cJSON *json, struct ft_error *err)
+/* Class names from the attribute; a Keras file without any has those of a labels.txt beside it, else "0", "1", ... */
+static int read_classes(struct ft_model *m, const char *path, const cJSON *json, struct ft_error *err)
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "classes");
+    int rc = list ? 0 : ft_labels_read(path, m->head.k, &m->classes, err);
+    if (rc || m->classes)
+        return rc;
     if (list && cJSON_GetArraySize(list) != m->head.k)
         return ft_error_set(err, FT_EFORMAT, "has %d class names for %d classes", cJSON_GetArraySize(list), m->head.k);
     m->classes = calloc((size_t)m->head.k, sizeof *m->classes);
@@ -99,15 +102,12 @@ static int read_classes(struct ft_model *m, const cJSON *json, struct ft_error *
     return 0;
 }
 
-/* The head is the network's last Dense layer. */
-static int read_head(struct ft_model *m, const struct ft_network *network, struct ft_error *err)
+/* The head is the network's last layer: Dense [d, k], or a convolution [1, 1, d, k] of one pixel. */
+static int read_head(struct ft_model *m, const struct ft_layer *layer, struct ft_error *err)
 {
-    int i = network->output;
-    while (network->layers[i].kind != FT_LAYER_DENSE)
-        i = network->layers[i].inputs[0];
-    const struct ft_tensor *kernel = &network->layers[i].weights[FT_W_KERNEL], *bias = &network->layers[i].weights[FT_W_BIAS];
-    m->head.d = (int)kernel->shape[0];
-    m->head.k = (int)kernel->shape[1];
+    const struct ft_tensor *kernel = &layer->weights[FT_W_KERNEL], *bias = &layer->weights[FT_W_BIAS];
+    m->head.d = (int)kernel->shape[kernel->rank - 2];
+    m->head.k = (int)kernel->shape[kernel->rank - 1];
     m->head.w = ft_alloc(kernel->count, sizeof(float));
     m->head.b = ft_alloc_zero((size_t)m->head.k, sizeof(float));
     if (!m->head.w || !m->head.b)
@@ -130,29 +130,36 @@ int ft_model_open(const char *path, const struct ft_backbone_options *options, s
 {
     struct ft_network *network;
     struct ft_error deeper = { 0 };
-    int rc = ft_network_open(path, NULL, &network, err);
+    int rc = ft_backbone_network(path, options, &network, err);
     if (rc)
         return rc;
     struct ft_model *m = calloc(1, sizeof *m);
     cJSON *json = network->attribute ? cJSON_Parse(network->attribute) : NULL;
-    const int last = ft_network_head_input(network);
+    char warning[sizeof m->backbone->warning];
     if (!m)
         rc = ft_error_nomem(&deeper, path);
-    else if (last < 0)
+    else
+        rc = ft_preprocess(network, options ? options->preprocess : NULL, warning, sizeof warning, &deeper);
+    const int head = rc ? -1 : ft_network_head(network, true);
+    if (!rc && head < 0)
         rc = ft_error_set(&deeper, FT_EFORMAT, "does not end in a Dense softmax layer: it is a backbone, not a trained model (finetune train makes one)");
     if (!rc)
         rc = check_format(json, &deeper);
     if (!rc)
-        rc = read_head(m, network, &deeper);
+        rc = read_head(m, &network->layers[head], &deeper);
     if (!rc)
-        rc = read_classes(m, json, &deeper);
+        rc = read_classes(m, path, json, &deeper);
     if (rc) {
         ft_network_free(network);
         if (err)
             *err = deeper;
         ft_error_prefix(err, rc, "'%s'", path);
     } else
-        rc = ft_backbone_new(network, last, path, json, options, &m->backbone, err);
+        rc = ft_backbone_new(network, network->layers[head].inputs[0], path, json, options, &m->backbone, err);
+    if (!rc && ft_backbone_features(m->backbone) != m->head.d)
+        rc = ft_error_set(err, FT_EFORMAT, "'%s': its last layer takes %d values, but %d come in", path, m->head.d, ft_backbone_features(m->backbone));
+    if (!rc)
+        strcpy(m->backbone->warning, warning);
     cJSON_Delete(json);
     if (rc) {
         ft_model_free(m);

@@ -1,0 +1,63 @@
+/* labels.txt as Teachable Machine writes it beside keras_model.h5: "0 Cat" and "1 Dog", a line each. */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "model/backbone.h"
+
+#define LABELS_LIMIT ((size_t)1 << 20)
+
+/* Without the number, where it is that of the line. */
+static const char *without_number(const char *line, int number)
+{
+    char *end;
+    const long n = strtol(line, &end, 10);
+    return isdigit((unsigned char)*line) && n == number && *end == ' ' && end[1] ? end + 1 : line;
+}
+
+static int split(char *text, int k, char **names, const char *path, struct ft_error *err)
+{
+    int n = 0;
+    for (char *line = text, *next; line; line = next) {
+        next = strchr(line, '\n');
+        if (next)
+            *next++ = 0;
+        line[strcspn(line, "\r")] = 0;
+        if (*line && n < k && !(names[n] = ft_strdup(without_number(line, n))))
+            return ft_error_nomem(err, "class names");
+        n += *line != 0;
+    }
+    return n == k ? 0 : ft_error_set(err, FT_EFORMAT, "'%s' beside it has %d names for %d classes: correct it, or move it elsewhere", path, n, k);
+}
+
+int ft_labels_read(const char *path, int k, char ***out, struct ft_error *err)
+{
+    char file[4096];
+    struct ft_bytes bytes = { 0 };
+    const char *slash = strrchr(path, '/');
+    *out = NULL;
+    if (snprintf(file, sizeof file, "%.*slabels.txt", slash ? (int)(slash - path) + 1 : 0, path) >= (int)sizeof file || access(file, R_OK))
+        return 0;
+    int rc = ft_file_read(file, LABELS_LIMIT, &bytes, err);
+    char *text = rc ? NULL : calloc(bytes.size + 1, 1), **names = rc ? NULL : calloc((size_t)k + 1, sizeof *names);
+    if (!rc && (!text || !names))
+        rc = ft_error_nomem(err, "class names");
+    if (!rc) {
+        memcpy(text, bytes.data, bytes.size);
+        rc = split(text, k, names, file, err);
+    }
+    for (int i = 0; rc && names && i < k; i++)
+        free(names[i]);
+    if (rc)
+        free(names);
+    else
+        *out = names;
+    free(text);
+    ft_bytes_release(&bytes);
+    return rc;
+}
