@@ -39,7 +39,9 @@ int bench_main(const struct settings *s)
     struct ft_backbone *backbone = NULL;
     struct ft_bench bench;
     int status = EXIT_DONE;
-    int rc = ft_backbone_open(s->n_arguments ? s->arguments[0] : NULL, NULL, &backbone, &err);
+    struct ft_backbone_options options;
+    backbone_options(s, &options);
+    int rc = ft_backbone_open(s->n_arguments ? s->arguments[0] : NULL, &options, &backbone, &err);
     if (!rc && s->layers && !s->json)
         status = profile(backbone, s, &err);
     else if (!rc)

@@ -18,7 +18,8 @@ enum { MOST_GIVEN = 64 };
 
 struct settings {
     const char *output, *model, *backbone, *val, *resize, *class_weight, *compare, *csv, *group_by, *class_name, *report;
-    int threads, folds, top, max_megapixels, neighbours;
+    const char *layer, *preprocess, *architecture;
+    int threads, folds, top, max_megapixels, neighbours, size;
     double l2, seconds, min_accuracy; /* l2 negative: auto */
     uint64_t seed;
     const char *cache;
@@ -41,7 +42,7 @@ struct settings {
 /* Which commands an option belongs to. */
 enum command_bit {
     CMD_TRAIN = 1, CMD_PREDICT = 2, CMD_EVALUATE = 4, CMD_FEATURES = 8, CMD_INFO = 16, CMD_BENCH = 32, CMD_CACHE = 64,
-    CMD_DOCTOR = 256, CMD_EXPLAIN = 512, CMD_CURVE = 1024,
+    CMD_DOCTOR = 256, CMD_EXPLAIN = 512, CMD_CURVE = 1024, CMD_IMPORT = 2048, CMD_BACKBONES = 4096,
     CMD_ALL = 0xffff,
 };
 
@@ -129,6 +130,9 @@ void extract_options(const struct settings *settings, struct ft_extract_options 
 /* The cache that the settings ask for; NULL, after a note, where there is none. cache_close notes what went wrong meanwhile. */
 struct ft_cache *cache_open(const struct settings *settings);
 struct ft_cache_counts cache_close(struct ft_cache *cache);
+/* What the options say of a network, and what there is to say about it once it is open. */
+void backbone_options(const struct settings *settings, struct ft_backbone_options *out);
+void backbone_notes(const struct ft_backbone *backbone, const char *path);
 int backbone_open(const struct settings *settings, struct ft_backbone **out, struct ft_error *err);
 int model_open(const struct settings *settings, struct ft_model **out, struct ft_error *err);
 
@@ -150,6 +154,8 @@ int evaluate_main(const struct settings *settings);
 int features_main(const struct settings *settings);
 int info_main(const struct settings *settings);
 int bench_main(const struct settings *settings);
+int import_main(const struct settings *settings);
+int backbones_main(const struct settings *settings);
 int cache_main(const struct settings *settings);
 int doctor_main(const struct settings *settings);
 int explain_main(const struct settings *settings);

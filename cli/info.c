@@ -127,8 +127,12 @@ int info_main(const struct settings *s)
     struct ft_model *model = NULL;
     struct ft_backbone *backbone = NULL;
     const char *path = s->arguments[0];
-    if (ft_model_open(path, NULL, &model, &err) && ft_backbone_open(path, NULL, &backbone, &err))
+    struct ft_backbone_options options;
+    backbone_options(s, &options);
+    const bool cut = s->layer || s->size; /* a model cannot be cut elsewhere, a backbone can */
+    if ((cut || ft_model_open(path, &options, &model, &err)) && ft_backbone_open(path, &options, &backbone, &err))
         return fail(&err);
+    backbone_notes(model ? ft_model_backbone(model) : backbone, path);
     const struct ft_backbone *b = model ? ft_model_backbone(model) : backbone;
     if (s->json)
         print_json(model, b, s);

@@ -25,6 +25,9 @@ const struct command commands[] = {
       "The file holds `features` [n, d], `paths` [n], `classes` [k] and `labels` [n] (-1 without a class)." },
     { "info", CMD_INFO, "FILE", "say what is in a model or backbone file", 1, 1, info_main, NULL },
     { "bench", CMD_BENCH, "[FILE]", "time the network's forward pass on this machine", 0, 1, bench_main, NULL },
+    { "import", CMD_IMPORT, "FILE", "turn any Keras file into a full-model file that train takes", 1, 1, import_main,
+      "Example: weights as keras.applications downloads them\n  finetune import resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5 -o resnet50.h5" },
+    { "backbones", CMD_BACKBONES, "", "list the networks that are there, and those known by name", 0, 0, backbones_main, NULL },
     { "cache", CMD_CACHE, "info|clear|prune", "look into or empty the folder where features are kept between runs", 1, 1, cache_main, NULL },
 };
 const int n_commands = sizeof commands / sizeof *commands;

@@ -34,6 +34,7 @@ struct option {
 #define AT(member) offsetof(struct settings, member)
 #define FITTING (CMD_TRAIN | CMD_DOCTOR | CMD_CURVE)
 #define RUNNING (CMD_TRAIN | CMD_PREDICT | CMD_EVALUATE | CMD_FEATURES | CMD_DOCTOR | CMD_CURVE)
+#define CUTTING (CMD_TRAIN | CMD_FEATURES | CMD_INFO | CMD_BENCH | CMD_IMPORT)
 
 static const struct option options[] = {
     { CMD_TRAIN, "output", 'o', WORD, AT(output), 0, 0, "FILE", NULL, "model.h5", "the model file to write" },
@@ -49,6 +50,11 @@ static const struct option options[] = {
     { CMD_TRAIN, "class-weight", 0, WORD, AT(class_weight), 0, 0, "RULE", "auto|balanced|none", "auto", "auto: balanced when class sizes differ" },
     { FITTING, "seed", 0, SEED, AT(seed), 0, 0, "N", NULL, "1", "of the folds" },
     { FITTING | CMD_FEATURES, "resize", 0, WORD, AT(resize), 0, 0, "RULE", "crop|squash|pad", NULL, "how a picture is fitted into the network's input (default: the network's own)" },
+    { CUTTING, "layer", 0, WORD, AT(layer), 0, 0, "NAME", NULL, NULL, "the layer whose output is the feature (default: what enters the last Dense)" },
+    { CUTTING | CMD_PREDICT | CMD_EVALUATE, "preprocess", 0, WORD, AT(preprocess), 0, 0, "MODE", NULL, NULL, "how pixels enter: tf, torch, caffe, none or SCALE,OFFSET (default: recognised)" },
+    { CUTTING, "arch", 0, WORD, AT(architecture), 0, 0, "NAME", NULL, NULL, "the architecture of a weights-only file (default: recognised)" },
+    { CUTTING, "size", 0, INT, AT(size), 1, 4096, "N", NULL, NULL, "the input's width and height (default: the network's own)" },
+    { CMD_IMPORT, "output", 'o', WORD, AT(output), 0, 0, "FILE", NULL, "backbone.h5", "the Keras file to write" },
     { CMD_PREDICT, "top", 0, INT, AT(top), 1, 1000, "K", NULL, "1", "the K most probable labels" },
     { CMD_PREDICT | CMD_EVALUATE, "files-from", 0, WORD, AT(files_from), 0, 0, "FILE", NULL, NULL, "paths of pictures and directories, one a line; -: from standard input" },
     { CMD_PREDICT | CMD_EVALUATE, "null", '0', FLAG, AT(nul), 0, 0, NULL, NULL, NULL, "the paths of --files-from end in NUL, as find -print0 writes them" },
@@ -71,7 +77,7 @@ static const struct option options[] = {
     { CMD_EXPLAIN, "neighbours", 0, INT, AT(neighbours), 0, 1000, "K", NULL, "3", "the K most similar training pictures" },
     { CMD_TRAIN | CMD_EVALUATE, "report", 0, WORD, AT(report), 0, 0, "FILE", NULL, NULL, "one HTML page on how good it is and why, with pictures" },
     { CMD_EVALUATE, "csv", 0, WORD, AT(csv), 0, 0, "DIR", NULL, NULL, "predictions and tables as CSV files in this directory" },
-    { CMD_BENCH, "seconds", 0, NUMBER, AT(seconds), 0.01, 600, "S", NULL, "3", "how long to measure" },
+    { CMD_BENCH | CMD_BACKBONES, "seconds", 0, NUMBER, AT(seconds), 0.01, 600, "S", NULL, "3", "how long to measure" },
     { CMD_BENCH | CMD_INFO, "layers", 0, FLAG, AT(layers), 0, 0, NULL, NULL, NULL, "a line for each layer" },
     { RUNNING | CMD_BENCH, "threads", 't', INT, AT(threads), 0, 1024, "N", NULL, "0", "0: one a core" },
     { RUNNING | CMD_EXPLAIN, "max-megapixels", 0, INT, AT(max_megapixels), 1, 65536, "N", NULL, "256", "a larger picture counts as bad" },

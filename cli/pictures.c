@@ -104,13 +104,32 @@ void dataset_notes(const struct ft_dataset *d, const char *dir)
         note("%zu file%s in '%s' %s no picture", d->n_others, d->n_others == 1 ? "" : "s", dir, d->n_others == 1 ? "is" : "are");
 }
 
+void backbone_options(const struct settings *s, struct ft_backbone_options *out)
+{
+    *out = (struct ft_backbone_options){ .rule = s->resize, .layer = s->layer, .preprocess = s->preprocess, .architecture = s->architecture, .size = s->size };
+}
+
+void backbone_notes(const struct ft_backbone *backbone, const char *path)
+{
+    if (ft_backbone_warning(backbone))
+        note("'%s': %s", path, ft_backbone_warning(backbone));
+}
+
 int backbone_open(const struct settings *s, struct ft_backbone **out, struct ft_error *err)
 {
-    const struct ft_backbone_options options = { .rule = s->resize };
-    return ft_backbone_open(s->backbone, &options, out, err);
+    struct ft_backbone_options options;
+    backbone_options(s, &options);
+    const int rc = ft_backbone_open(s->backbone, &options, out, err);
+    if (!rc)
+        backbone_notes(*out, s->backbone);
+    return rc;
 }
 
 int model_open(const struct settings *s, struct ft_model **out, struct ft_error *err)
 {
-    return ft_model_open(s->model, NULL, out, err);
+    const struct ft_backbone_options options = { .preprocess = s->preprocess };
+    const int rc = ft_model_open(s->model, &options, out, err);
+    if (!rc)
+        backbone_notes(ft_model_backbone(*out), s->model);
+    return rc;
 }

@@ -132,6 +132,9 @@ struct ft_backbone_options {
 
 /* `name` is a file, or the name of a network in the weights folder ("efficientnet-lite0"); NULL is the bundled default. */
 int ft_backbone_open(const char *name, const struct ft_backbone_options *options, struct ft_backbone **out, struct ft_error *err);
+/* Calls `each` for every network in the weights folders, by name, with its file; then for those that a weights-only file would be recognised
+ * as, with NULL. Stops at nonzero and returns it. Strings are lent during the call. */
+int ft_backbone_list(const struct ft_backbone_options *options, int (*each)(void *user, const char *name, const char *path), void *user);
 void ft_backbone_free(struct ft_backbone *backbone);
 const char *ft_backbone_name(const struct ft_backbone *backbone);
 /* What the user should know, such as that preprocessing was not recognised; NULL: nothing. */

@@ -137,5 +137,60 @@ def main():
         out.write("keras2-slash.h5 " + " ".join(f"{v:.8g}" for v in np.asarray(model(picture((12, 12, 3))[None].astype("float32"))).ravel()) + "\n")
 
 
+TINY = """!preprocess tf
+!variant tiny-8 32 999
+!variant tiny-4 20 {count}
+!cut pool
+= a InputLayer
+= b Conv2D {{"kernel_size":[3,3],"strides":[2,2],"activation":"relu"}}
+= c Conv2D {{"use_bias":false}}
+= d BatchNormalization
+= e GlobalAveragePooling2D
+= f Dense
+= g Add
+in a
+one b
+two c
+bn d
+sum g 1 3
+{{tail
+inner c
+}}
+pool e
+top f
+"""
+
+
+def weights_only():
+    """A network of which only weights are kept, in both layouts, and its description."""
+    from keras.src.legacy.saving import legacy_h5_format
+
+    L = keras.layers
+    for top in (True, False):
+        start = keras.Input((None, None, 3), name="in")
+        x = a = L.Conv2D(4, 3, strides=2, activation="relu", name="one")(start)
+        x = L.BatchNormalization(name="bn")(L.Conv2D(4, 1, use_bias=False, name="two")(x))
+        x = L.Add(name="sum")([x, a])
+        x = keras.Sequential([L.Conv2D(5, 1, use_bias=False, name="inner")], name="tail")(x)
+        x = L.GlobalAveragePooling2D(name="pool")(x)
+        x = L.Dense(7, name="top")(L.Dropout(0.1)(x)) if top else x
+        model = keras.Model(start, x)
+        random = np.random.default_rng(8)
+        model.set_weights([random.uniform(0.5, 1.5, w.shape).astype("float32") for w in model.weights if "seed" not in w.path]
+                          + [w.numpy() for w in model.weights if "seed" in w.path])
+        name = os.path.join(GOLDEN, "tiny" if top else "tiny-notop")
+        model.save_weights(name + ".weights.h5")
+        with h5py.File(name + "-legacy.h5", "w") as f:
+            legacy_h5_format.save_weights_to_hdf5_group(f, model)
+        y = np.asarray(model(picture((12, 12, 3))[None].astype("float32"), training=False)).ravel()
+        with open(os.path.join(GOLDEN, "expected.txt"), "a") as out:
+            for ending in (".weights.h5", "-legacy.h5"):
+                out.write(os.path.basename(name) + ending + " " + " ".join(f"{v:.8g}" for v in y) + "\n")
+    os.makedirs(os.path.join(GOLDEN, "architectures"))
+    with open(os.path.join(GOLDEN, "architectures", "tiny.txt"), "w") as f:
+        f.write(TINY.format(count=model.count_params()))
+
+
 if __name__ == "__main__":
     main()
+    weights_only()

@@ -40,6 +40,48 @@ static int legacy_contents(const struct ft_h5 *h5, int64_t group, struct content
     return rc;
 }
 
+/* Whether a group of a Keras 3 file holds weights: layers have them in vars, models inside the network have layers. */
+static int holds_weights(int64_t group, bool *out, struct ft_error *err)
+{
+    static const char *const parts[] = { "vars", "layers" };
+    int rc = 0;
+    *out = false;
+    for (int i = 0; !rc && !*out && i < 2; i++) {
+        struct ft_names names = { 0 };
+        int64_t part = 0;
+        rc = ft_h5_group_open(group, parts[i], &part, err);
+        if (!rc && part)
+            rc = ft_h5_links(part, &names, err);
+        *out = names.n > 0;
+        ft_names_release(&names);
+        ft_h5_group_close(part);
+    }
+    return rc;
+}
+
+static int stored_contents(const struct ft_h5 *h5, struct contents *c, struct ft_error *err)
+{
+    int64_t layers = 0;
+    int rc = ft_h5_group_open(h5->file, "layers", &layers, err);
+    if (rc || !layers)
+        return rc;
+    rc = ft_h5_links(layers, &c->names, err);
+    if (!rc && !(c->weighted = calloc((size_t)c->names.n + 1, sizeof *c->weighted)))
+        rc = ft_error_nomem(err, "the names of layers");
+    for (int i = 0; !rc && i < c->names.n; i++) {
+        int64_t layer = 0;
+        bool weights = false;
+        rc = ft_h5_group_open(layers, c->names.names[i], &layer, err);
+        if (!rc && layer)
+            rc = holds_weights(layer, &weights, err);
+        if (!rc && weights)
+            c->weighted[c->n++] = c->names.names[i];
+        ft_h5_group_close(layer);
+    }
+    ft_h5_group_close(layers);
+    return rc;
+}
+
 static void contents_release(struct contents *c)
 {
     free(c->weighted);
@@ -91,10 +133,10 @@ static int make(const struct ft_description *d, const struct ft_variant *v, bool
     return draft->name ? ft_draft_sort_file(draft, err) : ft_error_nomem(err, "the network");
 }
 
-/* Layers with weights take the groups of the file in order. False: they are more or fewer. *alike counts equal names. */
-static bool take_groups(struct ft_draft *draft, const struct contents *c, int *alike)
+/* Layers with weights take the groups of a legacy file in order. False: they are more or fewer. *alike counts equal names. */
+static bool take_groups(struct ft_draft *draft, const struct contents *c, bool legacy, int *alike)
 {
-    const char *last = NULL, *was = NULL;
+    const char *last = NULL, *was = NULL; /* group of the file, name in the description */
     int n = 0;
     *alike = 0;
     for (int i = 0; i < draft->n; i++) {
@@ -108,7 +150,8 @@ static bool take_groups(struct ft_draft *draft, const struct contents *c, int *a
             last = c->weighted[n++];
             *alike += !strcmp(last, d->top);
         }
-        d->top = last;
+        if (legacy)
+            d->top = last;
     }
     return n == c->n;
 }
@@ -159,7 +202,7 @@ static int fit(const struct ft_h5 *h5, int64_t group, const struct contents *c, 
     if (rc)
         return rc;
     rc = make(&d, NULL, k->top, &whole, err);
-    if (!rc && group && !take_groups(&whole, c, &alike))
+    if (!rc && !take_groups(&whole, c, group, &alike))
         rc = ft_error_set(err, FT_EFORMAT, "other layers");
     if (!rc)
         rc = try_on(h5, group, &whole, &weights, err);
@@ -173,7 +216,7 @@ static int fit(const struct ft_h5 *h5, int64_t group, const struct contents *c, 
         for (int i = 0; i < cut.n; i++)
             layers += cut.layers[i].needs && !(i && cut.layers[i].inner && !strcmp(cut.layers[i].top, cut.layers[i - 1].top));
         fewer.n = layers < c->n ? layers : c->n;
-        if (group && !take_groups(&cut, &fewer, &alike))
+        if (!take_groups(&cut, &fewer, group, &alike))
             below = 0;
         else
             rc = try_on(h5, group, &cut, &below, err);
@@ -182,8 +225,8 @@ static int fit(const struct ft_h5 *h5, int64_t group, const struct contents *c, 
     ft_draft_release(&cut);
     if (!rc)
         rc = make(&d, find_variant(&d, below), k->top, out, err);
-    if (!rc && group)
-        take_groups(out, c, &alike);
+    if (!rc)
+        take_groups(out, c, group, &alike);
     ft_description_release(&d);
     return rc;
 }
@@ -199,7 +242,7 @@ static int consider(const struct contents *c, int64_t group, const char *path, s
     for (int top = 0; top < 2 && n < CANDIDATES; top++) {
         struct ft_draft draft = { 0 };
         int alike = 0;
-        if (!make(&d, NULL, top, &draft, NULL) && (!group || take_groups(&draft, c, &alike))) {
+        if (!make(&d, NULL, top, &draft, NULL) && take_groups(&draft, c, group, &alike)) {
             list[n] = (struct candidate){ .alike = group ? alike : draft.n, .top = top };
             snprintf(list[n++].path, sizeof list[0].path, "%s", path);
         }
@@ -247,8 +290,8 @@ int ft_architecture_draft(const struct ft_h5 *h5, int64_t group, const struct ft
     struct candidate *list = calloc(CANDIDATES, sizeof *list);
     int rc = list ? 0 : ft_error_nomem(err, "descriptions"), n = 0;
     bool found = false;
-    if (!rc && group)
-        rc = legacy_contents(h5, group, &c, err);
+    if (!rc)
+        rc = group ? legacy_contents(h5, group, &c, err) : stored_contents(h5, &c, err);
     if (!rc)
         n = consider_all(&c, group, options, list, err);
     for (int i = 0; !rc && !found && i < n; i++) {
@@ -271,4 +314,22 @@ int ft_architecture_draft(const struct ft_h5 *h5, int64_t group, const struct ft
     contents_release(&c);
     free(list);
     return rc;
+}
+
+void ft_architecture_names(const char *folder, void (*each)(void *user, const char *name), void *user)
+{
+    char path[1200];
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        struct ft_description d;
+        const char *dot = strrchr(entry->d_name, '.');
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (!dot || strcmp(dot, ".txt") || ft_description_read(path, &d, NULL))
+            continue;
+        for (int i = 0; i < d.n_variants; i++)
+            each(user, d.variants[i].name);
+        ft_description_release(&d);
+    }
+    if (dir)
+        closedir(dir);
 }

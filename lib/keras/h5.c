@@ -141,6 +141,40 @@ int ft_h5_group_open(int64_t parent, const char *name, int64_t *out, struct ft_e
     return 0;
 }
 
+int ft_h5_links(int64_t group, struct ft_names *out, struct ft_error *err)
+{
+    H5G_info_t info;
+    struct ft_names list = { 0 };
+    size_t used = 0, capacity = 0;
+    if (H5Gget_info(group, &info) < 0 || info.nlinks > NAMES_LIMIT)
+        return ft_error_set(err, FT_ELIMIT, "a group holds too much");
+    list.names = calloc(info.nlinks + 1, sizeof *list.names);
+    bool done = list.names;
+    for (hsize_t i = 0; done && i < info.nlinks; i++) {
+        const ssize_t length = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_NATIVE, i, NULL, 0, H5P_DEFAULT);
+        const size_t wanted = length < 0 ? 0 : used + (size_t)length + 1;
+        if (wanted > capacity) {
+            char *grown = realloc(list.text, 2 * wanted);
+            done = grown;
+            list.text = grown ? grown : list.text;
+            capacity = 2 * wanted;
+        }
+        if (!done || length < 0 || H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_NATIVE, i, list.text + used, (size_t)length + 1, H5P_DEFAULT) < 0)
+            done = false;
+        else
+            used = wanted;
+        list.n += done;
+    }
+    for (int i = 0, at = 0; done && i < list.n; at += (int)strlen(list.text + at) + 1)
+        list.names[i++] = list.text + at;
+    if (!done) {
+        ft_names_release(&list);
+        return ft_error_nomem(err, "the names of groups");
+    }
+    *out = list;
+    return 0;
+}
+
 int ft_h5_root_open(const struct ft_h5 *h5, int64_t *out, struct ft_error *err)
 {
     const hid_t root = H5Gopen2(h5->file, "/", H5P_DEFAULT);

@@ -33,6 +33,8 @@ void ft_h5_close(struct ft_h5 *h5); /* keeps the mapping */
 int ft_h5_group_open(int64_t parent, const char *name, int64_t *out, struct ft_error *err);
 /* The same for "a/b". */
 int ft_h5_path_open(int64_t parent, const char *path, int64_t *out, struct ft_error *err);
+/* Names of all that a group holds. */
+int ft_h5_links(int64_t group, struct ft_names *out, struct ft_error *err);
 int ft_h5_root_open(const struct ft_h5 *h5, int64_t *out, struct ft_error *err);
 void ft_h5_group_close(int64_t group);
 

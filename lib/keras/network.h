@@ -119,6 +119,9 @@ void ft_network_free(struct ft_network *network);
 /* Lets the operating system drop mapped pages (resident memory) until they are read again. */
 void ft_network_unload(const struct ft_network *network);
 
+/* Names of the networks that the descriptions in a folder know. */
+void ft_architecture_names(const char *folder, void (*each)(void *user, const char *name), void *user);
+
 /* A copy of `network` up to layer `last` (and what it needs), then a Dense layer with a softmax: the file `ft_model_save` writes.
  * The copy lends the tensors of `network`, and w [d, k] and b [k]: both must outlive it. */
 int ft_network_with_head(const struct ft_network *network, int last, const char *name, int d, int k, const float *w, const float *b,

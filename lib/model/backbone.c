@@ -57,8 +57,7 @@ int ft_network_head(const struct ft_network *n, bool softmax)
     }
 }
 
-/* Folders of networks, first to last. */
-static int folders(const char *weights_dir, const char *dirs[4])
+int ft_weights_folders(const char *weights_dir, const char *dirs[4])
 {
     const char *all[] = { weights_dir, getenv("FINETUNE_WEIGHTS"), FT_DATADIR, FT_SOURCE_WEIGHTS };
     int n = 0;
@@ -73,7 +72,7 @@ static int find_file(const char *name, const char *weights_dir, char *path, size
 {
     static const char *const endings[] = { ".h5", "", ".keras" };
     const char *dirs[4];
-    const int n = folders(weights_dir, dirs);
+    const int n = ft_weights_folders(weights_dir, dirs);
     snprintf(path, size, "%s", name);
     if (strchr(name, '/') || !access(path, R_OK))
         return 0;
@@ -87,18 +86,23 @@ static int find_file(const char *name, const char *weights_dir, char *path, size
                         name, dirs[0]);
 }
 
+bool ft_architectures_folder(const char *weights_dir, char *path, size_t size)
+{
+    const char *dirs[4];
+    const int n = ft_weights_folders(weights_dir, dirs);
+    for (int i = 0; i < n; i++) {
+        snprintf(path, size, "%s/architectures", dirs[i]);
+        if (!access(path, R_OK))
+            return true;
+    }
+    return false;
+}
+
 int ft_backbone_network(const char *path, const struct ft_backbone_options *o, struct ft_network **out, struct ft_error *err)
 {
-    char descriptions[4096] = "";
-    const char *dirs[4];
-    const int n = folders(o ? o->weights_dir : NULL, dirs);
-    for (int i = 0; i < n; i++) {
-        snprintf(descriptions, sizeof descriptions, "%s/architectures", dirs[i]);
-        if (!access(descriptions, R_OK))
-            break;
-        *descriptions = 0;
-    }
-    return ft_network_open(path, &(struct ft_network_options){ *descriptions ? descriptions : NULL, o ? o->architecture : NULL }, out, err);
+    char folder[4096];
+    const bool there = ft_architectures_folder(o ? o->weights_dir : NULL, folder, sizeof folder);
+    return ft_network_open(path, &(struct ft_network_options){ there ? folder : NULL, o ? o->architecture : NULL }, out, err);
 }
 
 static char *name_of(const char *path, const char *known, const cJSON *json)

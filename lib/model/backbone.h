@@ -27,6 +27,11 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
 int ft_geometry_read(const cJSON *json, int width, int height, const char *rule, struct ft_geometry *out, struct ft_error *err);
 cJSON *ft_geometry_write(const struct ft_geometry *geometry);
 
+/* Folders where networks are looked for, first to last: returns how many. */
+int ft_weights_folders(const char *weights_dir, const char *dirs[4]);
+/* The first of them that has descriptions of architectures. */
+bool ft_architectures_folder(const char *weights_dir, char *path, size_t size);
+
 /* Opens a file with what the options say of its architecture. */
 int ft_backbone_network(const char *path, const struct ft_backbone_options *options, struct ft_network **out, struct ft_error *err);
 

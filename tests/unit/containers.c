@@ -12,11 +12,12 @@ enum { SIZE = 12, MOST = 16 };
 
 static struct ft_network *open_golden(const char *name)
 {
-    char path[1024];
+    char path[1024], folder[1024];
     struct ft_error err;
     struct ft_network *network = NULL;
     snprintf(path, sizeof path, "%s/golden/containers/%s", getenv("FT_TEST_DATA"), name);
-    if (ft_network_open(path, NULL, &network, &err)) {
+    snprintf(folder, sizeof folder, "%s/golden/containers/architectures", getenv("FT_TEST_DATA"));
+    if (ft_network_open(path, &(struct ft_network_options){ .architectures = folder }, &network, &err)) {
         printf("# %s\n", err.msg);
         return NULL;
     }
@@ -69,7 +70,7 @@ static void answers(void)
         ft_network_free(network);
         n++;
     }
-    CHECK(n == 11);
+    CHECK(n == 15);
     if (file)
         fclose(file);
 }

@@ -1,0 +1,81 @@
+/* finetune backbones: networks that are there, measured, and those known by name. */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli.h"
+
+struct listing {
+    const struct settings *settings;
+    cJSON *json; /* with --json: an array */
+    bool known;  /* a known name was printed */
+};
+
+static double total(const struct ft_backbone *b)
+{
+    double multiply_adds = 0;
+    for (int i = 0; i < ft_backbone_layers(b); i++) {
+        struct ft_layer_info l;
+        ft_backbone_layer(b, i, &l);
+        multiply_adds += (double)l.multiply_adds;
+    }
+    return multiply_adds;
+}
+
+static void show(struct listing *x, const char *name, const char *path, const struct ft_backbone *b, const struct ft_bench *bench)
+{
+    const struct ft_geometry *g = ft_backbone_geometry(b);
+    if (!x->json) {
+        printf("%-24s %4dx%-4d %8d %10.0f M %9.2f ms   %s\n", name, g->width, g->height, ft_backbone_features(b), total(b) / 1e6, bench->throughput_ms, path);
+        return;
+    }
+    cJSON *one = cJSON_CreateObject();
+    const int size[2] = { g->height, g->width };
+    cJSON_AddStringToObject(one, "name", name);
+    cJSON_AddStringToObject(one, "path", path);
+    cJSON_AddItemToObject(one, "input", cJSON_CreateIntArray(size, 2));
+    cJSON_AddNumberToObject(one, "features", ft_backbone_features(b));
+    cJSON_AddNumberToObject(one, "multiply_adds", total(b));
+    cJSON_AddNumberToObject(one, "throughput_ms", bench->throughput_ms);
+    cJSON_AddItemToArray(x->json, one);
+}
+
+static int list_one(void *user, const char *name, const char *path)
+{
+    struct listing *x = user;
+    struct ft_backbone *b = NULL;
+    struct ft_bench bench;
+    struct ft_error err;
+    if (!path) {
+        if (x->json) {
+            cJSON *one = cJSON_CreateObject();
+            cJSON_AddStringToObject(one, "name", name);
+            cJSON_AddItemToArray(x->json, one);
+        } else
+            printf("%s%s", x->known ? ", " : "\nknown, for weights-only files and scripts/fetch_backbone:\n", name);
+        x->known = true;
+        return 0;
+    }
+    if (ft_backbone_open(path, NULL, &b, &err) || ft_backbone_bench(b, 0, x->settings->seconds, &bench, &err))
+        say("%s", err.msg);
+    else
+        show(x, name, path, b, &bench);
+    ft_backbone_free(b);
+    return 0;
+}
+
+int backbones_main(const struct settings *s)
+{
+    struct listing x = { .settings = s, .json = s->json ? cJSON_CreateArray() : NULL };
+    if (!s->json)
+        printf("%-24s %9s %8s %12s %12s   %s\n", "name", "input", "features", "multiply-adds", "a picture", "file");
+    ft_backbone_list(NULL, list_one, &x);
+    if (x.json) {
+        char *text = cJSON_PrintUnformatted(x.json);
+        puts(text ? text : "null");
+        cJSON_free(text);
+        cJSON_Delete(x.json);
+    } else if (x.known)
+        putchar('\n');
+    return EXIT_DONE;
+}

@@ -1,0 +1,38 @@
+/* finetune import: any Keras file becomes a full-model one. */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+
+#include "cli.h"
+
+int import_main(const struct settings *s)
+{
+    struct ft_error err;
+    struct ft_backbone_options options;
+    struct ft_backbone *backbone = NULL;
+    uint64_t bytes = 0;
+    backbone_options(s, &options);
+    int rc = ft_backbone_open(s->arguments[0], &options, &backbone, &err);
+    if (!rc)
+        backbone_notes(backbone, s->arguments[0]);
+    if (!rc)
+        rc = ft_backbone_save(backbone, s->output, &bytes, &err);
+    if (!rc) {
+        const struct ft_geometry *g = ft_backbone_geometry(backbone);
+        report("backbone", "%s · %dx%d px · %d features", ft_backbone_name(backbone), g->width, g->height, ft_backbone_features(backbone));
+        report("saved", "%s (%.1f MB)", s->output, (double)bytes / 1e6);
+        report("next", "finetune train DIR --backbone %s", s->output);
+    }
+    if (!rc && s->json) {
+        cJSON *json = cJSON_CreateObject();
+        cJSON_AddStringToObject(json, "backbone", ft_backbone_name(backbone));
+        cJSON_AddNumberToObject(json, "features", ft_backbone_features(backbone));
+        cJSON_AddStringToObject(json, "output", s->output);
+        cJSON_AddNumberToObject(json, "bytes", (double)bytes);
+        char *text = cJSON_PrintUnformatted(json);
+        puts(text ? text : "null");
+        cJSON_free(text);
+        cJSON_Delete(json);
+    }
+    ft_backbone_free(backbone);
+    return rc ? fail(&err) : EXIT_DONE;
+}

@@ -1,0 +1,92 @@
+#!/bin/sh
+# Networks of every kind on the command line: Teachable Machine's files, preprocessing, layers, sizes, weights-only files, import, backbones.
+. "$FT_TESTS/cli/tap.sh"
+golden=$FT_TESTS/golden/containers
+sample=$FT_TESTS/data/cats-vs-dogs
+one=$(ls -d "$sample"/test/cat/* | head -1)
+
+begin "Teachable Machine: predict works on keras_model.h5 with labels.txt beside it"
+mkdir tm
+cp "$golden/keras2-teachable.h5" tm/keras_model.h5
+printf '0 Cat\n1 Big dog\r\n' >tm/labels.txt
+status 0 finetune predict -m tm/keras_model.h5 --top 2 "$one"
+equal "$(cat err)" ""
+equal "$(awk -F'\t' '{ print NF }' out)" 5
+has out "Cat"
+has out "Big dog"
+status 0 finetune info tm/keras_model.h5
+has out "2: Cat, Big dog"
+has out "crop of 1 "
+printf '0 Cat\n' >tm/labels.txt
+status 1 finetune predict -m tm/keras_model.h5 "$one"
+has err "labels.txt' beside it has 1 names for 2 classes"
+rm tm/labels.txt
+status 0 finetune info tm/keras_model.h5
+has out "2: 0, 1"
+
+begin "train on a network inside a network, and on any of its layers"
+status 0 finetune train "$sample/train" --no-cache --backbone "$golden/keras3-teachable.keras" -o tm.h5
+has out "12 px · 5 features"
+status 0 finetune predict -m tm.h5 "$one"
+status 0 finetune train "$sample/train" --no-cache --backbone "$golden/keras3-teachable.keras" --layer block_relu -o layer.h5
+has out "12 px · 6 features"
+status 0 finetune evaluate "$sample/test" --no-cache -m layer.h5
+status 1 finetune train "$sample/train" --no-cache --backbone "$golden/keras3-teachable.keras" --layer nowhere
+has err "there is no layer 'nowhere'"
+status 0 finetune info "$golden/keras3-teachable.keras" --layer block_depthwise --size 24
+has out "24x24"
+
+begin "an unknown network is warned about, and --preprocess says how pixels enter"
+status 0 finetune features --no-cache --backbone "$golden/keras2-slash.h5" --size 16 "$one" -o f.h5
+has err "--preprocess"
+for mode in tf torch caffe none 0.0078,-1; do
+    status 0 finetune features --no-cache --backbone "$golden/keras2-slash.h5" --size 16 --preprocess $mode "$one" -o "$mode.h5"
+    equal "$(cat err)" ""
+done
+cmp -s tf.h5 none.h5 && complain "--preprocess has no effect"
+cmp -s none.h5 f.h5 || complain "none is not the default of an unknown network"
+status 1 finetune features --no-cache --backbone "$golden/keras2-slash.h5" --preprocess bgr "$one"
+has err "preprocessing 'bgr' is not known: tf, torch"
+
+begin "grey-scale networks"
+status 0 finetune features --no-cache --backbone "$golden/keras1.h5" --preprocess tf "$one" -o grey.h5
+status 1 finetune features --no-cache --backbone "$golden/keras1.h5" --preprocess caffe "$one"
+has err "3 colours"
+status 1 finetune features --no-cache --backbone "$golden/keras1.h5" --preprocess tf --layer last --size 16 "$one"
+
+begin "weights-only files are recognised, or named"
+export FINETUNE_WEIGHTS="$golden"
+for file in tiny-legacy.h5 tiny.weights.h5 tiny-notop-legacy.h5 tiny-notop.weights.h5; do
+    status 0 finetune features --no-cache --backbone "$golden/$file" "$one" -o "$file.f.h5"
+    equal "$(cat err)" ""
+    cmp -s tiny-legacy.h5.f.h5 "$file.f.h5" || complain "$file gives other features"
+done
+status 0 finetune info "$golden/tiny-legacy.h5"
+has out "tiny-4"
+has out "20x20"
+status 0 finetune features --no-cache --backbone "$golden/tiny-legacy.h5" --arch tiny "$one" -o f.h5
+status 1 finetune features --no-cache --backbone "$golden/tiny-legacy.h5" --arch nothing "$one"
+has err "not those of 'nothing'"
+status 1 env FINETUNE_WEIGHTS="$FT_TESTS/../weights" "$FINETUNE" features --no-cache --backbone "$golden/tiny-legacy.h5" "$one"
+has err "--arch"
+
+begin "import makes one file of it, with the same features"
+status 0 finetune import "$golden/tiny.weights.h5" -o imported.h5
+has out "tiny-4 · 20x20 px · 5 features"
+status 0 finetune features --no-cache --backbone imported.h5 "$one" -o imported.f.h5
+cmp -s tiny-legacy.h5.f.h5 imported.f.h5 || complain "features differ"
+status 0 finetune info imported.h5
+has out "tiny-4"
+status 1 finetune import imported.h5 --preprocess tf -o again.h5
+has err "part of this file"
+status 1 finetune import "$golden/expected.txt" -o again.h5
+has err "not a Keras file"
+
+begin "backbones lists what is there and what is known"
+unset FINETUNE_WEIGHTS
+status 0 finetune backbones --seconds 0.02
+has out "efficientnet-lite0"
+has out "resnet50"
+status 0 finetune backbones --seconds 0.02 --json
+has out '"features":1280'
+end
