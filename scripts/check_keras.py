@@ -1,52 +1,60 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Does Keras open this file, and what does it say? Prints one line a picture: path, probabilities; then how far apart Keras 3 and
-tf_keras are.
+"""Opens a model file in Keras 3 and in tf_keras and compares their probabilities with those of `finetune predict`.
 
-    scripts/check_keras.py model.h5 PICTURE...        # pictures must have the input's size already (PNG, say)
-    scripts/check_keras.py model.h5 --random 4        # seeded random pixels
+    scripts/check_keras.py MODEL.h5 PICTURE...      exit status 77: no Keras here
+
+Pictures are cropped and resized by Pillow as the model's `finetune` attribute says.
 """
-import argparse
+import json
 import os
+import subprocess
 import sys
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-import numpy as np
+try:
+    import h5py
+    import keras
+    import numpy as np
+    import tf_keras
+    from PIL import Image, ImageOps
+except ImportError as missing:
+    print(f"check_keras.py: {missing}")
+    sys.exit(77)
+
+TOLERANCE = 2e-3  # probabilities are printed with 3 digits; decoders of JPEG and resizers may differ by a grey level
 
 
-def pixels(paths, count, shape):
-    if count:
-        return [f"random {i}" for i in range(count)], np.random.default_rng(0).integers(0, 256, (count, *shape)).astype("float32")
-    from PIL import Image
-
-    mode = {1: "L", 3: "RGB"}[shape[2]]
-    batch = [np.asarray(Image.open(p).convert(mode), "float32").reshape(-1) for p in paths]
-    wrong = [p for p, x in zip(paths, batch) if x.size != np.prod(shape)]
-    if wrong:
-        sys.exit(f"'{wrong[0]}' is not {shape[1]} x {shape[0]}")
-    return paths, np.stack(batch).reshape(-1, *shape)
+def entry(path, geometry, channels):
+    """A picture as the network takes it."""
+    picture = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+    size = geometry["width"], geometry["height"]
+    box = (0, 0, *picture.size)
+    if geometry["resize"] == "crop":
+        scale = geometry["crop"] * min(picture.width / size[0], picture.height / size[1])
+        w, h = size[0] * scale, size[1] * scale
+        box = ((picture.width - w) / 2, (picture.height - h) / 2, (picture.width + w) / 2, (picture.height + h) / 2)
+    pixels = np.asarray(picture.resize(size, getattr(Image, geometry["filter"].upper()), box), "float32")
+    return pixels if channels == 3 else pixels @ np.array([[0.299], [0.587], [0.114]], "float32")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("model")
-    parser.add_argument("pictures", nargs="*")
-    parser.add_argument("--random", type=int, default=0, metavar="N")
-    parser.add_argument("--tolerance", type=float, default=1e-5)
-    args = parser.parse_args()
-    if bool(args.pictures) == bool(args.random):
-        parser.error("give pictures or --random N")
-    import keras
-    import tf_keras
-
-    models = [keras.saving.load_model(args.model, compile=False), tf_keras.models.load_model(args.model, compile=False)]
-    names, batch = pixels(args.pictures, args.random, models[0].input_shape[1:])
-    three, two = (m.predict(batch, verbose=0) for m in models)
-    for name, row in zip(names, three):
-        print(name, *(f"{p:.7f}" for p in row), sep="\t")
-    apart = float(np.abs(three - two).max())
-    print(f"keras {keras.__version__} and tf_keras {tf_keras.__version__} differ by at most {apart:.2g}")
-    sys.exit(0 if apart <= args.tolerance else 1)
+    model, pictures = sys.argv[1], sys.argv[2:]
+    program = os.environ.get("FINETUNE") or Path(__file__).resolve().parent.parent / "build/cli/finetune"
+    with h5py.File(model) as f:
+        said = json.loads(f.attrs["finetune"])
+    ours = json.loads(subprocess.run([program, "predict", "-m", model, "--json", "--top", "1000", *pictures], check=True, capture_output=True).stdout)
+    ours = np.array([[next(t["probability"] for t in row["top"] if t["label"] == c) for c in said["classes"]] for row in ours])
+    worst = 0
+    for library in (keras, tf_keras):
+        network = library.models.load_model(model, compile=False)
+        channels = network.inputs[0].shape[-1]
+        theirs = np.asarray(network(np.stack([entry(p, said["input"], channels) for p in pictures]), training=False))
+        difference = np.abs(theirs - ours).max()
+        worst = max(worst, difference)
+        print(f"{library.__name__} {library.__version__}: probabilities differ by at most {difference:.2g}")
+    sys.exit(worst > TOLERANCE)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def build(constructor, settings, size, top):
     """With the layers that weights="imagenet" adds (EfficientNet's second Rescaling), but without weights."""
     keras.backend.clear_session()
     if "EfficientNetB" not in constructor.__name__:
-        return constructor(weights=None, include_top=top, **settings, **({"input_shape": (size, size, 3)} if top else {}))
+        return constructor(weights=None, include_top=top, **settings, **({"input_shape": (size, size, 3)} if top or "NASNet" in constructor.__name__ else {}))
     import keras.src.applications.efficientnet as module
 
     get, load = module.file_utils.get_file, keras.Model.load_weights
