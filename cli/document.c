@@ -13,6 +13,7 @@ static int out_of_memory(struct ft_error *err)
 struct extras {
     struct ft_model *model;
     struct ft_curve curve;
+    struct ft_unknown unknown;
     struct ft_facts *facts;
     struct ft_diagnosis *diagnosis;
     char **bad_paths, **bad_reasons;
@@ -36,7 +37,11 @@ static int find_extras(struct extras *x, const struct settings *s, const struct 
     }
     /* a set too small for a curve has none */
     x->has_curve = !ft_curve_measure(f->x, f->labels, v->fold, v->folds, f->n, f->d, v->k, t->options, NULL, NULL, &x->curve, NULL);
-    int rc = ft_model_open(s->output, NULL, &x->model, err);
+    struct ft_train_options fixed = *t->options;
+    fixed.l2 = v->l2;
+    int rc = ft_unknown_measure(f->x, f->labels, v->fold, f->n, f->d, v->k, &fixed, &x->unknown, err);
+    if (!rc)
+        rc = ft_model_open(s->output, NULL, &x->model, err);
     if (!rc)
         rc = ft_survey(f->paths, f->n, s->threads, max_pixels, NULL, NULL, x->facts, err);
     if (!rc)
@@ -70,7 +75,7 @@ int document_training(const struct settings *s, const char *dir, const struct ft
                  ft_version(), s->output, dir, t->validation->folds);
         const struct ft_document document = {
             .title = dir, .measured = measured, .metrics = t->calibrated, .judged = &judged, .model = x.model, .training = t,
-            .curve = x.has_curve ? &x.curve : NULL, .checkup = &checkup, .settings = x.settings, .max_pixels = (uint64_t)s->max_megapixels << 20,
+            .curve = x.has_curve ? &x.curve : NULL, .unknown = &x.unknown, .checkup = &checkup, .settings = x.settings, .max_pixels = (uint64_t)s->max_megapixels << 20,
         };
         rc = ft_report_html(&document, s->report, err);
     }

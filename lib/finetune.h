@@ -377,6 +377,20 @@ int ft_curve_measure(const float *x, const int32_t *y, const int32_t *fold, int 
                      void (*step)(void *user, size_t done, size_t of), void *user, struct ft_curve *out, struct ft_error *err);
 double ft_power_law_error(const struct ft_power_law *law, double images);
 
+/* ---- pictures of no known class ------------------------------------------------------------------------------------------- */
+
+/* Each class in turn (at most FT_LEFT_OUT of them, evenly spread) is left out of a training, and its pictures are told from held-out ones of the
+ * known classes by a score. A measurement on these classes, no promise for others. */
+enum { FT_LEFT_OUT = 10 };
+struct ft_unknown {
+    int left_out;       /* classes */
+    double probability; /* mean ROC AUC of the highest probability; NaN with fewer than three classes */
+    double distance;    /* and of the Mahalanobis distance to the nearest class's mean (Lee et al. 2018) */
+};
+/* Rows of fold 0 are held out, the others are trained on. */
+int ft_unknown_measure(const float *x, const int32_t *y, const int32_t *fold, size_t n, int d, int k, const struct ft_train_options *options,
+                       struct ft_unknown *out, struct ft_error *err);
+
 /* ---- what is wrong with a folder --------------------------------------------------------------------------------------- */
 
 struct ft_suspect { /* a label that the other pictures contradict */
@@ -547,6 +561,7 @@ struct ft_document {
     const struct ft_model *model;      /* draws heat maps; NULL: none */
     const struct ft_training *training; /* these may be NULL */
     const struct ft_curve *curve;
+    const struct ft_unknown *unknown;
     const struct ft_checkup *checkup;
     const char *settings; /* everything that is needed to repeat it, as text */
     uint64_t max_pixels;

@@ -216,6 +216,15 @@ static void add_curve(struct ft_text *t, const struct ft_curve *c)
                 100 * c->doubled.high, 100 * (c->doubled.accuracy - c->now.accuracy));
 }
 
+static void add_unknown(struct ft_text *t, const struct ft_unknown *u)
+{
+    title(t, "Pictures of no known class");
+    ft_text_add(t, "<p>With each of %d classes left out in turn, its pictures are told from those of the others with an AUROC of ", u->left_out);
+    if (!isnan(u->probability))
+        ft_text_add(t, "%.3f by the highest probability and of ", u->probability);
+    ft_text_add(t, "%.3f by the distance of the features. This was measured on these classes; it promises nothing for others.</p>\n", u->distance);
+}
+
 static void add_checkup(struct ft_text *t, const struct ft_checkup *c)
 {
     char *text = ft_report_checkup_text(c);
@@ -241,6 +250,8 @@ int ft_report_html(const struct ft_document *d, const char *path, struct ft_erro
         add_curve(&t, d->curve);
     if (d->training)
         add_choices(&t, d);
+    if (d->unknown && d->unknown->left_out)
+        add_unknown(&t, d->unknown);
     if (d->checkup)
         add_checkup(&t, d->checkup);
     title(&t, "To repeat it");

@@ -11,7 +11,7 @@ begin "train --report: every section, nothing from elsewhere"
 status 0 finetune train set -o model.h5 --report report.html
 has out "report     report.html"
 for text in "Can the probabilities be believed?" "Confusion" "Worst mistakes" "Classes" "What more pictures would bring" "Why it was tuned so" \
-    "What the doctor found" "To repeat it" 'hash&quot;:' 'alt="heat map"' "a-dog.jpg" "&lt;b&gt;&amp;cat" 'href="#c0-1"' '<details id="c0-1"' "prefers-color-scheme:dark"; do
+    "Pictures of no known class" "What the doctor found" "To repeat it" 'hash&quot;:' 'alt="heat map"' "a-dog.jpg" "&lt;b&gt;&amp;cat" 'href="#c0-1"' '<details id="c0-1"' "prefers-color-scheme:dark"; do
     has report.html "$text"
 done
 hasnt report.html "http:"
@@ -54,6 +54,7 @@ status 0 finetune train set -v -o v.h5
 has out "because of 9 values it has the least log-loss"
 has out "Classes are weighted because they have from 22 to 23 pictures"
 has out "The temperature is"
+has out "unknown    2 classes left out in turn"
 status 0 finetune train set -v --l2 0.1 --class-weight none -o v.h5
 has out "L2 is 0.1 because it was given"
 has out "Classes are not weighted because this was asked for"

@@ -456,6 +456,52 @@ static void many_classes(void)
     sample_free(&s);
 }
 
+static void unknown_classes_stand_out(void)
+{
+    struct sample s = sample_new(300, 24, 4, 1);
+    int32_t *fold = malloc(s.n * sizeof *fold);
+    for (size_t i = 0; i < s.n; i++)
+        fold[i] = (int32_t)(i / 4 % 5);
+    struct ft_unknown u, two, noise;
+    const struct ft_train_options options = { .l2 = 0.1 };
+    CHECK(ft_unknown_measure(s.x, s.y, fold, s.n, s.d, s.k, &options, &u, NULL) == 0);
+    CHECK(u.left_out == 4 && u.distance > 0.95 && u.probability > 0.8);
+    sample_free(&s);
+    s = sample_new(300, 24, 2, 1);
+    CHECK(ft_unknown_measure(s.x, s.y, fold, s.n, s.d, 2, &options, &two, NULL) == 0);
+    CHECK(two.left_out == 2 && isnan(two.probability) && two.distance > 0.95);
+    sample_free(&s);
+    s = sample_new(300, 24, 4, 0); /* classes that are all the same */
+    CHECK(ft_unknown_measure(s.x, s.y, fold, s.n, s.d, s.k, &options, &noise, NULL) == 0);
+    CHECK(noise.distance > 0.35 && noise.distance < 0.65 && noise.probability > 0.35 && noise.probability < 0.65);
+    sample_free(&s);
+    free(fold);
+}
+
+static void learning_curve_rises_and_is_extrapolated(void)
+{
+    struct sample s = sample_new(400, 24, 4, 0.25f);
+    int32_t *fold = malloc(s.n * sizeof *fold);
+    for (size_t i = 0; i < s.n; i++)
+        fold[i] = (int32_t)(i / 4 % 5);
+    struct ft_curve c, again;
+    struct ft_error err;
+    const struct ft_train_options options = { .l2 = -1, .seed = 3 };
+    CHECK(ft_curve_measure(s.x, s.y, fold, 5, s.n, s.d, s.k, &options, NULL, NULL, &c, NULL) == 0);
+    CHECK(c.n_points == 5 && c.points[4].images == 320 && c.points[3].images == 160);
+    CHECK(c.points[4].accuracy > c.points[0].accuracy + 0.05);
+    for (int i = 0; i < c.n_points; i++)
+        CHECK(c.points[i].low < c.points[i].accuracy && c.points[i].accuracy < c.points[i].high);
+    CHECK(c.now.images == 400 && c.doubled.images == 800 && c.doubled.accuracy >= c.now.accuracy);
+    CHECK(c.doubled.low <= c.doubled.accuracy && c.doubled.accuracy <= c.doubled.high);
+    CHECK_NEAR(1 - ft_power_law_error(&c.law, 320), c.points[4].accuracy, 0.04);
+    CHECK(ft_curve_measure(s.x, s.y, fold, 5, s.n, s.d, s.k, &options, NULL, NULL, &again, NULL) == 0);
+    CHECK(!memcmp(&again, &c, sizeof c));
+    CHECK(ft_curve_measure(s.x, s.y, fold, 5, 20, s.d, s.k, &options, NULL, NULL, &c, &err) == FT_EARG);
+    sample_free(&s);
+    free(fold);
+}
+
 static void bad_arguments(void)
 {
     struct sample s = sample_new(20, 5, 2, 1);
@@ -499,6 +545,8 @@ int main(void)
     RUN(extreme_features);
     RUN(all_features_constant);
     RUN(many_classes);
+    RUN(unknown_classes_stand_out);
+    RUN(learning_curve_rises_and_is_extrapolated);
     RUN(bad_arguments);
     return test_end();
 }
