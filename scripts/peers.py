@@ -2,6 +2,7 @@
 """What scripts/bench times against: the same work as a Python user does it today. peers.py PART ARGUMENT ...
 
     convert MODEL.h5 STEM        -> STEM.onnx, STEM.tflite, for the other parts
+    application NAME OUT.h5      a network of keras.applications, no top, average pooling, seeded random weights
     forward STEM [THREADS]       prints JSON {engine: [latency ms, throughput ms/image]}
     train BACKBONE.h5 DIR        Keras features, scikit-learn head
     predict-keras MODEL.h5 PICTURE
@@ -52,6 +53,13 @@ def convert(model, stem):
     one = call.get_concrete_function(tf.TensorSpec([1] + size, tf.float32))
     with open(stem + ".tflite", "wb") as f:
         f.write(tf.lite.TFLiteConverter.from_concrete_functions([one]).convert())
+
+
+def application(name, path):
+    import keras
+
+    keras.utils.set_random_seed(1)
+    getattr(keras.applications, name)(weights=None, include_top=False, pooling="avg", input_shape=(SIZE, SIZE, 3)).save(path)
 
 
 def onnx_session(path, threads):
@@ -135,5 +143,5 @@ def predict_onnx(model, path):
     print(onnx_session(model, len(os.sched_getaffinity(0))).run(None, {"x": picture(path).transpose(2, 0, 1)[None]}))
 
 
-parts = {"convert": convert, "forward": forward, "train": train, "predict-keras": predict_keras, "predict-onnx": predict_onnx}
+parts = {"convert": convert, "application": application, "forward": forward, "train": train, "predict-keras": predict_keras, "predict-onnx": predict_onnx}
 parts[sys.argv[1]](*sys.argv[2:])
