@@ -15,10 +15,11 @@ void *ft_alloc(size_t count, size_t size)
         return NULL;
     if (bytes < HUGE_FROM)
         return aligned_alloc(FT_ALIGN, ft_round_up(bytes ? bytes : 1, FT_ALIGN));
-    void *p = aligned_alloc(HUGE_PAGE, ft_round_up(bytes, FT_ALIGN));
+    void *p;
+    if (posix_memalign(&p, HUGE_PAGE, ft_round_up(bytes, FT_ALIGN))) /* aligned_alloc would want a multiple of the alignment */
+        return NULL;
 #ifdef MADV_HUGEPAGE
-    if (p)
-        madvise(p, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* a wish: weights and activations cost 5000 page faults otherwise */
+    madvise(p, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* a wish: weights and activations cost 5000 page faults otherwise */
 #endif
     return p;
 }
