@@ -166,7 +166,7 @@ static void ranking_and_intervals_equal_scikit_learn(void)
     for (size_t i = 0; i < n; i++) /* ties, in the first column; and the last two columns exchanged */
         for (size_t c = 0; c < k; c++)
             q[i * k + c] = c ? p[i * k + (c == 3 ? 4 : c == 4 ? 3 : c)] : roundf(p[i * k] * 10) / 10;
-    double got_auc, got_ap;
+    double got_auc = 0, got_ap = 0;
     CHECK(fscanf(f, "%lf %lf", &auc, &ap) == 2 && !ft_ranking(q, k, y, 0, n, &got_auc, &got_ap, NULL));
     CHECK_NEAR(got_auc, auc, 1e-9);
     CHECK_NEAR(got_ap, ap, 1e-9);
