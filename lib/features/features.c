@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "finetune.h"
+#include "keras/h5.h"
 
 struct ft_features_store { /* ft_features with its capacity, which callers need not see */
     struct ft_features shown;
@@ -93,7 +94,7 @@ static bool put_strings(hid_t file, const char *name, char *const *strings, size
 
 static bool write_file(const char *path, const struct ft_features *f, char *const *classes, size_t k)
 {
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    ft_h5_begin();
     const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     if (file < 0)
         return false;

@@ -5,11 +5,12 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "keras/h5.h"
 
 static hid_t open_file(const char *path, unsigned how)
 {
+    ft_h5_begin();
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     H5Pset_libver_bounds(access, H5F_LIBVER_EARLIEST, H5F_LIBVER_V18);
     H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
     const hid_t file = H5Fopen(path, how, access);

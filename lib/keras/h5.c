@@ -27,6 +27,12 @@ enum {
 
 /* ---- the file ---------------------------------------------------------------------------------------------------------- */
 
+void ft_h5_begin(void)
+{
+    H5dont_atexit();
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+}
+
 int ft_h5_map(const char *path, uint8_t **out, size_t *size, struct ft_error *err)
 {
     struct stat st;
@@ -92,7 +98,7 @@ int ft_h5_open(const char *path, uint8_t *map, size_t size, struct ft_h5 *out, s
     if (asprintf(&name, "%s/mapping", path) < 0)
         return ft_error_nomem(err, "the file's name");
     H5FD_file_image_callbacks_t callbacks = { image_lend, image_copy, NULL, image_free, map_keep, map_leave, h5.map };
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    ft_h5_begin();
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
     H5Pset_fapl_core(access, 1 << 16, false);

@@ -24,6 +24,10 @@ struct ft_names {
     char *text;
 };
 
+/* Comes before any other call of HDF5, as often as one likes: no error stacks on standard error, and no tidying up at exit, which
+ * crashes (1.10 to 1.14) over a file that a full disk kept from being closed. */
+void ft_h5_begin(void);
+
 /* Messages do not name the file: the caller prefixes it. The mapping is the caller's to unmap, after closing. */
 int ft_h5_map(const char *path, uint8_t **map, size_t *size, struct ft_error *err);
 int ft_h5_open(const char *path, uint8_t *map, size_t size, struct ft_h5 *out, struct ft_error *err);

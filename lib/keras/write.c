@@ -223,7 +223,7 @@ int ft_network_write(const struct ft_network *network, const char *attribute, co
     int *order = malloc((size_t)network->n_layers * sizeof *order);
     const int n = order ? ft_network_order(network, network->output, order) : -1;
     char *config = n > 0 ? model_config(network, order, n) : NULL;
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    ft_h5_begin();
     const hid_t file = config ? create(path) : -1;
     if (!config)
         rc = ft_error_nomem(err, "the network's description");
