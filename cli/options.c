@@ -207,8 +207,8 @@ static int set(const struct command *c, const struct option *o, const char *text
     case INT:
     case NUMBER:
     case AUTO: {
-        const double value = o->type == AUTO && !strcmp(text, "auto") ? -1 : strtod(text, &end);
-        const bool automatic = o->type == AUTO && value == -1 && !*end;
+        const bool automatic = o->type == AUTO && !strcmp(text, "auto");
+        const double value = automatic ? -1 : strtod(text, &end);
         if (!automatic && (end == text || *end || errno || !(value >= o->low && value <= o->high)))
             return wrong(c, "'%s': %s", shown, range);
         if (o->type == INT && value != floor(value))

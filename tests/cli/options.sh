@@ -41,6 +41,8 @@ has err "a whole number"
 status 2 finetune train --l2 much x
 has err "or auto"
 status 2 finetune train --l2=-3 x
+status 2 finetune train --l2 -1 x
+has err "or auto"
 status 2 finetune train --resize stretch x
 has err "crop|squash|pad"
 status 2 finetune train --seed -1 x
