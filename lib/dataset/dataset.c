@@ -33,12 +33,13 @@ static bool inside_already(const struct walk *w, const struct stat *st, int dept
     return false;
 }
 
-/* `path` and all below it; a file that vanished meanwhile is passed over. Files are only counted where `keep` is false. */
+/* `path` and all below it. What is named like a picture but cannot be looked at (a link that leads nowhere) is a row: extraction says
+ * what is wrong with it. Files are only counted where `keep` is false. */
 static int walk_path(struct walk *w, const char *path, const char *name, int depth, bool keep, struct ft_error *err)
 {
     struct stat st;
     if (stat(path, &st) < 0)
-        return 0;
+        return keep && ft_walk_candidate(path, name) ? add_row(w, path, err) : 0;
     if (S_ISREG(st.st_mode)) {
         if (!ft_walk_candidate(path, name)) {
             w->dataset->n_others++;
@@ -107,6 +108,34 @@ static int read_folder(struct walk *w, const char *dir, bool keep_loose, char **
     return 0;
 }
 
+struct sorted {
+    char *path;
+    int32_t label;
+};
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const struct sorted *)a)->path, ((const struct sorted *)b)->path);
+}
+
+/* The walk goes by names, in which "a/b" comes before "a.b/c"; by the bytes of the path it is the other way round. */
+static int sort_rows(struct ft_dataset *d, struct ft_error *err)
+{
+    struct sorted *rows = malloc((d->n + 1) * sizeof *rows);
+    if (!rows)
+        return ft_error_nomem(err, "the list of pictures");
+    for (size_t i = 0; i < d->n; i++)
+        rows[i] = (struct sorted){ d->paths[i], d->labels[i] };
+    if (d->n)
+        qsort(rows, d->n, sizeof *rows, by_path);
+    for (size_t i = 0; i < d->n; i++) {
+        d->paths[i] = rows[i].path;
+        d->labels[i] = rows[i].label;
+    }
+    free(rows);
+    return 0;
+}
+
 int ft_dataset_open(const char *dir, bool keep_loose, struct ft_dataset **out, struct ft_error *err)
 {
     struct stat st;
@@ -124,6 +153,8 @@ int ft_dataset_open(const char *dir, bool keep_loose, struct ft_dataset **out, s
     int rc = ft_walk_names(dir, &names, &n, err);
     if (!rc)
         rc = read_folder(&w, dir, keep_loose, names, n, err);
+    if (!rc)
+        rc = sort_rows(w.dataset, err);
     ft_walk_free_names(names, n);
     if (rc) {
         ft_dataset_free(w.dataset);
