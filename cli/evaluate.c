@@ -16,15 +16,15 @@ static int out_of_memory(const char *dir, struct ft_error *err)
     return err->code = FT_ENOMEM;
 }
 
-/* Labels of the folder become the model's: by name. */
-static int match_classes(const struct ft_dataset *d, const char *dir, char *const *classes, int k, int32_t *map, struct ft_error *err)
+int match_classes(const struct ft_dataset *d, const char *dir, char *const *classes, int k, int32_t *map, struct ft_error *err)
 {
     for (int i = 0; i < d->n_classes; i++) {
-        map[i] = -1;
-        for (int j = 0; j < k && map[i] < 0; j++)
-            if (!strcmp(d->classes[i], classes[j]))
-                map[i] = j;
-        if (map[i] < 0) {
+        int j = 0;
+        while (j < k && strcmp(d->classes[i], classes[j]))
+            j++;
+        if (map)
+            map[i] = j;
+        if (j == k) {
             err->code = FT_EARG;
             snprintf(err->msg, sizeof err->msg, "'%s/%s' is not a class of the model, whose classes are '%s', '%s'%s: rename or move the directory", dir,
                      d->classes[i], classes[0], k > 1 ? classes[1] : "", k > 2 ? ", ..." : "");

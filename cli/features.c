@@ -7,17 +7,22 @@
 #include "cli.h"
 
 /* Pictures named one by one are rows without a class. */
-static struct ft_dataset *named_pictures(const struct settings *s)
+static int named_pictures(const struct settings *s, struct ft_dataset **out, struct ft_error *err)
 {
+    const size_t n = (size_t)s->n_arguments;
     struct ft_dataset *d = calloc(1, sizeof *d);
-    if (!d)
-        return NULL;
-    d->n = (size_t)s->n_arguments;
-    d->paths = s->arguments;
-    d->labels = malloc(d->n * sizeof *d->labels);
-    for (size_t i = 0; d->labels && i < d->n; i++)
-        d->labels[i] = -1;
-    return d;
+    int32_t *labels = malloc(n * sizeof *labels);
+    if (!d || !labels) {
+        free(d);
+        free(labels);
+        snprintf(err->msg, sizeof err->msg, "out of memory for %zu pictures", n);
+        return err->code = FT_ENOMEM;
+    }
+    for (size_t i = 0; i < n; i++)
+        labels[i] = -1;
+    *d = (struct ft_dataset){ .n = n, .paths = s->arguments, .labels = labels };
+    *out = d;
+    return 0;
 }
 
 static void free_named(struct ft_dataset *d)
@@ -49,21 +54,23 @@ int features_main(const struct settings *s)
     struct ft_dataset *dataset = NULL;
     struct pictures pictures = { 0 };
     const bool folder = s->n_arguments == 1 && !stat(s->arguments[0], &st) && S_ISDIR(st.st_mode);
-    int rc = backbone_open(s, &backbone, &err);
+    int rc = ft_output_check(s->output, &err);
+    if (!rc)
+        rc = backbone_open(s, &backbone, &err);
     if (!rc && folder)
         rc = ft_dataset_open(s->arguments[0], true, &dataset, &err);
     else if (!rc)
-        dataset = named_pictures(s);
-    if (!rc && dataset)
+        rc = named_pictures(s, &dataset, &err);
+    if (!rc)
         rc = pictures_extract(backbone, dataset, s, &pictures, &err);
-    if (!rc && dataset) {
+    if (!rc) {
         if (folder)
             dataset_notes(dataset, s->arguments[0]);
         pictures_list_bad(&pictures);
         rc = ft_features_save(pictures.features, dataset->classes, dataset->n_classes, s->output, &err);
     }
     int status = rc ? fail(&err) : pictures.n_bad ? EXIT_PARTLY : EXIT_DONE;
-    if (!rc && dataset)
+    if (!rc)
         print_result(s, &pictures, dataset->n_classes);
     pictures_release(&pictures);
     if (folder)

@@ -46,8 +46,8 @@ static int count_classes(struct training *t, const int32_t *labels, size_t n, co
         t->counts[labels[i]]++;
     for (int i = 0; i < d->n_classes; i++)
         if (t->counts[i] < 2)
-            return refuse(err, "class '%s' has %zu %s: add more to '%s/%s' (at least 2, better 50), or move that directory elsewhere", d->classes[i],
-                          t->counts[i], what, t->dir, d->classes[i]);
+            return refuse(err, "class '%s' has %zu %s%s: add more to '%s/%s' (at least 2, better 50), or move that directory elsewhere", d->classes[i],
+                          t->counts[i], what, t->counts[i] == 1 ? "" : "s", t->dir, d->classes[i]);
     return 0;
 }
 
@@ -160,6 +160,18 @@ static int measure_unknown(const struct training *t, const struct ft_train_optio
     return rc;
 }
 
+/* Before the long work: what is wrong with the pictures to report on is known at once. */
+static int check_val(const struct training *t, struct ft_error *err)
+{
+    const char *dir = t->settings->val ? t->settings->val : t->val_dir;
+    struct ft_dataset *d = NULL;
+    int rc = dir ? ft_dataset_open(dir, false, &d, err) : 0;
+    if (d)
+        rc = match_classes(d, dir, t->dataset->classes, t->dataset->n_classes, NULL, err);
+    ft_dataset_free(d);
+    return rc;
+}
+
 static int measure_val(struct training *t, struct ft_error *err)
 {
     const char *dir = t->settings->val ? t->settings->val : t->val_dir;
@@ -206,7 +218,11 @@ static int run(struct training *t, struct ft_error *err)
         .l2 = s->l2, .folds = s->folds, .seed = s->seed, .threads = s->threads,
         .class_weight = !strcmp(s->class_weight, "none") ? 0 : !strcmp(s->class_weight, "balanced") ? 1 : -1,
     };
-    int rc = open_folder(t, err);
+    int rc = ft_output_check(s->output, err);
+    if (!rc)
+        rc = open_folder(t, err);
+    if (!rc)
+        rc = check_val(t, err);
     if (!rc)
         rc = backbone_open(s, &t->backbone, err);
     if (rc)

@@ -73,7 +73,7 @@ struct ft_dataset {
     int n_classes;
     char **classes; /* [n_classes] sorted by bytes: the directories that hold pictures */
     size_t n;
-    char **paths;    /* [n] as opened: dir joined with the path below it */
+    char **paths;    /* [n] as opened: dir joined with the path below it; sorted by bytes by ft_dataset_open */
     int32_t *labels; /* [n] index into classes; -1: in no class directory */
     size_t n_others; /* files that are no pictures */
     size_t n_loose;  /* pictures in no class directory: rows with label -1 where asked for, else only counted */
@@ -506,6 +506,10 @@ int ft_gallery_new(const struct ft_features *features, const char *dir, struct f
 void ft_gallery_free(struct ft_gallery *gallery);
 /* The most similar rows first: out [count]; returns how many there are. */
 size_t ft_gallery_nearest(const struct ft_gallery *gallery, const float *feature, int d, size_t count, struct ft_neighbour *out);
+
+/* Whether a file can be made or replaced at `path`, asked before long work: its directory is there and lets us write, `path` itself is
+ * absent or a regular file. Leaves everything as it was. */
+int ft_output_check(const char *path, struct ft_error *err);
 
 /* ---- model files ------------------------------------------------------------------------------------------------- */
 

@@ -13,14 +13,14 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-static int read_all(int fd, const char *path, struct ft_bytes *bytes, size_t expect, struct ft_error *err)
+static int read_all(int fd, struct ft_bytes *bytes, size_t expect, struct ft_error *err)
 {
     while (bytes->size < expect) {
         const ssize_t n = read(fd, bytes->data + bytes->size, expect - bytes->size);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return ft_error_errno(err, "cannot read '%s'", path);
+            return ft_error_errno(err, "cannot be read");
         if (n == 0)
             break;
         bytes->size += (size_t)n;
@@ -33,27 +33,27 @@ int ft_file_read(const char *path, size_t limit, struct ft_bytes *bytes, struct 
     struct stat st;
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* nonblocking: a FIFO must not hang us */
     if (fd < 0)
-        return ft_error_errno(err, "cannot open '%s'", path);
+        return ft_error_errno(err, "cannot be opened");
     int rc = 0;
     if (fstat(fd, &st) < 0)
-        rc = ft_error_errno(err, "cannot read '%s'", path);
+        rc = ft_error_errno(err, "cannot be read");
     else if (S_ISDIR(st.st_mode))
-        rc = ft_error_set(err, FT_EFORMAT, "'%s' is a directory, not a file", path);
+        rc = ft_error_set(err, FT_EFORMAT, "a directory, not a file");
     else if (!S_ISREG(st.st_mode))
-        rc = ft_error_set(err, FT_EFORMAT, "'%s' is not a regular file", path);
+        rc = ft_error_set(err, FT_EFORMAT, "not a regular file");
     else if ((uint64_t)st.st_size > limit)
-        rc = ft_error_set(err, FT_ELIMIT, "'%s' has %lld bytes, more than the limit of %zu", path, (long long)st.st_size, limit);
+        rc = ft_error_set(err, FT_ELIMIT, "%lld bytes are more than the limit of %zu", (long long)st.st_size, limit);
     if (!rc && (size_t)st.st_size > bytes->capacity) {
         uint8_t *p = realloc(bytes->data, (size_t)st.st_size);
         if (p) {
             bytes->data = p;
             bytes->capacity = (size_t)st.st_size;
         } else
-            rc = ft_error_nomem(err, path);
+            rc = ft_error_nomem(err, "the file");
     }
     if (!rc) {
         bytes->size = 0;
-        rc = read_all(fd, path, bytes, (size_t)st.st_size, err);
+        rc = read_all(fd, bytes, (size_t)st.st_size, err);
     }
     close(fd);
     return rc;
@@ -117,6 +117,14 @@ void ft_replace_abort(struct ft_replacement *r)
     free(r->path);
     free(r->target);
     *r = (struct ft_replacement){ 0 };
+}
+
+int ft_output_check(const char *path, struct ft_error *err)
+{
+    struct ft_replacement r = { 0 };
+    const int rc = ft_replace_begin(path, &r, err);
+    ft_replace_abort(&r);
+    return rc;
 }
 
 int ft_file_replace(const char *path, const void *data, size_t size, struct ft_error *err)

@@ -13,7 +13,7 @@ struct ft_bytes {
     size_t capacity;
 };
 
-/* Reads a regular file of at most `limit` bytes into `bytes`, whose buffer is reused. */
+/* Reads a regular file of at most `limit` bytes into `bytes`, whose buffer is reused. Messages do not name the file: the caller prefixes it. */
 int ft_file_read(const char *path, size_t limit, struct ft_bytes *bytes, struct ft_error *err);
 void ft_bytes_release(struct ft_bytes *bytes);
 

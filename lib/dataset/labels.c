@@ -141,7 +141,9 @@ int ft_dataset_open_labels(const char *csv, const char *dir, struct ft_dataset *
     struct table t = { .d = calloc(1, sizeof *t.d) };
     const char *slash = strrchr(csv, '/');
     char *beside = slash ? strndup(csv, (size_t)(slash - csv) + 1) : ft_strdup(".");
-    int rc = t.d && beside ? ft_file_read(csv, TABLE_LIMIT, &bytes, err) : ft_error_nomem(err, csv);
+    int rc = t.d && beside ? 0 : ft_error_nomem(err, csv);
+    if (!rc && (rc = ft_file_read(csv, TABLE_LIMIT, &bytes, err)))
+        ft_error_prefix(err, rc, "'%s'", csv);
     char *text = rc ? NULL : malloc(bytes.size + 1);
     if (!rc && !text)
         rc = ft_error_nomem(err, csv);

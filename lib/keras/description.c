@@ -176,6 +176,8 @@ int ft_description_read(const char *path, struct ft_description *out, struct ft_
     struct ft_description d = { 0 };
     struct reader *r = calloc(1, sizeof *r);
     int rc = r ? ft_file_read(path, FILE_LIMIT, &bytes, err) : ft_error_nomem(err, path);
+    if (rc && r)
+        ft_error_prefix(err, rc, "'%s'", path);
     char *text = rc ? NULL : calloc(bytes.size + 1, 1);
     if (!rc && text) {
         const char *slash = strrchr(path, '/');

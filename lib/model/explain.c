@@ -132,9 +132,8 @@ static int prepare(const struct ft_geometry *geometry, const char *path, uint64_
     large.width *= ZOOM;
     large.height *= ZOOM;
     int rc = ft_file_read(path, FILE_LIMIT, &bytes, err);
-    if (rc)
-        return rc;
-    rc = ft_image_prepare(&preparer, bytes.data, bytes.size, geometry, max_pixels, pixels, err);
+    if (!rc)
+        rc = ft_image_prepare(&preparer, bytes.data, bytes.size, geometry, max_pixels, pixels, err);
     if (!rc)
         rc = ft_image_prepare(&preparer, bytes.data, bytes.size, &large, max_pixels, picture, err);
     ft_preparer_release(&preparer);

@@ -44,6 +44,8 @@ int ft_labels_read(const char *path, int k, char ***out, struct ft_error *err)
     if (snprintf(file, sizeof file, "%.*slabels.txt", slash ? (int)(slash - path) + 1 : 0, path) >= (int)sizeof file || access(file, R_OK))
         return 0;
     int rc = ft_file_read(file, LABELS_LIMIT, &bytes, err);
+    if (rc)
+        ft_error_prefix(err, rc, "'%s'", file);
     char *text = rc ? NULL : calloc(bytes.size + 1, 1), **names = rc ? NULL : calloc((size_t)k + 1, sizeof *names);
     if (!rc && (!text || !names))
         rc = ft_error_nomem(err, "class names");

@@ -58,11 +58,13 @@ int ft_model_save(const struct ft_backbone *b, const struct ft_head *head, char 
         rc = ft_replace_begin(path, &r, err);
     if (!rc) {
         rc = ft_network_write(network, text, r.path, err);
-        if (rc)
+        if (!rc && gallery)
+            rc = ft_gallery_write(gallery, r.path, err);
+        if (rc == FT_EIO) /* the temporary file's name says nothing to anyone */
+            ft_error_set(err, rc, "cannot write '%s': is the disk full?", path);
+        else if (rc)
             ft_error_prefix(err, rc, "cannot write '%s'", path);
     }
-    if (!rc && gallery)
-        rc = ft_gallery_write(gallery, r.path, err);
     if (!rc && bytes && !stat(r.path, &st))
         *bytes = (uint64_t)st.st_size;
     if (!rc)

@@ -49,7 +49,7 @@ has err "'cow' is not a class of the model"
 status 1 finetune explain "$one" --compare cat
 has err "two classes of the model are wanted"
 status 1 finetune explain missing.jpg
-has err "cannot open 'missing.jpg'"
+has err "'missing.jpg': cannot be opened: no such file"
 echo text >text.jpg
 status 1 finetune explain text.jpg
 has err "'text.jpg': "

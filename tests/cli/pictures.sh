@@ -35,7 +35,10 @@ begin "predict: a row for every good picture, exit status 3 when some are bad"
 status 3 finetune predict "$1" set/dog/text.jpg "$2" missing.jpg
 equal "$(cut -f1 out)" "$(printf '%s\n' "$1" "$2")"
 has err "'set/dog/text.jpg'"
-has err "'missing.jpg'"
+has err "finetune: 'missing.jpg': cannot be opened: no such file or directory"
+mkfifo pipe.jpg
+status 3 finetune predict "$1" pipe.jpg set
+has err "finetune: 'pipe.jpg': not a regular file"
 status 3 finetune predict --json "$1" set/dog/zero.jpg
 has out '"error":'
 equal "$(grep -c '"path"' out)" 2
@@ -68,7 +71,30 @@ status 1 finetune train missing
 has err "cannot open 'missing'"
 cp set/dog/text.jpg two/dog
 status 1 finetune train two
-has err "1 readable picture"
+has err "class 'dog' has 1 readable picture:"
+cp set/dog/text.jpg two/dog/2.jpg
+rm "two/dog/$(basename "$1")"
+status 1 finetune train two
+has err "class 'dog' has 0 readable pictures:"
+
+begin "a link that leads nowhere is a bad picture"
+mkdir -p links/cat links/dog
+cp "$1" "$2" "$3" links/cat
+cp "$4" "$5" "$6" links/dog
+ln -s nowhere links/cat/gone.jpg
+ln -s nowhere links/cat/gone.txt
+status 0 finetune train links -o links.h5
+has out "1 skipped"
+has err "skipped 'links/cat/gone.jpg': cannot be opened: no such file or directory"
+hasnt err "gone.txt"
+
+begin "rows are ordered by the bytes of their paths"
+mkdir -p order/a/b order/a.b
+for file in a/b/1 a/b a.b/2; do
+    echo "no picture" >"order/$file.jpg"
+done
+status 3 finetune features order -o order.h5
+equal "$(sed -n "s/.*skipped '\([^']*\)'.*/\1/p" err | tr '\n' ' ')" "order/a.b/2.jpg order/a/b.jpg order/a/b/1.jpg "
 
 begin "evaluate refuses a class that the model does not know"
 status 1 finetune evaluate two

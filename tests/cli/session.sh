@@ -88,6 +88,27 @@ status 1 finetune train full -o model.h5
 cmp -s model.h5 before.h5 || complain "model.h5 changed"
 status 1 finetune train "$sample/train" -q -o nowhere/model.h5
 has err "nowhere/model.h5"
+equal "$(cat out)" "" # known before the long work
+status 1 finetune features "$sample/test" -o full
+has err "cannot write 'full': it is there and is not a regular file"
+status 1 finetune train "$sample/train" --val nowhere -o model.h5
+has err "cannot open 'nowhere'"
+hasnt out "features"
+mkdir -p strange/cow
+cp "$one" strange/cow
+status 1 finetune train "$sample/train" --val strange -o model.h5
+has err "'strange/cow' is not a class of the model"
+hasnt out "features"
+( # half a megabyte is a full disk
+    ulimit -f 1000
+    status 1 finetune train "$sample/train" -o model.h5
+    has err "cannot write 'model.h5': is the disk full?"
+    ulimit -f 200
+    status 1 finetune features "$sample/train" -o features.h5
+    has err "cannot write 'features.h5': is the disk full?"
+    [ -z "$wrong" ]
+) || wrong=1
+cmp -s model.h5 before.h5 || complain "model.h5 changed"
 ls -A | grep -q tmp && complain "a temporary file is left"
 
 begin "wrong files are refused with a hint"
