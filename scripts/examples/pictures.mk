@@ -1,0 +1,22 @@
+# make -f pictures.mk IMAGES=images TEST=test NEW=new
+#
+# The model is trained again when a picture changes: only new pictures cost time, the cache knows the others.
+IMAGES = images
+TEST = test
+NEW = new
+ACCURACY = 0.9
+
+all: checked labels.csv
+
+model.h5: $(shell find $(IMAGES) -type f -newer model.h5 2>/dev/null | sed 's/ /\\ /g') $(IMAGES)
+	finetune train $(IMAGES) -o $@
+
+checked: model.h5
+	finetune evaluate $(TEST) -m model.h5 --min-accuracy $(ACCURACY)
+	touch $@
+
+labels.csv: model.h5 $(NEW)
+	finetune predict $(NEW) -m model.h5 --format csv >$@.tmp
+	mv $@.tmp $@
+
+.PHONY: all
