@@ -191,6 +191,31 @@ def weights_only():
         f.write(TINY.format(count=model.count_params()))
 
 
+def call(name, *calls):
+    return {"class_name": "Functional", "config": {"name": name, "layers": [
+        {"class_name": "InputLayer", "name": "in", "config": {"name": "in", "batch_input_shape": [None, 4, 4, 3]}, "inbound_nodes": []},
+        *calls], "input_layers": [["in", 0, 0]], "output_layers": [[calls[-1]["name"], len(calls[-1]["inbound_nodes"]), 0]]}}
+
+
+def write_bad():
+    """Models inside models that must be refused: too deep, doubling at each level, fed by themselves, without layers, wrongly called."""
+    dense = {"class_name": "Dense", "config": {"name": "d", "units": 2}}
+    deep = doubling = {"class_name": "Sequential", "config": {"name": "s", "layers": [dense]}}
+    for i in range(30):
+        deep = {"class_name": "Sequential", "config": {"name": "s", "layers": [deep]}}
+    inner = doubling
+    for i in range(14):
+        doubling = call("f", {**doubling, "name": "m", "inbound_nodes": [[["in", 0, 0, {}]], [["m", 1, 0, {}]]]})
+    itself = call("f", {**inner, "name": "m", "inbound_nodes": [[["m", 2, 0, {}]], [["m", 1, 0, {}]]]})
+    empty = {"class_name": "Sequential", "config": {"name": "s", "layers": [{"class_name": "Sequential", "config": {"name": "b", "layers": []}}]}}
+    two = call("f", {**inner, "name": "m", "inbound_nodes": [[["in", 0, 0, {}], ["in", 0, 0, {}]]]})
+    for name, config in {"deep": deep, "doubling": doubling, "itself": itself, "empty": empty, "two-inputs": two}.items():
+        with h5py.File(os.path.join(GOLDEN, "..", "..", "bad", f"nested-{name}.h5"), "w", libver=("v108", "v108")) as f:
+            f.attrs["model_config"] = np.bytes_(json.dumps(config))
+            f.create_group("model_weights")
+
+
 if __name__ == "__main__":
     main()
     weights_only()
+    write_bad()

@@ -117,10 +117,33 @@ static void sharing(void)
     ft_network_free(network);
 }
 
+static void refused(void)
+{
+    static const struct {
+        const char *file, *says;
+    } bad[] = {
+        { "deep", "nested more than 16 deep" },
+        { "doubling", "more than 16384 layers" },
+        { "itself", "depends on itself" },
+        { "empty", "'b': the network has 0 layers" },
+        { "two-inputs", "layer 'm': it has 1 inputs, but is called on 2" },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char path[1024];
+        struct ft_error err = { 0 };
+        struct ft_network *network = NULL;
+        snprintf(path, sizeof path, "%s/bad/nested-%s.h5", getenv("FT_TEST_DATA"), bad[i].file);
+        CHECK(ft_network_open(path, NULL, &network, &err) < 0 && !network);
+        if (!strstr(err.msg, bad[i].says))
+            CHECK_STR(err.msg, bad[i].says);
+    }
+}
+
 int main(void)
 {
     RUN(answers);
     RUN(flattened);
     RUN(sharing);
+    RUN(refused);
     return test_end();
 }
