@@ -1,8 +1,4 @@
-/* Training: standardise, deal rows into folds, fit every fold along the L2 grid (large to small, each fit starting from the one before,
- * all folds in lockstep), choose L2, fit the temperature, fit all rows, fold everything into one raw-feature head.
- *
- * L2 is chosen by the out-of-fold log-loss weighted as the training is: one criterion throughout. The temperature is fitted without
- * weights, since calibration means agreement with the frequencies among the user's own pictures. */
+/* Training: standardise, deal rows into folds, cross-validate (crossval.c), fit all rows, fold everything into one raw-feature head. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,45 +7,21 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "finetune.h"
-#include "head/calibrate.h"
-#include "head/design.h"
 #include "head/folds.h"
-#include "head/softmax.h"
+#include "head/training.h"
 
-enum { GRID = 9, DEFAULT_FOLDS = 5, MOST_COLUMNS = 512, CHUNK = 512 };
+enum { DEFAULT_FOLDS = 5 };
 
 /* Half decades, large to small. Standardised features make the same range fit every backbone. */
-static const double grid_values[GRID] = { 10, 3.1622776601683795, 1, 0.31622776601683794, 0.1, 0.031622776601683791, 0.01,
-                                          0.0031622776601683794, 0.001 };
+static const double grid_values[FT_L2_GRID] = { 10, 3.1622776601683795, 1, 0.31622776601683794, 0.1, 0.031622776601683791, 0.01,
+                                                0.0031622776601683794, 0.001 };
 
-/* Predicted decrease of the objective over itself at which a fit ends. Cross-validation's log-losses differ between L2 values by
- * far more than its tolerance; the final fit is at the minimum for all that float32 can tell. */
-static const double tolerance_cv = 1e-5, tolerance_final = 1e-9;
-
-struct training {
-    const int32_t *y;
-    size_t n;
-    int k, folds;
-    bool weighted;
-    struct ft_team *team;
-    struct ft_design design;
-    struct ft_precondition precondition;
-    bool preconditioned;
-    int32_t *fold;      /* [n] */
-    double *class_rows; /* [k] all rows of a class */
-    float *logits, *best; /* [n, k] out of fold: at the current L2, at the best so far */
-    float *weight;      /* [folds, n] */
-    bool *absent;       /* [folds, k] */
-    int n_grid;
-    struct ft_l2_row grid[GRID];
-    double l2;
-};
+/* Predicted decrease of the objective over itself at which the final fit ends: at the minimum for all that float32 can tell. */
+static const double tolerance_final = 1e-9;
 
 /* ---- one fit's rows -------------------------------------------------------------------------------------------------- */
 
-/* Weights over the rows outside `held_out` (-1: over all), their sum 1; marks absent classes; starts b at the classes' shares, with
- * half a picture for an absent class. W starts at 0. */
-static int set_up_fit(const struct training *t, int32_t held_out, float *weight, bool *absent, struct ft_fit *fit, struct ft_error *err)
+int ft_fit_set_up(const struct ft_head_training *t, int32_t held_out, float *weight, bool *absent, struct ft_fit *fit, struct ft_error *err)
 {
     const size_t k = (size_t)t->k, d = (size_t)t->design.d, columns = (size_t)ft_softmax_columns(t->k);
     double *share = ft_alloc_zero(k, sizeof *share);
@@ -84,191 +56,9 @@ static int set_up_fit(const struct training *t, int32_t held_out, float *weight,
     return 0;
 }
 
-/* ---- out-of-fold scores ---------------------------------------------------------------------------------------------- */
-
-struct scoring {
-    const struct training *t;
-    double *loss, *right; /* [chunks] */
-};
-
-static void score_chunk(void *context, size_t chunk, int member)
-{
-    const struct scoring *s = context;
-    const struct training *t = s->t;
-    const size_t end = (chunk + 1) * CHUNK < t->n ? (chunk + 1) * CHUNK : t->n, k = (size_t)t->k;
-    double loss = 0, right = 0;
-    (void)member;
-    for (size_t i = chunk * CHUNK; i < end; i++) {
-        const float *z = t->logits + i * k;
-        const int32_t y = t->y[i];
-        size_t top = 0;
-        for (size_t c = 1; c < k; c++)
-            top = z[c] > z[top] ? c : top;
-        loss += ft_softmax_loss(z, t->k, y, 1) / (t->weighted ? t->k * t->class_rows[y] : (double)t->n);
-        right += top == (size_t)y;
-    }
-    s->loss[chunk] = loss;
-    s->right[chunk] = right;
-}
-
-/* Scores t->logits into a row; chunks are added in order. */
-static int score(const struct training *t, struct ft_l2_row *row, struct ft_error *err)
-{
-    const size_t chunks = (t->n + CHUNK - 1) / CHUNK;
-    double *sums = ft_alloc(2 * chunks, sizeof *sums);
-    if (!sums)
-        return ft_error_nomem(err, "the scores of the cross-validation");
-    struct scoring s = { t, sums, sums + chunks };
-    ft_team_each(t->team, chunks, score_chunk, &s);
-    row->log_loss = row->accuracy = 0;
-    for (size_t i = 0; i < chunks; i++) {
-        row->log_loss += s.loss[i];
-        row->accuracy += s.right[i] / (double)t->n;
-    }
-    free(sums);
-    return 0;
-}
-
-/* ---- cross-validation ------------------------------------------------------------------------------------------------ */
-
-struct moments_job {
-    const struct training *t;
-    struct ft_fit *fits;
-};
-
-static void fold_moments(void *context, size_t f, int member)
-{
-    struct moments_job *job = context;
-    (void)member;
-    ft_design_moments(&job->t->design, job->fits[f].weight, job->fits[f].shift, job->fits[f].scale);
-}
-
-/* All folds at one L2, as many at a time as make a product of sensible width. Curvature is remembered from the L2 before, unless the
- * variables change. */
-static int fit_folds(struct training *t, struct ft_fit *fits, double l2, double before, struct ft_error *err)
-{
-    const int columns = ft_softmax_columns(t->k), together = columns < MOST_COLUMNS ? MOST_COLUMNS / columns : 1;
-    if (t->preconditioned)
-        ft_precondition_factor(&t->precondition, l2);
-    for (int f = 0; f < t->folds; f++) {
-        fits[f].l2 = l2;
-        if (t->preconditioned)
-            ft_lbfgs_forget(&fits[f].optimiser);
-        else
-            ft_lbfgs_shift(&fits[f].optimiser, l2 - before, (size_t)columns * (size_t)t->design.d);
-    }
-    for (int f = 0; f < t->folds; f += together) {
-        const int count = t->folds - f < together ? t->folds - f : together;
-        const int status = ft_softmax_fit(&t->design, t->y, t->k, fits + f, (size_t)count, t->team, err);
-        if (status)
-            return status;
-    }
-    return 0;
-}
-
-static int walk_grid(struct training *t, struct ft_fit *fits, struct ft_error *err)
-{
-    double before = 0, lowest = INFINITY;
-    for (int i = 0; i < t->n_grid; i++) {
-        int status = fit_folds(t, fits, t->grid[i].l2, before, err);
-        if (!status)
-            status = score(t, &t->grid[i], err);
-        if (status)
-            return status;
-        before = t->grid[i].l2;
-        if (i == 0 || t->grid[i].log_loss < lowest) { /* a tie goes to the larger L2 */
-            lowest = t->grid[i].log_loss;
-            t->l2 = t->grid[i].l2;
-            memcpy(t->best, t->logits, t->n * (size_t)t->k * sizeof(float));
-        }
-    }
-    return 0;
-}
-
-static int cross_validate(struct training *t, struct ft_error *err)
-{
-    int status = 0;
-    struct ft_fit *fits = ft_alloc_zero((size_t)t->folds, sizeof *fits);
-    if (!fits)
-        return ft_error_nomem(err, "the cross-validation");
-    for (int f = 0; f < t->folds && !status; f++) {
-        status = ft_fit_init(&fits[f], t->design.d, t->k, err);
-        if (!status)
-            status = set_up_fit(t, f, t->weight + (size_t)f * t->n, t->absent + (size_t)f * (size_t)t->k, &fits[f], err);
-        fits[f].logits = t->logits;
-        fits[f].precondition = t->preconditioned ? &t->precondition : NULL;
-        fits[f].optimiser.tolerance = tolerance_cv;
-    }
-    if (!status) {
-        struct moments_job job = { t, fits };
-        ft_team_each(t->team, (size_t)t->folds, fold_moments, &job);
-        status = walk_grid(t, fits, err);
-    }
-    for (int f = 0; f < t->folds; f++)
-        ft_fit_release(&fits[f]);
-    free(fits);
-    return status;
-}
-
-/* ---- temperature and validation -------------------------------------------------------------------------------------- */
-
-struct calibration {
-    const struct training *t;
-    double *temperature; /* [folds + 1] for the rows of a fold, fitted on the others; the last on all rows */
-    struct ft_validation *out;
-};
-
-static void calibrate_fold(void *context, size_t f, int member)
-{
-    struct calibration *c = context;
-    const struct training *t = c->t;
-    (void)member;
-    c->temperature[f] = ft_temperature_fit(t->best, t->y, t->fold, (int)f < t->folds ? (int32_t)f : -1, t->n, t->k);
-}
-
-static void fill_probabilities(void *context, size_t chunk, int member)
-{
-    struct calibration *c = context;
-    const struct training *t = c->t;
-    const size_t end = (chunk + 1) * CHUNK < t->n ? (chunk + 1) * CHUNK : t->n, k = (size_t)t->k;
-    (void)member;
-    for (size_t i = chunk * CHUNK; i < end; i++) {
-        ft_softmax(t->best + i * k, t->k, 1, c->out->raw + i * k);
-        ft_softmax(t->best + i * k, t->k, c->temperature[t->fold[i]], c->out->calibrated + i * k);
-    }
-}
-
-static int make_validation(struct training *t, struct ft_validation **out, struct ft_error *err)
-{
-    struct ft_validation *v = ft_alloc_zero(1, sizeof *v);
-    double *temperature = ft_alloc((size_t)t->folds + 1, sizeof *temperature);
-    const size_t k = (size_t)t->k;
-    if (!v || !temperature || !(v->fold = ft_alloc(t->n, sizeof *v->fold)) || !(v->raw = ft_alloc(t->n, k * sizeof(float))) ||
-        !(v->calibrated = ft_alloc(t->n, k * sizeof(float))) || !(v->grid = ft_alloc((size_t)t->n_grid, sizeof *v->grid))) {
-        free(temperature);
-        ft_validation_free(v);
-        return ft_error_nomem(err, "the cross-validated probabilities");
-    }
-    struct calibration c = { t, temperature, v };
-    ft_team_each(t->team, (size_t)t->folds + 1, calibrate_fold, &c);
-    ft_team_each(t->team, (t->n + CHUNK - 1) / CHUNK, fill_probabilities, &c);
-    v->n = t->n;
-    v->k = t->k;
-    v->folds = t->folds;
-    memcpy(v->fold, t->fold, t->n * sizeof *v->fold);
-    v->temperature = temperature[t->folds];
-    v->l2 = t->l2;
-    v->weighted = t->weighted;
-    v->n_grid = t->n_grid;
-    memcpy(v->grid, t->grid, (size_t)t->n_grid * sizeof *v->grid);
-    free(temperature);
-    *out = v;
-    return 0;
-}
-
 /* ---- the final head -------------------------------------------------------------------------------------------------- */
 
-static int fold_head(const struct training *t, const struct ft_fit *fit, double temperature, struct ft_head **out, struct ft_error *err)
+static int fold_head(const struct ft_head_training *t, const struct ft_fit *fit, double temperature, struct ft_head **out, struct ft_error *err)
 {
     const size_t d = (size_t)t->design.d, k = (size_t)t->k;
     const float *w = fit->optimiser.x;
@@ -294,13 +84,13 @@ static int fold_head(const struct training *t, const struct ft_fit *fit, double 
     return 0;
 }
 
-static int final_fit(struct training *t, double temperature, struct ft_head **out, struct ft_error *err)
+static int final_fit(struct ft_head_training *t, double temperature, struct ft_head **out, struct ft_error *err)
 {
     struct ft_fit fit;
     int status = ft_fit_init(&fit, t->design.d, t->k, err);
     if (status)
         return status;
-    status = set_up_fit(t, -1, t->weight, t->absent, &fit, err);
+    status = ft_fit_set_up(t, -1, t->weight, t->absent, &fit, err);
     for (int j = 0; j < t->design.d; j++) { /* the design is standardised over all rows already */
         fit.shift[j] = 0;
         fit.scale[j] = t->design.scale[j] > 0;
@@ -321,7 +111,7 @@ static int final_fit(struct training *t, double temperature, struct ft_head **ou
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------- */
 
-static int count_classes(struct training *t, const struct ft_train_options *options, struct ft_error *err)
+static int count_classes(struct ft_head_training *t, const struct ft_train_options *options, struct ft_error *err)
 {
     for (size_t i = 0; i < t->n; i++) {
         if (t->y[i] < 0 || t->y[i] >= t->k)
@@ -338,9 +128,9 @@ static int count_classes(struct training *t, const struct ft_train_options *opti
     return 0;
 }
 
-static void set_grid(struct training *t, double l2)
+static void set_grid(struct ft_head_training *t, double l2)
 {
-    t->n_grid = l2 < 0 ? GRID : 1;
+    t->n_grid = l2 < 0 ? FT_L2_GRID : 1;
     for (int i = 0; i < t->n_grid; i++)
         t->grid[i].l2 = l2 < 0 ? grid_values[i] : l2;
 }
@@ -358,7 +148,7 @@ static int check_arguments(size_t n, int d, int k, const struct ft_train_options
     return 0;
 }
 
-static void training_release(struct training *t)
+static void training_release(struct ft_head_training *t)
 {
     ft_precondition_release(&t->precondition);
     ft_design_release(&t->design);
@@ -371,7 +161,7 @@ static void training_release(struct training *t)
     free(t->absent);
 }
 
-static int training_init(struct training *t, const float *x, const uint64_t *group, int d, const struct ft_train_options *options, struct ft_error *err)
+static int training_init(struct ft_head_training *t, const float *x, const uint64_t *group, int d, const struct ft_train_options *options, struct ft_error *err)
 {
     const size_t k = (size_t)t->k, want = options->folds ? (size_t)options->folds : DEFAULT_FOLDS, folds = want < t->n ? want : t->n;
     size_t cells;
@@ -400,13 +190,13 @@ int ft_train(const float *x, const int32_t *y, const uint64_t *group, size_t n, 
     int status = check_arguments(n, d, k, options, err);
     if (status)
         return status;
-    struct training t = { .y = y, .n = n, .k = k };
+    struct ft_head_training t = { .y = y, .n = n, .k = k };
     struct ft_validation *measured = NULL;
     status = training_init(&t, x, group, d, options, err);
     if (!status)
-        status = cross_validate(&t, err);
+        status = ft_cross_validate(&t, err);
     if (!status)
-        status = make_validation(&t, &measured, err);
+        status = ft_validation_make(&t, &measured, err);
     if (!status)
         status = final_fit(&t, measured->temperature, head, err);
     if (!status)
