@@ -7,6 +7,8 @@
     train BACKBONE.h5 DIR        Keras features, scikit-learn head
     predict-keras MODEL.h5 PICTURE
     predict-onnx MODEL.onnx PICTURE
+    head-data FEATURES.h5 DIR    -> DIR/gaussian, DIR/blended, DIR/close .f32 and .i32: 20000 rows of 100 classes
+    head STEM D L2 DTYPE         scikit-learn's lbfgs: prints "seconds objective" for every evaluation
 """
 import json
 import os
@@ -143,5 +145,57 @@ def predict_onnx(model, path):
     print(onnx_session(model, len(os.sched_getaffinity(0))).run(None, {"x": picture(path).transpose(2, 0, 1)[None]}))
 
 
-parts = {"convert": convert, "application": application, "forward": forward, "train": train, "predict-keras": predict_keras, "predict-onnx": predict_onnx}
+def write_rows(stem, x, y):
+    x.astype(np.float32).tofile(stem + ".f32")
+    y.astype(np.int32).tofile(stem + ".i32")
+
+
+def head_data(features, folder, n=20000, k=100):
+    """Three problems: clusters of a correlated normal distribution; and what a network's features of many classes look like: every
+    class blends a few real photographs' features of its own, every row adds some of any photograph, so that classes overlap."""
+    import h5py
+
+    with h5py.File(features) as f:
+        real = np.asarray(f["features"], np.float32)
+    rng = np.random.default_rng(3)
+    d = real.shape[1]
+    y = np.arange(n) % k
+    mix = rng.normal(size=(64, d))
+    latent = rng.normal(size=(k, 64))[y] * 0.6 + rng.normal(size=(n, 64))
+    write_rows(os.path.join(folder, "gaussian"), latent @ mix / 8 + rng.normal(size=(n, d)), y)
+    own = rng.integers(0, len(real), (k, 6))
+    for name, share in (("blended", 0.5), ("close", 0.25)):
+        x = np.empty((n, d), np.float32)
+        for i in range(n):
+            a, b = rng.dirichlet(np.ones(6)), rng.dirichlet(np.ones(3))
+            x[i] = share * (a @ real[own[y[i]]]) + (1 - share) * (b @ real[rng.integers(0, len(real), 3)])
+        write_rows(os.path.join(folder, name), x * np.exp(0.1 * rng.normal(size=x.shape)), y)
+
+
+def head(stem, d, l2, dtype):
+    import warnings
+
+    import scipy.optimize
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    x = np.fromfile(stem + ".f32", np.float32).reshape(-1, int(d)).astype(dtype)
+    y = np.fromfile(stem + ".i32", np.int32)
+    minimise, start = scipy.optimize.minimize, time.perf_counter()
+
+    def watched(function, *rest, **options):
+        def evaluate(*a):
+            value = function(*a)
+            print(f"{time.perf_counter() - start:.4f} {float(value[0]):.10g}", flush=True)
+            return value
+
+        return minimise(evaluate, *rest, **options)
+
+    scipy.optimize.minimize = watched
+    warnings.simplefilter("ignore")
+    LogisticRegression(C=1 / (float(l2) * len(y)), tol=1e-6, max_iter=400).fit(StandardScaler().fit_transform(x), y)
+
+
+parts = {"convert": convert, "application": application, "forward": forward, "train": train, "predict-keras": predict_keras, "predict-onnx": predict_onnx,
+         "head-data": head_data, "head": head}
 parts[sys.argv[1]](*sys.argv[2:])

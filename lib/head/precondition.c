@@ -10,6 +10,14 @@
 
 enum { PANEL = 64 };
 
+/* With many classes most rows are told apart at the minimum, where p (1 - p) is a fraction of its 1/k at the start. Evaluations to 1e-5
+ * of the minimum, 20000 rows of 100 classes, l2 0.01, for shares of 1, 0.3, 0.1: clusters 23, 18, 19; overlapping blends of real
+ * features 37, 30, 26; blends that overlap more 25, 22, 24. Few classes keep the bound. */
+static float curvature_of(int k)
+{
+    return (k < 10 ? 1 : 0.2f) / (float)k;
+}
+
 bool ft_precondition_pays(const struct ft_design *design, int k)
 {
     /* C costs d / (4 k) evaluations and saves some tens of them; a solve costs d / (2 n) of an evaluation. */
@@ -39,7 +47,7 @@ static void covariance_panel(void *context, size_t item, int member)
 int ft_precondition_init(struct ft_precondition *out, const struct ft_design *design, int k, struct ft_team *team, struct ft_error *err)
 {
     const size_t d = (size_t)design->d;
-    struct ft_precondition p = { .d = design->d, .curvature = 1 / (float)k };
+    struct ft_precondition p = { .d = design->d, .curvature = curvature_of(k) };
     p.covariance = ft_alloc(d, d * sizeof(float));
     p.factor = ft_alloc(d, d * sizeof(float));
     if (!p.covariance || !p.factor) {

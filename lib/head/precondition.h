@@ -1,6 +1,7 @@
 /* A change of variables that makes softmax regression nearly round. At equal probabilities the Hessian is (1/k) C + l2 I for every class, C
- * the features' covariance; with M = L L^T of that kind, W' = W L has a Hessian near the identity, and L-BFGS needs a
- * handful of steps where it needed a hundred. C costs about d / (4 k) passes over the data. */
+ * the features' covariance (Boehning 1992, Multinomial logistic regression algorithm, has it as a bound), and later about a share of
+ * that. With M = L L^T of that kind, W' = W L has a Hessian near the identity, and L-BFGS needs a handful of steps where
+ * it needed a hundred. C costs about d / (4 k) passes over the data. */
 #ifndef FT_HEAD_PRECONDITION_H
 #define FT_HEAD_PRECONDITION_H
 
@@ -8,7 +9,7 @@
 
 struct ft_precondition {
     int d;
-    float curvature; /* 1/k, also the bias's second derivative */
+    float curvature; /* a share of 1/k, also taken for the bias's second derivative */
     float *covariance, *factor; /* [d, d] lower triangles, row-major */
 };
 

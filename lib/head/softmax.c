@@ -338,6 +338,10 @@ int ft_softmax_fit(const struct ft_design *design, const int32_t *y, int k, stru
         ft_team_each(team, e.lanes, run_lane, &e);
         ft_team_each(team, e.count * e.slices, gradient_slice, &e);
         ft_team_each(team, e.count, step_fit, &e);
+        for (size_t j = 0; j < count; j++) {
+            if (fits[j].watch)
+                fits[j].watch(fits[j].watch_context, &fits[j]);
+        }
         size_t left = 0;
         for (size_t j = 0; j < e.count; j++) {
             if (e.fits[j])

@@ -22,6 +22,8 @@ struct ft_fit {
     const struct ft_precondition *precondition; /* factored; or NULL. Remembered curvature is only good for the same factor */
     float *logits;       /* [n, k] receives the logits of held-out rows; NULL: not wanted. Fits may share it */
     struct ft_lbfgs optimiser; /* x: parameters in and out; f0: the objective reached */
+    void (*watch)(void *context, const struct ft_fit *fit); /* called after every evaluation, between them; NULL: nobody looks */
+    void *watch_context;
 };
 
 /* Columns of parameters: 1 for two classes, else k. */
