@@ -11,7 +11,7 @@
 enum { PANEL = 64 };
 
 /* With many classes most rows are told apart at the minimum, where p (1 - p) is a fraction of its 1/k at the start. Evaluations to 1e-5
- * of the minimum, 20000 rows of 100 classes, l2 0.01, for shares of 1, 0.3, 0.1: clusters 23, 18, 19; overlapping blends of real
+ * of the minimum, 20000 rows of 100 classes, l2 0.01, for shares of 1, 0.3, 0.1: clusters 23, 19, 18; overlapping blends of real
  * features 37, 30, 26; blends that overlap more 25, 22, 24. Few classes keep the bound. */
 static float curvature_of(int k)
 {

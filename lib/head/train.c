@@ -161,7 +161,8 @@ static void training_release(struct ft_head_training *t)
     free(t->absent);
 }
 
-static int training_init(struct ft_head_training *t, const float *x, const uint64_t *group, int d, const struct ft_train_options *options, struct ft_error *err)
+static int training_init(struct ft_head_training *t, const float *x, const uint64_t *group, int d, const struct ft_train_options *options,
+                         struct ft_error *err)
 {
     const size_t k = (size_t)t->k, want = options->folds ? (size_t)options->folds : DEFAULT_FOLDS, folds = want < t->n ? want : t->n;
     size_t cells;
