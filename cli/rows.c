@@ -176,9 +176,12 @@ static void put_text(const struct rows *r, const struct prediction *x)
         say("'%s': %s", x->path, x->error);
         return;
     }
-    printf("%s\t%s\t%.3f", x->path, x->label, (double)x->p[x->order[0]]);
-    for (int i = 1; i < r->top; i++)
-        printf("\t%s\t%.3f", r->classes[x->order[i]], (double)x->p[x->order[i]]);
+    put_tsv(x->path); /* a name with a newline in it stays one row */
+    for (int i = 0; i < r->top; i++) {
+        putchar('\t');
+        put_tsv(i ? r->classes[x->order[i]] : x->label);
+        printf("\t%.3f", (double)x->p[x->order[i]]);
+    }
     putchar('\n');
 }
 

@@ -58,6 +58,8 @@ status 0 finetune predict -0 --files-from odd.list --format csv --fields path,la
 equal "$(cat out)" "$(printf 'path,label\n"set/b/a ""b"", c\nd.jpg",cat\n%s,cat' "$latin")"
 status 0 finetune predict -0 --files-from odd.list --format tsv --fields path,label
 equal "$(cat out)" "$(printf 'path\tlabel\nset/b/a "b", c\\nd.jpg\tcat\n%s\tcat' "$latin")"
+status 0 finetune predict -0 --files-from odd.list
+equal "$(cut -f1,2 out)" "$(printf 'set/b/a "b", c\\nd.jpg\tcat\n%s\tcat' "$latin")"
 status 0 finetune predict -0 --files-from odd.list --format jsonl --fields path
 equal "$(cat out)" '{"path":"set/b/a \"b\", c\nd.jpg"}
 {"path":"set/b/caf\udce9.jpg"}'
