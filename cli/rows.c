@@ -150,6 +150,15 @@ static void put_header(const struct rows *r)
     putchar('\n');
 }
 
+static void release(struct rows *r)
+{
+    for (int i = 0; i < r->n; i++)
+        free(r->columns[i].name);
+    free(r->columns);
+    r->columns = NULL;
+    r->n = 0;
+}
+
 int rows_begin(struct rows *r, const struct settings *s, char *const *classes, int k)
 {
     static const char *const formats[] = { "text", "tsv", "csv", "json", "jsonl" };
@@ -165,7 +174,9 @@ int rows_begin(struct rows *r, const struct settings *s, char *const *classes, i
         status = choose(r, s->fields);
     if (status == EXIT_FAILED)
         say("out of memory for the columns");
-    if (!status && (r->format == ROWS_CSV || r->format == ROWS_TSV))
+    if (status)
+        release(r);
+    else if (r->format == ROWS_CSV || r->format == ROWS_TSV)
         put_header(r);
     return status;
 }
@@ -235,7 +246,5 @@ void rows_end(struct rows *r)
 {
     if (r->format == ROWS_JSON)
         fputs(r->written ? " ]\n" : "[]\n", stdout);
-    for (int i = 0; i < r->n; i++)
-        free(r->columns[i].name);
-    free(r->columns);
+    release(r);
 }

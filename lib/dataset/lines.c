@@ -25,9 +25,11 @@ int ft_lines_open(const char *path, char end, bool (*stop)(void), struct ft_line
 static int fill(struct ft_lines *l, struct ft_error *err)
 {
     struct pollfd p = { .fd = l->fd, .events = POLLIN };
-    memmove(l->buffer, l->buffer + l->from, l->to - l->from);
-    l->to -= l->from;
-    l->from = 0;
+    if (l->from) {
+        memmove(l->buffer, l->buffer + l->from, l->to - l->from);
+        l->to -= l->from;
+        l->from = 0;
+    }
     if (l->to + 1 >= l->capacity) {
         const size_t capacity = l->capacity ? 2 * l->capacity : 65536;
         char *more = realloc(l->buffer, capacity);
