@@ -44,10 +44,15 @@ static int count_classes(struct training *t, const int32_t *labels, size_t n, co
     memset(t->counts, 0, (size_t)d->n_classes * sizeof *t->counts);
     for (size_t i = 0; i < n; i++)
         t->counts[labels[i]]++;
-    for (int i = 0; i < d->n_classes; i++)
+    for (int i = 0; i < d->n_classes; i++) {
+        const char *name = d->classes[i], *plural = t->counts[i] == 1 ? "" : "s";
+        if (t->counts[i] < 2 && t->settings->labels)
+            return refuse(err, "class '%s' has %zu %s%s: add more to '%s' (at least 2, better 50), or take that class out of it", name, t->counts[i], what,
+                          plural, t->dir);
         if (t->counts[i] < 2)
-            return refuse(err, "class '%s' has %zu %s%s: add more to '%s/%s' (at least 2, better 50), or move that directory elsewhere", d->classes[i],
-                          t->counts[i], what, t->counts[i] == 1 ? "" : "s", t->dir, d->classes[i]);
+            return refuse(err, "class '%s' has %zu %s%s: add more to '%s/%s' (at least 2, better 50), or move that directory elsewhere", name,
+                          t->counts[i], what, plural, t->dir, name);
+    }
     return 0;
 }
 

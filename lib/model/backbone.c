@@ -184,6 +184,7 @@ int ft_backbone_open(const char *name, const struct ft_backbone_options *options
 {
     char path[4096], warning[sizeof(*out)->warning];
     struct ft_network *network;
+    cJSON *json = NULL;
     int last, rc = find_file(name ? name : DEFAULT_BACKBONE, options ? options->weights_dir : NULL, path, sizeof path, err);
     if (!rc)
         rc = ft_backbone_network(path, options, &network, err);
@@ -192,11 +193,12 @@ int ft_backbone_open(const char *name, const struct ft_backbone_options *options
     rc = ft_preprocess(network, options ? options->preprocess : NULL, warning, sizeof warning, err);
     if (!rc)
         rc = find_layer(network, options ? options->layer : NULL, &last, err);
+    if (!rc)
+        rc = ft_attribute_read(network, &json, err);
     if (rc) {
         ft_network_free(network);
         return ft_error_prefix(err, rc, "'%s'", path);
     }
-    cJSON *json = network->attribute ? cJSON_Parse(network->attribute) : NULL;
     rc = ft_backbone_new(network, last, path, json, options, out, err);
     if (!rc)
         strcpy((*out)->warning, warning);
@@ -213,8 +215,6 @@ const char *ft_backbone_warning(const struct ft_backbone *b)
 int ft_backbone_save(const struct ft_backbone *b, const char *path, uint64_t *bytes, struct ft_error *err)
 {
     struct ft_network *network = NULL;
-    struct ft_replacement r = { 0 };
-    struct stat st;
     cJSON *json = cJSON_CreateObject(), *from;
     cJSON_AddNumberToObject(json, "format", 1);
     cJSON_AddItemToObject(json, "input", ft_geometry_write(&b->geometry));
@@ -224,17 +224,7 @@ int ft_backbone_save(const struct ft_backbone *b, const char *path, uint64_t *by
     cJSON_Delete(json);
     int rc = text ? ft_network_cut(b->network, b->last, &network, err) : ft_error_nomem(err, path);
     if (!rc)
-        rc = ft_replace_begin(path, &r, err);
-    if (!rc) {
-        rc = ft_network_write(network, text, r.path, err);
-        if (rc)
-            ft_error_prefix(err, rc, "cannot write '%s'", path);
-    }
-    if (!rc && bytes && !stat(r.path, &st))
-        *bytes = (uint64_t)st.st_size;
-    if (!rc)
-        rc = ft_replace_commit(&r, err);
-    ft_replace_abort(&r);
+        rc = ft_network_save(network, text, NULL, path, bytes, err);
     ft_network_free(network);
     cJSON_free(text);
     return rc;

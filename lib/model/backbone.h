@@ -22,6 +22,12 @@ struct ft_backbone {
 int ft_backbone_new(struct ft_network *network, int last, const char *path, const cJSON *json, const struct ft_backbone_options *options,
                     struct ft_backbone **out, struct ft_error *err);
 
+/* The network's parsed `finetune` attribute, cJSON_Delete() it; NULL: it has none. */
+int ft_attribute_read(const struct ft_network *network, cJSON **out, struct ft_error *err);
+/* One Keras file with that attribute and, unless NULL, the gallery; replaced atomically. bytes (may be NULL): its size. */
+int ft_network_save(const struct ft_network *network, const char *attribute, const struct ft_gallery *gallery, const char *path,
+                    uint64_t *bytes, struct ft_error *err);
+
 /* The "input" object of a `finetune` attribute; what `json` (may be NULL) does not say is filled in for an input of width x
  * height; out->crop holds the default. */
 int ft_geometry_read(const cJSON *json, int width, int height, const char *rule, struct ft_geometry *out, struct ft_error *err);

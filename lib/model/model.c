@@ -5,10 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/memory.h"
 #include "model/backbone.h"
 #include "model/gallery.h"
@@ -48,28 +46,12 @@ int ft_model_save(const struct ft_backbone *b, const struct ft_head *head, char 
                   const struct ft_gallery *gallery, const char *path, uint64_t *bytes, struct ft_error *err)
 {
     struct ft_network *network = NULL;
-    struct ft_replacement r = { 0 };
-    struct stat st;
     char *text = attribute(b, classes, head->k, record);
     int rc = text ? 0 : ft_error_nomem(err, path);
     if (!rc)
         rc = ft_network_with_head(b->network, b->last, "head", head->d, head->k, head->w, head->b, &network, err);
     if (!rc)
-        rc = ft_replace_begin(path, &r, err);
-    if (!rc) {
-        rc = ft_network_write(network, text, r.path, err);
-        if (!rc && gallery)
-            rc = ft_gallery_write(gallery, r.path, err);
-        if (rc == FT_EIO) /* the temporary file's name says nothing to anyone */
-            ft_error_set(err, rc, "cannot write '%s': is the disk full?", path);
-        else if (rc)
-            ft_error_prefix(err, rc, "cannot write '%s'", path);
-    }
-    if (!rc && bytes && !stat(r.path, &st))
-        *bytes = (uint64_t)st.st_size;
-    if (!rc)
-        rc = ft_replace_commit(&r, err);
-    ft_replace_abort(&r);
+        rc = ft_network_save(network, text, gallery, path, bytes, err);
     ft_network_free(network);
     cJSON_free(text);
     return rc;
@@ -136,11 +118,10 @@ int ft_model_open(const char *path, const struct ft_backbone_options *options, s
     if (rc)
         return rc;
     struct ft_model *m = calloc(1, sizeof *m);
-    cJSON *json = network->attribute ? cJSON_Parse(network->attribute) : NULL;
+    cJSON *json = NULL;
     char warning[sizeof m->backbone->warning];
-    if (!m)
-        rc = ft_error_nomem(&deeper, path);
-    else
+    rc = m ? ft_attribute_read(network, &json, &deeper) : ft_error_nomem(&deeper, path);
+    if (!rc)
         rc = ft_preprocess(network, options ? options->preprocess : NULL, warning, sizeof warning, &deeper);
     const int head = rc ? -1 : ft_network_head(network, true);
     if (!rc && head < 0)

@@ -34,6 +34,9 @@ has err "missing.csv"
 printf 'path,label\nno1.jpg,a\nno2.jpg,a\nno3.jpg,b\nno4.jpg,b\n' >gone.csv
 status 1 finetune train --labels gone.csv
 has err "no1.jpg"
+{ cat rows; echo "$(head -1 rows | cut -d, -f1),cow"; } | sed 1d >one.csv
+status 1 finetune train flat --labels one.csv
+has err "class 'cow' has 1 picture: add more to 'one.csv'"
 status 2 finetune train
 has err "DIR is missing"
 

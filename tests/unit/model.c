@@ -2,6 +2,8 @@
 #include "finetune.h"
 #include "base/random.h"
 #include "keras/blob.h"
+#include "keras/network.h"
+#include "image/image.h"
 #include "model/gallery.h"
 
 #include <unistd.h>
@@ -92,6 +94,72 @@ static void activation_map_equals_keras(void)
     ft_model_free(model);
 }
 
+enum { WIDE = 10, HIGH = 12, GRID = 7 };
+
+/* Writes the pixels as a PNG of the network's own size and lets the model look at it. */
+static struct ft_explanation *look(const struct ft_model *model, const uint8_t *pixels)
+{
+    struct ft_explanation *e = NULL;
+    CHECK(ft_image_write_png(at("p.png"), pixels, WIDE, HIGH, NULL) == 0);
+    CHECK(ft_explain(model, at("p.png"), 0, &e, NULL) == 0);
+    unlink(at("p.png"));
+    return e;
+}
+
+/* A network whose features are no average of a map (the scaling keeps its relu6 from saturating): every share is what covering the cell by hand takes from the logit. */
+static void occlusion_is_what_covering_a_cell_takes(void)
+{
+    char path[1000];
+    uint8_t pixels[HIGH * WIDE * 3], covered[sizeof pixels], mean[3];
+    struct ft_random random = { 21 };
+    struct ft_model *model;
+    unsigned sum[3] = { 0 };
+    snprintf(path, sizeof path, "%s/golden/keras/keras3-functional.h5", getenv("FT_TEST_DATA"));
+    CHECK(ft_model_open(path, &(struct ft_backbone_options){ .rule = "squash", .preprocess = "0.01,9" }, &model, NULL) == 0);
+    for (size_t i = 0; i < sizeof pixels; i++)
+        sum[i % 3] += pixels[i] = (uint8_t)(ft_random_unit(&random) * 256);
+    for (int i = 0; i < 3; i++)
+        mean[i] = (uint8_t)(sum[i] / (WIDE * HIGH));
+    struct ft_explanation *e = look(model, pixels);
+    CHECK(!e->exact && e->height == GRID && e->width == GRID);
+    bool some = false;
+    for (int cell = 0; cell < GRID * GRID; cell++) {
+        const int row = cell / GRID, column = cell % GRID;
+        memcpy(covered, pixels, sizeof pixels);
+        for (int y = row * HIGH / GRID; y < (row + 1) * HIGH / GRID; y++)
+            for (int x = column * WIDE / GRID; x < (column + 1) * WIDE / GRID; x++)
+                memcpy(covered + (y * WIDE + x) * 3, mean, 3);
+        struct ft_explanation *without = look(model, covered);
+        for (int c = 0; c < e->k; c++) {
+            CHECK_NEAR(e->shares[cell * e->k + c], e->logits[c] - without->logits[c], 1e-5 * fabs(e->logits[c]));
+            some |= fabsf(e->shares[cell * e->k + c]) > 1e-3f * fabsf(e->logits[c]);
+        }
+        ft_explanation_free(without);
+    }
+    CHECK(some);
+    ft_explanation_free(e);
+    ft_model_free(model);
+}
+
+static void a_damaged_attribute_is_refused(void)
+{
+    char path[1000];
+    const char *const damaged[] = { "{\"format\": 1", "[]", "3" };
+    struct ft_network *network;
+    struct ft_model *model;
+    struct ft_backbone *backbone;
+    struct ft_error err;
+    snprintf(path, sizeof path, "%s/golden/keras/keras3-functional.h5", getenv("FT_TEST_DATA"));
+    CHECK(ft_network_open(path, NULL, &network, NULL) == 0);
+    for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
+        CHECK(ft_network_write(network, damaged[i], at("d.h5"), NULL) == 0);
+        CHECK(ft_model_open(at("d.h5"), NULL, &model, &err) == FT_EFORMAT && strstr(err.msg, "finetune") && strstr(err.msg, "d.h5"));
+        CHECK(ft_backbone_open(at("d.h5"), NULL, &backbone, &err) == FT_EFORMAT && strstr(err.msg, "finetune"));
+        unlink(at("d.h5"));
+    }
+    ft_network_free(network);
+}
+
 static void a_gallery_finds_its_own_pictures(void)
 {
     struct ft_features *f = features_of_noise(300);
@@ -171,6 +239,8 @@ int main(void)
     if (!mkdtemp(directory))
         return 1;
     RUN(activation_map_equals_keras);
+    RUN(occlusion_is_what_covering_a_cell_takes);
+    RUN(a_damaged_attribute_is_refused);
     RUN(a_gallery_finds_its_own_pictures);
     RUN(a_gallery_survives_its_file);
     RUN(a_damaged_gallery_is_refused);
