@@ -214,16 +214,33 @@ struct ft_extract_options {
 int ft_extract(const struct ft_backbone *backbone, const struct ft_extract_options *options, const char *(*next)(void *user),
                int (*emit)(void *user, const struct ft_row *row), void *user, struct ft_error *err);
 
-/* Features kept in memory: the good rows of an extraction. */
+/* Rows of floats [n, d]: in memory, or in a scratch file that is read a block of rows at a time. Lends both. */
+struct ft_scratch;
+struct ft_matrix {
+    size_t n;
+    int d;
+    const float *x;             /* [n, d]; NULL: in the file */
+    struct ft_scratch *scratch; /* NULL: in memory */
+};
+
+/* Features kept for training: the good rows of an extraction. */
 struct ft_features {
     size_t n;
     int d;
-    float *x;             /* [n, d] */
+    float *x;                   /* [n, d]; NULL: in the scratch file */
+    struct ft_scratch *scratch; /* NULL: in memory */
     char **paths;         /* [n] */
     int32_t *labels;      /* [n]; -1 without a class */
     uint64_t (*content)[2]; /* [n] */
 };
 int ft_features_new(int d, struct ft_features **out, struct ft_error *err);
+/* The same where memory is bounded: if a training on `rows` rows (more cannot be appended) would hold more than `memory` bytes of features, they go
+ * to a scratch file in the folder `dir` (NULL: $TMPDIR, else /var/tmp), whose disk space is reserved here. It has no name: whatever ends
+ * the process, nothing is left of it. */
+int ft_features_new_bounded(int d, size_t rows, uint64_t memory, const char *dir, struct ft_features **out, struct ft_error *err);
+/* What a training on `rows` rows would hold in memory: the features, and a standardised copy. */
+uint64_t ft_features_bytes(int d, size_t rows);
+struct ft_matrix ft_features_matrix(const struct ft_features *features);
 int ft_features_append(struct ft_features *features, const struct ft_row *row, int32_t label, struct ft_error *err);
 void ft_features_free(struct ft_features *features);
 /* HDF5: `features` [n, d] float32, `paths` [n] and `classes` [k] UTF-8, `labels` [n] int32. */
@@ -301,6 +318,9 @@ struct ft_validation {
  * row its own group). Minimises (1/n) sum_i c(y_i) loss_i + l2/2 |W|^2 on standardised features, bias unpenalised. */
 int ft_train(const float *x, const int32_t *y, const uint64_t *group, size_t n, int d, int k, const struct ft_train_options *options,
              struct ft_head **head, struct ft_validation **validation, struct ft_error *err);
+/* The same for rows that may be in a scratch file: the same head to the bit, whatever memory they have; every evaluation reads the file once. */
+int ft_train_matrix(const struct ft_matrix *x, const int32_t *y, const uint64_t *group, int k, const struct ft_train_options *options,
+                    struct ft_head **head, struct ft_validation **validation, struct ft_error *err);
 void ft_head_free(struct ft_head *head);
 void ft_validation_free(struct ft_validation *validation);
 /* p [n, k] = softmax(x [n, d] W + b). */

@@ -1,10 +1,11 @@
-/* Features kept in memory, and their HDF5 file: `features` [n, d] float32, `paths` [n] and `classes` [k] strings, `labels` [n] int32. */
+/* Features kept for training, in memory or in a scratch file, and their HDF5 file: `features` [n, d] float32, `paths` [n] and `classes` [k] strings, `labels` [n] int32. */
 #include <hdf5.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/matrix.h"
 #include "base/memory.h"
 #include "finetune.h"
 #include "keras/h5.h"
@@ -24,6 +25,29 @@ int ft_features_new(int d, struct ft_features **out, struct ft_error *err)
     return 0;
 }
 
+uint64_t ft_features_bytes(int d, size_t rows)
+{
+    return 2 * (uint64_t)rows * (uint64_t)d * sizeof(float);
+}
+
+int ft_features_new_bounded(int d, size_t rows, uint64_t memory, const char *dir, struct ft_features **out, struct ft_error *err)
+{
+    struct ft_features *f = NULL;
+    int rc = ft_features_new(d, &f, err);
+    if (!rc && ft_features_bytes(d, rows) > memory)
+        rc = ft_scratch_new(dir, ft_features_bytes(d, rows) / 2, &f->scratch, err);
+    if (!rc)
+        *out = f;
+    else
+        ft_features_free(f);
+    return rc;
+}
+
+struct ft_matrix ft_features_matrix(const struct ft_features *f)
+{
+    return (struct ft_matrix){ .n = f->n, .d = f->d, .x = f->x, .scratch = f->scratch };
+}
+
 static bool resize(void *array, size_t count, size_t size)
 {
     size_t bytes;
@@ -38,7 +62,7 @@ int ft_features_append(struct ft_features *f, const struct ft_row *row, int32_t 
     struct ft_features_store *store = (struct ft_features_store *)f;
     if (f->n == store->capacity) {
         const size_t more = store->capacity ? store->capacity + store->capacity / 2 : 64;
-        if (!resize(&f->x, more, (size_t)f->d * sizeof *f->x) || !resize(&f->paths, more, sizeof *f->paths) ||
+        if ((!f->scratch && !resize(&f->x, more, (size_t)f->d * sizeof *f->x)) || !resize(&f->paths, more, sizeof *f->paths) ||
             !resize(&f->labels, more, sizeof *f->labels) || !resize(&f->content, more, sizeof *f->content))
             return ft_error_nomem(err, "features");
         store->capacity = more;
@@ -46,7 +70,13 @@ int ft_features_append(struct ft_features *f, const struct ft_row *row, int32_t 
     char *path = ft_strdup(row->path);
     if (!path)
         return ft_error_nomem(err, "features");
-    memcpy(f->x + f->n * (size_t)f->d, row->feature, (size_t)f->d * sizeof *f->x);
+    const int rc = f->scratch ? ft_scratch_append(f->scratch, row->feature, (size_t)f->d * sizeof *f->x, err) : 0;
+    if (rc) {
+        free(path);
+        return rc;
+    }
+    if (!f->scratch)
+        memcpy(f->x + f->n * (size_t)f->d, row->feature, (size_t)f->d * sizeof *f->x);
     f->paths[f->n] = path;
     f->labels[f->n] = label;
     memcpy(f->content[f->n], row->content, sizeof row->content);
@@ -62,6 +92,7 @@ void ft_features_free(struct ft_features *f)
         free(f->paths[i]);
     free(f->paths);
     free(f->x);
+    ft_scratch_free(f->scratch);
     free(f->labels);
     free(f->content);
     free((struct ft_features_store *)f);

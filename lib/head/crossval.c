@@ -64,16 +64,23 @@ static int score(const struct ft_head_training *t, struct ft_l2_row *row, struct
 
 /* ---- cross-validation ------------------------------------------------------------------------------------------------ */
 
-struct moments_job {
-    const struct ft_head_training *t;
-    struct ft_fit *fits;
-};
-
-static void fold_moments(void *context, size_t f, int member)
+/* How each fold's training rows are standardised, in one pass for all. */
+static int standardise_folds(const struct ft_head_training *t, struct ft_fit *fits, struct ft_error *err)
 {
-    struct moments_job *job = context;
-    (void)member;
-    ft_design_moments(&job->t->design, job->fits[f].weight, job->fits[f].shift, job->fits[f].scale);
+    const size_t folds = (size_t)t->folds;
+    const float **weight = ft_alloc(folds, sizeof *weight);
+    float **shift = ft_alloc(2 * folds, sizeof *shift), **scale = shift + folds;
+    int status = weight && shift ? 0 : ft_error_nomem(err, "the cross-validation");
+    for (size_t f = 0; !status && f < folds; f++) {
+        weight[f] = fits[f].weight;
+        shift[f] = fits[f].shift;
+        scale[f] = fits[f].scale;
+    }
+    if (!status)
+        status = ft_design_moments(&t->design, weight, folds, shift, scale, t->team, err);
+    free(weight);
+    free(shift);
+    return status;
 }
 
 /* All folds at one L2, as many at a time as make a product of sensible width. Curvature is remembered from the L2 before, unless the
@@ -132,11 +139,10 @@ int ft_cross_validate(struct ft_head_training *t, struct ft_error *err)
         fits[f].precondition = t->preconditioned ? &t->precondition : NULL;
         fits[f].optimiser.tolerance = tolerance_cv;
     }
-    if (!status) {
-        struct moments_job job = { t, fits };
-        ft_team_each(t->team, (size_t)t->folds, fold_moments, &job);
+    if (!status)
+        status = standardise_folds(t, fits, err);
+    if (!status)
         status = walk_grid(t, fits, err);
-    }
     for (int f = 0; f < t->folds; f++)
         ft_fit_release(&fits[f]);
     free(fits);

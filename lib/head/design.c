@@ -1,12 +1,49 @@
+/* Moments are taken in one pass over blocks of rows. Blocks belong to fixed lanes, and what the lanes found is put together in their order (Chan,
+ * Golub and LeVeque 1983, Algorithms for computing the sample variance): results do not depend on the number of threads. */
 #include "head/design.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 
-enum { COLUMNS = 64 }; /* features a work item: a cache line or more of every row */
+enum { BLOCK = 128, COLUMNS = 64, LANES = 16 }; /* COLUMNS: whose sums stay in the first cache while a block of rows passes */
+
+/* ---- rows -------------------------------------------------------------------------------------------------------------- */
+
+static void standardise(const struct ft_design *design, const float *raw, size_t rows, float *out)
+{
+    const size_t d = (size_t)design->d;
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t j = 0; j < d; j++)
+            out[i * d + j] = (float)((raw[i * d + j] - design->mean[j]) * design->scale[j]);
+    }
+}
+
+const float *ft_design_rows(const struct ft_design *design, size_t from, size_t rows, float *room)
+{
+    if (design->x)
+        return design->x + from * (size_t)design->d;
+    const float *raw = ft_matrix_rows(&design->raw, from, rows, room);
+    if (!design->scale)
+        return raw;
+    standardise(design, raw, rows, room);
+    return room;
+}
+
+int ft_design_status(const struct ft_design *design, struct ft_error *err)
+{
+    return ft_matrix_status(&design->raw, err);
+}
+
+float *ft_design_room(const struct ft_design *design, size_t rows)
+{
+    return ft_alloc(design->x || design->raw.x ? 1 : rows, (size_t)design->d * sizeof(float));
+}
+
+/* ---- moments ----------------------------------------------------------------------------------------------------------- */
 
 /* 1 / sd, or 0 when the spread is no more than rounding (or too small to divide by): such a feature tells nothing. */
 static double inverse_sd(double mean, double variance)
@@ -15,88 +52,198 @@ static double inverse_sd(double mean, double variance)
     return sd > 1e-30 && sd > 6e-8 * fabs(mean) ? 1 / sd : 0;
 }
 
-struct moments {
-    double sum[COLUMNS], square[COLUMNS]; /* of x - x of the first row used */
+/* Of the rows of one lane that one weight selects. Differences from a row that is in the sample make the variance exact for constant
+ * features and safe for the rest. */
+struct sums {
     size_t rows;
+    double *first, *sum, *square; /* [d] the first row; of x - first */
 };
 
-/* Columns [from, from + count) of rows with weight > 0 (all without weights). Differences from a row that is in the sample make the
- * one-pass variance exact for constant features and safe for the rest. Mean and scale as documented. */
-static void column_moments(const float *x, size_t n, size_t d, const float *weight, size_t from, size_t count, double *mean, double *scale)
-{
-    struct moments m = { .rows = 0 };
-    double first[COLUMNS] = { 0 };
-    for (size_t i = 0; i < n; i++) {
-        if (weight && !(weight[i] > 0))
-            continue;
-        const float *row = x + i * d + from;
-        if (m.rows++ == 0) {
-            for (size_t j = 0; j < count; j++)
-                first[j] = row[j];
-        }
-        for (size_t j = 0; j < count; j++) {
-            const double v = row[j] - first[j];
-            m.sum[j] += v;
-            m.square[j] += v * v;
-        }
-    }
-    const double rows = m.rows ? (double)m.rows : 1;
-    for (size_t j = 0; j < count; j++) {
-        const double offset = m.sum[j] / rows, variance = m.square[j] / rows - offset * offset;
-        mean[j] = first[j] + offset;
-        scale[j] = isfinite(m.square[j]) ? inverse_sd(mean[j], variance > 0 ? variance : 0) : NAN;
-    }
-}
-
-struct standardise {
-    const float *raw;
+struct moments {
     const struct ft_design *design;
+    const float *const *weight; /* [count] NULL: all rows */
+    size_t count, lanes;
+    struct sums *sums; /* [lanes, count] */
+    float **room;      /* [lanes] */
 };
 
-static void standardise_columns(void *context, size_t item, int member)
+/* Adds the rows of a block that `weight` selects, whose first row is row number `from` of the design. */
+static void add_block(struct sums *s, const float *x, const float *weight, size_t from, size_t rows, size_t d)
 {
-    const struct standardise *s = context;
-    const struct ft_design *design = s->design;
-    const size_t d = (size_t)design->d, from = item * COLUMNS, count = d - from < COLUMNS ? d - from : COLUMNS;
+    size_t chosen[BLOCK], n = 0;
+    for (size_t i = 0; i < rows; i++) {
+        if (!weight || weight[from + i] > 0)
+            chosen[n++] = i;
+    }
+    for (size_t j = 0; n && !s->rows && j < d; j++)
+        s->first[j] = x[chosen[0] * d + j];
+    s->rows += n;
+    for (size_t column = 0; column < d; column += COLUMNS) {
+        const size_t count = d - column < COLUMNS ? d - column : COLUMNS;
+        const double *first = s->first + column;
+        double *sum = s->sum + column, *square = s->square + column;
+        for (size_t i = 0; i < n; i++) {
+            const float *row = x + chosen[i] * d + column;
+            for (size_t j = 0; j < count; j++) {
+                const double v = row[j] - first[j];
+                sum[j] += v;
+                square[j] += v * v;
+            }
+        }
+    }
+}
+
+static void add_lane(void *context, size_t lane, int member)
+{
+    struct moments *m = context;
+    const struct ft_design *design = m->design;
+    const size_t blocks = (design->n + BLOCK - 1) / BLOCK, end = (lane + 1) * blocks / m->lanes;
     (void)member;
-    double *mean = design->mean + from, *scale = design->scale + from;
-    column_moments(s->raw, design->n, d, NULL, from, count, mean, scale);
-    for (size_t i = 0; i < design->n; i++) {
-        for (size_t j = 0; j < count; j++)
-            design->x[i * d + from + j] = (float)((s->raw[i * d + from + j] - mean[j]) * scale[j]);
+    for (size_t block = lane * blocks / m->lanes; block < end; block++) {
+        const size_t from = block * BLOCK, rows = design->n - from < BLOCK ? design->n - from : BLOCK;
+        const float *x = ft_design_rows(design, from, rows, m->room[lane]);
+        for (size_t i = 0; i < m->count; i++)
+            add_block(&m->sums[lane * m->count + i], x, m->weight ? m->weight[i] : NULL, from, rows, (size_t)design->d);
     }
 }
 
-static int not_finite(const float *raw, size_t n, size_t d, struct ft_error *err)
+/* Mean and scale of column j by weight i. */
+static double combine(const struct moments *m, size_t i, size_t j, double *mean)
 {
-    for (size_t i = 0; i < n * d; i++) {
-        if (!isfinite(raw[i]))
-            return ft_error_set(err, FT_EFORMAT, "feature %zu of row %zu is '%s': the backbone's weights are damaged or the features overflow",
-                                i % d, i / d, isnan(raw[i]) ? "nan" : "inf");
+    double rows = 0, centre = 0, spread = 0; /* spread: sum of squares about the centre */
+    *mean = 0;
+    for (size_t lane = 0; lane < m->lanes; lane++) {
+        const struct sums *s = &m->sums[lane * m->count + i];
+        if (!s->rows)
+            continue;
+        const double n = (double)s->rows, offset = s->sum[j] / n, own = s->first[j] + offset, delta = own - centre;
+        if (!isfinite(s->square[j]))
+            return NAN;
+        spread += s->square[j] - n * offset * offset + (rows > 0 ? delta * delta * (rows * n / (rows + n)) : 0);
+        centre = rows > 0 ? centre + delta * (n / (rows + n)) : own;
+        rows += n;
     }
+    *mean = centre;
+    return inverse_sd(centre, rows > 0 && spread > 0 ? spread / rows : 0);
+}
+
+static void moments_release(struct moments *m)
+{
+    for (size_t i = 0; m->sums && i < m->lanes * m->count; i++)
+        free(m->sums[i].first);
+    for (size_t lane = 0; m->room && lane < m->lanes; lane++)
+        free(m->room[lane]);
+    free(m->sums);
+    free(m->room);
+}
+
+static int moments_take(struct moments *m, struct ft_team *team, struct ft_error *err)
+{
+    const size_t blocks = (m->design->n + BLOCK - 1) / BLOCK, d = (size_t)m->design->d;
+    m->lanes = blocks < LANES ? blocks : LANES;
+    m->sums = ft_alloc_zero(m->lanes * m->count, sizeof *m->sums);
+    m->room = ft_alloc_zero(m->lanes, sizeof *m->room);
+    bool good = m->sums && m->room;
+    for (size_t i = 0; good && i < m->lanes * m->count; i++) {
+        struct sums *s = &m->sums[i];
+        good = (s->first = ft_alloc_zero(3 * d, sizeof(double))) != NULL;
+        s->sum = s->first + d;
+        s->square = s->sum + d;
+    }
+    for (size_t lane = 0; good && lane < m->lanes; lane++)
+        good = (m->room[lane] = ft_design_room(m->design, BLOCK)) != NULL;
+    if (!good) {
+        moments_release(m);
+        return ft_error_nomem(err, "the features");
+    }
+    ft_team_each(team, m->lanes, add_lane, m);
+    const int status = ft_design_status(m->design, err);
+    if (status)
+        moments_release(m);
+    return status;
+}
+
+int ft_design_moments(const struct ft_design *design, const float *const *weight, size_t count, float *const *shift, float *const *scale,
+                      struct ft_team *team, struct ft_error *err)
+{
+    struct moments m = { .design = design, .weight = weight, .count = count };
+    const int status = moments_take(&m, team, err);
+    if (status)
+        return status;
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < (size_t)design->d; j++) {
+            double mean;
+            scale[i][j] = (float)combine(&m, i, j, &mean);
+            shift[i][j] = (float)mean;
+        }
+    }
+    moments_release(&m);
     return 0;
 }
 
-int ft_design_init(struct ft_design *out, const float *raw, size_t n, int d, struct ft_team *team, struct ft_error *err)
+/* ---- the design -------------------------------------------------------------------------------------------------------- */
+
+static int not_finite(const struct ft_matrix *raw, struct ft_error *err)
 {
-    struct ft_design design = { .n = n, .d = d };
+    const size_t d = (size_t)raw->d;
+    float *room = ft_alloc(d, sizeof *room);
+    int status = room ? 0 : ft_error_nomem(err, "the features");
+    for (size_t i = 0; !status && i < raw->n; i++) {
+        const float *row = ft_matrix_rows(raw, i, 1, room);
+        for (size_t j = 0; !status && j < d; j++) {
+            if (!isfinite(row[j]))
+                status = ft_error_set(err, FT_EFORMAT, "feature %zu of row %zu is '%s': the backbone's weights are damaged or the features overflow", j, i,
+                                      isnan(row[j]) ? "nan" : "inf");
+        }
+    }
+    free(room);
+    return status;
+}
+
+static void standardise_block(void *context, size_t block, int member)
+{
+    const struct ft_design *design = context;
+    const size_t from = block * BLOCK, rows = design->n - from < BLOCK ? design->n - from : BLOCK, at = from * (size_t)design->d;
+    (void)member;
+    standardise(design, design->raw.x + at, rows, design->x + at);
+}
+
+/* Mean and scale of the raw features; FT_EFORMAT where one is not finite. */
+static int measure(struct ft_design *design, struct ft_team *team, struct ft_error *err)
+{
+    struct moments m = { .design = design, .count = 1 };
+    const size_t d = (size_t)design->d;
+    bool finite = true;
+    int status = moments_take(&m, team, err);
+    if (status)
+        return status;
+    double *mean = ft_alloc(d, sizeof *mean), *scale = ft_alloc(d, sizeof *scale);
+    for (size_t j = 0; mean && scale && j < d; j++) {
+        scale[j] = combine(&m, 0, j, &mean[j]);
+        finite = finite && !isnan(scale[j]);
+    }
+    moments_release(&m);
+    design->mean = mean;
+    design->scale = scale;
+    return !mean || !scale ? ft_error_nomem(err, "the features") : finite ? 0 : not_finite(&design->raw, err);
+}
+
+int ft_design_init(struct ft_design *out, const struct ft_matrix *raw, struct ft_team *team, struct ft_error *err)
+{
+    struct ft_design design = { .n = raw->n, .d = raw->d, .raw = *raw };
     size_t count;
-    int status = FT_ENOMEM;
-    if (!ft_size_mul(n, (size_t)d, &count) || !(design.x = ft_alloc(count, sizeof(float))) ||
-        !(design.mean = ft_alloc((size_t)d, sizeof(double))) || !(design.scale = ft_alloc((size_t)d, sizeof(double)))) {
-        ft_error_nomem(err, "the features");
-        goto fail;
+    int status = measure(&design, team, err);
+    if (!status && raw->x) {
+        float *x = ft_size_mul(raw->n, (size_t)raw->d, &count) ? ft_alloc(count, sizeof *x) : NULL;
+        if ((design.x = x))
+            ft_team_each(team, (raw->n + BLOCK - 1) / BLOCK, standardise_block, &design);
+        else
+            status = ft_error_nomem(err, "the features");
     }
-    struct standardise s = { raw, &design };
-    ft_team_each(team, ((size_t)d + COLUMNS - 1) / COLUMNS, standardise_columns, &s);
-    for (int j = 0; j < d; j++) {
-        if (isnan(design.scale[j]) && (status = not_finite(raw, n, (size_t)d, err)))
-            goto fail;
-    }
-    *out = design;
-    return 0;
-fail:
-    ft_design_release(&design);
+    if (status)
+        ft_design_release(&design);
+    else
+        *out = design;
     return status;
 }
 
@@ -106,18 +253,4 @@ void ft_design_release(struct ft_design *design)
     free(design->mean);
     free(design->scale);
     *design = (struct ft_design){ 0 };
-}
-
-void ft_design_moments(const struct ft_design *design, const float *weight, float *shift, float *scale)
-{
-    const size_t d = (size_t)design->d;
-    for (size_t from = 0; from < d; from += COLUMNS) {
-        const size_t count = d - from < COLUMNS ? d - from : COLUMNS;
-        double m[COLUMNS], s[COLUMNS];
-        column_moments(design->x, design->n, d, weight, from, count, m, s);
-        for (size_t j = 0; j < count; j++) {
-            shift[from + j] = (float)m[j];
-            scale[from + j] = (float)s[j];
-        }
-    }
 }

@@ -109,6 +109,7 @@ static double residual_pair(float *u, int y, double weight)
 /* ---- value and gradient of all running fits ------------------------------------------------------------------------ */
 
 struct lane {
+    float *x;        /* [BLOCK, d] room for rows that are not in memory */
     float *z;        /* [BLOCK, columns] logits, then residuals */
     float *gradient; /* [columns, d] */
     double *loss;    /* [fits] */
@@ -159,13 +160,14 @@ static void run_lane(void *context, size_t index, int member)
     struct evaluation *e = context;
     struct lane *lane = &e->lane[index];
     const size_t n = e->design->n, d = (size_t)e->design->d, wide = e->count * (size_t)e->columns;
+    const size_t blocks = (n + BLOCK - 1) / BLOCK, end = (index + 1) * blocks / e->lanes;
     (void)member;
     memset(lane->loss, 0, e->count * sizeof(double));
     memset(lane->sums, 0, wide * sizeof(double));
     float keep = 0; /* the first block overwrites the gradient */
-    for (size_t from = index * BLOCK; from < n; from += e->lanes * BLOCK) {
-        const size_t rows = n - from < BLOCK ? n - from : BLOCK;
-        const float *x = e->design->x + from * d;
+    for (size_t block = index * blocks / e->lanes; block < end; block++) { /* one stretch of rows: files are read in order */
+        const size_t from = block * BLOCK, rows = n - from < BLOCK ? n - from : BLOCK;
+        const float *x = ft_design_rows(e->design, from, rows, lane->x);
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)wide, (int)d, 1, x, (int)d, e->v, (int)d, 0, lane->z, (int)wide);
         for (size_t j = 0; j < e->count; j++)
             block_residuals(e, lane, j, from, rows);
@@ -265,6 +267,7 @@ static void step_fit(void *context, size_t j, int member)
 static void evaluation_release(struct evaluation *e)
 {
     for (size_t l = 0; l < e->lanes; l++) {
+        free(e->lane[l].x);
         free(e->lane[l].z);
         free(e->lane[l].gradient);
         free(e->lane[l].loss);
@@ -293,11 +296,12 @@ static int evaluation_init(struct evaluation *e, const struct ft_design *design,
     bool good = e->w && e->v && e->offset && e->fits;
     for (size_t l = 0; l < e->lanes; l++) {
         struct lane *lane = &e->lane[l];
+        lane->x = ft_design_room(design, BLOCK);
         lane->z = ft_alloc(wide, BLOCK * sizeof(float));
         lane->gradient = ft_alloc(wide, d * sizeof(float));
         lane->loss = ft_alloc(count, sizeof(double));
         lane->sums = ft_alloc(wide, sizeof(double));
-        good = good && lane->z && lane->gradient && lane->loss && lane->sums;
+        good = good && lane->x && lane->z && lane->gradient && lane->loss && lane->sums;
     }
     if (!good) {
         evaluation_release(e);
@@ -325,7 +329,7 @@ int ft_softmax_fit(const struct ft_design *design, const int32_t *y, int k, stru
                    struct ft_error *err)
 {
     struct evaluation e;
-    const int status = evaluation_init(&e, design, y, k, fits, count, err);
+    int status = evaluation_init(&e, design, y, k, fits, count, err);
     if (status)
         return status;
     openblas_set_num_threads(1);
@@ -333,7 +337,7 @@ int ft_softmax_fit(const struct ft_design *design, const int32_t *y, int k, stru
         change_variables(&fits[j], e.columns, true);
         ft_lbfgs_start(&fits[j].optimiser);
     }
-    while (e.count) {
+    while (e.count && !(status = ft_design_status(design, err))) {
         ft_team_each(team, e.count * e.slices, prepare_slice, &e);
         ft_team_each(team, e.lanes, run_lane, &e);
         ft_team_each(team, e.count * e.slices, gradient_slice, &e);
@@ -352,5 +356,5 @@ int ft_softmax_fit(const struct ft_design *design, const int32_t *y, int k, stru
     for (size_t j = 0; j < count; j++)
         change_variables(&fits[j], e.columns, false);
     evaluation_release(&e);
-    return 0;
+    return status;
 }

@@ -4,7 +4,7 @@
  *     sum_i weight_i * -log p(y_i | x_i)  +  l2/2 |W|^2        p = softmax(W (x - shift) * scale + b), b unpenalised
  *
  * Parameters are class-major: W [columns, d], then b [columns]. Two classes have one column u, standing for the symmetric
- * pair (-u/sqrt 2, u/sqrt 2): the same minimum at half the work. Rows are taken in fixed blocks that belong to fixed lanes, lanes
+ * pair (-u/sqrt 2, u/sqrt 2): the same minimum at half the work. Rows are taken in fixed blocks, in stretches that belong to fixed lanes, lanes
  * are added in order: results do not depend on the number of threads. */
 #ifndef FT_HEAD_SOFTMAX_H
 #define FT_HEAD_SOFTMAX_H

@@ -161,7 +161,7 @@ static void training_release(struct ft_head_training *t)
     free(t->absent);
 }
 
-static int training_init(struct ft_head_training *t, const float *x, const uint64_t *group, int d, const struct ft_train_options *options,
+static int training_init(struct ft_head_training *t, const struct ft_matrix *x, const uint64_t *group, const struct ft_train_options *options,
                          struct ft_error *err)
 {
     const size_t k = (size_t)t->k, want = options->folds ? (size_t)options->folds : DEFAULT_FOLDS, folds = want < t->n ? want : t->n;
@@ -180,20 +180,20 @@ static int training_init(struct ft_head_training *t, const float *x, const uint6
     if (status < 0)
         return status;
     t->folds = status;
-    status = ft_design_init(&t->design, x, t->n, d, t->team, err);
+    status = ft_design_init(&t->design, x, t->team, err);
     t->preconditioned = !status && ft_precondition_pays(&t->design, t->k);
     return t->preconditioned ? ft_precondition_init(&t->precondition, &t->design, t->k, t->team, err) : status;
 }
 
-int ft_train(const float *x, const int32_t *y, const uint64_t *group, size_t n, int d, int k, const struct ft_train_options *options,
-             struct ft_head **head, struct ft_validation **validation, struct ft_error *err)
+int ft_train_matrix(const struct ft_matrix *x, const int32_t *y, const uint64_t *group, int k, const struct ft_train_options *options,
+                    struct ft_head **head, struct ft_validation **validation, struct ft_error *err)
 {
-    int status = check_arguments(n, d, k, options, err);
+    int status = check_arguments(x->n, x->d, k, options, err);
     if (status)
         return status;
-    struct ft_head_training t = { .y = y, .n = n, .k = k };
+    struct ft_head_training t = { .y = y, .n = x->n, .k = k };
     struct ft_validation *measured = NULL;
-    status = training_init(&t, x, group, d, options, err);
+    status = training_init(&t, x, group, options, err);
     if (!status)
         status = ft_cross_validate(&t, err);
     if (!status)
@@ -206,4 +206,10 @@ int ft_train(const float *x, const int32_t *y, const uint64_t *group, size_t n, 
         ft_validation_free(measured);
     training_release(&t);
     return status;
+}
+
+int ft_train(const float *x, const int32_t *y, const uint64_t *group, size_t n, int d, int k, const struct ft_train_options *options,
+             struct ft_head **head, struct ft_validation **validation, struct ft_error *err)
+{
+    return ft_train_matrix(&(struct ft_matrix){ .n = n, .d = d, .x = x }, y, group, k, options, head, validation, err);
 }

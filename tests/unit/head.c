@@ -290,6 +290,68 @@ static void threads_change_nothing(void)
     }
 }
 
+/* A sample whose features may take `memory` bytes. */
+static struct ft_features *features_of(const struct sample *s, uint64_t memory)
+{
+    struct ft_features *f;
+    CHECK(ft_features_new_bounded(s->d, s->n, memory, NULL, &f, NULL) == 0);
+    for (size_t i = 0; i < s->n; i++)
+        CHECK(ft_features_append(f, &(struct ft_row){ .path = "x", .feature = s->x + i * (size_t)s->d }, s->y[i], NULL) == 0);
+    return f;
+}
+
+/* With and without the preconditioner, one block of rows and several of its pieces, a constant feature among them. */
+static void a_scratch_file_changes_nothing(void)
+{
+    static const int sizes[][3] = { { 700, 50, 2 }, { 100, 129, 3 }, { 1500, 20, 11 }, { 9000, 12, 3 } };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct sample s = sample_new((size_t)sizes[i][0], sizes[i][1], sizes[i][2], 0.2f);
+        for (size_t row = 0; row < s.n; row++)
+            s.x[row * (size_t)s.d + 7] = 0.1f;
+        const size_t cells = (size_t)s.d * (size_t)s.k, out = s.n * (size_t)s.k;
+        struct ft_features *inside = features_of(&s, ft_features_bytes(s.d, s.n)), *outside = features_of(&s, ft_features_bytes(s.d, s.n) - 1);
+        CHECK(inside->x && !inside->scratch && !outside->x && outside->scratch);
+        struct ft_head *one, *other = NULL;
+        struct ft_validation *v1, *v2 = NULL;
+        CHECK(train(&s, NULL, (struct ft_train_options){ .l2 = -1, .threads = 1, .class_weight = -1 }, &one, &v1, NULL) == 0);
+        for (int threads = 1; threads <= 3; threads += 2) {
+            const struct ft_matrix m = ft_features_matrix(outside);
+            CHECK(ft_train_matrix(&m, outside->labels, NULL, s.k, &(struct ft_train_options){ .l2 = -1, .threads = threads, .class_weight = -1 }, &other, &v2, NULL) == 0);
+            CHECK(!memcmp(one->w, other->w, cells * sizeof(float)) && !memcmp(one->b, other->b, (size_t)s.k * sizeof(float)));
+            CHECK(!memcmp(v1->calibrated, v2->calibrated, out * sizeof(float)) && v1->temperature == v2->temperature && v1->l2 == v2->l2);
+            ft_head_free(other);
+            ft_validation_free(v2);
+        }
+        ft_head_free(one);
+        ft_validation_free(v1);
+        ft_features_free(inside);
+        ft_features_free(outside);
+        sample_free(&s);
+    }
+}
+
+static void scratch_files_say_what_is_wrong(void)
+{
+    struct ft_features *f;
+    struct ft_error err;
+    CHECK(ft_features_new_bounded(20, 100, 0, "/nowhere", &f, &err) == FT_EIO && strstr(err.msg, "scratch file in '/nowhere'"));
+    CHECK(ft_features_new_bounded(20, (size_t)1 << 50, 0, NULL, &f, &err) == FT_EIO && strstr(err.msg, "no room for"));
+    struct sample s = sample_new(60, 5, 2, 0.2f);
+    s.x[37 * 5 + 3] = NAN;
+    f = features_of(&s, 0);
+    const struct ft_matrix m = ft_features_matrix(f);
+    struct ft_head *head;
+    struct ft_validation *v;
+    CHECK(ft_train_matrix(&m, f->labels, NULL, 2, &(struct ft_train_options){ .l2 = -1 }, &head, &v, &err) == FT_EFORMAT);
+    CHECK(strstr(err.msg, "feature 3 of row 37 is 'nan'"));
+    struct ft_matrix longer = m; /* as if the file had been cut */
+    longer.n = 100;
+    int32_t y[100] = { 1 };
+    CHECK(ft_train_matrix(&longer, y, NULL, 2, &(struct ft_train_options){ .l2 = -1 }, &head, &v, &err) == FT_EIO && strstr(err.msg, "cannot read the scratch file"));
+    ft_features_free(f);
+    sample_free(&s);
+}
+
 /* Retraining without a fold, through the public door, gives that fold's raw probabilities. */
 static void out_of_fold_means_it(void)
 {
@@ -539,6 +601,8 @@ int main(void)
     RUN(metrics_refuse_bad_labels);
     RUN(temperature_equals_scipy);
     RUN(threads_change_nothing);
+    RUN(a_scratch_file_changes_nothing);
+    RUN(scratch_files_say_what_is_wrong);
     RUN(out_of_fold_means_it);
     RUN(folds_are_even_and_keep_groups);
     RUN(hardly_any_pictures);

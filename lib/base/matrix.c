@@ -1,0 +1,118 @@
+#define _GNU_SOURCE
+#include "base/matrix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+struct ft_scratch {
+    int file;
+    uint64_t size; /* bytes appended */
+    char *dir;
+    atomic_int failed; /* errno of the first read that failed */
+};
+
+/* A descriptor of a file without a name; file systems that know no such files get one whose name is removed at once. */
+static int open_nameless(const char *dir)
+{
+    const int file = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    char *path;
+    if (file >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
+        return file;
+    if (asprintf(&path, "%s/finetune-scratch-XXXXXX", dir) < 0)
+        return -1;
+    const int named = mkostemp(path, O_CLOEXEC);
+    if (named >= 0)
+        unlink(path);
+    free(path);
+    return named;
+}
+
+static int no_room(const struct ft_scratch *s, uint64_t bytes, struct ft_error *err)
+{
+    return ft_error_set(err, FT_EIO, "no room for %.1f GB of features in a scratch file in '%s': %s; --memory may allow more, --cache and TMPDIR name other folders",
+                        (double)bytes / 1e9, s->dir, strerror(errno));
+}
+
+int ft_scratch_new(const char *dir, uint64_t bytes, struct ft_scratch **out, struct ft_error *err)
+{
+    const char *temporary = getenv("TMPDIR");
+    struct ft_scratch *s = ft_alloc_zero(1, sizeof *s);
+    if (!s)
+        return ft_error_nomem(err, "a scratch file");
+    s->file = -1;
+    s->dir = ft_strdup(dir ? dir : temporary && *temporary ? temporary : "/var/tmp");
+    int rc = s->dir ? 0 : ft_error_nomem(err, "a scratch file");
+    if (!rc && (s->file = open_nameless(s->dir)) < 0)
+        rc = ft_error_errno(err, "cannot make a scratch file in '%s'", s->dir);
+    if (!rc && bytes && fallocate(s->file, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) && errno != EOPNOTSUPP && errno != ENOSYS)
+        rc = no_room(s, bytes, err);
+    if (rc)
+        ft_scratch_free(s);
+    else
+        *out = s;
+    return rc;
+}
+
+void ft_scratch_free(struct ft_scratch *s)
+{
+    if (!s)
+        return;
+    if (s->file >= 0)
+        close(s->file);
+    free(s->dir);
+    free(s);
+}
+
+int ft_scratch_append(struct ft_scratch *s, const void *data, size_t size, struct ft_error *err)
+{
+    for (size_t done = 0; done < size;) {
+        const ssize_t n = pwrite(s->file, (const char *)data + done, size - done, (off_t)(s->size + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return no_room(s, s->size + size, err);
+        done += (size_t)n;
+    }
+    s->size += size;
+    return 0;
+}
+
+static void read_at(struct ft_scratch *s, char *to, size_t size, uint64_t at)
+{
+    for (size_t done = 0; done < size;) {
+        const ssize_t n = pread(s->file, to + done, size - done, (off_t)(at + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            int none = 0;
+            atomic_compare_exchange_strong(&s->failed, &none, n < 0 ? errno : EIO);
+            memset(to, 0, size);
+            return;
+        }
+        done += (size_t)n;
+    }
+}
+
+const float *ft_matrix_rows(const struct ft_matrix *m, size_t from, size_t rows, float *room)
+{
+    const size_t width = (size_t)m->d * sizeof(float);
+    if (m->x)
+        return m->x + from * (size_t)m->d;
+    read_at(m->scratch, (char *)room, rows * width, (uint64_t)from * width);
+    posix_fadvise(m->scratch->file, (off_t)((uint64_t)(from + rows) * width), (off_t)(rows * width), POSIX_FADV_WILLNEED);
+    return room;
+}
+
+int ft_matrix_status(const struct ft_matrix *m, struct ft_error *err)
+{
+    const int failed = m->scratch ? atomic_load(&m->scratch->failed) : 0;
+    return failed ? ft_error_set(err, FT_EIO, "cannot read the scratch file in '%s' again: %s", m->scratch->dir, strerror(failed)) : 0;
+}
