@@ -14,9 +14,9 @@ struct listing {
 static double total(const struct ft_backbone *b)
 {
     double multiply_adds = 0;
-    for (int i = 0; i < ft_backbone_layers(b); i++) {
+    for (int i = 0; i < ft_backbone_steps(b); i++) {
         struct ft_layer_info l;
-        ft_backbone_layer(b, i, &l);
+        ft_backbone_step(b, i, &l);
         multiply_adds += (double)l.multiply_adds;
     }
     return multiply_adds;

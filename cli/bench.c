@@ -9,10 +9,10 @@ static void print_layers(const struct ft_backbone *b, const double *seconds)
 {
     double total = 0;
     printf("%-34s %-22s %-14s %14s %9s %9s\n", "layer", "kind", "algorithm", "output", "ms", "GFLOP/s");
-    for (int i = 0; i < ft_backbone_layers(b); i++) {
+    for (int i = 0; i < ft_backbone_steps(b); i++) {
         struct ft_layer_info l;
         char shape[40];
-        ft_backbone_layer(b, i, &l);
+        ft_backbone_step(b, i, &l);
         snprintf(shape, sizeof shape, "%dx%dx%d", l.height, l.width, l.channels);
         printf("%-34s %-22s %-14s %14s %9.3f %9.1f\n", l.name, l.kind, l.kernel, shape, 1e3 * seconds[i],
                seconds[i] > 0 ? 2e-9 * (double)l.multiply_adds / seconds[i] : 0);
@@ -23,7 +23,7 @@ static void print_layers(const struct ft_backbone *b, const double *seconds)
 
 static int profile(const struct ft_backbone *b, const struct settings *s, struct ft_error *err)
 {
-    double *seconds = calloc((size_t)ft_backbone_layers(b) + 1, sizeof *seconds);
+    double *seconds = calloc((size_t)ft_backbone_steps(b) + 1, sizeof *seconds);
     if (!seconds)
         return EXIT_FAILED;
     const int rc = ft_backbone_profile(b, s->seconds, seconds, err);

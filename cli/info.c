@@ -13,24 +13,27 @@ struct totals {
 static struct totals add_up(const struct ft_backbone *b)
 {
     struct totals t = { 0 };
-    for (int i = 0; i < ft_backbone_layers(b); i++) {
+    for (int i = 0; i < ft_backbone_steps(b); i++) {
         struct ft_layer_info l;
-        ft_backbone_layer(b, i, &l);
+        ft_backbone_step(b, i, &l);
         t.parameters += l.parameters;
         t.multiply_adds += l.multiply_adds;
     }
     return t;
 }
 
-static void print_layers(const struct ft_backbone *b)
+static const char *const places[] = { [FT_LAYER_STEP] = "step", [FT_LAYER_FUSED] = "fused", [FT_LAYER_UNUSED] = "unused" };
+
+static void print_layers(const struct ft_layer_info *layers, int n)
 {
-    printf("\n%-34s %-22s %14s %12s %14s\n", "layer", "kind", "output", "parameters", "multiply-adds");
-    for (int i = 0; i < ft_backbone_layers(b); i++) {
-        struct ft_layer_info l;
-        char shape[40];
-        ft_backbone_layer(b, i, &l);
-        snprintf(shape, sizeof shape, "%dx%dx%d", l.height, l.width, l.channels);
-        printf("%-34s %-22s %14s %12" PRIu64 " %14" PRIu64 "\n", l.name, l.kind, shape, l.parameters, l.multiply_adds);
+    printf("\n%-34s %-22s %14s %12s %14s  runs as\n", "layer", "kind", "output", "parameters", "multiply-adds");
+    for (int i = 0; i < n; i++) {
+        const struct ft_layer_info *l = &layers[i];
+        char shape[40] = "not known";
+        if (l->height)
+            snprintf(shape, sizeof shape, "%dx%dx%d", l->height, l->width, l->channels);
+        printf("%-34s %-22s %14s %12" PRIu64 " %14" PRIu64 "  %s\n", l->name, l->kind, shape, l->parameters, l->multiply_adds,
+               l->place == FT_LAYER_STEP ? l->kernel : places[l->place]);
     }
 }
 
@@ -62,13 +65,13 @@ static void print_training(const struct ft_model *m)
     cJSON_Delete(t);
 }
 
-static void print_text(const char *path, const struct ft_model *m, const struct ft_backbone *b, const struct settings *s)
+static void print_text(const char *path, const struct ft_model *m, const struct ft_backbone *b)
 {
     static const char *const rules[] = { "centred crop", "squashed", "padded" };
     const struct ft_geometry *g = ft_backbone_geometry(b);
     const struct totals t = add_up(b);
     printf("file       %s: %s\n", path, m ? "a trained model" : "a backbone");
-    printf("backbone   %s · %d layers · %.2f M parameters · %.0f M multiply-adds\n", ft_backbone_name(b), ft_backbone_layers(b), (double)t.parameters / 1e6,
+    printf("backbone   %s · %d steps · %.2f M parameters · %.0f M multiply-adds\n", ft_backbone_name(b), ft_backbone_steps(b), (double)t.parameters / 1e6,
            (double)t.multiply_adds / 1e6);
     printf("input      %dx%d RGB · %s", g->width, g->height, rules[g->rule]);
     if (g->rule == FT_RESIZE_CROP)
@@ -76,29 +79,28 @@ static void print_text(const char *path, const struct ft_model *m, const struct 
     printf(" · %s\nfeatures   %d\n", g->filter == FT_FILTER_BICUBIC ? "bicubic" : "bilinear", ft_backbone_features(b));
     if (m)
         print_training(m);
-    if (s->layers || s->verbose)
-        print_layers(b);
 }
 
-static cJSON *layers_json(const struct ft_backbone *b)
+static cJSON *layers_json(const struct ft_layer_info *layers, int n)
 {
     cJSON *list = cJSON_CreateArray();
-    for (int i = 0; i < ft_backbone_layers(b); i++) {
-        struct ft_layer_info l;
-        ft_backbone_layer(b, i, &l);
+    for (int i = 0; i < n; i++) {
+        const struct ft_layer_info *l = &layers[i];
         cJSON *one = cJSON_CreateObject();
-        const int shape[3] = { l.height, l.width, l.channels };
-        cJSON_AddStringToObject(one, "name", l.name);
-        cJSON_AddStringToObject(one, "kind", l.kind);
-        cJSON_AddItemToObject(one, "output", cJSON_CreateIntArray(shape, 3));
-        cJSON_AddNumberToObject(one, "parameters", (double)l.parameters);
-        cJSON_AddNumberToObject(one, "multiply_adds", (double)l.multiply_adds);
+        const int shape[3] = { l->height, l->width, l->channels };
+        cJSON_AddStringToObject(one, "name", l->name);
+        cJSON_AddStringToObject(one, "kind", l->kind);
+        cJSON_AddItemToObject(one, "output", l->height ? cJSON_CreateIntArray(shape, 3) : cJSON_CreateNull());
+        cJSON_AddNumberToObject(one, "parameters", (double)l->parameters);
+        cJSON_AddNumberToObject(one, "multiply_adds", (double)l->multiply_adds);
+        cJSON_AddStringToObject(one, "place", places[l->place]);
         cJSON_AddItemToArray(list, one);
     }
     return list;
 }
 
-static void print_json(const struct ft_model *m, const struct ft_backbone *b, const struct settings *s)
+/* layers [n]; NULL: not asked for */
+static void print_json(const struct ft_model *m, const struct ft_backbone *b, const struct ft_layer_info *layers, int n)
 {
     const struct ft_geometry *g = ft_backbone_geometry(b);
     const struct totals t = add_up(b);
@@ -116,8 +118,8 @@ static void print_json(const struct ft_model *m, const struct ft_backbone *b, co
         if (training)
             cJSON_AddItemToObject(json, "training", training);
     }
-    if (s->layers)
-        cJSON_AddItemToObject(json, "layers", layers_json(b));
+    if (layers)
+        cJSON_AddItemToObject(json, "layers", layers_json(layers, n));
     json_print(json);
 }
 
@@ -134,11 +136,18 @@ int info_main(const struct settings *s)
         return fail(&err);
     backbone_notes(model ? ft_model_backbone(model) : backbone, path);
     const struct ft_backbone *b = model ? ft_model_backbone(model) : backbone;
-    if (s->json)
-        print_json(model, b, s);
-    else
-        print_text(path, model, b, s);
+    struct ft_layer_info *layers = NULL;
+    int n = 0;
+    const bool list = s->layers || (s->verbose && !s->json);
+    const int rc = list ? ft_backbone_layers(b, &layers, &n, &err) : 0;
+    if (!rc && s->json)
+        print_json(model, b, layers, n);
+    else if (!rc)
+        print_text(path, model, b);
+    if (layers && !s->json)
+        print_layers(layers, n);
+    free(layers);
     ft_model_free(model);
     ft_backbone_free(backbone);
-    return EXIT_DONE;
+    return rc ? fail(&err) : EXIT_DONE;
 }

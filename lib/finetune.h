@@ -144,14 +144,24 @@ int ft_backbone_save(const struct ft_backbone *backbone, const char *path, uint6
 int ft_backbone_features(const struct ft_backbone *backbone); /* length d of a feature vector */
 const struct ft_geometry *ft_backbone_geometry(const struct ft_backbone *backbone);
 
-/* One row a layer of the plan: what `finetune info` and `bench --layers` print. Strings are lent. */
+enum ft_layer_place {
+    FT_LAYER_STEP,   /* it runs as a step of its own */
+    FT_LAYER_FUSED,  /* a step before or after it does its work, or there is none to do */
+    FT_LAYER_UNUSED, /* the features do not depend on it */
+};
+
+/* A layer, or a step that several layers were fused into. Strings are lent by the backbone. */
 struct ft_layer_info {
     const char *name, *kind, *kernel; /* kernel: the algorithm chosen, "" where there is none */
-    int height, width, channels;      /* of the output */
+    int height, width, channels;      /* of the output; height 0: not known */
+    enum ft_layer_place place;
     uint64_t parameters, multiply_adds;
 };
-int ft_backbone_layers(const struct ft_backbone *backbone);
-void ft_backbone_layer(const struct ft_backbone *backbone, int i, struct ft_layer_info *out);
+/* All layers, as ft_backbone_options.layer names them: an array of *n, the caller's to free. */
+int ft_backbone_layers(const struct ft_backbone *backbone, struct ft_layer_info **out, int *n, struct ft_error *err);
+/* The steps that are run, under the names of the layers that they end in. */
+int ft_backbone_steps(const struct ft_backbone *backbone);
+void ft_backbone_step(const struct ft_backbone *backbone, int i, struct ft_layer_info *out);
 
 /* Runs the network on `seconds` of noise. Milliseconds a picture: latency is the median of one picture at a time on all
  * `threads` (0: all cores), throughput that of one picture a thread. */
@@ -160,7 +170,7 @@ struct ft_bench {
     double latency_ms, throughput_ms;
 };
 int ft_backbone_bench(const struct ft_backbone *backbone, int threads, double seconds, struct ft_bench *out, struct ft_error *err);
-/* Seconds that each layer of the plan takes on one thread: seconds_each [ft_backbone_layers], the mean over `seconds`. */
+/* Seconds that each step takes on one thread: seconds_each [ft_backbone_steps], the mean over `seconds`. */
 int ft_backbone_profile(const struct ft_backbone *backbone, double seconds, double *seconds_each, struct ft_error *err);
 
 /* ---- features kept between runs ---------------------------------------------------------------------------------- */

@@ -166,19 +166,43 @@ static int finish_node(struct ft_nodes *nodes, int i, int height, int width, str
     return ft_node_weights(nodes, node, err);
 }
 
-int ft_nodes_new(const struct ft_network *network, int last, int height, int width, struct ft_nodes *out, struct ft_error *err)
+/* Nodes of layers 0..last. */
+static int add_layers(const struct ft_network *network, int last, struct ft_nodes *nodes, int *place, struct ft_error *err)
 {
-    const size_t layers = (size_t)last + 1;
-    struct ft_nodes nodes = { 0 };
-    int failed = 0, *place = ft_alloc(layers, sizeof *place);
-    nodes.node = ft_alloc_zero(2 * layers, sizeof *nodes.node);
-    if (!nodes.node || !place)
-        failed = ft_error_nomem(err, "the plan of a network");
+    int failed = 0;
+    nodes->node = ft_alloc_zero(2 * ((size_t)last + 1), sizeof *nodes->node);
+    if (!nodes->node)
+        return ft_error_nomem(err, "the plan of a network");
     for (int i = 0; !failed && i <= last; i++) {
         failed = check_inputs(&network->layers[i], i, err);
-        if (!failed && add_layer(&network->layers[i], &nodes, place, i))
+        if (!failed && add_layer(&network->layers[i], nodes, place, i))
             failed = ft_error_nomem(err, "the plan of a network");
     }
+    return failed;
+}
+
+int ft_nodes_sketch(const struct ft_network *network, int height, int width, struct ft_nodes *out, int *place, struct ft_error *err)
+{
+    struct ft_nodes nodes = { 0 };
+    const int failed = add_layers(network, network->n_layers - 1, &nodes, place, err);
+    for (int i = 0, bad = 0; !failed && !bad && i < nodes.n; i++) {
+        struct ft_node *node = &nodes.node[i];
+        bad = node->kind == FT_LAYER_INPUT ? input_shape(node, height, width, NULL) : ft_node_shape(&nodes, node, NULL);
+        if (bad)
+            node->shape = (struct ft_shape){ 0 };
+    }
+    if (failed)
+        ft_nodes_release(&nodes);
+    else
+        *out = nodes;
+    return failed;
+}
+
+int ft_nodes_new(const struct ft_network *network, int last, int height, int width, struct ft_nodes *out, struct ft_error *err)
+{
+    struct ft_nodes nodes = { 0 };
+    int *place = ft_alloc((size_t)last + 1, sizeof *place);
+    int failed = place ? add_layers(network, last, &nodes, place, err) : ft_error_nomem(err, "the plan of a network");
     if (!failed) {
         nodes.output = place[last];
         failed = mark_needed(&nodes, err);

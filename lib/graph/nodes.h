@@ -35,6 +35,8 @@ struct ft_nodes {
 
 /* Nodes for the layers that `last` needs, with shapes; height and width 0: the network's. */
 int ft_nodes_new(const struct ft_network *network, int last, int height, int width, struct ft_nodes *out, struct ft_error *err);
+/* Nodes for all layers; place [n_layers] is the node that gives each layer's output. Shapes end (rank 0) where a layer does not fit its inputs. */
+int ft_nodes_sketch(const struct ft_network *network, int height, int width, struct ft_nodes *out, int *place, struct ft_error *err);
 void ft_nodes_release(struct ft_nodes *nodes);
 /* Does this layer take any number of inputs? */
 bool ft_node_merges(enum ft_layer_kind kind);

@@ -33,6 +33,10 @@ void ft_plan_run(const struct ft_plan *plan, const uint8_t *pixels, void *arena,
 /* The same, one picture split over a team's members (latency of a lone picture); equal to ft_plan_run up to rounding. */
 void ft_plan_run_team(const struct ft_plan *plan, struct ft_team *team, const uint8_t *pixels, void *arena, float *output);
 
+/* All layers of a network for an input of height x width: out [n_layers]. Heights are 0 from the first layer on that does not fit its inputs
+ * (Flatten and Dense after an input of another size). Names are the network's. */
+int ft_network_layers(const struct ft_network *network, int height, int width, struct ft_layer_info *out, struct ft_error *err);
+
 /* One row a step, in order of running. */
 int ft_plan_steps(const struct ft_plan *plan);
 void ft_plan_step(const struct ft_plan *plan, int i, struct ft_layer_info *out);

@@ -256,14 +256,15 @@ const struct ft_geometry *ft_backbone_geometry(const struct ft_backbone *b)
     return &b->geometry;
 }
 
-int ft_backbone_layers(const struct ft_backbone *b)
+int ft_backbone_steps(const struct ft_backbone *b)
 {
     return ft_plan_steps(b->plan);
 }
 
-void ft_backbone_layer(const struct ft_backbone *b, int i, struct ft_layer_info *out)
+void ft_backbone_step(const struct ft_backbone *b, int i, struct ft_layer_info *out)
 {
     ft_plan_step(b->plan, i, out);
+    out->place = FT_LAYER_STEP;
 }
 
 /* Everything beside the picture that its feature depends on: the network, how a picture enters it, and which kernels round how. Raise

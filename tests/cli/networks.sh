@@ -36,6 +36,18 @@ has err "there is no layer 'nowhere'"
 status 0 finetune info "$golden/keras3-teachable.keras" --layer block_depthwise --size 24
 has out "24x24"
 
+begin "info lists every layer, and --layer takes each of them"
+status 0 finetune info "$golden/keras3-teachable.keras" --layers
+has out "runs as"
+has out "fused"
+has out "unused"
+sed -n '/runs as/,$p' out | awk 'NR > 1 { print $1 }' >names
+equal "$(grep -c block_ names)" "$(status 0 finetune info "$golden/keras3-teachable.keras" --layers --json; grep -o '"name":"block_' out | wc -l)"
+while read -r name; do
+    status 0 finetune features --no-cache --quiet --backbone "$golden/keras3-teachable.keras" --layer "$name" "$one" -o f.h5
+done <names
+
+
 begin "an unknown network is warned about, and --preprocess says how pixels enter"
 status 0 finetune features --no-cache --backbone "$golden/keras2-slash.h5" --size 16 "$one" -o f.h5
 has err "--preprocess"

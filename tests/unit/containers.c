@@ -122,8 +122,8 @@ static void refused(void)
     static const struct {
         const char *file, *says;
     } bad[] = {
-        { "deep", "nested more than 16 deep" },
-        { "doubling", "more than 16384 layers" },
+        { "deep", "deep.h5': 's': models are nested more than 16 deep" },
+        { "doubling", "doubling.h5': the network has more than 16384 layers" },
         { "itself", "depends on itself" },
         { "empty", "'b': the network has 0 layers" },
         { "two-inputs", "layer 'm': it has 1 inputs, but is called on 2" },
