@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The networks of keras.applications with seeded random weights, for conformance.py. Works with keras and with tf_keras.
+
+Random weights are not naive ones: batch-norm statistics are those of real pictures, layer by layer, then perturbed; biases, gammas
+and betas are noise. So features of different pictures differ, and a program that ignored the picture would fail.
+"""
+import importlib
+
+# name (with alpha), size, and how large: 0 the smallest of its family, 1 the rest, 2 the largest
+NETWORKS = [
+    ("VGG16", 96, 0), ("VGG19", 96, 1),
+    ("ResNet50", 128, 0), ("ResNet101", 128, 1), ("ResNet152", 128, 1),
+    ("ResNet50V2", 128, 0), ("ResNet101V2", 128, 1), ("ResNet152V2", 128, 1),
+    ("InceptionV3", 139, 0), ("InceptionResNetV2", 139, 0), ("Xception", 128, 0),
+    ("MobileNet", 128, 0), ("MobileNet-0.75", 160, 1), ("MobileNet-0.5", 192, 1), ("MobileNet-0.25", 224, 1),
+    ("MobileNetV2", 128, 0), ("MobileNetV2-0.35", 96, 1), ("MobileNetV2-0.5", 128, 1), ("MobileNetV2-0.75", 160, 1),
+    ("MobileNetV2-1.3", 224, 1), ("MobileNetV2-1.4", 224, 1),
+    ("MobileNetV3Small", 128, 0), ("MobileNetV3Small-0.75", 128, 1), ("MobileNetV3Large", 128, 0), ("MobileNetV3Large-0.75", 128, 1),
+    ("DenseNet121", 128, 0), ("DenseNet169", 128, 1), ("DenseNet201", 128, 1),
+    ("NASNetMobile", 128, 0), ("NASNetLarge", 139, 2),
+    ("EfficientNetB0", 128, 0), ("EfficientNetB1", 128, 1), ("EfficientNetB2", 128, 1), ("EfficientNetB3", 128, 1),
+    ("EfficientNetB4", 128, 1), ("EfficientNetB5", 128, 1), ("EfficientNetB6", 128, 1), ("EfficientNetB7", 160, 2),
+    ("EfficientNetV2B0", 128, 0), ("EfficientNetV2B1", 128, 1), ("EfficientNetV2B2", 128, 1), ("EfficientNetV2B3", 128, 1),
+    ("EfficientNetV2S", 128, 1), ("EfficientNetV2M", 128, 1), ("EfficientNetV2L", 128, 2),
+    ("ConvNeXtTiny", 96, 0), ("ConvNeXtSmall", 96, 1), ("ConvNeXtBase", 96, 1), ("ConvNeXtLarge", 96, 2), ("ConvNeXtXLarge", 96, 2),
+]
+# How pixels enter, by the beginning of the name; the first that fits. Families of "none" do it themselves.
+MODES = [("VGG", "caffe"), ("ResNet50V2", "tf"), ("ResNet101V2", "tf"), ("ResNet152V2", "tf"), ("ResNet", "caffe"), ("Inception", "tf"), ("Xception", "tf"),
+         ("MobileNetV3", "none"), ("MobileNet", "tf"), ("DenseNet", "torch"), ("NASNet", "tf"), ("EfficientNet", "none"), ("ConvNeXt", "none")]
+
+
+def mode(name):
+    return next(m for beginning, m in MODES if name.startswith(beginning))
+
+
+def preprocess(name, pixels):
+    """What preprocess_input does to RGB 0-255, in double precision."""
+    import numpy as np
+    x = pixels.astype(np.float64)
+    if mode(name) == "tf":
+        return x / 127.5 - 1
+    if mode(name) == "torch":
+        return (x / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    return x[..., ::-1] - [103.939, 116.779, 123.68] if mode(name) == "caffe" else x
+
+
+def construct(keras, name, top, **settings):
+    """Without weights, but with the layers that weights="imagenet" brings along (the second Rescaling of EfficientNet)."""
+    base, _, alpha = name.partition("-")
+    function = getattr(keras.applications, base)
+    if alpha:
+        settings["alpha"] = float(alpha)
+    if base.startswith(("EfficientNetV2", "MobileNetV3", "ConvNeXt")):
+        settings["include_preprocessing"] = True
+    if not base.startswith("EfficientNetB") or "input_tensor" in settings:
+        return function(weights=None, include_top=top, **settings)
+    module = importlib.import_module(function.__module__)
+    files = module.file_utils if hasattr(module, "file_utils") else module.data_utils
+    get, load = files.get_file, keras.Model.load_weights
+    files.get_file, keras.Model.load_weights = lambda *a, **k: "none", lambda *a, **k: None
+    try:
+        return function(weights="imagenet", include_top=top, **settings)
+    finally:
+        files.get_file, keras.Model.load_weights = get, load
+
+
+def rgb(keras, name, size):
+    """Without its top, average-pooled, taking RGB 0-255. Families that leave normalisation outside get layers for it."""
+    x = y = keras.Input((size, size, 3))
+    if mode(name) != "none":
+        y = keras.layers.Rescaling(1 / 127.5, -1.0)(x) if mode(name) == "tf" and not name.startswith("MobileNet") else keras.layers.Rescaling(1 / 58.0, -2.1)(x)
+    model = construct(keras, name, False, pooling="avg", input_tensor=y)
+    return model, model
+
+
+def bare(keras, name, size):
+    """As its weights are published: a map comes out, what preprocess_input gives goes in."""
+    model = construct(keras, name, False, input_shape=(size, size, 3))
+    return model, keras.Model(model.inputs, keras.layers.GlobalAveragePooling2D()(model.outputs[0]))
+
+
+def topped(keras, name, size):
+    """With its 1000 classes; the features are what enters the last layer that has weights."""
+    model = construct(keras, name, True, input_shape=(size, size, 3))
+    last = [l for l in model.layers if l.weights][-1]
+    return model, keras.Model(model.inputs, last.input)
+
+
+def randomise(keras, model, seed, calibrating):
+    """Seeded weights everywhere; then, layer by layer, batch-norm statistics from `calibrating` pictures, perturbed."""
+    import numpy as np
+    rng = np.random.default_rng(seed)
+    for w in model.weights:
+        name, shape = w.name.split("/")[-1].split(":")[0], tuple(w.shape)
+        layer = w.path if hasattr(w, "path") else w.name
+        if name == "count" or "seed" in name:
+            continue
+        if name in ("mean", "variance"):
+            value = rng.uniform(0.4, 0.5, shape) if name == "mean" else rng.uniform(0.05, 0.06, shape)
+        elif len(shape) >= 2:
+            depthwise = len(shape) == 4 and ("depthwise" in name or 1 in shape[2:])
+            fan = np.prod(shape[:2]) if depthwise else np.prod(shape[:-1])
+            value = rng.normal(0, (1.6 / fan) ** 0.5, shape)
+        elif name in ("gamma", "moving_variance"):
+            value = rng.uniform(0.7, 1.3, shape)
+        elif "layer_scale" in layer or name.startswith("variable"):
+            value = rng.uniform(0.2, 0.5, shape)
+        else:
+            value = rng.normal(0, 0.1, shape)
+        w.assign(value.astype(np.float32))
+    finalise(model)
+    calibrate(model, calibrating, rng)
+
+
+def finalise(model):
+    """What a Normalization really uses is made from its variables."""
+    for layer in model.layers:
+        if type(layer).__name__ == "Normalization" and layer.input_mean is None:
+            layer.finalize_state()
+
+
+def calibrate(model, calibrating, rng):
+    """Momentum 0 makes one pass in training mode store the batch's own statistics, which later layers already see normalised."""
+    import numpy as np
+    norms = [l for l in model.layers if type(l).__name__ == "BatchNormalization"]
+    if not norms:
+        return
+    before = [l.momentum for l in norms]
+    for l in norms:
+        l.momentum = 0.0
+    model([calibrating], training=True)
+    for l, momentum in zip(norms, before):
+        l.momentum = momentum
+        mean, variance = np.asarray(l.moving_mean), np.asarray(l.moving_variance)
+        deviation = np.sqrt(variance + 1e-3)
+        l.moving_mean.assign(mean + deviation * rng.normal(0, 0.1, mean.shape).astype(np.float32))
+        l.moving_variance.assign((variance + 1e-3) * rng.uniform(0.8, 1.25, mean.shape).astype(np.float32))
+
+
+def precision(keras, floatx):
+    keras.backend.set_floatx(floatx)
+    keras.mixed_precision.set_global_policy(floatx)
+
+
+def run(model, pixels):
+    """Features [n, d], one picture at a time."""
+    import numpy as np
+    return np.stack([np.asarray(model([pixels[i:i + 1]], training=False)).reshape(-1) for i in range(len(pixels))])
+
+
+class Built:
+    """One network: `model` is what is saved; features(pixels) are Keras's in float32, features64(pixels) in float64."""
+
+    def __init__(self, keras, make, name, size, calibrating, seed=7):
+        import numpy as np
+        self.keras, self.make, self.name, self.size, self.known = keras, make, name, size, {}
+        keras.utils.set_random_seed(seed)
+        self.model, self.tap = make(keras, name, size)
+        randomise(keras, self.model, seed, self.enter(calibrating).astype(np.float32))
+
+    def enter(self, pixels):
+        return pixels if self.make is rgb else preprocess(self.name, pixels)
+
+    def features(self, pixels):
+        import numpy as np
+        return self.once("float32", lambda: run(self.tap, self.enter(pixels).astype(np.float32)))
+
+    def features64(self, pixels):
+        """The same network built anew in double precision, with the same weights."""
+        return self.once("float64", lambda: self.double(pixels))
+
+    def once(self, key, compute):
+        if key not in self.known:
+            self.known[key] = compute()
+        return self.known[key]
+
+    def double(self, pixels):
+        import numpy as np
+        keras = self.keras
+        precision(keras, "float64")
+        try:
+            model, tap = self.make(keras, self.name, self.size)
+            model.set_weights([np.asarray(w) for w in self.model.get_weights()])
+            finalise(model)
+            out = run(tap, self.enter(pixels).astype(np.float64))
+            assert out.dtype == np.float64
+            return out
+        finally:
+            precision(keras, "float32")
