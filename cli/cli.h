@@ -21,7 +21,7 @@ struct settings {
     const char *layer, *preprocess, *architecture;
     int threads, folds, top, max_megapixels, neighbours, size;
     double l2, seconds, min_accuracy; /* l2 negative: auto */
-    uint64_t seed;
+    uint64_t seed, memory; /* memory: bytes that features may take */
     const char *cache;
     double days;
     bool no_cache;
@@ -81,6 +81,9 @@ void note(const char *format, ...) __attribute__((format(printf, 1, 2)));   /* t
 void report(const char *key, const char *format, ...) __attribute__((format(printf, 2, 3))); /* a line of the result: not with --quiet or --json */
 int fail(const struct ft_error *err);                                        /* says it; returns EXIT_FAILED */
 
+/* "512 kB", "10.2 GB" into text [24]; returns it. */
+const char *size_text(uint64_t bytes, char *text);
+
 /* Flushes standard output; false once a write has failed, for instance because the reader left. */
 bool flush_output(void);
 /* The exit status of the program: `status`, or failed where standard output could not be written; a reader that left is no error. */
@@ -118,10 +121,13 @@ struct pictures {
     double seconds;
     struct ft_cache_counts cache;
 };
-/* Features of all rows of a dataset, with progress. */
+/* Features of all rows of a dataset, with progress; in a scratch file, and said, where they take more than settings->memory. */
 int pictures_extract(const struct ft_backbone *backbone, const struct ft_dataset *dataset, const struct settings *settings, struct pictures *out,
                      struct ft_error *err);
 void pictures_release(struct pictures *pictures);
+/* 0 where the features of `dataset` may be in memory; else says that `what` needs them there. */
+int pictures_check_memory(const struct ft_backbone *backbone, const struct ft_dataset *dataset, const struct settings *settings, const char *what,
+                          struct ft_error *err);
 /* Lists bad pictures on standard error. */
 void pictures_list_bad(const struct pictures *pictures);
 /* What a folder holds beside pictures of classes. */

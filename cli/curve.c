@@ -60,6 +60,8 @@ static int enter(struct contest *x, const char *name, struct ft_error *err)
     struct ft_metrics *metrics = NULL;
     struct ft_bench bench = { 0 };
     int rc = ft_backbone_open(name, &options, &x->backbones[x->n], err);
+    if (!rc && (rc = pictures_check_memory(x->backbones[x->n], x->dataset, x->settings, "curve", err)))
+        ft_backbone_free(x->backbones[x->n]);
     if (rc)
         return rc;
     rc = pictures_extract(x->backbones[x->n], x->dataset, x->settings, &pictures, err);

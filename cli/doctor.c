@@ -99,8 +99,10 @@ int doctor_main(const struct settings *s)
         rc = backbone_open(s, &x.backbone, &err);
     if (!rc) {
         dataset_notes(x.dataset, s->arguments[0]);
-        rc = pictures_extract(x.backbone, x.dataset, s, &x.pictures, &err);
+        rc = pictures_check_memory(x.backbone, x.dataset, s, "doctor", &err);
     }
+    if (!rc)
+        rc = pictures_extract(x.backbone, x.dataset, s, &x.pictures, &err);
     if (!rc)
         rc = survey(&x, s, &err);
     if (!rc)

@@ -67,10 +67,13 @@ int evaluate_folder(const struct ft_backbone *backbone, const struct ft_head *he
         snprintf(err->msg, sizeof err->msg, "'%s' holds no readable picture inside a class directory", dir);
         return err->code = FT_EARG;
     }
+    const struct ft_matrix x = ft_features_matrix(f);
     e->p = malloc(f->n * (size_t)head->k * sizeof *e->p);
     if (!e->p)
         return out_of_memory(dir, err);
-    ft_head_probabilities(head, f->x, f->n, e->p);
+    rc = ft_head_judge(head, &x, e->p, err);
+    if (rc)
+        return rc;
     e->judged = (struct ft_judged){ f->n, head->k, e->p, f->labels, f->paths, classes };
     return ft_metrics_compute(e->p, f->labels, NULL, f->n, head->k, &e->metrics, err);
 }

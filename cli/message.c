@@ -72,6 +72,19 @@ void report(const char *key, const char *format, ...)
     flush_output(); /* a line stands before the next stage begins, also in a pipe */
 }
 
+const char *size_text(uint64_t bytes, char *text)
+{
+    static const char *const units[] = { "bytes", "kB", "MB", "GB", "TB" };
+    double value = (double)bytes;
+    size_t unit = 0;
+    while (value >= 999.5 && unit + 1 < sizeof units / sizeof *units) {
+        value /= 1000;
+        unit++;
+    }
+    snprintf(text, 24, "%.3g %s", value, units[unit]);
+    return text;
+}
+
 int fail(const struct ft_error *err)
 {
     say("%s", err->msg);

@@ -15,6 +15,7 @@ enum type {
     SEED,   /* uint64_t */
     NUMBER, /* double in [low, high] */
     AUTO,   /* double in [low, high], or the word auto: -1 */
+    SIZE,   /* uint64_t bytes: 500M, 2G, or 50% of the memory */
     WORD,   /* const char *, one of choices where there are any */
     WORDS,  /* const char *[MOST_GIVEN], then the int that counts them: may be given more than once */
 };
@@ -84,6 +85,7 @@ static const struct option options[] = {
     { FITTING | CMD_EVALUATE | CMD_FEATURES | CMD_CACHE, "cache", 0, WORD, AT(cache), 0, 0, "DIR", NULL, NULL, "where features are kept between runs (default: $XDG_CACHE_HOME/finetune)" },
     { CMD_PREDICT, "cache", 0, WORD, AT(cache), 0, 0, "DIR", NULL, NULL, "look features up in this folder and keep them there (default: none are kept)" },
     { FITTING | CMD_EVALUATE | CMD_FEATURES, "no-cache", 0, FLAG, AT(no_cache), 0, 0, NULL, NULL, NULL, "compute all features, keep none" },
+    { FITTING | CMD_EVALUATE | CMD_FEATURES, "memory", 0, SIZE, AT(memory), 0, 0, "SIZE", NULL, "25%", "features that take more (500M, 2G, 50%) are read from a scratch file, a block of rows at a time; doctor, curve and --report decline" },
     { CMD_CACHE, "days", 0, NUMBER, AT(days), 0, 36500, "N", NULL, "90", "prune: what was of no use for so long goes" },
     { CMD_ALL, "json", 0, FLAG, AT(json), 0, 0, NULL, NULL, NULL, "the result as JSON" },
     { CMD_ALL, "log-json", 0, FLAG, AT(log_json), 0, 0, NULL, NULL, NULL, "messages and progress as JSON, one object a line" },
@@ -175,6 +177,20 @@ static bool among(const char *word, const char *choices)
     return false;
 }
 
+/* Bytes from 500M, 2G, 1048576 or 50%; false where that is none. */
+static bool parse_size(const char *text, uint64_t *bytes)
+{
+    static const char units[] = "KMGT";
+    char *end;
+    const double value = strtod(text, &end);
+    const char *unit = *end && *end != '%' ? strchr(units, toupper((unsigned char)*end)) : NULL;
+    const double one = *end == '%' ? (double)ft_memory_bytes() / 100 : unit ? ldexp(1, 10 * (int)(unit - units + 1)) : 1;
+    if (end == text || (*end && !unit && *end != '%') || (*end && end[1]) || !(value >= 0 && value * one < 0x1p63))
+        return false;
+    *bytes = (uint64_t)(value * one);
+    return true;
+}
+
 /* Fills a setting from its text; 0, or EXIT_USAGE after a message. */
 static int set(const struct command *c, const struct option *o, const char *text, struct settings *settings)
 {
@@ -204,6 +220,8 @@ static int set(const struct command *c, const struct option *o, const char *text
         if (errno || *end || !isdigit((unsigned char)*text))
             return wrong(c, "'%s': a whole number from 0 to 18446744073709551615 is wanted%s", shown, "");
         return 0;
+    case SIZE:
+        return parse_size(text, to) ? 0 : wrong(c, "'%s': a size as 500M, 2G or 50%% of the memory is wanted%s", shown, "");
     case INT:
     case NUMBER:
     case AUTO: {

@@ -10,7 +10,7 @@ struct job {
     size_t given, done;
     struct pictures *out;
     struct progress progress;
-    struct ft_error *err;
+    struct ft_error error; /* why a row could not be kept */
     bool failed;
 };
 
@@ -20,9 +20,11 @@ static const char *next_path(void *user)
     return j->given < j->dataset->n && !signals_caught() ? j->dataset->paths[j->given++] : NULL;
 }
 
-static int keep_bad(struct pictures *p, const struct ft_row *row)
+static int keep_bad(struct pictures *p, const struct ft_row *row, struct ft_error *err)
 {
     struct bad_picture *more = realloc(p->bad, (p->n_bad + 1) * sizeof *more);
+    snprintf(err->msg, sizeof err->msg, "out of memory for the bad pictures");
+    err->code = FT_ENOMEM;
     if (!more)
         return -1;
     p->bad = more;
@@ -36,9 +38,9 @@ static int keep_row(void *user, const struct ft_row *row)
     struct job *j = user;
     progress_step(&j->progress, ++j->done);
     if (row->status)
-        j->failed = keep_bad(j->out, row) != 0;
+        j->failed = keep_bad(j->out, row, &j->error) != 0;
     else
-        j->failed = ft_features_append(j->out->features, row, j->dataset->labels[row->index], j->err) != 0;
+        j->failed = ft_features_append(j->out->features, row, j->dataset->labels[row->index], &j->error) != 0;
     return j->failed;
 }
 
@@ -53,22 +55,46 @@ static int extract(const struct ft_backbone *backbone, const struct ft_extract_o
     signals_catch();
     const int rc = ft_extract(backbone, options, next_path, keep_row, j, err);
     signals_release();
+    if (rc && j->failed)
+        *err = j->error;
     if (rc || !signals_caught())
-        return rc;
+        return rc ? err->code : 0;
     snprintf(err->msg, sizeof err->msg, "stopped after %zu of %zu pictures%s", j->done, j->dataset->n,
              options->cache && !ft_cache_warning(options->cache) ? ": their features are kept, the same command goes on from there" : "");
     return err->code = FT_ECANCELLED;
+}
+
+/* The scratch file is made in the cache's folder, or where temporary files are made if that has no room. */
+static int open_features(const struct ft_backbone *backbone, const struct ft_dataset *dataset, const struct settings *s, const struct ft_cache *cache,
+                         struct ft_features **out, struct ft_error *err)
+{
+    const int d = ft_backbone_features(backbone);
+    if (!cache || ft_features_new_bounded(d, dataset->n, s->memory, ft_cache_folder(cache), out, NULL))
+        return ft_features_new_bounded(d, dataset->n, s->memory, NULL, out, err);
+    return 0;
+}
+
+int pictures_check_memory(const struct ft_backbone *backbone, const struct ft_dataset *dataset, const struct settings *s, const char *what,
+                          struct ft_error *err)
+{
+    const uint64_t bytes = ft_features_bytes(ft_backbone_features(backbone), dataset->n);
+    if (bytes <= s->memory)
+        return 0;
+    char wanted[24], allowed[24];
+    snprintf(err->msg, sizeof err->msg, "%s needs the features of %zu pictures in memory, %s, more than --memory allows, %s: give it more, or fewer pictures",
+             what, dataset->n, size_text(bytes, wanted), size_text(s->memory, allowed));
+    return err->code = FT_ELIMIT;
 }
 
 int pictures_extract(const struct ft_backbone *backbone, const struct ft_dataset *dataset, const struct settings *settings, struct pictures *out,
                      struct ft_error *err)
 {
     struct ft_extract_options options;
-    struct job j = { .dataset = dataset, .out = out, .err = err };
+    struct job j = { .dataset = dataset, .out = out };
     *out = (struct pictures){ 0 };
     extract_options(settings, &options);
     options.cache = cache_open(settings);
-    int rc = ft_features_new(ft_backbone_features(backbone), &out->features, err);
+    int rc = open_features(backbone, dataset, settings, options.cache, &out->features, err);
     progress_begin(&j.progress, "features", dataset->n);
     if (!rc)
         rc = extract(backbone, &options, &j, err);

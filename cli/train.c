@@ -101,6 +101,10 @@ static int extract(struct training *t, struct ft_error *err)
     if (p->cache.hits)
         snprintf(cached, sizeof cached, " · %llu from the cache", (unsigned long long)p->cache.hits);
     report("features", "%zu/%zu%s%s · %.0f images/s · %.1f s", p->features->n, t->dataset->n, skipped, cached, (double)t->dataset->n / p->seconds, p->seconds);
+    char wanted[24], allowed[24];
+    if (p->features->scratch)
+        report("memory", "features would take %s, more than --memory allows, %s: they are read from a scratch file",
+               size_text(ft_features_bytes(p->features->d, p->features->n), wanted), size_text(t->settings->memory, allowed));
     pictures_list_bad(p);
     return count_classes(t, p->features->labels, p->features->n, "readable picture", err);
 }
@@ -112,9 +116,12 @@ static int train_head(struct training *t, const struct ft_train_options *options
     uint64_t *group = malloc(f->n * sizeof *group); /* copies of a picture, near ones too, stay in one fold */
     if (!group)
         return refuse(err, "out of memory for %zu pictures", f->n);
+    const struct ft_matrix x = ft_features_matrix(f);
+    if (f->n > FT_GROUPS_MOST)
+        note("near copies are not looked for among more than %d pictures: only identical ones stay in one fold", FT_GROUPS_MOST);
     int rc = ft_groups(f, t->dir, t->settings->group_by, t->settings->threads, group, err);
     if (!rc)
-        rc = ft_train(f->x, f->labels, group, f->n, f->d, k, options, &t->head, &t->validation, err);
+        rc = ft_train_matrix(&x, f->labels, group, k, options, &t->head, &t->validation, err);
     free(group);
     if (!rc)
         rc = ft_metrics_compute(t->validation->raw, f->labels, t->validation->fold, f->n, k, &t->raw, err);
@@ -154,6 +161,10 @@ static int measure_unknown(const struct training *t, const struct ft_train_optio
     char probability[80] = "";
     if (!t->settings->verbose || t->settings->quiet)
         return 0;
+    if (!f->x) {
+        report("unknown", "not measured: the features are not in memory");
+        return 0;
+    }
     fixed.l2 = t->validation->l2;
     const int rc = ft_unknown_measure(f->x, f->labels, t->validation->fold, f->n, f->d, t->dataset->n_classes, &fixed, &u, err);
     if (!rc && u.left_out) {
@@ -206,6 +217,10 @@ static void print_json(const struct training *t)
     cJSON *cache = cJSON_AddObjectToObject(json, "cache");
     cJSON_AddNumberToObject(cache, "hits", (double)t->pictures.cache.hits);
     cJSON_AddNumberToObject(cache, "computed", (double)(t->pictures.features->n - t->pictures.cache.hits));
+    cJSON *memory = cJSON_AddObjectToObject(json, "memory");
+    cJSON_AddNumberToObject(memory, "limit", (double)t->settings->memory);
+    cJSON_AddNumberToObject(memory, "features", (double)ft_features_bytes(t->pictures.features->d, t->pictures.features->n));
+    cJSON_AddBoolToObject(memory, "scratch", t->pictures.features->scratch != NULL);
     cJSON_AddStringToObject(json, "output", t->settings->output);
     cJSON_AddNumberToObject(json, "bytes", (double)t->bytes);
     if (t->val.metrics) {
@@ -230,6 +245,8 @@ static int run(struct training *t, struct ft_error *err)
         rc = check_val(t, err);
     if (!rc)
         rc = backbone_open(s, &t->backbone, err);
+    if (!rc && s->report)
+        rc = pictures_check_memory(t->backbone, t->dataset, s, "--report", err);
     if (rc)
         return rc;
     report_images(t);

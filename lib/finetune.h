@@ -189,6 +189,8 @@ struct ft_cache_counts ft_cache_counted(const struct ft_cache *cache);
 /* Why features are not kept (a full disk, a folder that cannot be written), or NULL: a cache that fails never fails an extraction. */
 const char *ft_cache_warning(const struct ft_cache *cache);
 
+const char *ft_cache_folder(const struct ft_cache *cache);
+
 struct ft_cache_info {
     char path[4096];
     uint64_t entries, bytes, segments, damaged; /* what is there (after removing) */
@@ -266,10 +268,12 @@ struct ft_near {
 /* Measured on re-encoded, resized and cropped photographs: copies lie below FT_NEAR, and below FT_SAME nothing else does. */
 #define FT_NEAR 0.3f
 #define FT_SAME 0.2f
-/* All pairs of x [n, d] closer than `most`, sorted by a, then b; free() *pairs. The search is by random hyperplanes (Charikar 2002): a pair
+/* All pairs of rows of x closer than `most`, sorted by a, then b; free() *pairs. The search is by random hyperplanes (Charikar 2002): a pair
  * close to `most` may be missed once in some hundred times, closer ones are not. */
-int ft_near_pairs(const float *x, size_t n, int d, float most, int threads, struct ft_near **pairs, size_t *n_pairs, struct ft_error *err);
+int ft_near_pairs(const struct ft_matrix *x, float most, int threads, struct ft_near **pairs, size_t *n_pairs, struct ft_error *err);
 
+/* Sets of more rows are not searched for near copies by ft_groups: the search is quadratic. */
+#define FT_GROUPS_MOST 200000
 /* group [n]: rows with the same content, rows closer than FT_SAME, and rows whose path below `dir` matches the extended regular
  * expression `pattern` (NULL: none) with the same text in its first pair of parentheses (or as a whole), share a number, directly or
  * through others. */
@@ -335,6 +339,7 @@ void ft_head_free(struct ft_head *head);
 void ft_validation_free(struct ft_validation *validation);
 /* p [n, k] = softmax(x [n, d] W + b). */
 void ft_head_probabilities(const struct ft_head *head, const float *x, size_t n, float *p);
+int ft_head_judge(const struct ft_head *head, const struct ft_matrix *x, float *p, struct ft_error *err); /* the same for any matrix */
 
 /* ---- how good are probabilities ---------------------------------------------------------------------------------- */
 
@@ -608,6 +613,7 @@ char *ft_model_settings(const struct ft_model *model);
 /* ---- this machine ------------------------------------------------------------------------------------------------ */
 
 int ft_cpu_count(void);             /* cores this process may use */
+uint64_t ft_memory_bytes(void);     /* memory this process may use: the machine's, or its control group's where that is less */
 const char *ft_cpu_name(void);      /* "avx512", "avx2" or "c": the widest kernels in use; FINETUNE_CPU narrows it */
 
 #ifdef __cplusplus

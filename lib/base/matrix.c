@@ -37,8 +37,8 @@ static int open_nameless(const char *dir)
 
 static int no_room(const struct ft_scratch *s, uint64_t bytes, struct ft_error *err)
 {
-    return ft_error_set(err, FT_EIO, "no room for %.1f GB of features in a scratch file in '%s': %s; --memory may allow more, --cache and TMPDIR name other folders",
-                        (double)bytes / 1e9, s->dir, strerror(errno));
+    return ft_error_set(err, FT_EIO, "no room for %.1f MB of features in a scratch file in '%s': %s; --memory may allow more, --cache and TMPDIR name other folders",
+                        (double)bytes / 1e6, s->dir, strerror(errno));
 }
 
 int ft_scratch_new(const char *dir, uint64_t bytes, struct ft_scratch **out, struct ft_error *err)

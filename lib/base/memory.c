@@ -1,9 +1,13 @@
 #define _GNU_SOURCE
 #include "base/memory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
+
+#include "finetune.h"
 
 #define HUGE_PAGE ((size_t)2 << 20)
 #define HUGE_FROM (2 * HUGE_PAGE)
@@ -50,4 +54,17 @@ bool ft_grow(void **array, size_t *capacity, size_t n, size_t size)
     *array = p;
     *capacity = more;
     return true;
+}
+
+uint64_t ft_memory_bytes(void)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    uint64_t bytes = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : (uint64_t)1 << 32;
+    unsigned long long limit;
+    FILE *f = fopen("/sys/fs/cgroup/memory.max", "re"); /* a number, or "max" */
+    if (f && fscanf(f, "%llu", &limit) == 1 && limit < bytes)
+        bytes = limit;
+    if (f)
+        fclose(f);
+    return bytes;
 }

@@ -67,9 +67,12 @@ static int join_near(const struct ft_features *f, int threads, uint64_t *group, 
 {
     struct ft_near *pairs = NULL;
     size_t n_pairs = 0;
+    if (f->n > FT_GROUPS_MOST)
+        return 0;
+    const struct ft_matrix x = ft_features_matrix(f);
     uint64_t *before = ft_alloc(f->n, sizeof *before);
     size_t *size = ft_alloc(f->n, sizeof *size);
-    int rc = before && size ? ft_near_pairs(f->x, f->n, f->d, FT_SAME, threads, &pairs, &n_pairs, err) : ft_error_nomem(err, "the groups of pictures");
+    int rc = before && size ? ft_near_pairs(&x, FT_SAME, threads, &pairs, &n_pairs, err) : ft_error_nomem(err, "the groups of pictures");
     if (!rc) {
         const size_t most = largest(group, f->n, size);
         memcpy(before, group, f->n * sizeof *group);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/matrix.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/thread.h"
@@ -19,7 +20,10 @@ struct search {
     int d;
     float most;
     int bits; /* pairs that differ in more are apart */
-    const float *unit;   /* [n, d] */
+    const struct ft_matrix *x;
+    const float *unit;   /* [n, d]; NULL: made of x when they are asked for */
+    const double *mean;  /* [d] */
+    float *room;         /* [members, 2, d] for a pair */
     const float *planes; /* [d, BITS] */
     uint64_t (*signs)[WORDS];
     pthread_mutex_t lock;
@@ -28,22 +32,13 @@ struct search {
     bool failed;
 };
 
-float *ft_unit_rows(const float *x, size_t n, int columns)
+/* x [rows, d] less the mean, each row of length 1 (or 0); unit may be x. */
+static void make_units(const float *x, size_t rows, size_t d, const double *mean, float *unit)
 {
-    const size_t d = (size_t)columns;
-    float *unit = ft_alloc(n, d * sizeof *unit);
-    double *mean = ft_alloc_zero(d, sizeof *mean);
-    if (!unit || !mean) {
-        free(unit);
-        free(mean);
-        return NULL;
-    }
-    for (size_t i = 0; i < n * d; i++)
-        mean[i % d] += x[i];
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < rows; i++) {
         double square = 0;
         for (size_t j = 0; j < d; j++) {
-            const double v = x[i * d + j] - mean[j] / (double)n;
+            const double v = x[i * d + j] - mean[j];
             unit[i * d + j] = (float)v;
             square += v * v;
         }
@@ -51,25 +46,74 @@ float *ft_unit_rows(const float *x, size_t n, int columns)
         for (size_t j = 0; j < d; j++)
             unit[i * d + j] *= scale;
     }
+}
+
+/* [d], malloc'd; NULL when out of memory. */
+static double *mean_row(const struct ft_matrix *x)
+{
+    const size_t d = (size_t)x->d;
+    float *room = ft_alloc(x->x ? 1 : BLOCK, d * sizeof *room);
+    double *mean = ft_alloc_zero(d, sizeof *mean);
+    for (size_t from = 0; room && mean && from < x->n; from += BLOCK) {
+        const size_t rows = x->n - from < BLOCK ? x->n - from : BLOCK;
+        const float *row = ft_matrix_rows(x, from, rows, room);
+        for (size_t i = 0; i < rows; i++, row += d)
+            for (size_t j = 0; j < d; j++)
+                mean[j] += row[j];
+    }
+    for (size_t j = 0; room && mean && j < d; j++)
+        mean[j] /= (double)x->n;
+    if (!room) {
+        free(mean);
+        mean = NULL;
+    }
+    free(room);
+    return mean;
+}
+
+float *ft_unit_rows(const float *x, size_t n, int d)
+{
+    float *unit = ft_alloc(n, (size_t)d * sizeof *unit);
+    double *mean = mean_row(&(struct ft_matrix){ .n = n, .d = d, .x = x });
+    if (unit && mean)
+        make_units(x, n, (size_t)d, mean, unit);
+    else {
+        free(unit);
+        unit = NULL;
+    }
     free(mean);
     return unit;
+}
+
+/* Units [from, from + rows): lent, or made in room. */
+static const float *unit_rows(const struct search *s, size_t from, size_t rows, float *room)
+{
+    const size_t d = (size_t)s->d;
+    if (s->unit)
+        return s->unit + from * d;
+    make_units(ft_matrix_rows(s->x, from, rows, room), rows, d, s->mean, room);
+    return room;
 }
 
 static void sign_block(void *context, size_t block, int member)
 {
     struct search *s = context;
     const size_t from = block * BLOCK, rows = s->n - from < BLOCK ? s->n - from : BLOCK, d = (size_t)s->d;
-    float *projected = ft_alloc(rows, BITS * sizeof *projected);
+    float *projected = ft_alloc(rows, BITS * sizeof *projected), *room = ft_alloc(s->unit ? 1 : rows, d * sizeof *room);
     (void)member;
-    if (!projected) {
+    if (!projected || !room) {
+        free(projected);
+        free(room);
         s->failed = true;
         return;
     }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, BITS, s->d, 1, s->unit + from * d, s->d, s->planes, BITS, 0, projected, BITS);
+    const float *unit = unit_rows(s, from, rows, room);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, BITS, s->d, 1, unit, s->d, s->planes, BITS, 0, projected, BITS);
     for (size_t i = 0; i < rows; i++)
         for (size_t b = 0; b < BITS; b++)
             s->signs[from + i][b / 64] |= (uint64_t)(projected[i * BITS + b] > 0) << b % 64;
     free(projected);
+    free(room);
 }
 
 static void keep(struct search *s, size_t a, size_t b, float distance)
@@ -82,20 +126,33 @@ static void keep(struct search *s, size_t a, size_t b, float distance)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* Bits in which p and q differ, counted in parallel within words: not every CPU that this runs on has an instruction for it. */
+static int differing(const uint64_t *p, const uint64_t *q)
+{
+    uint64_t bytes = 0; /* eight counts of up to 32 */
+    for (int w = 0; w < WORDS; w++) {
+        uint64_t v = p[w] ^ q[w];
+        v -= v >> 1 & UINT64_C(0x5555555555555555);
+        v = (v & UINT64_C(0x3333333333333333)) + (v >> 2 & UINT64_C(0x3333333333333333));
+        bytes += (v & UINT64_C(0x0f0f0f0f0f0f0f0f)) + (v >> 4 & UINT64_C(0x0f0f0f0f0f0f0f0f));
+    }
+    bytes = (bytes & UINT64_C(0x00ff00ff00ff00ff)) + (bytes >> 8 & UINT64_C(0x00ff00ff00ff00ff));
+    return (int)(bytes * UINT64_C(0x0001000100010001) >> 48);
+}
+
 static void search_row(void *context, size_t a, int member)
 {
     struct search *s = context;
     const size_t d = (size_t)s->d;
     const uint64_t *p = s->signs[a];
-    (void)member;
+    float *room = s->room + 2 * d * (size_t)member;
+    const float *unit = NULL;
     for (size_t b = a + 1; b < s->n; b++) {
-        const uint64_t *q = s->signs[b];
-        int bits = 0;
-        for (int w = 0; w < WORDS; w++)
-            bits += __builtin_popcountll(p[w] ^ q[w]);
-        if (bits > s->bits)
+        if (differing(p, s->signs[b]) > s->bits)
             continue;
-        const float distance = 1 - cblas_sdot(s->d, s->unit + a * d, 1, s->unit + b * d, 1);
+        if (!unit)
+            unit = unit_rows(s, a, 1, room);
+        const float distance = 1 - cblas_sdot(s->d, unit, 1, unit_rows(s, b, 1, room + d), 1);
         if (distance < s->most)
             keep(s, a, b, distance < 0 ? 0 : distance);
     }
@@ -118,30 +175,36 @@ static float *random_planes(int d)
     return planes;
 }
 
-int ft_near_pairs(const float *x, size_t n, int d, float most, int threads, struct ft_near **pairs, size_t *n_pairs, struct ft_error *err)
+int ft_near_pairs(const struct ft_matrix *x, float most, int threads, struct ft_near **pairs, size_t *n_pairs, struct ft_error *err)
 {
     const double share = acos(1 - (double)most) / M_PI; /* of the signs that differ; three standard deviations more are let through */
-    struct search s = { .n = n, .d = d, .most = most, .bits = (int)(BITS * share + 3 * sqrt(BITS * share * (1 - share))) };
+    struct search s = { .n = x->n, .d = x->d, .most = most, .bits = (int)(BITS * share + 3 * sqrt(BITS * share * (1 - share))), .x = x };
     struct ft_team *team = ft_team_new(threads > 0 ? threads : ft_cpu_count());
-    float *unit = ft_unit_rows(x, n, d), *planes = random_planes(d);
+    float *unit = x->x ? ft_unit_rows(x->x, x->n, x->d) : NULL, *planes = random_planes(x->d);
+    double *mean = x->x ? NULL : mean_row(x);
     pthread_mutex_init(&s.lock, NULL);
-    s.signs = ft_alloc_zero(n, sizeof *s.signs);
+    s.signs = ft_alloc_zero(x->n, sizeof *s.signs);
+    s.room = ft_alloc(team ? 2 * (size_t)ft_team_size(team) : 1, (size_t)x->d * sizeof *s.room);
     s.unit = unit;
+    s.mean = mean;
     s.planes = planes;
-    s.failed = !team || !unit || !planes || !s.signs;
+    s.failed = !team || !(unit || mean) || !planes || !s.signs || !s.room;
     openblas_set_num_threads(1);
     if (!s.failed)
-        ft_team_each(team, (n + BLOCK - 1) / BLOCK, sign_block, &s);
+        ft_team_each(team, (x->n + BLOCK - 1) / BLOCK, sign_block, &s);
     if (!s.failed)
-        ft_team_each(team, n, search_row, &s);
+        ft_team_each(team, x->n, search_row, &s);
     free(unit);
+    free(mean);
     free(planes);
     free(s.signs);
+    free(s.room);
     ft_team_free(team);
     pthread_mutex_destroy(&s.lock);
-    if (s.failed) {
+    const int rc = s.failed ? ft_error_nomem(err, "the search for near duplicates") : ft_matrix_status(x, err);
+    if (rc) {
         free(s.pairs);
-        return ft_error_nomem(err, "the search for near duplicates");
+        return rc;
     }
     if (s.n_pairs)
         qsort(s.pairs, s.n_pairs, sizeof *s.pairs, by_rows);

@@ -325,6 +325,11 @@ struct ft_cache_counts ft_cache_counted(const struct ft_cache *c)
     return c->counts;
 }
 
+const char *ft_cache_folder(const struct ft_cache *c)
+{
+    return c->path;
+}
+
 const char *ft_cache_warning(const struct ft_cache *c)
 {
     return c->warning[0] ? c->warning : NULL;

@@ -25,6 +25,25 @@ int ft_features_new(int d, struct ft_features **out, struct ft_error *err)
     return 0;
 }
 
+static bool resize(void *array, size_t count, size_t size)
+{
+    size_t bytes;
+    void *p = ft_size_mul(count, size, &bytes) ? realloc(*(void **)array, bytes) : NULL;
+    if (p)
+        memcpy(array, &p, sizeof p);
+    return p != NULL;
+}
+
+static int make_room(struct ft_features_store *store, size_t rows, struct ft_error *err)
+{
+    struct ft_features *f = &store->shown;
+    if ((!f->scratch && !resize(&f->x, rows, (size_t)f->d * sizeof *f->x)) || !resize(&f->paths, rows, sizeof *f->paths) ||
+        !resize(&f->labels, rows, sizeof *f->labels) || !resize(&f->content, rows, sizeof *f->content))
+        return ft_error_nomem(err, "features");
+    store->capacity = rows;
+    return 0;
+}
+
 uint64_t ft_features_bytes(int d, size_t rows)
 {
     return 2 * (uint64_t)rows * (uint64_t)d * sizeof(float);
@@ -36,6 +55,8 @@ int ft_features_new_bounded(int d, size_t rows, uint64_t memory, const char *dir
     int rc = ft_features_new(d, &f, err);
     if (!rc && ft_features_bytes(d, rows) > memory)
         rc = ft_scratch_new(dir, ft_features_bytes(d, rows) / 2, &f->scratch, err);
+    if (!rc && rows)
+        rc = make_room((struct ft_features_store *)f, rows, err);
     if (!rc)
         *out = f;
     else
@@ -48,25 +69,11 @@ struct ft_matrix ft_features_matrix(const struct ft_features *f)
     return (struct ft_matrix){ .n = f->n, .d = f->d, .x = f->x, .scratch = f->scratch };
 }
 
-static bool resize(void *array, size_t count, size_t size)
-{
-    size_t bytes;
-    void *p = ft_size_mul(count, size, &bytes) ? realloc(*(void **)array, bytes) : NULL;
-    if (p)
-        memcpy(array, &p, sizeof p);
-    return p != NULL;
-}
-
 int ft_features_append(struct ft_features *f, const struct ft_row *row, int32_t label, struct ft_error *err)
 {
     struct ft_features_store *store = (struct ft_features_store *)f;
-    if (f->n == store->capacity) {
-        const size_t more = store->capacity ? store->capacity + store->capacity / 2 : 64;
-        if ((!f->scratch && !resize(&f->x, more, (size_t)f->d * sizeof *f->x)) || !resize(&f->paths, more, sizeof *f->paths) ||
-            !resize(&f->labels, more, sizeof *f->labels) || !resize(&f->content, more, sizeof *f->content))
-            return ft_error_nomem(err, "features");
-        store->capacity = more;
-    }
+    if (f->n == store->capacity && make_room(store, f->n ? f->n + f->n / 2 : 64, err))
+        return FT_ENOMEM;
     char *path = ft_strdup(row->path);
     if (!path)
         return ft_error_nomem(err, "features");
@@ -98,17 +105,50 @@ void ft_features_free(struct ft_features *f)
     free((struct ft_features_store *)f);
 }
 
-/* Writes a dataset and closes what it is given; false when HDF5 refused anything. */
-static bool put(hid_t file, const char *name, int rank, const hsize_t *shape, hid_t type, const void *data)
+/* Creates a dataset; negative when HDF5 refuses. */
+static hid_t create(hid_t file, const char *name, int rank, const hsize_t *shape, hid_t type)
 {
     const hid_t space = H5Screate_simple(rank, shape, NULL), how = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_obj_track_times(how, false);
     const hid_t set = H5Dcreate2(file, name, type, space, H5P_DEFAULT, how, H5P_DEFAULT);
-    const bool ok = set >= 0 && (!shape[0] || H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0);
-    if (set >= 0)
-        H5Dclose(set);
     H5Pclose(how);
     H5Sclose(space);
+    return set;
+}
+
+/* Writes a whole dataset of one dimension; false when HDF5 refused anything. */
+static bool put(hid_t file, const char *name, hsize_t n, hid_t type, const void *data)
+{
+    const hid_t set = create(file, name, 1, &n, type);
+    const bool ok = set >= 0 && (!n || H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0);
+    if (set >= 0)
+        H5Dclose(set);
+    return ok;
+}
+
+static bool put_block(hid_t set, const struct ft_matrix *x, size_t from, size_t rows, float *room)
+{
+    const hsize_t start[2] = { from, 0 }, count[2] = { rows, (hsize_t)x->d };
+    const hid_t all = H5Dget_space(set), block = H5Screate_simple(2, count, NULL);
+    const bool ok = H5Sselect_hyperslab(all, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
+                    H5Dwrite(set, H5T_NATIVE_FLOAT, block, all, H5P_DEFAULT, ft_matrix_rows(x, from, rows, room)) >= 0;
+    H5Sclose(block);
+    H5Sclose(all);
+    return ok;
+}
+
+static bool put_matrix(hid_t file, const char *name, const struct ft_matrix *x)
+{
+    enum { ROWS = 1024 };
+    const hsize_t shape[2] = { x->n, (hsize_t)x->d };
+    float *room = ft_alloc(x->x ? 1 : ROWS, (size_t)x->d * sizeof *room);
+    const hid_t set = create(file, name, 2, shape, H5T_IEEE_F32LE);
+    bool ok = set >= 0 && room;
+    for (size_t from = 0; ok && from < x->n; from += ROWS)
+        ok = put_block(set, x, from, x->n - from < ROWS ? x->n - from : ROWS, room);
+    if (set >= 0)
+        H5Dclose(set);
+    free(room);
     return ok;
 }
 
@@ -117,8 +157,7 @@ static bool put_strings(hid_t file, const char *name, char *const *strings, size
     const hid_t type = H5Tcopy(H5T_C_S1);
     H5Tset_size(type, H5T_VARIABLE);
     H5Tset_cset(type, H5T_CSET_UTF8);
-    const hsize_t shape[1] = { n };
-    const bool ok = put(file, name, 1, shape, type, strings);
+    const bool ok = put(file, name, n, type, strings);
     H5Tclose(type);
     return ok;
 }
@@ -129,8 +168,8 @@ static bool write_file(const char *path, const struct ft_features *f, char *cons
     const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     if (file < 0)
         return false;
-    const hsize_t shape[2] = { f->n, (hsize_t)f->d };
-    const bool ok = put(file, "features", 2, shape, H5T_IEEE_F32LE, f->x) && put(file, "labels", 1, shape, H5T_STD_I32LE, f->labels) &&
+    const struct ft_matrix x = ft_features_matrix(f);
+    const bool ok = put_matrix(file, "features", &x) && put(file, "labels", f->n, H5T_STD_I32LE, f->labels) &&
                     put_strings(file, "paths", f->paths, f->n) && put_strings(file, "classes", classes, k);
     return (H5Fclose(file) >= 0) && ok;
 }
@@ -143,7 +182,7 @@ int ft_features_save(const struct ft_features *f, char *const *classes, int n_cl
         return rc;
     if (!write_file(r.path, f, classes, (size_t)n_classes))
         rc = ft_error_set(err, FT_EIO, "cannot write '%s': is the disk full?", path);
-    else
+    else if (!(rc = ft_matrix_status(&(struct ft_matrix){ .scratch = f->scratch }, err)))
         rc = ft_replace_commit(&r, err);
     ft_replace_abort(&r);
     return rc;

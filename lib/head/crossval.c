@@ -172,8 +172,8 @@ static void fill_probabilities(void *context, size_t chunk, int member)
     const size_t end = (chunk + 1) * CHUNK < t->n ? (chunk + 1) * CHUNK : t->n, k = (size_t)t->k;
     (void)member;
     for (size_t i = chunk * CHUNK; i < end; i++) {
-        ft_softmax(t->best + i * k, t->k, 1, c->out->raw + i * k);
         ft_softmax(t->best + i * k, t->k, c->temperature[t->fold[i]], c->out->calibrated + i * k);
+        ft_softmax(t->best + i * k, t->k, 1, c->out->raw + i * k); /* in place */
     }
 }
 
@@ -181,15 +181,15 @@ int ft_validation_make(struct ft_head_training *t, struct ft_validation **out, s
 {
     struct ft_validation *v = ft_alloc_zero(1, sizeof *v);
     double *temperature = ft_alloc((size_t)t->folds + 1, sizeof *temperature);
-    const size_t k = (size_t)t->k;
-    if (!v || !temperature || !(v->fold = ft_alloc(t->n, sizeof *v->fold)) || !(v->raw = ft_alloc(t->n, k * sizeof(float))) ||
-        !(v->calibrated = ft_alloc(t->n, k * sizeof(float))) || !(v->grid = ft_alloc((size_t)t->n_grid, sizeof *v->grid))) {
+    if (!v || !temperature || !(v->fold = ft_alloc(t->n, sizeof *v->fold)) || !(v->grid = ft_alloc((size_t)t->n_grid, sizeof *v->grid))) {
         free(temperature);
         ft_validation_free(v);
         return ft_error_nomem(err, "the cross-validated probabilities");
     }
     struct calibration c = { t, temperature, v };
     ft_team_each(t->team, (size_t)t->folds + 1, calibrate_fold, &c);
+    v->raw = t->best; /* their room is taken over: of a million pictures it is much */
+    v->calibrated = t->logits;
     ft_team_each(t->team, (t->n + CHUNK - 1) / CHUNK, fill_probabilities, &c);
     v->n = t->n;
     v->k = t->k;
@@ -200,6 +200,7 @@ int ft_validation_make(struct ft_head_training *t, struct ft_validation **out, s
     v->weighted = t->weighted;
     v->n_grid = t->n_grid;
     memcpy(v->grid, t->grid, (size_t)t->n_grid * sizeof *v->grid);
+    t->best = t->logits = NULL;
     free(temperature);
     *out = v;
     return 0;

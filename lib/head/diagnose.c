@@ -12,7 +12,8 @@ enum { PRINT_BITS = 18 }; /* of 63: copies of one picture that were cropped by 5
 /* Near pairs whose perceptual hashes agree, without copies of the same bytes. */
 static int find_near(const struct ft_features *f, const struct ft_facts *facts, int threads, struct ft_diagnosis *out, struct ft_error *err)
 {
-    const int rc = ft_near_pairs(f->x, f->n, f->d, FT_NEAR, threads, &out->near, &out->n_near, err);
+    const struct ft_matrix x = ft_features_matrix(f);
+    const int rc = ft_near_pairs(&x, FT_NEAR, threads, &out->near, &out->n_near, err);
     size_t kept = 0;
     for (size_t i = 0; !rc && i < out->n_near; i++) {
         const struct ft_near *p = &out->near[i];

@@ -1,6 +1,9 @@
 #include <cblas.h>
 #include <stdlib.h>
 
+#include "base/error.h"
+#include "base/matrix.h"
+#include "base/memory.h"
 #include "finetune.h"
 #include "head/softmax.h"
 
@@ -13,12 +16,14 @@ void ft_head_free(struct ft_head *head)
     free(head);
 }
 
+enum { BLOCK = 256 };
+
 void ft_head_probabilities(const struct ft_head *head, const float *x, size_t n, float *p)
 {
-    const size_t d = (size_t)head->d, k = (size_t)head->k, block = 256;
+    const size_t d = (size_t)head->d, k = (size_t)head->k;
     openblas_set_num_threads(1);
-    for (size_t from = 0; from < n; from += block) {
-        const size_t rows = n - from < block ? n - from : block;
+    for (size_t from = 0; from < n; from += BLOCK) {
+        const size_t rows = n - from < BLOCK ? n - from : BLOCK;
         float *z = p + from * k;
         for (size_t i = 0; i < rows * k; i++)
             z[i] = head->b[i % k];
@@ -26,6 +31,19 @@ void ft_head_probabilities(const struct ft_head *head, const float *x, size_t n,
         for (size_t i = 0; i < rows; i++)
             ft_softmax(z + i * k, head->k, 1, z + i * k);
     }
+}
+
+int ft_head_judge(const struct ft_head *head, const struct ft_matrix *x, float *p, struct ft_error *err)
+{
+    float *room = ft_alloc(x->x ? 1 : BLOCK, (size_t)x->d * sizeof *room);
+    if (!room)
+        return ft_error_nomem(err, "features");
+    for (size_t from = 0; from < x->n; from += BLOCK) {
+        const size_t rows = x->n - from < BLOCK ? x->n - from : BLOCK;
+        ft_head_probabilities(head, ft_matrix_rows(x, from, rows, room), rows, p + from * (size_t)head->k);
+    }
+    free(room);
+    return ft_matrix_status(x, err);
 }
 
 void ft_validation_free(struct ft_validation *validation)

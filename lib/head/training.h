@@ -35,7 +35,7 @@ int ft_fit_set_up(const struct ft_head_training *t, int32_t held_out, float *wei
 
 /* Fits every fold at every L2 of the grid: fills the grid's figures, the best l2 and its out-of-fold logits. */
 int ft_cross_validate(struct ft_head_training *t, struct ft_error *err);
-/* After that: the temperature, and the out-of-fold probabilities with everything measured. *out is the caller's. */
+/* After that: the temperature, and the out-of-fold probabilities with everything measured, which take the place of the logits. *out is the caller's. */
 int ft_validation_make(struct ft_head_training *t, struct ft_validation **out, struct ft_error *err);
 
 #endif

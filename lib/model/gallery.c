@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/matrix.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "keras/blob.h"
@@ -66,24 +67,27 @@ int ft_gallery_new(const struct ft_features *f, const char *dir, struct ft_galle
 {
     const size_t n = f->n < FT_GALLERY_MOST ? f->n : FT_GALLERY_MOST, d = (size_t)f->d, skip = strlen(dir);
     struct ft_gallery *g = gallery_alloc(n);
-    float *projection = projections(f->d), code[FT_CODE];
-    bool ok = g && projection;
+    const struct ft_matrix x = ft_features_matrix(f);
+    float *projection = projections(f->d), *room = ft_alloc(d, sizeof *room), code[FT_CODE];
+    bool ok = g && projection && room;
     openblas_set_num_threads(1);
     for (size_t i = 0; ok && i < n; i++) {
         const size_t row = i * f->n / n;
         const char *path = f->paths[row];
         if (!strncmp(path, dir, skip))
             path += skip + strspn(path + skip, "/");
-        encode(f->x + row * d, f->d, projection, code);
+        encode(ft_matrix_rows(&x, row, 1, room), f->d, projection, code);
         for (int c = 0; c < FT_CODE; c++)
             g->codes[i * FT_CODE + (size_t)c] = (int8_t)lrintf(code[c] * 127);
         g->labels[i] = f->labels[row];
         ok = (g->paths[i] = ft_strdup(path)) != NULL;
     }
     free(projection);
-    if (!ok) {
+    free(room);
+    const int rc = ok ? ft_matrix_status(&x, err) : ft_error_nomem(err, "the training pictures that the model remembers");
+    if (rc) {
         ft_gallery_free(g);
-        return ft_error_nomem(err, "the training pictures that the model remembers");
+        return rc;
     }
     *out = g;
     return 0;
