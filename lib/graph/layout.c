@@ -59,7 +59,7 @@ static bool buffer_floats(struct ft_buffer *b)
     if (!ft_size_mul((size_t)(b->top + b->h + b->bottom), (size_t)(b->left + b->w + b->right), &n) || !ft_size_mul(n, (size_t)b->pixel, &n) ||
         n > (size_t)1 << 30)
         return false;
-    b->floats = ft_round_up(n, FT_ALIGN / sizeof(float));
+    b->floats = b->elsewhere ? 0 : ft_round_up(n, FT_ALIGN / sizeof(float));
     return true;
 }
 

@@ -87,6 +87,9 @@ static void choose_rows(struct ft_plan *plan, bool exact)
         const size_t scratch = s->row->scratch ? s->row->scratch(&s->work) : 0;
         if (2 * scratch > plan->scratch_floats) /* for two parts; pages that are not used cost nothing */
             plan->scratch_floats = 2 * scratch;
+        const size_t block = s->block == FT_BLOCK_STEPS ? ft_block_scratch(s + 1 - FT_BLOCK_STEPS) : 0;
+        if (block > plan->scratch_floats)
+            plan->scratch_floats = block;
     }
     plan->scratch_offset = plan->arena_floats;
     plan->arena_floats += ft_round_up(plan->scratch_floats, FT_ALIGN / sizeof(float));

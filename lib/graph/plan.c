@@ -51,6 +51,8 @@ int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *
         ft_nodes_fold(&nodes);
         failed = ft_plan_emit(plan, &nodes, err);
     }
+    if (!failed)
+        ft_plan_blocks(plan, options->blocks);
     failed = failed ? failed : ft_plan_layout(plan, err);
     failed = failed ? failed : ft_plan_pack(plan, options->exact || exact_wanted(), err);
     if (!failed)

@@ -11,10 +11,14 @@
 struct ft_plan;
 struct ft_team;
 
+/* Expand, depthwise, project run together over bands of rows: the same values (blocks.c). */
+enum ft_plan_blocks { FT_BLOCKS_WHERE_FASTER, FT_BLOCKS_NEVER, FT_BLOCKS_ALWAYS };
+
 struct ft_plan_options {
     int height, width; /* of the input; 0: what the network says (an error where it says None) */
     int layer;         /* index of the layer whose output is wanted; -1: the network's output */
     bool exact;        /* only algorithms that round like direct summation (no Winograd); also by FINETUNE_EXACT=1 */
+    enum ft_plan_blocks blocks;
 };
 
 struct ft_shape { /* rank 3: [h, w, c]; rank 1: [c], h = w = 1 */

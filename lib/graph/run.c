@@ -1,7 +1,6 @@
 /* Running a plan: alone step by step, or a team stage by stage (stages.c). Every output value is computed the same way whatever
  * part it falls into. Alone is one part. */
 #include <string.h>
-#include <time.h>
 
 #include "base/memory.h"
 #include "base/thread.h"
@@ -52,12 +51,13 @@ static void load_pixels(const struct run *r, int part)
         p->pixel_row->run(r->pixels + (size_t)y * (size_t)n, p->scale, p->offset, n, ft_map_to(&m, y, 0));
 }
 
+/* One step, or the block that ends in it; a block's other steps do nothing by themselves. */
 static void run_step(const struct run *r, const struct ft_step *s, int part)
 {
     const struct ft_plan *p = r->plan;
     /* The scratch is large enough for eight parts; each working part gets an equal share. */
     const int sharing = s->split == FT_SPLIT_NONE ? 1 : r->parts < 8 ? r->parts : 8;
-    if (part >= sharing)
+    if (part >= sharing || (s->block && s->block < FT_BLOCK_STEPS))
         return;
     struct ft_work w = s->work;
     w.in = ft_value_map(p, &s->in, r->arena);
@@ -70,24 +70,23 @@ static void run_step(const struct run *r, const struct ft_step *s, int part)
         return;
     if (s->clear >= 0)
         clear_border(p, s, &w, r->arena);
-    s->row->run(&w);
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    if (s->block) {
+        const struct ft_step *first = s + 1 - FT_BLOCK_STEPS;
+        const struct ft_map in = ft_value_map(p, &first->in, r->arena);
+        ft_block_run(first, &w, &in, r->seconds ? r->seconds + (first - p->steps) : NULL);
+    } else {
+        s->row->run(&w);
+    }
 }
 
 static void run_alone(const struct run *r)
 {
     load_pixels(r, 0);
     for (int i = 0; i < r->plan->n_steps; i++) {
-        const double start = r->seconds ? now() : 0;
+        const double start = r->seconds ? ft_plan_clock() : 0;
         run_step(r, &r->plan->steps[i], 0);
-        if (r->seconds)
-            r->seconds[i] += now() - start;
+        if (r->seconds && !r->plan->steps[i].block)
+            r->seconds[i] += ft_plan_clock() - start;
     }
 }
 

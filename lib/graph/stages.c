@@ -41,7 +41,7 @@ static void choose_split(struct ft_step *s)
     const bool many_rows = s->out.h >= ROWS_FROM * (rows > 1 ? 2 : 1);
     const bool unequal = s->operation == FT_OP_CONVOLUTION && s->in.c > s->out.c &&
                          half_of(s->out.h, rows) + 0.04 < half_of(s->out.c, channels);
-    s->split = many_rows || unequal || whole_pixels(s) ? FT_SPLIT_ROWS : FT_SPLIT_CHANNELS;
+    s->split = many_rows || unequal || whole_pixels(s) || s->block ? FT_SPLIT_ROWS : FT_SPLIT_CHANNELS;
     if (s->operation == FT_OP_FLATTEN || s->operation == FT_OP_GROUP_NORM || (whole_pixels(s) && s->out.h < 2))
         s->split = FT_SPLIT_NONE;
     s->grain = s->split == FT_SPLIT_ROWS ? rows : channels;
@@ -90,6 +90,8 @@ static bool clears_for_all(const struct ft_plan *plan, const struct ft_step *s)
 static bool fits(const struct ft_plan *plan, int first, int i)
 {
     struct ft_step *s = &plan->steps[i];
+    if (s->block || plan->steps[first].block) /* a block is a stage */
+        return s->block > 1;
     const int grain = plan->steps[first].grain;
     /* by channels all steps of a stage are cut where the first one is */
     if (s->split != plan->steps[first].split || (s->split == FT_SPLIT_CHANNELS && s->out.c != plan->steps[first].out.c) ||

@@ -16,6 +16,7 @@ struct ft_buffer {
     int top, bottom, left, right; /* border */
     int first, last;              /* steps that write it first and read it last; -1 is the loading of the pixels */
     size_t offset, floats;        /* in the arena */
+    bool elsewhere;               /* lies in the scratch of a block, band by band */
 };
 
 struct ft_value {
@@ -32,6 +33,7 @@ struct ft_step {
     const struct ft_kernel_row *row;
     struct ft_work work; /* all but the maps' data, scratch and ranges */
     struct ft_value in, other, out;
+    int block;            /* 1, 2, 3: of a block's steps it is this one (blocks.c); 0: runs by itself */
     int clear;            /* buffer whose border this step, its first writer, clears; -1 */
     enum ft_split split;  /* how a team shares it, */
     int grain, stage;     /* in pieces of `grain` rows or channels; stage 0 is the loading of the pixels */
@@ -62,6 +64,17 @@ int ft_plan_emit(struct ft_plan *plan, const struct ft_nodes *nodes, struct ft_e
 int ft_plan_layout(struct ft_plan *plan, struct ft_error *err);
 /* Chooses a row for every step (exact: see ft_plan_options) and packs the weights as it wants them. */
 int ft_plan_pack(struct ft_plan *plan, bool exact, struct ft_error *err);
+
+/* Finds blocks of steps to be run depth first; before the layout. */
+enum { FT_BLOCK_STEPS = 3 };
+void ft_plan_blocks(struct ft_plan *plan, enum ft_plan_blocks wanted);
+/* Floats of scratch that the parts of the block beginning at step s want together; rows are chosen. */
+size_t ft_block_scratch(const struct ft_step *s);
+/* Rows y0..y1 of the block's output, read and projected by bands; `project` is the work of its last step but for `in`; `in` is the
+ * map that its first one reads. Adds the seconds that each step took to seconds [FT_BLOCK_STEPS] unless NULL. */
+void ft_block_run(const struct ft_step *s, const struct ft_work *project, const struct ft_map *in, double *seconds);
+
+double ft_plan_clock(void); /* seconds */
 
 /* Cuts the steps into parts and stages; rows are chosen, buffers laid out. */
 void ft_plan_stages(struct ft_plan *plan);

@@ -1,0 +1,223 @@
+/* Inverted residuals depth first: a convolution that makes many channels, a depthwise one and a pointwise one that makes few of
+ * them again (M. Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, 2018). Where the wide map between them
+ * does not fit the second-level cache, the three steps go through bands of output rows. For one panel of channels at a time, the
+ * rows of the wide map that a band needs are made in a scratch with a border of zeros, and the depthwise step reads them there;
+ * after all panels the band is projected. Rows that the next band needs as well are kept. The steps' own kernel rows do the work
+ * on maps that lie in the scratch, so every value is what it would be in one go. */
+#include <string.h>
+#include <time.h>
+
+#include "base/cpu.h"
+#include "base/memory.h"
+#include "graph/steps.h"
+
+enum {
+    WIDE_FROM = 1 << 20,     /* bytes of the wide map from which bands are faster */
+    BAND_BYTES = 400 * 1024, /* of scratch that a band may take: 150 to 900 KB differ by 1 % */
+    REST = 8,                /* channels that a last panel may have more (panels.h) */
+    LINE = FT_ALIGN / sizeof(float),
+    MOST_PARTS = 8
+};
+
+/* ---- finding blocks ---------------------------------------------------------------------------------------------- */
+
+/* Is the value all of a buffer that only these two steps use? */
+static bool private_value(const struct ft_plan *plan, const struct ft_value *v, int writer, int reader)
+{
+    const struct ft_buffer *b = &plan->buffers[v->buffer];
+    return b->first == writer && b->last == reader && v->y == 0 && v->x == 0 && v->channel == 0 && v->h == b->h && v->w == b->w && v->c == b->c;
+}
+
+static bool pointwise(const struct ft_work *w)
+{
+    return w->kernel[0] == 1 && w->kernel[1] == 1 && w->stride[0] == 1 && w->stride[1] == 1 && w->groups == 1;
+}
+
+static bool is_block(const struct ft_plan *plan, int i)
+{
+    const struct ft_step *expand = &plan->steps[i], *depthwise = expand + 1, *project = expand + 2;
+    const struct ft_work *d = &depthwise->work;
+    if (expand->operation != FT_OP_CONVOLUTION || depthwise->operation != FT_OP_DEPTHWISE || project->operation != FT_OP_CONVOLUTION)
+        return false;
+    const bool strided = expand->work.stride[0] > 1 && expand->work.groups == 1; /* without a stride 3x3 is Winograd's */
+    const bool shaped = (pointwise(&expand->work) || strided) && pointwise(&project->work) && d->multiplier == 1 && d->dilation[0] == 1 &&
+                        d->dilation[1] == 1 && d->kernel[0] >= d->stride[0];
+    /* the depthwise step may read a window that a layer of padding made */
+    const bool chained = depthwise->in.buffer == expand->out.buffer && depthwise->in.channel == 0 && depthwise->in.c == expand->out.c &&
+                         project->in.buffer == depthwise->out.buffer && project->in.y == 0 && project->in.x == 0 &&
+                         project->in.h == depthwise->out.h && project->in.w == depthwise->out.w;
+    return shaped && chained && depthwise->other.buffer < 0 && project->other.buffer != depthwise->out.buffer &&
+           private_value(plan, &expand->out, i, i + 1) && private_value(plan, &depthwise->out, i + 1, i + 2);
+}
+
+/* The values in the middle leave the arena. What goes in is read, and what comes out written, from the first band to the last. */
+static void make_block(struct ft_plan *plan, int i)
+{
+    struct ft_step *s = &plan->steps[i];
+    struct ft_buffer *in = &plan->buffers[s->in.buffer], *out = &plan->buffers[s[2].out.buffer];
+    for (int k = 0; k < FT_BLOCK_STEPS; k++)
+        s[k].block = k + 1;
+    plan->buffers[s[0].out.buffer].elsewhere = plan->buffers[s[1].out.buffer].elsewhere = true;
+    s[0].clear = s[1].clear = -1;
+    in->last = in->last > i + 2 ? in->last : i + 2;
+    out->first = out->first < i ? out->first : i;
+}
+
+void ft_plan_blocks(struct ft_plan *plan, enum ft_plan_blocks wanted)
+{
+    if (wanted == FT_BLOCKS_NEVER || !(ft_cpu_features() & FT_CPU_AVX2)) /* OpenBLAS wants large products */
+        return;
+    for (int i = 0; i + FT_BLOCK_STEPS <= plan->n_steps; i++) {
+        const struct ft_value *wide = &plan->steps[i].out;
+        const size_t bytes = (size_t)wide->h * (size_t)wide->w * (size_t)wide->c * sizeof(float);
+        if ((bytes >= WIDE_FROM || wanted == FT_BLOCKS_ALWAYS) && is_block(plan, i)) {
+            make_block(plan, i);
+            i += FT_BLOCK_STEPS - 1;
+        }
+    }
+}
+
+/* ---- bands ------------------------------------------------------------------------------------------------------- */
+
+struct bands {
+    int rows, channels;      /* of output in a band; of the wide map at a time */
+    int top, left;           /* rows and columns of zeros that the depthwise step reads before the wide map */
+    int span, stride;        /* rows of the wide map that a row of output needs, and from a row of output to the next */
+    int pixel;               /* of the wide map in the scratch */
+    size_t line, thin_line;  /* floats of a row of the wide map, and of what the depthwise step makes of it */
+    size_t wide, kept, thin; /* floats of the three parts of the scratch */
+};
+
+static int overlap(const struct bands *b)
+{
+    return b->span - b->stride;
+}
+
+static int wide_rows(const struct bands *b, int rows)
+{
+    return (rows - 1) * b->stride + b->span;
+}
+
+static struct bands plan_bands(const struct ft_step *s)
+{
+    const struct ft_work *d = &s[1].work;
+    struct bands b = { .channels = s[0].row->channels ? s[0].row->channels : FT_CHANNELS_STEP, .top = d->pad[0] - s[1].in.y,
+                       .left = d->pad[1] - s[1].in.x, .span = d->kernel[0], .stride = d->stride[0] };
+    const int right = (s[1].out.w - 1) * d->stride[1] + d->kernel[1] - b.left - s[0].out.w, h = s[1].out.h;
+    b.pixel = b.channels + REST;
+    b.line = ft_round_up((size_t)(b.left + s[0].out.w + (right > 0 ? right : 0)) * (size_t)b.pixel, LINE);
+    b.thin_line = ft_round_up((size_t)s[1].out.w * (size_t)d->out.pixel, LINE);
+    b.kept = (size_t)((s[1].out.c + b.channels - 1) / b.channels * overlap(&b)) * b.line;
+    const size_t fixed = b.kept + (size_t)overlap(&b) * b.line, each = (size_t)b.stride * b.line + b.thin_line;
+    const int fit = fixed < BAND_BYTES / sizeof(float) ? (int)((BAND_BYTES / sizeof(float) - fixed) / each) : 0, n = (h + fit) / (fit + 1);
+    b.rows = (int)ft_round_up((size_t)((h + n - 1) / n), 2); /* as equal as can be, and even for the depthwise tiles */
+    b.wide = (size_t)wide_rows(&b, b.rows) * b.line;
+    b.thin = (size_t)b.rows * b.thin_line;
+    return b;
+}
+
+size_t ft_block_scratch(const struct ft_step *s)
+{
+    const struct bands b = plan_bands(s);
+    return MOST_PARTS * (b.wide + b.kept + b.thin + LINE);
+}
+
+/* ---- running ----------------------------------------------------------------------------------------------------- */
+
+struct band_run {
+    const struct ft_step *steps;
+    struct bands bands;
+    struct ft_work work[FT_BLOCK_STEPS];
+    float *wide, *kept, *thin;
+    double *seconds; /* [FT_BLOCK_STEPS] or NULL */
+};
+
+double ft_plan_clock(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void run_rows(struct band_run *r, int step, int y0, int y1)
+{
+    const double start = r->seconds ? ft_plan_clock() : 0;
+    r->work[step].y0 = y0;
+    r->work[step].y1 = y1;
+    if (y0 < y1)
+        r->steps[step].row->run(&r->work[step]);
+    if (r->seconds)
+        r->seconds[step] += ft_plan_clock() - start;
+}
+
+/* Lays a map so that its row y, channel c is where the scratch begins: the rows and channels there keep their numbers. */
+static void lay(struct ft_map *map, float *scratch, size_t line, int pixel, int y, int c)
+{
+    map->data = scratch - (ptrdiff_t)y * (ptrdiff_t)line - c;
+    map->row = (ptrdiff_t)line;
+    map->pixel = pixel;
+}
+
+/* Lines from..to of a scratch that begins with line `first`. */
+static void clear_lines(const struct band_run *r, int first, int from, int to)
+{
+    if (from < to)
+        memset(r->wide + (size_t)(from - first) * r->bands.line, 0, (size_t)(to - from) * r->bands.line * sizeof(float));
+}
+
+static int larger(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+static int smaller(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* Output rows y0..y1 of the depthwise step, its channels c0..c1. Rows of the wide map before and behind it are zeros. */
+static void run_panel(struct band_run *r, int y0, int y1, int c0, int c1)
+{
+    const struct bands *b = &r->bands;
+    const int h = r->steps[0].out.h, first = y0 * b->stride - b->top, end = first + wide_rows(b, y1 - y0);
+    const bool begins = y0 == r->work[2].y0, ends = y1 == r->work[2].y1;
+    const size_t keep = (size_t)overlap(b) * b->line;
+    float *kept = r->kept + (size_t)(c0 / b->channels) * keep;
+    const int from = begins ? first : first + overlap(b);
+    if (!begins)
+        memcpy(r->wide, kept, keep * sizeof *kept);
+    clear_lines(r, first, from, smaller(0, end));
+    clear_lines(r, first, larger(h, from), end);
+    lay(&r->work[0].out, r->wide + b->left * b->pixel, b->line, b->pixel, first, c0);
+    lay(&r->work[1].in, r->wide, b->line, b->pixel, first, c0);
+    lay(&r->work[1].out, r->thin, b->thin_line, r->steps[1].work.out.pixel, y0, 0);
+    r->work[0].c0 = r->work[1].c0 = c0;
+    r->work[0].c1 = r->work[1].c1 = c1;
+    run_rows(r, 0, larger(0, from), smaller(h, end));
+    run_rows(r, 1, y0, y1);
+    if (!ends)
+        memcpy(kept, r->wide + (size_t)(end - first) * b->line - keep, keep * sizeof *kept);
+}
+
+void ft_block_run(const struct ft_step *s, const struct ft_work *project, const struct ft_map *in, double *seconds)
+{
+    struct band_run r = { .steps = s, .bands = plan_bands(s), .work = { s[0].work, s[1].work, *project }, .seconds = seconds };
+    const struct bands *b = &r.bands;
+    const int c = s[1].out.c;
+    r.wide = project->scratch;
+    r.kept = r.wide + b->wide;
+    r.thin = r.kept + b->kept;
+    r.work[0].in = *in;
+    r.work[1].pad[0] = b->top;
+    r.work[1].pad[1] = 0; /* the scratch begins with the border */
+    clear_lines(&r, 0, 0, wide_rows(b, b->rows)); /* columns left and right of the map stay so */
+    for (int y0 = project->y0, y1; y0 < project->y1; y0 = y1) {
+        y1 = y0 + b->rows < project->y1 ? y0 + b->rows : project->y1;
+        for (int c0 = 0, c1; c0 < c; c0 = c1) {
+            c1 = c - c0 <= b->pixel ? c : c0 + b->channels;
+            run_panel(&r, y0, y1, c0, c1);
+        }
+        lay(&r.work[2].in, r.thin, b->thin_line, s[1].work.out.pixel, y0, 0);
+        run_rows(&r, 2, y0, y1);
+    }
+}
