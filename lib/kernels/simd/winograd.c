@@ -218,17 +218,38 @@ size_t FT_NAME(winograd_packed)(const struct ft_work *w)
     return POINTS * (size_t)w->in.c * filters;
 }
 
+/* The transformed weights of up to FT_PANEL_MOST filters side by side. */
+typedef double ft_lanes[FT_PANEL_MOST];
+
 /* to [6] = G g for the three weights of one axis, `step` apart. */
-static void transform_weights(const double *g, int step, double *to, int to_step)
+static void transform_weights(const ft_lanes *g, size_t step, ft_lanes *to, size_t to_step)
 {
-    const double a = A, b = B, fa = 1 / (2 * a * a * (a * a - b * b)), fb = 1 / (2 * b * b * (b * b - a * a));
-    const double g0 = g[0], g1 = g[step], g2 = g[2 * step];
-    to[0] = g0 / (a * a * b * b);
-    to[to_step] = fa * (g0 + a * g1 + a * a * g2);
-    to[2 * to_step] = fa * (g0 - a * g1 + a * a * g2);
-    to[3 * to_step] = fb * (g0 + b * g1 + b * b * g2);
-    to[4 * to_step] = fb * (g0 - b * g1 + b * b * g2);
-    to[5 * to_step] = g2;
+    const double a = A, b = B, fa = 1 / (2 * a * a * (a * a - b * b)), fb = 1 / (2 * b * b * (b * b - a * a)), f0 = 1 / (a * a * b * b);
+    for (size_t i = 0; i < FT_PANEL_MOST; i++) {
+        const double g0 = g[0][i], g1 = g[step][i], g2 = g[2 * step][i];
+        to[0][i] = f0 * g0;
+        to[to_step][i] = fa * (g0 + a * g1 + a * a * g2);
+        to[2 * to_step][i] = fa * (g0 - a * g1 + a * a * g2);
+        to[3 * to_step][i] = fb * (g0 + b * g1 + b * b * g2);
+        to[4 * to_step][i] = fb * (g0 - b * g1 + b * b * g2);
+        to[5 * to_step][i] = g2;
+    }
+}
+
+/* One input channel of one panel: keras [9][k][filters] from this channel and filter, packed [POINTS][k][width]. */
+static void pack_channel(const float *keras, size_t tap, size_t filters, float *packed, size_t point, size_t width)
+{
+    ft_lanes g[9] = { { 0 } }, rows[WINDOW * 3], u[POINTS];
+    for (size_t t = 0; t < 9; t++)
+        for (size_t f = 0; f < filters; f++)
+            g[t][f] = keras[t * tap + f];
+    for (size_t x = 0; x < 3; x++)
+        transform_weights(g + x, 3, rows + x, 3);
+    for (size_t y = 0; y < WINDOW; y++)
+        transform_weights(rows + y * 3, 1, u + y * WINDOW, 1);
+    for (size_t q = 0; q < POINTS; q++)
+        for (size_t f = 0; f < width; f++)
+            packed[q * point + f] = (float)u[q][f];
 }
 
 void FT_NAME(winograd_pack)(const struct ft_work *w, const float *keras, float *packed)
@@ -236,18 +257,9 @@ void FT_NAME(winograd_pack)(const struct ft_work *w, const float *keras, float *
     const size_t k = (size_t)w->in.c, filters = (size_t)w->out.c;
     for (size_t first = 0, width; first < filters; first += width) {
         width = (size_t)FT_NAME(panel_at)((int)first, w->out.c)->filters;
+        const size_t left = filters - first < width ? filters - first : width;
         for (size_t i = 0; i < k; i++)
-            for (size_t f = 0; f < width; f++) {
-                double g[9] = { 0 }, rows[WINDOW * 3], u[POINTS];
-                for (size_t t = 0; t < 9 && first + f < filters; t++)
-                    g[t] = keras[(t * k + i) * filters + first + f];
-                for (int x = 0; x < 3; x++)
-                    transform_weights(g + x, 3, rows + x, 3);
-                for (int y = 0; y < WINDOW; y++)
-                    transform_weights(rows + y * 3, 1, u + y * WINDOW, 1);
-                for (size_t q = 0; q < POINTS; q++)
-                    packed[(q * k + i) * width + f] = (float)u[q];
-            }
+            pack_channel(keras + i * filters + first, k * filters, left, packed + i * width, k * width, width);
         packed += POINTS * k * width;
     }
 }
