@@ -38,6 +38,7 @@ static void print_json(const struct ft_cache_info *i)
     cJSON_AddNumberToObject(json, "damaged", (double)i->damaged);
     cJSON_AddNumberToObject(json, "removed_entries", (double)i->removed_entries);
     cJSON_AddNumberToObject(json, "removed_bytes", (double)i->removed_bytes);
+    cJSON_AddNumberToObject(json, "merged", (double)i->merged);
     json_print(json);
 }
 
@@ -67,6 +68,8 @@ int cache_main(const struct settings *s)
     report("holds", "%" PRIu64 " features in %" PRIu64 " segments · %.1f MB", info.entries, info.segments, (double)info.bytes / 1e6);
     if (info.damaged)
         report("damaged", "%" PRIu64 " segments: they are left out and computed again", info.damaged);
+    if (info.merged)
+        report("merged", "%" PRIu64 " small segments became fewer", info.merged);
     if (strcmp(what, "info"))
         report("removed", "%" PRIu64 " features · %.1f MB", info.removed_entries, (double)info.removed_bytes / 1e6);
     return EXIT_DONE;

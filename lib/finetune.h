@@ -193,12 +193,14 @@ const char *ft_cache_folder(const struct ft_cache *cache);
 
 struct ft_cache_info {
     char path[4096];
-    uint64_t entries, bytes, segments, damaged; /* what is there (after removing) */
+    uint64_t entries, bytes, segments, damaged; /* what is there (after removing); entries: pictures, each counted once a key */
     uint64_t removed_entries, removed_bytes;
+    uint64_t merged; /* segments that became fewer */
 };
 int ft_cache_inspect(const char *dir, struct ft_cache_info *out, struct ft_error *err);
 int ft_cache_clear(const char *dir, struct ft_cache_info *out, struct ft_error *err);
-/* Removes segments that are damaged or were of no use for `days`, and what killed processes left. */
+/* Removes segments that are damaged or were of no use for `days`, and what killed processes left; merges small segments and those with features that
+ * others hold as well. Whoever reads the folder meanwhile goes on; being killed at any moment loses nothing. */
 int ft_cache_prune(const char *dir, double days, struct ft_cache_info *out, struct ft_error *err);
 
 /* ---- pictures to features ---------------------------------------------------------------------------------------- */

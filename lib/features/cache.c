@@ -150,6 +150,29 @@ static int load(struct ft_cache *c, const char *name, struct ft_error *err)
     return ok ? 0 : ft_error_nomem(err, "the index of the cache");
 }
 
+static bool knows(const struct ft_cache *c, const char *name)
+{
+    for (size_t i = 0; i < c->n_segments; i++)
+        if (!strcmp(c->segments[i].name, name))
+            return true;
+    return false;
+}
+
+/* Reads the indexes of the segments that are not known yet. */
+static int load_new(struct ft_cache *c, struct ft_error *err)
+{
+    char **names;
+    size_t n;
+    int rc = ft_cache_list(c->folder, STALE_SECONDS, &names, &n, err);
+    if (rc)
+        return rc;
+    for (size_t i = 0; !rc && i < n; i++)
+        if (!knows(c, names[i]))
+            rc = load(c, names[i], err);
+    ft_cache_free_list(names, n);
+    return rc;
+}
+
 static int open_key(struct ft_cache *c, struct ft_error *err)
 {
     char *path;
@@ -161,14 +184,7 @@ static int open_key(struct ft_cache *c, struct ft_error *err)
     free(path);
     if (rc)
         return rc;
-    char **names;
-    size_t n;
-    rc = ft_cache_list(c->folder, STALE_SECONDS, &names, &n, err);
-    if (rc)
-        return rc;
-    for (size_t i = 0; !rc && i < n; i++)
-        rc = load(c, names[i], err);
-    ft_cache_free_list(names, n);
+    rc = load_new(c, err);
     c->pending.rows = malloc(PENDING_ROWS * sizeof *c->pending.rows);
     c->pending.x = ft_alloc(PENDING_ROWS * (size_t)c->d, sizeof *c->pending.x);
     if (!rc && (!c->pending.rows || !c->pending.x || !make_room(c)))
@@ -234,24 +250,51 @@ void ft_cache_select(struct ft_cache *c, const uint64_t key[2], int d)
         warn(c, &err);
 }
 
-bool ft_cache_find(struct ft_cache *c, const uint64_t content[2], uint64_t max_pixels, float *feature)
+/* The feature of an entry in the pending segment, or where it can be read without the lock: the segment in *s. */
+static struct entry look_up(struct ft_cache *c, const uint64_t content[2], uint64_t max_pixels, float *feature, struct segment *s, bool *found)
 {
     struct entry e = { 0 };
-    struct segment s;
-    bool found = false;
-    pthread_mutex_lock(&c->lock);
     if (c->table)
         e = *place(c, content);
-    if (e.segment && e.pixels <= max_pixels) {
-        s = c->segments[e.segment - 1];
-        found = e.segment == c->pending.segment && c->pending.n;
-        if (found)
-            memcpy(feature, c->pending.x + (size_t)e.row * (size_t)c->d, (size_t)c->d * sizeof *feature);
-    }
-    pthread_mutex_unlock(&c->lock);
-    if (!found && e.segment && e.pixels <= max_pixels && s.name[0])
-        found = ft_segment_feature(c->folder, s.name, s.n, e.row, (size_t)c->d, e.check, feature);
+    if (!e.segment || e.pixels > max_pixels)
+        return (struct entry){ 0 };
+    *s = c->segments[e.segment - 1];
+    *found = e.segment == c->pending.segment && c->pending.n;
+    if (*found)
+        memcpy(feature, c->pending.x + (size_t)e.row * (size_t)c->d, (size_t)c->d * sizeof *feature);
+    return e;
+}
+
+/* With the lock held: a segment has gone because `prune` merged it into another, or someone emptied the folder. What has come instead is
+ * read; once for each segment that goes. */
+static void replace_segment(struct ft_cache *c, uint32_t segment)
+{
+    struct segment *gone = &c->segments[segment - 1];
+    struct ft_error err;
+    if (!gone->name[0])
+        return;
+    gone->name[0] = 0;
+    if (load_new(c, &err))
+        warn(c, &err);
+}
+
+bool ft_cache_find(struct ft_cache *c, const uint64_t content[2], uint64_t max_pixels, float *feature)
+{
+    struct segment s;
+    bool found = false;
+    int rc = FT_EIO;
     pthread_mutex_lock(&c->lock);
+    struct entry e = look_up(c, content, max_pixels, feature, &s, &found);
+    for (int attempt = 0; attempt < 2 && !found && e.segment && s.name[0] && rc == FT_EIO; attempt++) {
+        pthread_mutex_unlock(&c->lock);
+        rc = ft_segment_feature(c->folder, s.name, s.n, e.row, (size_t)c->d, e.check, feature);
+        pthread_mutex_lock(&c->lock);
+        found = !rc;
+        if (rc == FT_EIO) {
+            replace_segment(c, e.segment);
+            e = look_up(c, content, max_pixels, feature, &s, &found);
+        }
+    }
     c->counts.hits += found;
     if (found)
         c->segments[e.segment - 1].used = true;

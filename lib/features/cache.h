@@ -26,4 +26,19 @@ int ft_cache_default_folder(char **out, struct ft_error *err);
 int ft_cache_list(int folder, double age, char ***names, size_t *n, struct ft_error *err);
 void ft_cache_free_list(char **names, size_t n);
 
+/* A row of some segment of a folder; of rows with the same content the one in the last segment counts. */
+struct ft_cache_row {
+    uint64_t content[2], pixels, check;
+    uint32_t segment, row; /* segment: index into the names */
+    bool removed;          /* its segment has gone */
+};
+/* Sorts rows by content, those that count first among equals that are not removed. */
+void ft_cache_sort_rows(struct ft_cache_row *rows, size_t n);
+/* Distinct contents among sorted rows, all of them or those that are left. */
+size_t ft_cache_distinct(const struct ft_cache_row *rows, size_t n, bool left);
+/* Rewrites small segments, and those with rows that do not count, into fewer: new ones are written and synced before old ones go. rows [n]
+ * sorted, of segments names [n_names] that hold counts [n_names] rows of length d each (0: not to be touched). *merged: old segments that went. */
+int ft_cache_merge(int folder, const uint64_t key[2], uint32_t d, char *const *names, const size_t *counts, size_t n_names, struct ft_cache_row *rows,
+                   size_t n, uint64_t *merged, struct ft_error *err);
+
 #endif

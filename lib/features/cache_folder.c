@@ -136,44 +136,120 @@ struct visit {
     struct ft_cache_info *info;
     double older;   /* segments that were of no use for so many seconds are removed; negative: none */
     double unfinished;
-    bool damaged; /* damaged ones are removed */
+    bool damaged, merge; /* damaged ones are removed; small ones merged */
 };
 
-static void visit_segment(struct visit *v, int folder, const char *name)
+/* The segments of one key. */
+struct folder {
+    int fd;
+    uint64_t key[2];
+    uint32_t d;
+    char **names;
+    size_t n_names, *counts; /* [n_names] rows; 0: removed or damaged */
+    struct ft_cache_row *rows;
+    size_t n, capacity;
+    uint64_t segments, bytes; /* that are left */
+};
+
+static uint64_t size_of(int folder, const char *name)
 {
-    struct ft_segment_row *rows = NULL;
-    struct stat st = { 0 };
-    size_t n = 0;
-    uint32_t d = 0;
-    fstatat(folder, name, &st, 0);
-    const int rc = ft_segment_read(folder, name, NULL, &d, &rows, &n, NULL);
-    free(rows);
-    const bool remove = v->older >= 0 && age_of(folder, name) >= v->older;
-    if ((remove || (rc == FT_EFORMAT && v->damaged)) && !unlinkat(folder, name, 0)) {
-        v->info->removed_entries += n;
-        v->info->removed_bytes += (uint64_t)st.st_size;
-        return;
-    }
-    v->info->entries += n;
-    v->info->bytes += (uint64_t)st.st_size;
-    v->info->segments += 1;
-    v->info->damaged += rc == FT_EFORMAT;
+    struct stat st;
+    return fstatat(folder, name, &st, 0) ? 0 : (uint64_t)st.st_size;
 }
 
-static int visit_key(struct visit *v, int above, const char *key, struct ft_error *err)
+static int keep_rows(struct folder *f, const struct ft_segment_row *rows, size_t n, size_t segment, bool removed, struct ft_error *err)
 {
+    for (size_t i = 0; i < n; i++) {
+        if (!ft_grow((void **)&f->rows, &f->capacity, f->n, sizeof *f->rows))
+            return ft_error_nomem(err, "the cache");
+        f->rows[f->n++] = (struct ft_cache_row){ { rows[i].content[0], rows[i].content[1] }, rows[i].pixels, rows[i].check, (uint32_t)segment, (uint32_t)i, removed };
+    }
+    return 0;
+}
+
+static int visit_segment(struct visit *v, struct folder *f, size_t i, struct ft_error *err)
+{
+    struct ft_segment_row *rows = NULL;
+    size_t n = 0;
+    const char *name = f->names[i];
+    const uint64_t size = size_of(f->fd, name);
+    int rc = ft_segment_read(f->fd, name, f->key, &f->d, &rows, &n, NULL);
+    const bool damaged = rc == FT_EFORMAT, wanted = (v->older >= 0 && age_of(f->fd, name) >= v->older) || (damaged && v->damaged);
+    const bool removed = wanted && !unlinkat(f->fd, name, 0);
+    rc = keep_rows(f, rows, n, i, removed, err);
+    free(rows);
+    if (removed) {
+        v->info->removed_bytes += size;
+        return rc;
+    }
+    f->counts[i] = n;
+    f->bytes += size;
+    f->segments += 1;
+    v->info->damaged += damaged;
+    return rc;
+}
+
+/* After a merge: what is there is looked at again. */
+static int merge_key(struct visit *v, struct folder *f, struct ft_error *err)
+{
+    uint64_t merged = 0, after = 0;
+    const int rc = ft_cache_merge(f->fd, f->key, f->d, f->names, f->counts, f->n_names, f->rows, f->n, &merged, err);
+    if (rc || !merged)
+        return rc;
     char **names;
     size_t n;
-    const int folder = openat(above, key, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0)
+    const int listed = ft_cache_list(f->fd, v->unfinished, &names, &n, err);
+    if (listed)
+        return listed;
+    for (size_t i = 0; i < n; i++)
+        after += size_of(f->fd, names[i]);
+    ft_cache_free_list(names, n);
+    v->info->merged += merged;
+    v->info->removed_bytes += f->bytes > after ? f->bytes - after : 0;
+    f->segments = n;
+    f->bytes = after;
+    return 0;
+}
+
+static int visit_folder(struct visit *v, struct folder *f, struct ft_error *err)
+{
+    int rc = ft_cache_list(f->fd, v->unfinished, &f->names, &f->n_names, err);
+    if (rc)
+        return rc;
+    f->counts = ft_alloc_zero(f->n_names + 1, sizeof *f->counts);
+    if (!f->counts)
+        rc = ft_error_nomem(err, "the cache");
+    for (size_t i = 0; !rc && i < f->n_names; i++)
+        rc = visit_segment(v, f, i, err);
+    if (rc)
+        return rc;
+    ft_cache_sort_rows(f->rows, f->n);
+    const size_t all = ft_cache_distinct(f->rows, f->n, false), left = ft_cache_distinct(f->rows, f->n, true);
+    v->info->entries += left;
+    v->info->removed_entries += all - left;
+    rc = v->merge && left ? merge_key(v, f, err) : 0;
+    v->info->segments += f->segments;
+    v->info->bytes += f->bytes;
+    return rc;
+}
+
+static int visit_key(struct visit *v, int above, const char *name, struct ft_error *err)
+{
+    unsigned long long high, low;
+    struct folder f = { .fd = openat(above, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
+    if (f.fd < 0)
         return 0;
-    const int rc = ft_cache_list(folder, v->unfinished, &names, &n, err);
-    for (size_t i = 0; !rc && i < n; i++)
-        visit_segment(v, folder, names[i]);
-    if (!rc)
-        ft_cache_free_list(names, n);
-    close(folder);
-    unlinkat(above, key, AT_REMOVEDIR); /* goes when it is empty */
+    int rc = 0;
+    if (strlen(name) == 32 && sscanf(name, "%16llx%16llx", &high, &low) == 2) { /* nothing else is the cache's */
+        f.key[0] = high;
+        f.key[1] = low;
+        rc = visit_folder(v, &f, err);
+        unlinkat(above, name, AT_REMOVEDIR); /* goes when it is empty */
+    }
+    ft_cache_free_list(f.names, f.n_names);
+    free(f.counts);
+    free(f.rows);
+    close(f.fd);
     return rc;
 }
 
@@ -215,5 +291,5 @@ int ft_cache_clear(const char *dir, struct ft_cache_info *out, struct ft_error *
 
 int ft_cache_prune(const char *dir, double days, struct ft_cache_info *out, struct ft_error *err)
 {
-    return visit_all(dir, &(struct visit){ .info = out, .older = 86400 * days, .unfinished = 600, .damaged = true }, err);
+    return visit_all(dir, &(struct visit){ .info = out, .older = 86400 * days, .unfinished = 600, .damaged = true, .merge = true }, err);
 }

@@ -103,15 +103,15 @@ int ft_segment_read(int folder, const char *name, const uint64_t *key, uint32_t 
     return 0;
 }
 
-bool ft_segment_feature(int folder, const char *name, size_t n, size_t i, size_t d, uint64_t check, float *feature)
+int ft_segment_feature(int folder, const char *name, size_t n, size_t i, size_t d, uint64_t check, float *feature)
 {
     const int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return false;
+        return FT_EIO;
     const uint64_t at = sizeof(struct header) + n * sizeof(struct ft_segment_row) + (uint64_t)i * d * sizeof *feature;
     const bool ok = read_at(fd, feature, d * sizeof *feature, (off_t)at) && ft_segment_check(feature, d) == check;
     close(fd);
-    return ok;
+    return ok ? 0 : FT_EFORMAT;
 }
 
 int ft_segment_write(int folder, const uint64_t key[2], uint32_t d, const struct ft_segment_row *rows, size_t n, const float *x, char name[64],

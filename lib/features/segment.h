@@ -26,8 +26,8 @@ struct ft_segment_row {
 uint64_t ft_segment_check(const float *feature, size_t d);
 /* Rows of segment `name` in the directory `folder`, malloc'd. FT_EFORMAT: damaged, or of another key or length. `key` NULL, *d 0: any. */
 int ft_segment_read(int folder, const char *name, const uint64_t *key, uint32_t *d, struct ft_segment_row **rows, size_t *n, struct ft_error *err);
-/* feature [d] of row i of n; false where the file has gone, or the check is wrong. */
-bool ft_segment_feature(int folder, const char *name, size_t n, size_t i, size_t d, uint64_t check, float *feature);
+/* feature [d] of row i of n: 0; FT_EIO where the file has gone; FT_EFORMAT where the check is wrong. */
+int ft_segment_feature(int folder, const char *name, size_t n, size_t i, size_t d, uint64_t check, float *feature);
 /* Writes a segment under a name of its own, later than all before it in the order of bytes; `name` receives it. x [n, d]. */
 int ft_segment_write(int folder, const uint64_t key[2], uint32_t d, const struct ft_segment_row *rows, size_t n, const float *x, char name[64],
                      struct ft_error *err);

@@ -167,4 +167,18 @@ begin "cache: wrong use"
 status 2 finetune cache
 status 2 finetune cache empty
 has err "info|clear|prune"
+begin "prune merges small segments, and entries counts pictures"
+finetune cache clear -q
+for class in cat dog; do
+    finetune features "$sample/train/$class" -q -o class.h5
+done
+status 0 finetune cache info --json
+has out '"entries":44'
+has out '"segments":2'
+status 0 finetune cache prune --json
+has out '"entries":44'
+has out '"segments":1'
+has out '"merged":2'
+status 0 finetune train "$sample/train" --json
+cached 44 0
 end
