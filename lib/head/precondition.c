@@ -7,15 +7,17 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "kernels/kernels.h"
 
-enum { PANEL = 64, PIECE = 4096, READ = 128 }; /* PIECE: rows of a product, BLAS counts in int, and short float sums are better ones */
+/* READ: rows that a work item reads. SAMPLE: rows for each feature that C is made of: eigenvalues that so few get wrong drown in l2. */
+enum { PANEL = 128, PIECE = 4096, READ = 128, SAMPLE = 4 };
 
 /* With many classes most rows are told apart at the minimum, where p (1 - p) is a fraction of its 1/k at the start. Evaluations to 1e-5
- * of the minimum, 20000 rows of 100 classes, l2 0.01, for shares of 1, 0.3, 0.1: clusters 23, 19, 18; overlapping blends of real
- * features 37, 30, 26; blends that overlap more 25, 22, 24. Few classes keep the bound. */
+ * of the minimum, 20000 rows of 100 classes, l2 0.01, for shares of 0.2 and 0.1: clusters 20, 18; overlapping blends of real
+ * features 30, 26; blends that overlap more 22, 24. Few classes keep the bound. README.md has what else was tried. */
 static float curvature_of(int k)
 {
-    return (k < 10 ? 1 : 0.2f) / (float)k;
+    return (k < 10 ? 1 : 0.1f) / (float)k;
 }
 
 bool ft_precondition_pays(const struct ft_design *design, int k)
@@ -26,47 +28,56 @@ bool ft_precondition_pays(const struct ft_design *design, int k)
 
 struct covariance {
     const struct ft_design *design;
-    size_t from, rows; /* the piece */
-    const float *x;    /* [rows, d] */
-    float *room;
+    const struct ft_product_row *product;
+    size_t n, step;    /* every step-th row is used, n in all */
+    size_t from, rows; /* the piece, counted in rows that are used */
+    float *x;          /* [rows, d] */
     float *out;
 };
 
 static void read_rows(void *context, size_t item, int member)
 {
     struct covariance *c = context;
-    const size_t first = item * READ, rows = c->rows - first < READ ? c->rows - first : READ;
+    const size_t d = (size_t)c->design->d, end = (item + 1) * READ < c->rows ? (item + 1) * READ : c->rows;
     (void)member;
-    ft_design_rows(c->design, c->from + first, rows, c->room + first * (size_t)c->design->d);
+    for (size_t i = item * READ; i < end; i++) {
+        float *to = c->x + i * d;
+        const float *row = ft_design_rows(c->design, (c->from + i) * c->step, 1, to);
+        if (row != to)
+            memcpy(to, row, d * sizeof *to);
+    }
 }
 
 /* Columns [from, from + PANEL) of the lower triangle. */
 static void covariance_panel(void *context, size_t item, int member)
 {
     const struct covariance *c = context;
-    const size_t d = (size_t)c->design->d, n = c->design->n, from = item * PANEL, count = d - from < PANEL ? d - from : PANEL;
+    const size_t d = (size_t)c->design->d, from = item * PANEL, count = d - from < PANEL ? d - from : PANEL;
     (void)member;
-    const float *x = c->x + from;
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)(d - from), (int)count, (int)c->rows, 1 / (float)n, x, (int)d, x, (int)d, c->from > 0,
-                c->out + from * d + from, (int)d);
+    for (size_t row = 0; row < c->rows; row += PANEL) { /* as many as stay in cache */
+        const float *x = c->x + row * d + from;
+        const struct ft_product product = { .a = x, .b = x, .c = c->out + from * d + from, .m = (int)(d - from), .n = (int)count,
+                                            .k = (int)(c->rows - row < PANEL ? c->rows - row : PANEL), .a_row = 1, .a_step = (ptrdiff_t)d,
+                                            .b_row = (ptrdiff_t)d, .c_row = (ptrdiff_t)d, .add = c->from + row > 0 };
+        c->product->run(&product);
+    }
 }
 
 /* The products of a panel after the other for one piece of rows, then for the next: the rows are read once. */
 static int covariance_fill(struct covariance *c, struct ft_team *team, struct ft_error *err)
 {
-    const size_t n = c->design->n, d = (size_t)c->design->d;
-    const bool lent = c->design->x != NULL;
-    c->room = ft_design_room(c->design, n < PIECE ? n : PIECE);
-    if (!c->room)
+    const size_t d = (size_t)c->design->d;
+    c->x = ft_alloc(c->n < PIECE ? c->n : PIECE, d * sizeof *c->x);
+    if (!c->x)
         return ft_error_nomem(err, "the training of the head");
-    for (c->from = 0; c->from < n; c->from += PIECE) {
-        c->rows = n - c->from < PIECE ? n - c->from : PIECE;
-        if (!lent)
-            ft_team_each(team, (c->rows + READ - 1) / READ, read_rows, c);
-        c->x = lent ? ft_design_rows(c->design, c->from, c->rows, NULL) : c->room;
+    for (c->from = 0; c->from < c->n; c->from += PIECE) {
+        c->rows = c->n - c->from < PIECE ? c->n - c->from : PIECE;
+        ft_team_each(team, (c->rows + READ - 1) / READ, read_rows, c);
         ft_team_each(team, (d + PANEL - 1) / PANEL, covariance_panel, c);
     }
-    free(c->room);
+    free(c->x);
+    for (size_t i = 0; i < d * d; i++)
+        c->out[i] /= (float)c->n;
     return ft_design_status(c->design, err);
 }
 
@@ -74,13 +85,14 @@ int ft_precondition_init(struct ft_precondition *out, const struct ft_design *de
 {
     const size_t d = (size_t)design->d;
     struct ft_precondition p = { .d = design->d, .curvature = curvature_of(k) };
-    p.covariance = ft_alloc(d, d * sizeof(float));
+    p.covariance = ft_alloc_zero(d, d * sizeof(float));
     p.factor = ft_alloc(d, d * sizeof(float));
     if (!p.covariance || !p.factor) {
         ft_precondition_release(&p);
         return ft_error_nomem(err, "the training of the head");
     }
-    struct covariance c = { .design = design, .out = p.covariance };
+    const size_t rows = SAMPLE * d, step = design->n > rows ? design->n / rows : 1;
+    struct covariance c = { .design = design, .product = ft_product_choose(), .n = (design->n - 1) / step + 1, .step = step, .out = p.covariance };
     openblas_set_num_threads(1);
     const int status = covariance_fill(&c, team, err);
     if (status)

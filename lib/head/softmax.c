@@ -7,10 +7,10 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "kernels/kernels.h"
 
-/* 128 rows of 1280 features stay in a core's L2 between the two products, and a few columns of them are what OpenBLAS
- * multiplies without packing. */
-enum { BLOCK = 128, MOST_LANES = 16, SLICE = 16 }; /* SLICE: columns of one fit that a work item prepares or adds up */
+/* 112 rows of 1280 features stay in a core's L2 between the two products, and are whole tiles of the kernels. */
+enum { BLOCK = 112, MOST_LANES = 16, SLICE = 16 }; /* SLICE: columns of one fit that a work item prepares or adds up */
 
 int ft_softmax_columns(int k)
 {
@@ -110,7 +110,7 @@ static double residual_pair(float *u, int y, double weight)
 
 struct lane {
     float *x;        /* [BLOCK, d] room for rows that are not in memory */
-    float *z;        /* [BLOCK, columns] logits, then residuals */
+    float *z;        /* [BLOCK, stride] logits, then residuals */
     float *gradient; /* [columns, d] */
     double *loss;    /* [fits] */
     double *sums;    /* [columns] of residuals */
@@ -123,7 +123,9 @@ struct evaluation {
     struct ft_fit **fits; /* [count] the running ones */
     size_t count, lanes;
     size_t slices; /* of a fit's columns */
-    float *w, *v;   /* [count * columns, d] W, and W scaled to the shared design */
+    size_t stride; /* count * columns, in whole cache lines */
+    const struct ft_product_row *product;
+    float *w, *v;   /* [count * columns, d] W; [d, stride] scaled to the shared design */
     float *offset;  /* [count * columns] */
     struct lane lane[MOST_LANES];
 };
@@ -132,9 +134,9 @@ struct evaluation {
 static void block_residuals(struct evaluation *e, struct lane *lane, size_t j, size_t from, size_t rows)
 {
     const struct ft_fit *fit = e->fits[j];
-    const size_t wide = e->count * (size_t)e->columns, first = j * (size_t)e->columns, k = (size_t)e->k;
+    const size_t first = j * (size_t)e->columns, k = (size_t)e->k;
     for (size_t i = 0; i < rows; i++) {
-        float *z = lane->z + i * wide + first;
+        float *z = lane->z + i * e->stride + first;
         const size_t row = from + i;
         for (int c = 0; c < e->columns; c++)
             z[c] += e->offset[first + (size_t)c];
@@ -161,19 +163,23 @@ static void run_lane(void *context, size_t index, int member)
     struct lane *lane = &e->lane[index];
     const size_t n = e->design->n, d = (size_t)e->design->d, wide = e->count * (size_t)e->columns;
     const size_t blocks = (n + BLOCK - 1) / BLOCK, end = (index + 1) * blocks / e->lanes;
+    const ptrdiff_t stride = (ptrdiff_t)e->stride;
     (void)member;
     memset(lane->loss, 0, e->count * sizeof(double));
     memset(lane->sums, 0, wide * sizeof(double));
-    float keep = 0; /* the first block overwrites the gradient */
+    bool add = false; /* the first block overwrites the gradient */
     for (size_t block = index * blocks / e->lanes; block < end; block++) { /* one stretch of rows: files are read in order */
         const size_t from = block * BLOCK, rows = n - from < BLOCK ? n - from : BLOCK;
         const float *x = ft_design_rows(e->design, from, rows, lane->x);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)wide, (int)d, 1, x, (int)d, e->v, (int)d, 0, lane->z, (int)wide);
+        const struct ft_product logits = { .a = x, .b = e->v, .c = lane->z, .m = (int)rows, .n = (int)wide, .k = (int)d,
+                                           .a_row = (ptrdiff_t)d, .a_step = 1, .b_row = stride, .c_row = stride };
+        const struct ft_product gradient = { .a = lane->z, .b = x, .c = lane->gradient, .m = (int)wide, .n = (int)d, .k = (int)rows,
+                                             .a_row = 1, .a_step = stride, .b_row = (ptrdiff_t)d, .c_row = (ptrdiff_t)d, .add = add };
+        e->product->run(&logits);
         for (size_t j = 0; j < e->count; j++)
             block_residuals(e, lane, j, from, rows);
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)wide, (int)d, (int)rows, 1, lane->z, (int)wide, x, (int)d, keep,
-                    lane->gradient, (int)d);
-        keep = 1;
+        e->product->run(&gradient);
+        add = true;
     }
 }
 
@@ -200,11 +206,16 @@ static void prepare_slice(void *context, size_t item, int member)
     if (fit->precondition)
         ft_precondition_undo(fit->precondition, w, end - first);
     const double unit = fit->precondition ? sqrt(fit->precondition->curvature) : 1;
-    for (size_t c = first; c < end; c++, w += d) {
-        float *v = e->v + (j * columns + c) * d;
+    float *scaled = fit->optimiser.g + first * d, *v = e->v + j * columns + first; /* the gradient's room is free */
+    for (size_t c = first; c < end; c++) {
+        float *row = scaled + (c - first) * d;
         for (size_t i = 0; i < d; i++)
-            v[i] = w[i] * fit->scale[i];
-        e->offset[j * columns + c] = (float)(fit->optimiser.x[columns * d + c] / unit - ft_dot(fit->shift, v, d));
+            row[i] = w[(c - first) * d + i] * fit->scale[i];
+        e->offset[j * columns + c] = (float)(fit->optimiser.x[columns * d + c] / unit - ft_dot(fit->shift, row, d));
+    }
+    for (size_t i = 0; i < d; i++) {
+        for (size_t c = 0; c < end - first; c++)
+            v[i * e->stride + c] = scaled[c * d + i];
     }
 }
 
@@ -279,6 +290,11 @@ static void evaluation_release(struct evaluation *e)
     free(e->fits);
 }
 
+static size_t whole_lines(size_t floats)
+{
+    return (floats + 15) / 16 * 16;
+}
+
 static int evaluation_init(struct evaluation *e, const struct ft_design *design, const int32_t *y, int k, struct ft_fit *fits, size_t count,
                            struct ft_error *err)
 {
@@ -289,15 +305,17 @@ static int evaluation_init(struct evaluation *e, const struct ft_design *design,
     e->lanes = affordable < 4 ? 4 : affordable > MOST_LANES ? MOST_LANES : affordable;
     e->lanes = e->lanes > blocks ? blocks : e->lanes;
     e->slices = ((size_t)e->columns + SLICE - 1) / SLICE;
+    e->stride = whole_lines(wide);
+    e->product = ft_product_choose();
     e->w = ft_alloc(wide, d * sizeof(float));
-    e->v = ft_alloc(wide, d * sizeof(float));
+    e->v = ft_alloc(e->stride, d * sizeof(float));
     e->offset = ft_alloc(wide, sizeof(float));
     e->fits = ft_alloc(count, sizeof *e->fits);
     bool good = e->w && e->v && e->offset && e->fits;
     for (size_t l = 0; l < e->lanes; l++) {
         struct lane *lane = &e->lane[l];
         lane->x = ft_design_room(design, BLOCK);
-        lane->z = ft_alloc(wide, BLOCK * sizeof(float));
+        lane->z = ft_alloc(e->stride, BLOCK * sizeof(float));
         lane->gradient = ft_alloc(wide, d * sizeof(float));
         lane->loss = ft_alloc(count, sizeof(double));
         lane->sums = ft_alloc(wide, sizeof(double));
@@ -352,6 +370,7 @@ int ft_softmax_fit(const struct ft_design *design, const int32_t *y, int k, stru
                 e.fits[left++] = e.fits[j];
         }
         e.count = left;
+        e.stride = whole_lines(left * (size_t)e.columns);
     }
     for (size_t j = 0; j < count; j++)
         change_variables(&fits[j], e.columns, false);

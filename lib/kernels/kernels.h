@@ -98,6 +98,24 @@ struct ft_pixel_row {
 };
 const struct ft_pixel_row *ft_pixel_table(void);
 
+/* C [m, n] = A [m, k] B [k, n], or added to C. A's value (i, j) is a[i * a_row + j * a_step], one of the two strides being 1: A may lie
+ * transposed. B and C are row-major, b_row and c_row floats from row to row. */
+struct ft_product {
+    const float *a, *b;
+    float *c;
+    int m, n, k;
+    ptrdiff_t a_row, a_step, b_row, c_row;
+    bool add;
+};
+typedef void ft_product_kernel(const struct ft_product *product);
+struct ft_product_row {
+    ft_product_kernel *run;
+    const char *name;
+    unsigned needs;
+};
+const struct ft_product_row *ft_product_table(void);
+const struct ft_product_row *ft_product_choose(void); /* for this processor */
+
 /* Weights and geometry of a convolution as one sum: K values of the input times [K][filters]. */
 static inline size_t ft_conv_k(const struct ft_work *w)
 {

@@ -27,6 +27,7 @@ FT_LOOP_ROWS(c)
 FT_SIMD_ROWS(avx2)
 FT_SIMD_ROWS(avx512)
 
+ft_product_kernel ft_product_avx2, ft_product_avx512, ft_product_sgemm;
 ft_kernel ft_convolution_c, ft_convolution_sgemm, ft_depthwise_c, ft_upsample_c, ft_permute_c, ft_transpose_c;
 bool ft_convolution_accepts_sgemm(const struct ft_work *work);
 size_t ft_convolution_scratch_sgemm(const struct ft_work *work);

@@ -58,3 +58,10 @@ void ft_convolution_sgemm(const struct ft_work *w)
             finish_pixel(w, (p + i) / width, (p + i) % width, sums + (size_t)i * (size_t)n);
     }
 }
+
+void ft_product_sgemm(const struct ft_product *p)
+{
+    const bool across = p->a_row == 1 && p->a_step != 1;
+    cblas_sgemm(CblasRowMajor, across ? CblasTrans : CblasNoTrans, CblasNoTrans, p->m, p->n, p->k, 1, p->a, (int)(across ? p->a_step : p->a_row),
+                p->b, (int)p->b_row, p->add, p->c, (int)p->c_row);
+}

@@ -18,11 +18,13 @@
       ft_winograd_scratch_##isa, 4, panel },                                                                                               \
         { ft_convolution_##isa, #isa, needs, ft_convolution_accepts_##isa, ft_convolution_packed_##isa, ft_convolution_pack_##isa, NULL, 0, panel },
 #define SIMD_PIXELS { ft_pixels_avx512, "avx512", FT_CPU_AVX512 }, { ft_pixels_avx2, "avx2", FT_CPU_AVX2 },
+#define SIMD_PRODUCT { ft_product_avx512, "avx512", FT_CPU_AVX512 }, { ft_product_avx2, "avx2", FT_CPU_AVX2 },
 #else
 #define SIMD_LOOP(operation)
 #define SIMD_PACKED(operation)
 #define SIMD_CONVOLUTION(isa, needs, panel)
 #define SIMD_PIXELS
+#define SIMD_PRODUCT
 #endif
 #define PLAIN(operation) { ft_##operation##_c, "c", 0, NULL, NULL, NULL, NULL, 0, 0 }
 #define END { NULL, NULL, 0, NULL, NULL, NULL, NULL, 0, 0 }
@@ -57,6 +59,7 @@ static const struct ft_kernel_row permute_rows[] = { PLAIN(permute), END };
 static const struct ft_kernel_row transpose_rows[] = { PLAIN(transpose), END };
 
 static const struct ft_pixel_row pixel_rows[] = { SIMD_PIXELS{ ft_pixels_c, "c", 0 }, { NULL, NULL, 0 } };
+static const struct ft_product_row product_rows[] = { SIMD_PRODUCT{ ft_product_sgemm, "sgemm", 0 }, { NULL, NULL, 0 } };
 
 static const struct {
     const char *name;
@@ -99,6 +102,19 @@ const char *ft_operation_name(enum ft_operation operation)
 const struct ft_pixel_row *ft_pixel_table(void)
 {
     return pixel_rows;
+}
+
+const struct ft_product_row *ft_product_table(void)
+{
+    return product_rows;
+}
+
+const struct ft_product_row *ft_product_choose(void)
+{
+    const struct ft_product_row *row = product_rows;
+    while (row->needs & ~ft_cpu_features())
+        row++;
+    return row;
 }
 
 const struct ft_kernel_row *ft_kernel_choose(enum ft_operation operation, const struct ft_work *work, unsigned features)

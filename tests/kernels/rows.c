@@ -283,6 +283,36 @@ static void pixels(void)
         }
 }
 
+/* Both orders of A, sums that begin anew and that go on, gaps after every row that must stay as they are. */
+static void products(void)
+{
+    static const int sizes[][3] = { { 1, 1, 1 }, { 14, 32, 9 }, { 15, 33, 40 }, { 5, 7, 130 }, { 29, 100, 3 }, { 113, 16, 17 }, { 6, 49, 1 } };
+    enum { MOST = 113 * 140 + 200 };
+    static float a[MOST], b[MOST], c[MOST];
+    for (int i = 0; i < MOST; i++) {
+        a[i] = noise();
+        b[i] = noise();
+    }
+    for (const struct ft_product_row *row = ft_product_table(); row->run; row++)
+        for (size_t s = 0; s < sizeof sizes / sizeof *sizes && !(row->needs & ~ft_cpu_features()); s++)
+            for (int variant = 0; variant < 4; variant++) {
+                const int m = sizes[s][0], n = sizes[s][1], k = sizes[s][2], a_long = (variant & 1 ? m : k) + 3;
+                const struct ft_product p = { a, b, c, m, n, k, variant & 1 ? 1 : a_long, variant & 1 ? a_long : 1, n + 2, n + 1, variant & 2 };
+                for (int i = 0; i < MOST; i++)
+                    c[i] = 77;
+                row->run(&p);
+                for (int i = 0; i < m; i++) {
+                    for (int j = 0; j < n; j++) {
+                        double want = variant & 2 ? 77 : 0;
+                        for (int l = 0; l < k; l++)
+                            want += (double)a[i * p.a_row + l * p.a_step] * b[l * p.b_row + j];
+                        CHECK_NEAR(c[i * p.c_row + j], want, 2e-5);
+                    }
+                    CHECK(c[i * p.c_row + n] == 77);
+                }
+            }
+}
+
 /* The table ends in a row that needs nothing, and the processor at hand was really tested. */
 static void tables(void)
 {
@@ -306,6 +336,7 @@ int main(void)
     RUN(flatten);
     RUN(special_values);
     RUN(pixels);
+    RUN(products);
     RUN(tables);
     return test_end();
 }
