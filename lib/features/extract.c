@@ -170,7 +170,7 @@ static int make_workers(struct extraction *x, struct ft_error *err)
     for (int i = 0; i < x->n_workers; i++) {
         struct worker *w = &x->workers[i];
         w->pixels = ft_alloc((size_t)g->width * (size_t)g->height, 3);
-        w->arena = ft_alloc(1, ft_plan_arena_bytes(x->plan));
+        w->arena = ft_alloc(1, ft_plan_arena_bytes(x->plan, 1));
         if (!w->pixels || !w->arena)
             return ft_error_nomem(err, "the network's activations");
     }

@@ -39,7 +39,7 @@ static struct ft_step *emit(struct emitter *e, enum ft_operation operation, cons
     struct ft_step *s = &p->steps[p->n_steps++];
     *s = (struct ft_step){ .operation = operation, .in = in, .other = other, .out = out, .clear = -1, .node = node, .kind = node->kind };
     s->work.kernel[0] = s->work.kernel[1] = s->work.stride[0] = s->work.stride[1] = s->work.dilation[0] = s->work.dilation[1] = 1;
-    s->work.groups = s->work.multiplier = 1;
+    s->work.groups = s->work.multiplier = s->work.pictures = 1;
     s->work.lo = node->lo;
     s->work.hi = node->hi;
     s->work.activation = node->activation;

@@ -1,5 +1,5 @@
 /* Where everything lies in the arena: borders first, then buffers by decreasing size, each at the lowest place where no buffer
- * that lives at the same time is in the way (the greedy-by-size strategy of Y. Pisarchyk and J. Lee, Efficient Memory
+ * that lives at the same time is in the way; first those that pictures share, behind them those that each has for itself (the greedy-by-size strategy of Y. Pisarchyk and J. Lee, Efficient Memory
  * Management for Deep Neural Net Inference, 2020). */
 #include "graph/steps.h"
 
@@ -74,11 +74,11 @@ static int by_size(const void *a, const void *b)
     return x->floats != y->floats ? (x->floats < y->floats ? 1 : -1) : x < y ? -1 : x > y;
 }
 
-/* The lowest offset for order[n] among those placed before it. */
-static void place(struct ft_buffer **order, int n)
+/* The lowest offset from `base` on for order[n] among those placed before it. */
+static void place(struct ft_buffer **order, int n, size_t base)
 {
     struct ft_buffer *b = order[n];
-    b->offset = 0;
+    b->offset = base;
     for (bool moved = true; moved;) {
         moved = false;
         for (int i = 0; i < n; i++) {
@@ -91,6 +91,38 @@ static void place(struct ft_buffer **order, int n)
     }
 }
 
+/* Small maps with many weights are worth running for several pictures at a time: a weight that comes from memory is then used as
+ * often as it costs. Where that begins, and which buffers each picture needs for itself then. */
+static void gather_pictures(struct ft_plan *plan)
+{
+    enum { SMALL = 400 /* pixels */, MANY = 6 << 20 /* weights: more than caches hold */, TOGETHER = 4 };
+    uint64_t weights = 0;
+    int first = plan->n_steps;
+    for (; first > 0 && plan->steps[first - 1].out.h * plan->steps[first - 1].out.w <= SMALL; first--)
+        weights += plan->steps[first - 1].parameters;
+    plan->pictures = weights >= MANY ? TOGETHER : 1;
+    plan->together = weights >= MANY ? first : plan->n_steps;
+    for (int i = 0; i < plan->n_buffers; i++)
+        plan->buffers[i].own = plan->buffers[i].last >= plan->together;
+}
+
+/* Places the buffers that are shared, or those that are not, from arena_floats on. */
+static void place_all(struct ft_plan *plan, struct ft_buffer **order, bool own)
+{
+    const size_t base = plan->arena_floats;
+    int n = 0;
+    for (int i = 0; i < plan->n_buffers; i++)
+        if (plan->buffers[i].own == own)
+            order[n++] = &plan->buffers[i];
+    qsort(order, (size_t)n, sizeof *order, by_size);
+    for (int i = 0; i < n; i++) {
+        place(order, i, base);
+        if (order[i]->offset + order[i]->floats > plan->arena_floats)
+            plan->arena_floats = order[i]->offset + order[i]->floats;
+    }
+    plan->apart = plan->arena_floats - base;
+}
+
 int ft_plan_layout(struct ft_plan *plan, struct ft_error *err)
 {
     struct ft_buffer **order = ft_alloc((size_t)plan->n_buffers, sizeof *order);
@@ -98,20 +130,16 @@ int ft_plan_layout(struct ft_plan *plan, struct ft_error *err)
         return ft_error_nomem(err, "the plan of a network");
     find_borders(plan);
     for (int i = 0; i < plan->n_buffers; i++) {
-        order[i] = &plan->buffers[i];
-        if (!buffer_floats(order[i])) {
+        if (!buffer_floats(&plan->buffers[i])) {
             free(order);
             return ft_error_set(err, FT_ELIMIT, "an activation of %d x %d x %d is too large", plan->buffers[i].h, plan->buffers[i].w,
                                 plan->buffers[i].c);
         }
     }
-    qsort(order, (size_t)plan->n_buffers, sizeof *order, by_size);
     plan->arena_floats = 0;
-    for (int i = 0; i < plan->n_buffers; i++) {
-        place(order, i);
-        if (order[i]->offset + order[i]->floats > plan->arena_floats)
-            plan->arena_floats = order[i]->offset + order[i]->floats;
-    }
+    gather_pictures(plan);
+    place_all(plan, order, false);
+    place_all(plan, order, true);
     free(order);
     return 0;
 }

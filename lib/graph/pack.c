@@ -91,9 +91,14 @@ static void choose_rows(struct ft_plan *plan, bool exact)
         s->work.out = ft_value_map(plan, &s->out, NULL);
         s->work.exact = exact;
         s->row = ft_kernel_choose(s->operation, &s->work, features);
-        const size_t scratch = s->row->scratch ? s->row->scratch(&s->work) : 0;
-        if (2 * scratch > plan->scratch_floats) /* for two parts; pages that are not used cost nothing */
-            plan->scratch_floats = 2 * scratch;
+        const size_t alone = s->row->scratch ? 2 * s->row->scratch(&s->work) : 0; /* for two parts; pages that are not used cost nothing */
+        s->work.pictures = plan->pictures;
+        const size_t together = s->row->scratch && i >= plan->together ? s->row->scratch(&s->work) : 0;
+        s->work.pictures = 1;
+        if (alone > plan->scratch_floats)
+            plan->scratch_floats = alone;
+        if (together > plan->scratch_floats)
+            plan->scratch_floats = together;
         const size_t block = s->block == FT_BLOCK_STEPS ? ft_block_scratch(s + 1 - FT_BLOCK_STEPS) : 0;
         if (block > plan->scratch_floats)
             plan->scratch_floats = block;

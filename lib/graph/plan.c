@@ -89,9 +89,14 @@ struct ft_shape ft_plan_output(const struct ft_plan *plan)
     return plan->output;
 }
 
-size_t ft_plan_arena_bytes(const struct ft_plan *plan)
+int ft_plan_pictures(const struct ft_plan *plan)
 {
-    return plan->arena_floats * sizeof(float);
+    return plan->pictures;
+}
+
+size_t ft_plan_arena_bytes(const struct ft_plan *plan, int pictures)
+{
+    return (plan->arena_floats + (size_t)(pictures - 1) * plan->apart) * sizeof(float);
 }
 
 int ft_plan_steps(const struct ft_plan *plan)

@@ -30,10 +30,13 @@ void ft_plan_free(struct ft_plan *plan);
 
 struct ft_shape ft_plan_input(const struct ft_plan *plan);
 struct ft_shape ft_plan_output(const struct ft_plan *plan);
-size_t ft_plan_arena_bytes(const struct ft_plan *plan); /* allocate with ft_alloc (FT_ALIGN) */
+int ft_plan_pictures(const struct ft_plan *plan); /* so many at a time are fastest: 1 where weights are few */
+size_t ft_plan_arena_bytes(const struct ft_plan *plan, int pictures); /* allocate with ft_alloc (FT_ALIGN) */
 
 /* pixels [h, w, c] u8 0-255 (c as ft_plan_input: 3 or 1), output [h * w * c] of ft_plan_output. */
 void ft_plan_run(const struct ft_plan *plan, const uint8_t *pixels, void *arena, float *output);
+/* n pictures, each with its pixels and its output; every result is what ft_plan_run gives. The arena is large enough for n. */
+void ft_plan_run_several(const struct ft_plan *plan, int n, const uint8_t *const *pixels, void *arena, float *const *outputs);
 /* The same, one picture split over a team's members (latency of a lone picture); equal to ft_plan_run up to rounding. */
 void ft_plan_run_team(const struct ft_plan *plan, struct ft_team *team, const uint8_t *pixels, void *arena, float *output);
 
@@ -44,7 +47,7 @@ int ft_network_layers(const struct ft_network *network, int height, int width, s
 /* One row a step, in order of running. */
 int ft_plan_steps(const struct ft_plan *plan);
 void ft_plan_step(const struct ft_plan *plan, int i, struct ft_layer_info *out);
-/* Runs `times` times and adds the seconds that each step took to seconds [ft_plan_steps]. */
-void ft_plan_profile(const struct ft_plan *plan, const uint8_t *pixels, void *arena, int times, double *seconds);
+/* Runs n pictures and adds the seconds that each step took to seconds [ft_plan_steps]. */
+void ft_plan_profile(const struct ft_plan *plan, int n, const uint8_t *const *pixels, void *arena, double *seconds);
 
 #endif

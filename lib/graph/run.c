@@ -1,5 +1,5 @@
 /* Running a plan: alone step by step, or a team stage by stage (stages.c). Every output value is computed the same way whatever
- * part it falls into. Alone is one part. */
+ * part it falls into and whichever pictures it is carried together with. Alone is one part. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -9,15 +9,15 @@
 
 struct run {
     const struct ft_plan *plan;
-    int parts;
-    const uint8_t *pixels;
-    float *arena, *output;
+    int parts, n; /* of one picture; pictures */
+    const uint8_t *const *pixels;
+    float *arena, *const *outputs;
     double *seconds; /* [steps] added to, or NULL */
 };
 
 /* Of rows y0..y1 (with what is above the first and below the last) and channels c0..c1 of the value: parts together clear all.
  * Where the value is a slice of the channels, its first part clears the others' border, too. */
-static void clear_border(const struct ft_plan *plan, const struct ft_step *s, const struct ft_work *w, float *arena)
+static void clear_border(const struct ft_plan *plan, const struct ft_step *s, const struct ft_work *w, float *arena, int picture)
 {
     const struct ft_buffer *b = &plan->buffers[s->clear];
     const int across = b->left + b->w + b->right, top = b->top + s->out.y, bottom = b->bottom + b->h - s->out.y - s->out.h;
@@ -26,7 +26,7 @@ static void clear_border(const struct ft_plan *plan, const struct ft_step *s, co
         return;
     for (int y = w->y0 == 0 ? -top : w->y0; y < (w->y1 == s->out.h ? s->out.h + bottom : w->y1); y++) {
         const bool inside = y + top >= b->top && y + top < b->top + b->h;
-        float *row = arena + b->offset + (ptrdiff_t)(y + top) * across * b->pixel;
+        float *row = arena + b->offset + (b->own ? (size_t)picture * plan->apart : 0) + (ptrdiff_t)(y + top) * across * b->pixel;
         for (int x = 0; x < across; x++) {
             if (inside && x == b->left)
                 x += b->w;
@@ -38,21 +38,29 @@ static void clear_border(const struct ft_plan *plan, const struct ft_step *s, co
     }
 }
 
-static void load_pixels(const struct run *r, int part)
+static struct ft_map map_of(const struct run *r, const struct ft_value *v, int picture)
+{
+    struct ft_map m = ft_value_map(r->plan, v, r->arena);
+    if (picture && v->buffer >= 0 && r->plan->buffers[v->buffer].own)
+        m.data += (size_t)picture * r->plan->apart;
+    return m;
+}
+
+static void load_pixels(const struct run *r, int picture, int part)
 {
     const struct ft_plan *p = r->plan;
-    const struct ft_map m = ft_value_map(p, &p->pixels, r->arena);
+    const struct ft_map m = map_of(r, &p->pixels, picture);
     const int n = m.w * m.c;
     const struct ft_step like = { .out = p->pixels, .clear = p->pixels.buffer, .split = FT_SPLIT_ROWS, .grain = 1 };
     struct ft_work w;
     ft_step_part(&like, part, r->parts, &w);
-    clear_border(p, &like, &w, r->arena);
+    clear_border(p, &like, &w, r->arena, picture);
     for (int y = w.y0; y < w.y1; y++)
-        p->pixel_row->run(r->pixels + (size_t)y * (size_t)n, p->scale, p->offset, n, ft_map_to(&m, y, 0));
+        p->pixel_row->run(r->pixels[picture] + (size_t)y * (size_t)n, p->scale, p->offset, n, ft_map_to(&m, y, 0));
 }
 
-/* One step, or the block that ends in it; a block's other steps do nothing by themselves. */
-static void run_step(const struct run *r, const struct ft_step *s, int part)
+/* One step, or the block that ends in it; a block's other steps do nothing by themselves. For pictures picture .. picture + n. */
+static void run_step(const struct run *r, const struct ft_step *s, int picture, int n, int part)
 {
     const struct ft_plan *p = r->plan;
     /* The scratch is large enough for eight parts; each working part gets an equal share. */
@@ -60,34 +68,49 @@ static void run_step(const struct run *r, const struct ft_step *s, int part)
     if (part >= sharing || (s->block && s->block < FT_BLOCK_STEPS))
         return;
     struct ft_work w = s->work;
-    w.in = ft_value_map(p, &s->in, r->arena);
-    w.other = ft_value_map(p, &s->other, r->arena);
-    w.out = ft_value_map(p, &s->out, r->arena);
+    w.in = map_of(r, &s->in, picture);
+    w.other = map_of(r, &s->other, picture);
+    w.out = map_of(r, &s->out, picture);
+    w.pictures = n;
+    w.apart = (ptrdiff_t)p->apart;
     w.scratch_floats = p->scratch_floats / (size_t)sharing & ~(size_t)(FT_ALIGN / sizeof(float) - 1);
-    w.scratch = r->arena + p->scratch_offset + (size_t)part * w.scratch_floats;
+    w.scratch = r->arena + p->scratch_offset + (size_t)(r->n - 1) * p->apart + (size_t)part * w.scratch_floats;
     ft_step_part(s, part, sharing, &w);
     if (w.y0 >= w.y1 || w.c0 >= w.c1)
         return;
-    if (s->clear >= 0)
-        clear_border(p, s, &w, r->arena);
+    for (int i = picture; s->clear >= 0 && i < picture + n; i++)
+        clear_border(p, s, &w, r->arena, i);
     if (s->block) {
         const struct ft_step *first = s + 1 - FT_BLOCK_STEPS;
-        const struct ft_map in = ft_value_map(p, &first->in, r->arena);
+        const struct ft_map in = map_of(r, &first->in, picture);
         ft_block_run(first, &w, &in, r->seconds ? r->seconds + (first - p->steps) : NULL);
     } else {
         s->row->run(&w);
     }
 }
 
+/* Step i for pictures picture .. picture + n, one by one where its row takes one only. */
+static void run_for(const struct run *r, int i, int picture, int n)
+{
+    const double start = r->seconds ? ft_plan_clock() : 0;
+    const struct ft_step *s = &r->plan->steps[i];
+    const int at_once = s->row->several && !s->block ? n : 1;
+    for (int k = 0; k < n; k += at_once)
+        run_step(r, s, picture + k, at_once, 0);
+    if (r->seconds && !s->block) /* blocks time their steps themselves */
+        r->seconds[i] += ft_plan_clock() - start;
+}
+
 static void run_alone(const struct run *r)
 {
-    load_pixels(r, 0);
-    for (int i = 0; i < r->plan->n_steps; i++) {
-        const double start = r->seconds ? ft_plan_clock() : 0;
-        run_step(r, &r->plan->steps[i], 0);
-        if (r->seconds && !r->plan->steps[i].block)
-            r->seconds[i] += ft_plan_clock() - start;
+    const struct ft_plan *p = r->plan;
+    for (int k = 0; k < r->n; k++) {
+        load_pixels(r, k, 0);
+        for (int i = 0; i < p->together; i++)
+            run_for(r, i, k, 1);
     }
+    for (int i = p->together; i < p->n_steps; i++)
+        run_for(r, i, 0, r->n);
 }
 
 static void run_stage(void *context, int stage, int part)
@@ -95,38 +118,43 @@ static void run_stage(void *context, int stage, int part)
     const struct run *r = context;
     const struct ft_plan *p = r->plan;
     if (stage == 0)
-        load_pixels(r, part);
+        load_pixels(r, 0, part);
     for (int i = stage ? stage - 1 : 0; i < p->n_steps && p->steps[i].stage <= stage; i++) /* each stage has a step or more */
         if (p->steps[i].stage == stage)
-            run_step(r, &p->steps[i], part);
+            run_step(r, &p->steps[i], 0, 1, part);
 }
 
-static void copy_result(const struct run *r)
+static void copy_result(const struct run *r, int picture)
 {
-    const struct ft_map m = ft_value_map(r->plan, &r->plan->result, r->arena);
-    float *to = r->output;
+    const struct ft_map m = map_of(r, &r->plan->result, picture);
+    float *to = r->outputs[picture];
     for (int y = 0; to && y < m.h; y++)
         for (int x = 0; x < m.w; x++, to += m.c)
             memcpy(to, ft_map_at(&m, y, x), (size_t)m.c * sizeof *to);
 }
 
+void ft_plan_run_several(const struct ft_plan *plan, int n, const uint8_t *const *pixels, void *arena, float *const *outputs)
+{
+    const struct run r = { .plan = plan, .parts = 1, .n = n, .pixels = pixels, .arena = arena, .outputs = outputs };
+    run_alone(&r);
+    for (int k = 0; k < n; k++)
+        copy_result(&r, k);
+}
+
 void ft_plan_run(const struct ft_plan *plan, const uint8_t *pixels, void *arena, float *output)
 {
-    struct run r = { .plan = plan, .parts = 1, .pixels = pixels, .arena = arena, .output = output };
-    run_alone(&r);
-    copy_result(&r);
+    ft_plan_run_several(plan, 1, &pixels, arena, &output);
 }
 
 void ft_plan_run_team(const struct ft_plan *plan, struct ft_team *team, const uint8_t *pixels, void *arena, float *output)
 {
-    struct run r = { .plan = plan, .parts = ft_team_size(team), .pixels = pixels, .arena = arena, .output = output };
+    struct run r = { .plan = plan, .parts = ft_team_size(team), .n = 1, .pixels = &pixels, .arena = arena, .outputs = &output };
     ft_team_stages(team, plan->n_stages, run_stage, &r);
-    copy_result(&r);
+    copy_result(&r, 0);
 }
 
-void ft_plan_profile(const struct ft_plan *plan, const uint8_t *pixels, void *arena, int times, double *seconds)
+void ft_plan_profile(const struct ft_plan *plan, int n, const uint8_t *const *pixels, void *arena, double *seconds)
 {
-    struct run r = { .plan = plan, .parts = 1, .pixels = pixels, .arena = arena, .seconds = seconds };
-    for (int i = 0; i < times; i++)
-        run_alone(&r);
+    const struct run r = { .plan = plan, .parts = 1, .n = n, .pixels = pixels, .arena = arena, .seconds = seconds };
+    run_alone(&r);
 }

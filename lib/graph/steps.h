@@ -17,6 +17,7 @@ struct ft_buffer {
     int first, last;              /* steps that write it first and read it last; -1 is the loading of the pixels */
     size_t offset, floats;        /* in the arena */
     bool elsewhere;               /* lies in the scratch of a block, band by band */
+    bool own;                     /* each picture has its own: at this offset plus so many times plan->apart */
 };
 
 struct ft_value {
@@ -54,13 +55,17 @@ struct ft_plan {
     struct ft_buffer *buffers;
     struct ft_step *steps;
     float *constants; /* packed weights and biases, in order of use */
-    size_t arena_floats, scratch_offset, scratch_floats; /* the scratch is in the arena, shared out among a team */
+    /* Steps before `together` are run picture by picture, in the same memory; the steps from there on, whose weights are many for the
+     * pixels, for up to `pictures` at a time. Buffers that these touch come last, once for each picture, then the scratch. */
+    int together, pictures;
+    size_t arena_floats, scratch_offset; /* for one picture; `apart` more for each further one */
+    size_t apart, scratch_floats;        /* the scratch is shared out among a team */
     char *names;
 };
 
 /* Steps, values and buffers for folded nodes. */
 int ft_plan_emit(struct ft_plan *plan, const struct ft_nodes *nodes, struct ft_error *err);
-/* Widens the borders of buffers to what the steps read, and lays all buffers out in one arena. */
+/* Widens the borders of buffers to what the steps read, and lays all buffers out in one arena, decides how many pictures go together. */
 int ft_plan_layout(struct ft_plan *plan, struct ft_error *err);
 /* Chooses a row for every step (exact: see ft_plan_options) and packs the weights as it wants them. */
 int ft_plan_pack(struct ft_plan *plan, bool exact, struct ft_error *err);
@@ -81,7 +86,7 @@ void ft_plan_stages(struct ft_plan *plan);
 /* The range of one of `parts` parts of a step: y0, y1, c0, c1 of `work`; empty ranges are possible. */
 void ft_step_part(const struct ft_step *step, int part, int parts, struct ft_work *work);
 
-/* The map of a value in an arena (NULL: only its shape and strides). */
+/* The map of a value in an arena (NULL: only its shape and strides), for the first picture. */
 struct ft_map ft_value_map(const struct ft_plan *plan, const struct ft_value *value, float *arena);
 
 #endif

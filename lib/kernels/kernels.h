@@ -39,6 +39,8 @@ struct ft_work {
     int groups, multiplier;
     bool exact; /* only rows that round like direct summation */
     int y0, y1, c0, c1;
+    int pictures; /* rows that take several: the same work for so many, each `apart` floats after the one before, in all maps */
+    ptrdiff_t apart;
     float *scratch; /* [scratch_floats], at least one row->scratch */
     size_t scratch_floats;
 };
@@ -54,6 +56,7 @@ struct ft_kernel_row {
     void (*pack)(const struct ft_work *work, const float *keras, float *packed);
     size_t (*scratch)(const struct ft_work *work); /* floats wanted; NULL: none */
     int rows, channels; /* work is best cut at multiples of these; 0: 1 row, FT_CHANNELS_STEP channels */
+    bool several;       /* work->pictures may be more than 1 */
 };
 
 enum ft_operation {

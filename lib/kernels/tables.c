@@ -6,17 +6,17 @@
 
 #if defined(__x86_64__)
 #define SIMD_LOOP(operation)                                                                                                               \
-    { ft_##operation##_avx512, "avx512", FT_CPU_AVX512, NULL, NULL, NULL, NULL, 0, 0 },                                                    \
-        { ft_##operation##_avx2, "avx2", FT_CPU_AVX2, NULL, NULL, NULL, NULL, 0, 0 },
+    { ft_##operation##_avx512, "avx512", FT_CPU_AVX512, NULL, NULL, NULL, NULL, 0, 0, false },                                                    \
+        { ft_##operation##_avx2, "avx2", FT_CPU_AVX2, NULL, NULL, NULL, NULL, 0, 0, false },
 #define SIMD_PACKED(operation)                                                                                                             \
     { ft_##operation##_avx512, "avx512", FT_CPU_AVX512, ft_##operation##_accepts_avx512, ft_##operation##_packed_avx512,                   \
-      ft_##operation##_pack_avx512, NULL, 0, 0 },                                                                                          \
+      ft_##operation##_pack_avx512, NULL, 0, 0, false },                                                                                          \
         { ft_##operation##_avx2, "avx2", FT_CPU_AVX2, ft_##operation##_accepts_avx2, ft_##operation##_packed_avx2,                         \
-          ft_##operation##_pack_avx2, NULL, 0, 0 },
+          ft_##operation##_pack_avx2, NULL, 0, 0, false },
 #define SIMD_CONVOLUTION(isa, needs, panel)                                                                                                \
     { ft_winograd_##isa, "winograd " #isa, needs, ft_winograd_accepts_##isa, ft_winograd_packed_##isa, ft_winograd_pack_##isa,             \
-      ft_winograd_scratch_##isa, 4, panel },                                                                                               \
-        { ft_convolution_##isa, #isa, needs, ft_convolution_accepts_##isa, ft_convolution_packed_##isa, ft_convolution_pack_##isa, NULL, 0, panel },
+      ft_winograd_scratch_##isa, 4, panel, true },                                                                                               \
+        { ft_convolution_##isa, #isa, needs, ft_convolution_accepts_##isa, ft_convolution_packed_##isa, ft_convolution_pack_##isa, NULL, 0, panel, true },
 #define SIMD_PIXELS { ft_pixels_avx512, "avx512", FT_CPU_AVX512 }, { ft_pixels_avx2, "avx2", FT_CPU_AVX2 },
 #define SIMD_PRODUCT { ft_product_avx512, "avx512", FT_CPU_AVX512 }, { ft_product_avx2, "avx2", FT_CPU_AVX2 },
 #else
@@ -26,14 +26,14 @@
 #define SIMD_PIXELS
 #define SIMD_PRODUCT
 #endif
-#define PLAIN(operation) { ft_##operation##_c, "c", 0, NULL, NULL, NULL, NULL, 0, 0 }
-#define END { NULL, NULL, 0, NULL, NULL, NULL, NULL, 0, 0 }
+#define PLAIN(operation) { ft_##operation##_c, "c", 0, NULL, NULL, NULL, NULL, 0, 0, false }
+#define END { NULL, NULL, 0, NULL, NULL, NULL, NULL, 0, 0, false }
 #define LOOP_TABLE(operation) static const struct ft_kernel_row operation##_rows[] = { SIMD_LOOP(operation) PLAIN(operation), END }
 
 static const struct ft_kernel_row convolution_rows[] = {
     SIMD_CONVOLUTION(avx512, FT_CPU_AVX512, 32)
     SIMD_CONVOLUTION(avx2, FT_CPU_AVX2, 24)
-    { ft_convolution_sgemm, "sgemm", 0, ft_convolution_accepts_sgemm, NULL, NULL, ft_convolution_scratch_sgemm, 0, 0 },
+    { ft_convolution_sgemm, "sgemm", 0, ft_convolution_accepts_sgemm, NULL, NULL, ft_convolution_scratch_sgemm, 0, 0, false },
     PLAIN(convolution), END,
 };
 static const struct ft_kernel_row depthwise_rows[] = { SIMD_PACKED(depthwise) PLAIN(depthwise), END };

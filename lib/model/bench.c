@@ -11,23 +11,23 @@
 
 struct bench {
     const struct ft_plan *plan;
-    int threads;
+    int threads, pictures; /* pictures that a thread carries at a time */
     struct ft_team *team;
-    uint8_t *pixels;
-    void **arenas;   /* [threads] */
-    float **outputs; /* [threads] */
+    uint8_t *noise;
+    const uint8_t **pixels; /* [pictures] of the same noise */
+    void **arenas;          /* [threads] */
+    float **outputs;        /* [threads * pictures] */
 };
 
 static void release(struct bench *b)
 {
-    for (int i = 0; i < b->threads; i++) {
-        if (b->arenas)
-            free(b->arenas[i]);
-        if (b->outputs)
-            free(b->outputs[i]);
-    }
+    for (int i = 0; b->arenas && i < b->threads; i++)
+        free(b->arenas[i]);
+    for (int i = 0; b->outputs && i < b->threads * b->pictures; i++)
+        free(b->outputs[i]);
     free(b->arenas);
     free(b->outputs);
+    free(b->noise);
     free(b->pixels);
     ft_team_free(b->team);
 }
@@ -37,16 +37,19 @@ static int init(struct bench *b, const struct ft_plan *plan, int threads, struct
     const struct ft_shape in = ft_plan_input(plan), out = ft_plan_output(plan);
     const size_t n = (size_t)in.h * (size_t)in.w * (size_t)in.c;
     struct ft_random random = { 1 };
-    *b = (struct bench){ .plan = plan, .threads = threads, .team = ft_team_new(threads), .pixels = ft_alloc(n, 1) };
+    const int pictures = ft_plan_pictures(plan);
+    *b = (struct bench){ .plan = plan, .threads = threads, .pictures = pictures, .team = ft_team_new(threads), .noise = ft_alloc(n, 1) };
     b->arenas = calloc((size_t)threads, sizeof *b->arenas);
-    b->outputs = calloc((size_t)threads, sizeof *b->outputs);
-    bool ok = b->team && b->pixels && b->arenas && b->outputs;
+    b->pixels = calloc((size_t)pictures, sizeof *b->pixels);
+    b->outputs = calloc((size_t)(threads * pictures), sizeof *b->outputs);
+    bool ok = b->team && b->noise && b->pixels && b->arenas && b->outputs;
     for (size_t i = 0; ok && i < n; i++)
-        b->pixels[i] = (uint8_t)ft_random_next(&random);
-    for (int i = 0; ok && i < threads; i++) {
-        b->arenas[i] = ft_alloc(1, ft_plan_arena_bytes(plan));
-        b->outputs[i] = ft_alloc((size_t)out.h * (size_t)out.w * (size_t)out.c, sizeof(float));
-        ok = b->arenas[i] && b->outputs[i];
+        b->noise[i] = (uint8_t)ft_random_next(&random);
+    for (int i = 0; ok && i < threads; i++)
+        ok = (b->arenas[i] = ft_alloc(1, ft_plan_arena_bytes(plan, pictures)));
+    for (int i = 0; ok && i < threads * pictures; i++) {
+        b->pixels[i % pictures] = b->noise;
+        ok = (b->outputs[i] = ft_alloc((size_t)out.h * (size_t)out.w * (size_t)out.c, sizeof(float)));
     }
     if (ok)
         return 0;
@@ -61,10 +64,10 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void one_each(void *context, int member)
+static void run_member(void *context, int member)
 {
     struct bench *b = context;
-    ft_plan_run(b->plan, b->pixels, b->arenas[member], b->outputs[member]);
+    ft_plan_run_several(b->plan, b->pictures, b->pixels, b->arenas[member], b->outputs + member * b->pictures);
 }
 
 static int by_value(const void *a, const void *b)
@@ -74,7 +77,7 @@ static int by_value(const void *a, const void *b)
 }
 
 /* Milliseconds of one round: the median of as many as fit into `seconds`, after a warm-up. A round is one picture on all
- * threads together, or one picture on each. */
+ * threads together, or as many pictures on each as it carries at a time. */
 static double median_ms(struct bench *b, bool together, double seconds)
 {
     enum { MOST = 4096 };
@@ -83,9 +86,9 @@ static double median_ms(struct bench *b, bool together, double seconds)
     for (const double end = now() + seconds; n < MOST && (n < 5 || now() < end); n++) {
         const double start = now();
         if (together)
-            ft_plan_run_team(b->plan, b->team, b->pixels, b->arenas[0], b->outputs[0]);
+            ft_plan_run_team(b->plan, b->team, b->noise, b->arenas[0], b->outputs[0]);
         else
-            ft_team_run(b->team, one_each, b);
+            ft_team_run(b->team, run_member, b);
         if (n >= 0)
             took[n] = 1e3 * (now() - start);
     }
@@ -101,7 +104,7 @@ int ft_backbone_bench(const struct ft_backbone *backbone, int threads, double se
         return rc;
     out->threads = b.threads;
     out->latency_ms = median_ms(&b, true, seconds / 2);
-    out->throughput_ms = median_ms(&b, false, seconds / 2) / b.threads;
+    out->throughput_ms = median_ms(&b, false, seconds / 2) / (b.threads * b.pictures);
     release(&b);
     return 0;
 }
@@ -113,11 +116,11 @@ int ft_backbone_profile(const struct ft_backbone *backbone, double seconds, doub
     const int rc = init(&b, backbone->plan, 1, err);
     if (rc)
         return rc;
-    ft_plan_run(b.plan, b.pixels, b.arenas[0], b.outputs[0]); /* warm-up */
+    run_member(&b, 0); /* warm-up */
     memset(layers, 0, (size_t)n * sizeof *layers);
     int times = 0;
-    for (const double end = now() + seconds; !times || now() < end; times++)
-        ft_plan_profile(b.plan, b.pixels, b.arenas[0], 1, layers);
+    for (const double end = now() + seconds; !times || now() < end; times += b.pictures)
+        ft_plan_profile(b.plan, b.pictures, b.pixels, b.arenas[0], layers);
     for (int i = 0; i < n; i++)
         layers[i] /= times;
     release(&b);

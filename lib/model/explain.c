@@ -56,7 +56,7 @@ static int activation_map(const struct ft_backbone *b, const struct ft_head *hea
     const struct ft_shape s = ft_plan_output(plan);
     const size_t cells = (size_t)s.h * (size_t)s.w, d = (size_t)s.c, k = (size_t)head->k;
     float *map = ft_alloc(cells, d * sizeof *map);
-    void *arena = ft_alloc(1, ft_plan_arena_bytes(plan));
+    void *arena = ft_alloc(1, ft_plan_arena_bytes(plan, 1));
     rc = map && arena ? explanation_alloc(e, s.h, s.w, err) : ft_error_nomem(err, "the explanation");
     if (!rc) {
         ft_plan_run(plan, pixels, arena, map);
@@ -95,7 +95,7 @@ static int occlusion(const struct ft_backbone *b, const struct ft_head *head, co
     const int W = b->geometry.width, H = b->geometry.height, grid = OCCLUSION_GRID;
     const size_t size = (size_t)W * (size_t)H * 3, k = (size_t)head->k;
     uint8_t *covered = ft_alloc(size, 1), colour[3];
-    void *arena = ft_alloc(1, ft_plan_arena_bytes(b->plan));
+    void *arena = ft_alloc(1, ft_plan_arena_bytes(b->plan, 1));
     float *feature = ft_alloc((size_t)e->d, sizeof *feature), *logits = ft_alloc(k, sizeof *logits);
     int rc = covered && arena && feature && logits ? explanation_alloc(e, grid, grid, err) : ft_error_nomem(err, "the explanation");
     if (!rc) {

@@ -36,7 +36,7 @@ static int answer(const struct ft_network *network, float *out)
         printf("# %s\n", err.msg);
         return 0;
     }
-    void *arena = ft_alloc(1, ft_plan_arena_bytes(plan));
+    void *arena = ft_alloc(1, ft_plan_arena_bytes(plan, 1));
     const int n = ft_plan_output(plan).c;
     if (n <= MOST)
         ft_plan_run(plan, pixels, arena, out);

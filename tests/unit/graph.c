@@ -146,10 +146,10 @@ static void check_layer(const struct net *net, int layer, bool exact, const stru
         return;
     }
     const struct ft_shape s = ft_plan_output(plan);
-    float *arena = ft_alloc(ft_plan_arena_bytes(plan), 1), *output = ft_alloc((size_t)want->count, sizeof *output);
+    float *arena = ft_alloc(ft_plan_arena_bytes(plan, 1), 1), *output = ft_alloc((size_t)want->count, sizeof *output);
     CHECK(s.h * s.w * s.c == want->count);
     for (int way = 0; s.h * s.w * s.c == want->count && way < 3; way++) {
-        memset(arena, 0x7f, ft_plan_arena_bytes(plan)); /* large values wherever nothing was written */
+        memset(arena, 0x7f, ft_plan_arena_bytes(plan, 1)); /* large values wherever nothing was written */
         memset(output, 0xff, (size_t)want->count * sizeof *output);
         if (way < 2)
             ft_plan_run(plan, pixels, arena, output);
@@ -360,7 +360,7 @@ static void check_bundled(const struct ft_network *network, uint64_t seed, const
         CHECK(!ft_plan_new(network, &(struct ft_plan_options){ .layer = -1 }, &plan, NULL));
         if (!plan || ft_plan_output(plan).c != n)
             continue;
-        void *arena = ft_alloc(ft_plan_arena_bytes(plan), 1);
+        void *arena = ft_alloc(ft_plan_arena_bytes(plan, 1), 1);
         ft_plan_run(plan, pixels, arena, got);
         ft_plan_run_team(plan, team, pixels, arena, again);
         printf("# seed features on '%s': %.2g of the largest away from Keras\n", ft_cpu_name(), worst(got, want, n));

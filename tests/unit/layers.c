@@ -62,9 +62,9 @@ static void check_layer(const struct ft_network *network, const struct expected 
     }
     const struct ft_shape s = ft_plan_output(plan);
     CHECK(s.h * s.w * s.c == e->count);
-    float *arena = ft_alloc(ft_plan_arena_bytes(plan), 1), *output = ft_alloc((size_t)(s.h * s.w * s.c), sizeof *output);
+    float *arena = ft_alloc(ft_plan_arena_bytes(plan, 1), 1), *output = ft_alloc((size_t)(s.h * s.w * s.c), sizeof *output);
     for (int way = 0; s.h * s.w * s.c == e->count && way < 2; way++) {
-        memset(arena, 0x7f, ft_plan_arena_bytes(plan));
+        memset(arena, 0x7f, ft_plan_arena_bytes(plan, 1));
         if (way)
             ft_plan_run_team(plan, team, pixels, arena, output);
         else

@@ -15,14 +15,17 @@ static void find_segments(const struct ft_work *w, struct ft_segments *s)
         s->at[i] = i / across * w->dilation[0] * w->in.row + (ptrdiff_t)(i % across) * w->dilation[1] * w->in.pixel;
 }
 
+/* Pixels are counted from the first row asked for, on through all pictures. */
 static void find_offsets(const struct ft_work *w, int first, int pixels, struct ft_offsets *at)
 {
+    const int rows = w->y1 - w->y0;
     const ptrdiff_t in_step = (ptrdiff_t)w->stride[1] * w->in.pixel, out_step = w->out.pixel, other_step = w->other.pixel;
     for (int i = 0; i < pixels;) { /* row by row */
-        const int y = (first + i) / w->out.w, x = (first + i) % w->out.w;
+        const int x = (first + i) % w->out.w, row = (first + i) / w->out.w, y = w->y0 + row % rows;
+        const ptrdiff_t picture = row / rows * w->apart;
         const int end = i + w->out.w - x < pixels ? i + w->out.w - x : pixels;
-        ptrdiff_t in = (y * w->stride[0] - w->pad[0]) * w->in.row + (ptrdiff_t)(x * w->stride[1] - w->pad[1]) * w->in.pixel;
-        ptrdiff_t out = y * w->out.row + x * out_step, other = y * w->other.row + x * other_step;
+        ptrdiff_t in = picture + (y * w->stride[0] - w->pad[0]) * w->in.row + (ptrdiff_t)(x * w->stride[1] - w->pad[1]) * w->in.pixel;
+        ptrdiff_t out = picture + y * w->out.row + x * out_step, other = picture + y * w->other.row + x * other_step;
         for (; i < end; i++, in += in_step, out += out_step, other += other_step) {
             at->in[i] = in;
             at->out[i] = out;
@@ -35,18 +38,21 @@ static void find_offsets(const struct ft_work *w, int first, int pixels, struct 
 static int band_pixels(const struct ft_work *w, size_t k)
 {
     const bool one_panel = FT_NAME(panel_at)(0, w->out.c)->filters >= w->out.c;
-    return one_panel || w->out.h * w->out.w <= 64 || k <= (size_t)w->out.c ? FT_TILE_BAND : FT_TILE_ROWS;
+    const int pixels = w->out.h * w->out.w;
+    if (pixels <= 64)
+        return FT_TILE_BAND;
+    return one_panel || k <= (size_t)w->out.c ? (pixels < FT_TILE_BAND ? pixels : FT_TILE_BAND) : FT_TILE_ROWS;
 }
 
 /* A panel belongs to the part that has its first filter. */
 void FT_NAME(convolution)(const struct ft_work *w)
 {
     const size_t k = ft_conv_k(w);
-    const int band = band_pixels(w, k), end = w->y1 * w->out.w;
+    const int band = band_pixels(w, k), end = w->pictures * (w->y1 - w->y0) * w->out.w;
     struct ft_segments segments;
     struct ft_offsets at;
     find_segments(w, &segments);
-    for (int p = w->y0 * w->out.w; p < end; p += band) {
+    for (int p = 0; p < end; p += band) {
         const int pixels = end - p < band ? end - p : band;
         const struct ft_width *width;
         find_offsets(w, p, pixels, &at);

@@ -58,7 +58,7 @@ FT_INLINE void finish(const struct ft_tile *t, struct sums *acc, const int rows,
 
 FT_INLINE void run_tile(const struct ft_tile *t, const int rows, const int vectors, const int halves)
 {
-    enum { LINE = 16 };
+    enum { LINE = 16, LARGE = 6144 /* floats of a panel that with its rows overflows the first-level cache */ };
     const int width = vectors * LANES + halves * HALF_LANES;
     struct sums acc;
     const float *w = t->weights, *ahead = t->ahead;
@@ -76,12 +76,16 @@ FT_INLINE void run_tile(const struct ft_tile *t, const int rows, const int vecto
         for (int r = 0; r < rows; r++)
             p[r] = t->in + t->at_in[r] + t->segments->at[s];
         const int n = t->segments->k;
+        const bool large = t->segments->n * n * width > LARGE;
         int k = 0;
         for (; k + 4 <= n; k += 4, w += 4 * width) {
             if (ahead) {
                 FT_UNROLL
                 for (int i = 0; i < 4 * width; i += LINE)
-                    _mm_prefetch((const char *)(ahead + i), _MM_HINT_T0);
+                    if (large)
+                        _mm_prefetch((const char *)(ahead + i), _MM_HINT_T1);
+                    else
+                        _mm_prefetch((const char *)(ahead + i), _MM_HINT_T0);
                 ahead += 4 * width;
             }
             step(p, k, w, &acc, rows, vectors, halves);

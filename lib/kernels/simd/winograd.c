@@ -2,15 +2,16 @@
  * (A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural Networks, 2015). The transforms interpolate at 0, +-A, +-B and
  * infinity; A = 3/4 and B = 3/2 round four times better than the usual 1 and 2 and are as exact in binary.
  *
- * Tiles go in blocks: V [36][tiles][depth] is the transformed input, then for each panel of filters 36 products with
- * U [36][K][panel] give M [tiles][36][panel], which is transformed into the output while it is in cache. The grid of tiles
- * begins at the first row whatever part of the map is asked for, so that a value does not depend on how a step is cut up. */
+ * Tiles, of all pictures one after the other, go in blocks: V [36][tiles][depth] is the transformed input, then for each panel of
+ * filters 36 products with U [36][K][panel] give M [tiles][36][panel], which is transformed into the output while it is in cache.
+ * The grid of tiles begins at the first row whatever part of the map is asked for, so that a value does not depend on how a step
+ * is cut up. */
 #include <math.h>
 #include <string.h>
 
 #include "kernels/simd/panels.h"
 
-enum { SIDE = 4, WINDOW = 6, POINTS = WINDOW * WINDOW, LEAST_TILES = 8, LEAST_CHANNELS = 32 };
+enum { SIDE = 4, WINDOW = 6, POINTS = WINDOW * WINDOW, LEAST_TILES = 4, LEAST_CHANNELS = 32 };
 #define A 0.75f
 #define B 1.5f
 
@@ -25,11 +26,13 @@ static int tiles_along(int n)
     return (n + SIDE - 1) / SIDE;
 }
 
-/* Enough tiles for the weights to be worth loading, few enough for V to stay in the second-level cache, or in the third. */
+/* Enough tiles for the weights to be worth loading, few enough for V to stay in the second-level cache, or in the third. Blocks are
+ * as equal as can be. */
 static int block_tiles(const struct ft_work *w)
 {
-    const int all = tiles_along(w->out.h) * tiles_along(w->out.w), most = w->in.c <= 128 ? 28 : w->in.c <= 256 ? 56 : 112;
-    return all < most ? all : most;
+    const int all = w->pictures * tiles_along(w->out.h) * tiles_along(w->out.w), most = w->in.c <= 128 ? 28 : w->in.c <= 256 ? 56 : 112;
+    const int blocks = (all + most - 1) / most;
+    return (all + blocks - 1) / blocks;
 }
 
 static size_t tile_floats(const struct ft_work *w)
@@ -88,14 +91,26 @@ FT_INLINE void put_in(const float *const *from, int c, float *to, size_t apart, 
     }
 }
 
+/* Where a tile is: tiles are counted from the first row of tiles asked for, on through all pictures. */
+struct spot {
+    int top, left;
+    ptrdiff_t picture;
+};
+
+static struct spot find_spot(const struct ft_work *w, int tile)
+{
+    const int across = tiles_along(w->out.w), first = w->y0 / SIDE, rows = tiles_along(w->y1) - first, row = tile / across;
+    return (struct spot){ (first + row % rows) * SIDE, tile % across * SIDE, row / rows * w->apart };
+}
+
 /* Where a window's 36 pixels lie; what is past the pixels that the geometry asks for reads as zeros. */
 static void find_window(const struct ft_work *w, int tile, const float *zeros, const float **from)
 {
-    const int across = tiles_along(w->out.w), top = tile / across * SIDE, left = tile % across * SIDE;
+    const struct spot at = find_spot(w, tile);
     for (int y = 0; y < WINDOW; y++)
         for (int x = 0; x < WINDOW; x++)
-            from[y * WINDOW + x] = top + y < w->out.h + 2 && left + x < w->out.w + 2
-                                       ? ft_map_at(&w->in, top + y - w->pad[0], left + x - w->pad[1]) : zeros;
+            from[y * WINDOW + x] = at.top + y < w->out.h + 2 && at.left + x < w->out.w + 2
+                                       ? ft_map_at(&w->in, at.top + y - w->pad[0], at.left + x - w->pad[1]) + at.picture : zeros;
 }
 
 /* Windows first .. first + n into v. `zeros` holds as many as there are channels. */
@@ -117,7 +132,8 @@ static void load_block(const struct ft_work *w, int first, int n, const float *z
 /* One tile's filters c.. (as many as `lanes` has) from m, points `apart` floats from each other, to the map. */
 static void put_out(const struct ft_work *w, int tile, int c, const float *m, size_t apart, mask lanes, bool whole)
 {
-    const int across = tiles_along(w->out.w), top = tile / across * SIDE, left = tile % across * SIDE;
+    const struct spot at = find_spot(w, tile);
+    const int top = at.top, left = at.left;
     const vec lo = repeat(w->lo), hi = repeat(w->hi), bias = load(w->bias + c);
     vec d[WINDOW * SIDE], out[SIDE * SIDE]; /* d [SIDE][WINDOW] */
     FT_UNROLL
@@ -135,10 +151,10 @@ static void put_out(const struct ft_work *w, int tile, int c, const float *m, si
         for (int x = 0; x < SIDE && left + x < w->out.w && top + y >= w->y0; x++) {
             vec v = add(out[y * SIDE + x], bias);
             if (w->other.data) {
-                const float *other = ft_map_at(&w->other, top + y, left + x) + c;
+                const float *other = ft_map_at(&w->other, top + y, left + x) + at.picture + c;
                 v = add(v, whole ? load(other) : load_masked(other, lanes));
             }
-            float *to = ft_map_to(&w->out, top + y, left + x) + c;
+            float *to = ft_map_to(&w->out, top + y, left + x) + at.picture + c;
             v = clamp(v, lo, hi);
             if (whole)
                 store(to, v);
@@ -175,12 +191,12 @@ static void multiply_block(const struct ft_work *w, int n, const float *v, const
 
 void FT_NAME(winograd)(const struct ft_work *w)
 {
-    const int across = tiles_along(w->out.w), end = tiles_along(w->y1) * across, wanted = block_tiles(w);
+    const int rows = tiles_along(w->y1) - w->y0 / SIDE, end = w->pictures * rows * tiles_along(w->out.w), wanted = block_tiles(w);
     const size_t k = (size_t)w->in.c, zeros = depth(w), room = (w->scratch_floats - zeros) / tile_floats(w);
     const int block = (size_t)wanted < room ? wanted : (int)room;
     float *v = w->scratch + zeros, *m = v + (size_t)block * POINTS * depth(w);
     memset(w->scratch, 0, zeros * sizeof *v);
-    for (int t = w->y0 / SIDE * across; t < end; t += block) {
+    for (int t = 0; t < end; t += block) {
         const int n = end - t < block ? end - t : block;
         const struct ft_width *width;
         load_block(w, t, n, w->scratch, v);
@@ -194,7 +210,7 @@ void FT_NAME(winograd)(const struct ft_work *w)
     }
 }
 
-/* Thin layers spend more on the transforms than they save, and small maps on loading four times as many weights. */
+/* Thin layers spend more on the transforms than they save, and tiny maps on loading four times as many weights. */
 bool FT_NAME(winograd_accepts)(const struct ft_work *w)
 {
     return !w->exact && w->groups == 1 && w->kernel[0] == 3 && w->kernel[1] == 3 && w->stride[0] == 1 && w->stride[1] == 1 &&
