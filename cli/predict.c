@@ -117,6 +117,7 @@ static int run(struct run *x, const struct ft_model *model, struct ft_error *err
         return rc;
     extract_options(s, &options);
     options.lone = is_lone(s);
+    options.prompt = s->watch || (s->files_from && !strcmp(s->files_from, "-"));
     options.cache = s->cache ? cache_open(s) : NULL;
     rc = ft_extract(ft_model_backbone(model), &options, next_input, take_row, x, err);
     cache_close(options.cache);

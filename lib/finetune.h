@@ -220,6 +220,7 @@ struct ft_extract_options {
     uint64_t max_pixels; /* a larger picture is a bad picture; 0: the default, 256 megapixels */
     struct ft_cache *cache; /* where features are looked for and kept; NULL: nowhere */
     bool lone;           /* one picture at a time, split over the threads: for latency, where throughput does not matter */
+    bool prompt;         /* `next` may wait for inputs that are yet to come: no picture is held back to be run with others */
 };
 
 /* `next` lends the path of the next input (until it is called again), or NULL at the end; `emit` receives every row in the order

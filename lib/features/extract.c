@@ -1,5 +1,6 @@
 /* A ring of slots holds the inputs that are under way, in their order. A worker takes the next path into the slot at `taken`, works
- * without the lock, marks the slot done and, if nobody is handing out rows, hands out all that are ready from `emitted` on.
+ * without the lock, marks the slot done and, if nobody is handing out rows, hands out all that are ready from `emitted` on. Where a
+ * plan carries several pictures together, a worker holds decoded ones until it has as many or no further input can be had.
  *
  *     emitted <= rows under way or done < taken <= emitted + slots
  */
@@ -18,19 +19,23 @@
 
 #define FILE_LIMIT ((size_t)1 << 30) /* bytes of a picture's file */
 #define SLOTS_PER_WORKER 8
+#define MOST_PICTURES 4 /* fewer than the slots of a worker */
 
 struct slot {
     struct ft_row row;
     char *path;
     float *feature; /* [d] */
     struct ft_error err;
+    uint64_t full_pixels; /* of the picture as it is in the file */
     bool done;
 };
 
 struct worker {
     struct ft_preparer preparer;
     struct ft_bytes bytes;
-    uint8_t *pixels; /* [h, w, 3] */
+    uint8_t *pixels; /* [pictures, h, w, 3] */
+    struct slot **held; /* [pictures] whose pixels wait for the network */
+    int n_held;
     void *arena;
 };
 
@@ -48,31 +53,21 @@ struct extraction {
     size_t n_slots, taken, emitted;
     struct slot *slots;     /* [n_slots] */
     struct worker *workers; /* [n_workers] */
-    int n_workers;
-    size_t d;
+    int n_workers, pictures; /* that a worker carries together */
+    size_t d, picture_bytes;
     bool reading, emitting, ended, cancelled;
     struct ft_error error; /* of the run, not of a picture */
 };
 
-/* The file's bytes are in w->bytes. */
-static void compute(struct extraction *x, struct worker *w, struct slot *s)
+static void finish(struct slot *s)
 {
-    struct ft_row *row = &s->row;
-    row->status = ft_image_prepare(&w->preparer, w->bytes.data, w->bytes.size, x->geometry, x->max_pixels, w->pixels, &s->err);
-    if (!row->status) {
-        if (x->team)
-            ft_plan_run_team(x->plan, x->team, w->pixels, w->arena, s->feature);
-        else
-            ft_plan_run(x->plan, w->pixels, w->arena, s->feature);
-        for (size_t i = 0; i < x->d && !row->status; i++)
-            if (!(s->feature[i] - s->feature[i] == 0))
-                row->status = ft_error_set(&s->err, FT_EFORMAT, "the network's output is not finite for this picture");
-    }
-    if (!row->status && x->cache)
-        ft_cache_add(x->cache, row->content, (uint64_t)w->preparer.image.full_width * (uint64_t)w->preparer.image.full_height, s->feature);
+    s->row.path = s->path;
+    s->row.feature = s->row.status ? NULL : s->feature;
+    s->row.error = s->row.status ? s->err.msg : "";
 }
 
-static void work_on(struct extraction *x, struct worker *w, struct slot *s)
+/* A path becomes a finished row, or a held picture: true. */
+static bool work_on(struct extraction *x, struct worker *w, struct slot *s)
 {
     struct ft_row *row = &s->row;
     row->content[0] = row->content[1] = 0;
@@ -81,12 +76,47 @@ static void work_on(struct extraction *x, struct worker *w, struct slot *s)
     if (!row->status) {
         ft_hash(w->bytes.data, w->bytes.size, row->content);
         row->cached = x->cache && ft_cache_find(x->cache, row->content, x->max_pixels ? x->max_pixels : FT_IMAGE_MAX_PIXELS_DEFAULT, s->feature);
-        if (!row->cached)
-            compute(x, w, s);
     }
-    row->path = s->path;
-    row->feature = row->status ? NULL : s->feature;
-    row->error = row->status ? s->err.msg : "";
+    if (!row->status && !row->cached) {
+        row->status = ft_image_prepare(&w->preparer, w->bytes.data, w->bytes.size, x->geometry, x->max_pixels,
+                                       w->pixels + (size_t)w->n_held * x->picture_bytes, &s->err);
+        s->full_pixels = (uint64_t)w->preparer.image.full_width * (uint64_t)w->preparer.image.full_height;
+    }
+    if (!row->status && !row->cached) {
+        w->held[w->n_held++] = s;
+        return true;
+    }
+    finish(s);
+    return false;
+}
+
+static void run_held(struct extraction *x, struct worker *w)
+{
+    const uint8_t *pixels[MOST_PICTURES];
+    float *features[MOST_PICTURES];
+    for (int i = 0; i < w->n_held; i++) {
+        pixels[i] = w->pixels + (size_t)i * x->picture_bytes;
+        features[i] = w->held[i]->feature;
+    }
+    if (x->team)
+        ft_plan_run_team(x->plan, x->team, w->pixels, w->arena, features[0]);
+    else
+        ft_plan_run_several(x->plan, w->n_held, pixels, w->arena, features);
+}
+
+/* Held pictures become finished rows. */
+static void compute(struct extraction *x, struct worker *w)
+{
+    run_held(x, w);
+    for (int i = 0; i < w->n_held; i++) {
+        struct slot *s = w->held[i];
+        for (size_t k = 0; k < x->d && !s->row.status; k++)
+            if (!(s->feature[k] - s->feature[k] == 0))
+                s->row.status = ft_error_set(&s->err, FT_EFORMAT, "the network's output is not finite for this picture");
+        if (!s->row.status && x->cache)
+            ft_cache_add(x->cache, s->row.content, s->full_pixels, s->feature);
+        finish(s);
+    }
 }
 
 /* With the lock held; lets it go while the caller's function runs. Takes a slot for the next input, or sets ended. */
@@ -136,30 +166,50 @@ static void hand_out(struct extraction *x)
     x->emitting = false;
 }
 
+/* With the lock held, likewise: held pictures go through the network. */
+static void pass_on(struct extraction *x, struct worker *w)
+{
+    pthread_mutex_unlock(&x->lock);
+    compute(x, w);
+    pthread_mutex_lock(&x->lock);
+    for (int i = 0; i < w->n_held; i++)
+        w->held[i]->done = true;
+    w->n_held = 0;
+    hand_out(x);
+}
+
 static void worker_main(void *context, int member)
 {
     struct extraction *x = context;
+    struct worker *w = &x->workers[member];
     pthread_mutex_lock(&x->lock);
-    while (!x->cancelled && !x->ended) {
-        if (x->reading || x->taken == x->emitted + x->n_slots) {
+    while (!x->cancelled) {
+        const bool full = x->taken == x->emitted + x->n_slots;
+        if (w->n_held == x->pictures || (w->n_held && (x->ended || full))) {
+            pass_on(x, w);
+            continue;
+        }
+        if (x->ended)
+            break;
+        if (x->reading || full) {
             pthread_cond_wait(&x->changed, &x->lock);
             continue;
         }
         struct slot *s = take(x);
         if (!s)
-            break;
+            continue;
         pthread_mutex_unlock(&x->lock);
-        work_on(x, &x->workers[member], s);
+        const bool held = work_on(x, w, s);
         pthread_mutex_lock(&x->lock);
-        s->done = true;
-        hand_out(x);
+        s->done = !held;
+        if (!held)
+            hand_out(x);
     }
     pthread_mutex_unlock(&x->lock);
 }
 
 static int make_workers(struct extraction *x, struct ft_error *err)
 {
-    const struct ft_geometry *g = x->geometry;
     x->slots = calloc(x->n_slots, sizeof *x->slots);
     x->workers = calloc((size_t)x->n_workers, sizeof *x->workers);
     if (!x->slots || !x->workers)
@@ -169,9 +219,10 @@ static int make_workers(struct extraction *x, struct ft_error *err)
             return ft_error_nomem(err, "features");
     for (int i = 0; i < x->n_workers; i++) {
         struct worker *w = &x->workers[i];
-        w->pixels = ft_alloc((size_t)g->width * (size_t)g->height, 3);
-        w->arena = ft_alloc(1, ft_plan_arena_bytes(x->plan, 1));
-        if (!w->pixels || !w->arena)
+        w->pixels = ft_alloc((size_t)x->pictures, x->picture_bytes);
+        w->held = calloc((size_t)x->pictures, sizeof *w->held);
+        w->arena = ft_alloc(1, ft_plan_arena_bytes(x->plan, x->pictures));
+        if (!w->pixels || !w->held || !w->arena)
             return ft_error_nomem(err, "the network's activations");
     }
     return 0;
@@ -187,6 +238,7 @@ static void release(struct extraction *x)
         ft_preparer_release(&x->workers[i].preparer);
         ft_bytes_release(&x->workers[i].bytes);
         free(x->workers[i].pixels);
+        free(x->workers[i].held);
         free(x->workers[i].arena);
     }
     free(x->slots);
@@ -200,9 +252,12 @@ int ft_extract_plan(const struct ft_plan *plan, const struct ft_geometry *geomet
 {
     const int threads = options->threads > 0 ? options->threads : ft_cpu_count();
     const struct ft_shape out = ft_plan_output(plan);
+    const int pictures = ft_plan_pictures(plan);
     struct extraction x = {
         .plan = plan, .geometry = geometry, .max_pixels = options->max_pixels, .cache = options->cache, .next = next, .emit = emit, .user = user,
         .n_workers = options->lone ? 1 : threads,
+        .pictures = options->lone || options->prompt ? 1 : pictures < MOST_PICTURES ? pictures : MOST_PICTURES,
+        .picture_bytes = (size_t)geometry->width * (size_t)geometry->height * 3,
         .d = (size_t)out.h * (size_t)out.w * (size_t)out.c,
     };
     x.n_slots = (size_t)x.n_workers * SLOTS_PER_WORKER;

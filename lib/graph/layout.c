@@ -93,15 +93,15 @@ static void place(struct ft_buffer **order, int n, size_t base)
 
 /* Small maps with many weights are worth running for several pictures at a time: a weight that comes from memory is then used as
  * often as it costs. Where that begins, and which buffers each picture needs for itself then. */
-static void gather_pictures(struct ft_plan *plan)
+static void gather_pictures(struct ft_plan *plan, int wanted)
 {
     enum { SMALL = 400 /* pixels */, MANY = 6 << 20 /* weights: more than caches hold */, TOGETHER = 4 };
     uint64_t weights = 0;
     int first = plan->n_steps;
     for (; first > 0 && plan->steps[first - 1].out.h * plan->steps[first - 1].out.w <= SMALL; first--)
         weights += plan->steps[first - 1].parameters;
-    plan->pictures = weights >= MANY ? TOGETHER : 1;
-    plan->together = weights >= MANY ? first : plan->n_steps;
+    plan->pictures = wanted ? wanted : weights >= MANY ? TOGETHER : 1;
+    plan->together = plan->pictures > 1 ? first : plan->n_steps;
     for (int i = 0; i < plan->n_buffers; i++)
         plan->buffers[i].own = plan->buffers[i].last >= plan->together;
 }
@@ -123,7 +123,7 @@ static void place_all(struct ft_plan *plan, struct ft_buffer **order, bool own)
     plan->apart = plan->arena_floats - base;
 }
 
-int ft_plan_layout(struct ft_plan *plan, struct ft_error *err)
+int ft_plan_layout(struct ft_plan *plan, int pictures, struct ft_error *err)
 {
     struct ft_buffer **order = ft_alloc((size_t)plan->n_buffers, sizeof *order);
     if (!order)
@@ -137,7 +137,7 @@ int ft_plan_layout(struct ft_plan *plan, struct ft_error *err)
         }
     }
     plan->arena_floats = 0;
-    gather_pictures(plan);
+    gather_pictures(plan, pictures);
     place_all(plan, order, false);
     place_all(plan, order, true);
     free(order);

@@ -53,7 +53,7 @@ int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *
     }
     if (!failed)
         ft_plan_blocks(plan, options->blocks);
-    failed = failed ? failed : ft_plan_layout(plan, err);
+    failed = failed ? failed : ft_plan_layout(plan, options->pictures, err);
     failed = failed ? failed : ft_plan_pack(plan, options->exact || exact_wanted(), err);
     if (!failed)
         ft_plan_stages(plan);

@@ -19,6 +19,7 @@ struct ft_plan_options {
     int layer;         /* index of the layer whose output is wanted; -1: the network's output */
     bool exact;        /* only algorithms that round like direct summation (no Winograd); also by FINETUNE_EXACT=1 */
     enum ft_plan_blocks blocks;
+    int pictures;      /* to be carried together wherever maps are small; 0: several where that is faster */
 };
 
 struct ft_shape { /* rank 3: [h, w, c]; rank 1: [c], h = w = 1 */

@@ -65,8 +65,8 @@ struct ft_plan {
 
 /* Steps, values and buffers for folded nodes. */
 int ft_plan_emit(struct ft_plan *plan, const struct ft_nodes *nodes, struct ft_error *err);
-/* Widens the borders of buffers to what the steps read, and lays all buffers out in one arena, decides how many pictures go together. */
-int ft_plan_layout(struct ft_plan *plan, struct ft_error *err);
+/* Widens the borders of buffers to what the steps read, and lays all buffers out in one arena; pictures: see ft_plan_options. */
+int ft_plan_layout(struct ft_plan *plan, int pictures, struct ft_error *err);
 /* Chooses a row for every step (exact: see ft_plan_options) and packs the weights as it wants them. */
 int ft_plan_pack(struct ft_plan *plan, bool exact, struct ft_error *err);
 

@@ -150,7 +150,7 @@ static void windowed(enum ft_operation operation, struct shape s, bool dense)
         struct ft_work w = { .in = in.map, .out = { .c = filters, .h = h, .w = wide }, .bias = bias, .lo = variant & 1 ? 0 : -INFINITY,
                              .hi = variant & 1 ? 6 : INFINITY, .kernel = { s.kernel, s.kernel }, .stride = { s.stride, s.stride },
                              .dilation = { s.dilation, s.dilation }, .pad = { s.pad, s.pad }, .groups = s.groups,
-                             .multiplier = s.multiplier };
+                             .multiplier = s.multiplier, .pictures = 1 };
         if (variant & 2)
             w.other = other.map;
         compare(operation, w, h, wide, keras, n, false);
@@ -175,6 +175,54 @@ static void convolutions(void)
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int dense = 0; dense < 2; dense++)
             windowed(FT_OP_CONVOLUTION, shapes[i], dense);
+}
+
+/* Rows that take several pictures give each what it gets alone, bit for bit. A picture's maps lie in one block, blocks `apart`. */
+static void several_pictures(void)
+{
+    static const struct shape shapes[] = {
+        { 7, 7, 64, 70, 3, 1, 1, 1, 1, 1 },  { 7, 7, 65, 33, 3, 1, 1, 1, 1, 1 },   { 9, 14, 37, 40, 3, 1, 1, 1, 1, 1 },
+        { 7, 7, 19, 65, 1, 1, 1, 0, 1, 1 },  { 14, 14, 40, 20, 1, 1, 1, 0, 1, 1 }, { 9, 15, 33, 96, 1, 2, 1, 0, 1, 1 },
+        { 1, 1, 130, 65, 1, 1, 1, 0, 1, 1 }, { 23, 23, 6, 32, 3, 2, 1, 1, 1, 1 },
+    };
+    enum { PICTURES = 5 };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const struct shape s = shapes[i];
+        const int h = (s.h + 2 * s.pad - s.kernel) / s.stride + 1, wide = (s.w + 2 * s.pad - s.kernel) / s.stride + 1;
+        const size_t n = (size_t)(s.kernel * s.kernel * s.c * s.filters);
+        struct padded in = make(s.h, s.w, s.c, true, 0), out = make(h, wide, s.filters, false, 77);
+        const size_t apart = in.count + 2 * out.count;
+        float *block = ft_alloc(PICTURES * apart, sizeof *block), *alone = ft_alloc(PICTURES * apart, sizeof *alone);
+        float *keras = ft_alloc(n, sizeof *keras), *bias = ft_alloc_zero((size_t)s.filters + 64, sizeof *bias);
+        for (size_t k = 0; k < n; k++)
+            keras[k] = noise();
+        for (size_t k = 0; k < PICTURES * apart; k++)
+            block[k] = noise();
+        memcpy(alone, block, PICTURES * apart * sizeof *block);
+        for (const struct ft_kernel_row *row = ft_kernel_table(FT_OP_CONVOLUTION); row->run; row++) {
+            struct ft_work w = { .in = in.map, .out = out.map, .other = out.map, .bias = bias, .lo = 0, .hi = 60, .kernel = { s.kernel, s.kernel },
+                                 .stride = { s.stride, s.stride }, .dilation = { 1, 1 }, .pad = { s.pad, s.pad }, .groups = 1,
+                                 .multiplier = 1, .apart = (ptrdiff_t)apart };
+            if (!row->several || (row->needs & ~ft_cpu_features()) || (row->accepts && !row->accepts(&w)))
+                continue;
+            w.pictures = PICTURES;
+            for (int k = 0; k <= PICTURES; k++) { /* all, then each */
+                float *base = k ? alone + (size_t)(k - 1) * apart : block;
+                w.in.data = base + (in.map.data - in.data);
+                w.out.data = base + in.count + (out.map.data - out.data);
+                w.other.data = w.out.data + out.count;
+                run(row, w, keras, n, false);
+                w.pictures = 1;
+            }
+            CHECK(!memcmp(block, alone, PICTURES * apart * sizeof *block));
+        }
+        free(in.data);
+        free(out.data);
+        free(block);
+        free(alone);
+        free(keras);
+        free(bias);
+    }
 }
 
 static void depthwise(void)
@@ -253,7 +301,7 @@ static void special_values(void)
             const int k = operation == FT_OP_CONVOLUTION ? 1 : 3;
             struct padded out = make(3, 5, 20, false, 77);
             struct ft_work w = { .in = in.map, .out = out.map, .bias = bias, .lo = 0, .hi = 6, .kernel = { k, k }, .stride = { 1, 1 },
-                                 .dilation = { 1, 1 }, .pad = { k / 2, k / 2 }, .groups = 1, .multiplier = 1 };
+                                 .dilation = { 1, 1 }, .pad = { k / 2, k / 2 }, .groups = 1, .multiplier = 1, .pictures = 1 };
             if (!(row->needs & ~ft_cpu_features()) && (!row->accepts || row->accepts(&w))) {
                 run(row, w, k == 1 ? keras : taps, k == 1 ? 400 : 180, false);
                 CHECK(isnan(out.map.data[0]));
@@ -330,6 +378,7 @@ static void tables(void)
 int main(void)
 {
     RUN(convolutions);
+    RUN(several_pictures);
     RUN(depthwise);
     RUN(pools);
     RUN(elementwise);

@@ -115,7 +115,7 @@ static float *features(const struct net *n, enum ft_plan_blocks blocks, const ui
     const struct ft_shape out = ft_plan_output(plan);
     struct ft_team *team = ft_team_new(parts);
     *count = (size_t)out.h * (size_t)out.w * (size_t)out.c;
-    *bytes = ft_plan_arena_bytes(plan);
+    *bytes = ft_plan_arena_bytes(plan, 1);
     float *arena = ft_alloc(*bytes, 1), *output = ft_alloc(*count, sizeof *output);
     memset(arena, 0x7f, *bytes);
     if (parts)

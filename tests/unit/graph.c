@@ -135,6 +135,34 @@ struct expected {
     double scale, values[64];
 };
 
+/* Three pictures together, the middle one another, give what the picture gives alone. */
+static void check_several(const struct net *net, int layer, const uint8_t *picture, int count)
+{
+    enum { PICTURES = 3 };
+    struct ft_plan *plan = NULL;
+    CHECK(!ft_plan_new(&net->network, &(struct ft_plan_options){ .layer = layer, .pictures = PICTURES }, &plan, NULL));
+    const struct ft_shape in = ft_plan_input(plan);
+    const int n = in.h * in.w * in.c;
+    uint8_t *other = malloc((size_t)n);
+    for (int i = 0; i < n; i++)
+        other[i] = (uint8_t)(255 - picture[i]);
+    float *arena = ft_alloc(ft_plan_arena_bytes(plan, PICTURES), 1), *output = ft_alloc(4 * (size_t)count, sizeof *output);
+    memset(arena, 0x7f, ft_plan_arena_bytes(plan, PICTURES));
+    ft_plan_run(plan, picture, arena, output + 3 * count);
+    const uint8_t *const pixels[PICTURES] = { picture, other, picture };
+    float *const outputs[PICTURES] = { output, output + count, output + 2 * count };
+    memset(arena, 0x7f, ft_plan_arena_bytes(plan, PICTURES));
+    ft_plan_run_several(plan, PICTURES, pixels, arena, outputs);
+    const size_t bytes = (size_t)count * sizeof *output;
+    CHECK(!memcmp(outputs[0], output + 3 * count, bytes) && !memcmp(outputs[2], output + 3 * count, bytes));
+    ft_plan_run(plan, other, arena, outputs[0]);
+    CHECK(!memcmp(outputs[0], outputs[1], bytes));
+    free(arena);
+    free(output);
+    free(other);
+    ft_plan_free(plan);
+}
+
 /* One network planned up to `layer`, run alone and by a team of three in a dirty arena. */
 static void check_layer(const struct net *net, int layer, bool exact, const struct expected *want, const uint8_t *pixels, struct ft_team *team)
 {
@@ -165,6 +193,8 @@ static void check_layer(const struct net *net, int layer, bool exact, const stru
             }
         }
     }
+    if (!exact)
+        check_several(net, layer, pixels, want->count);
     free(arena);
     free(output);
     ft_plan_free(plan);
