@@ -14,7 +14,6 @@
 enum {
     WIDE_FROM = 1 << 20,     /* bytes of the wide map from which bands are faster */
     BAND_BYTES = 400 * 1024, /* of scratch that a band may take: 150 to 900 KB differ by 1 % */
-    REST = 8,                /* channels that a last panel may have more (panels.h) */
     LINE = FT_ALIGN / sizeof(float),
     MOST_PARTS = 8
 };
@@ -103,11 +102,11 @@ static struct bands plan_bands(const struct ft_step *s)
     const struct ft_work *d = &s[1].work;
     struct bands b = { .channels = s[0].row->channels ? s[0].row->channels : FT_CHANNELS_STEP, .top = d->pad[0] - s[1].in.y,
                        .left = d->pad[1] - s[1].in.x, .span = d->kernel[0], .stride = d->stride[0] };
-    const int right = (s[1].out.w - 1) * d->stride[1] + d->kernel[1] - b.left - s[0].out.w, h = s[1].out.h;
-    b.pixel = b.channels + REST;
+    const int right = (s[1].out.w - 1) * d->stride[1] + d->kernel[1] - b.left - s[0].out.w, h = s[1].out.h, c = s[1].out.c;
+    b.pixel = c > b.channels && ft_channels_cut(c, b.channels, c - 1) + b.channels < c ? b.channels + LINE : b.channels; /* a wide last panel */
     b.line = ft_round_up((size_t)(b.left + s[0].out.w + (right > 0 ? right : 0)) * (size_t)b.pixel, LINE);
     b.thin_line = ft_round_up((size_t)s[1].out.w * (size_t)d->out.pixel, LINE);
-    b.kept = (size_t)((s[1].out.c + b.channels - 1) / b.channels * overlap(&b)) * b.line;
+    b.kept = (size_t)((c / b.channels + 2) * overlap(&b)) * b.line; /* halves may end in half a panel each */
     const size_t fixed = b.kept + (size_t)overlap(&b) * b.line, each = (size_t)b.stride * b.line + b.thin_line;
     const int fit = fixed < BAND_BYTES / sizeof(float) ? (int)((BAND_BYTES / sizeof(float) - fixed) / each) : 0, n = (h + fit) / (fit + 1);
     b.rows = (int)ft_round_up((size_t)((h + n - 1) / n), 2); /* as equal as can be, and even for the depthwise tiles */
@@ -175,14 +174,14 @@ static int smaller(int a, int b)
     return a < b ? a : b;
 }
 
-/* Output rows y0..y1 of the depthwise step, its channels c0..c1. Rows of the wide map before and behind it are zeros. */
-static void run_panel(struct band_run *r, int y0, int y1, int c0, int c1)
+/* Output rows y0..y1 of the depthwise step, channels c0..c1 of the wide map, panel number `panel`. Rows of the wide map before and behind it are zeros. */
+static void run_panel(struct band_run *r, int panel, int y0, int y1, int c0, int c1)
 {
     const struct bands *b = &r->bands;
     const int h = r->steps[0].out.h, first = y0 * b->stride - b->top, end = first + wide_rows(b, y1 - y0);
     const bool begins = y0 == r->work[2].y0, ends = y1 == r->work[2].y1;
     const size_t keep = (size_t)overlap(b) * b->line;
-    float *kept = r->kept + (size_t)(c0 / b->channels) * keep;
+    float *kept = r->kept + (size_t)panel * keep;
     const int from = begins ? first : first + overlap(b);
     if (!begins)
         memcpy(r->wide, kept, keep * sizeof *kept);
@@ -199,6 +198,12 @@ static void run_panel(struct band_run *r, int y0, int y1, int c0, int c1)
         memcpy(kept, r->wide + (size_t)(end - first) * b->line - keep, keep * sizeof *kept);
 }
 
+static int panel_end(const struct bands *b, int c, int c0)
+{
+    const int end = ft_channels_cut(c, b->channels, c0 + b->channels);
+    return end > c0 ? end : c;
+}
+
 void ft_block_run(const struct ft_step *s, const struct ft_work *project, const struct ft_map *in, double *seconds)
 {
     struct band_run r = { .steps = s, .bands = plan_bands(s), .work = { s[0].work, s[1].work, *project }, .seconds = seconds };
@@ -213,9 +218,9 @@ void ft_block_run(const struct ft_step *s, const struct ft_work *project, const 
     clear_lines(&r, 0, 0, wide_rows(b, b->rows)); /* columns left and right of the map stay so */
     for (int y0 = project->y0, y1; y0 < project->y1; y0 = y1) {
         y1 = y0 + b->rows < project->y1 ? y0 + b->rows : project->y1;
-        for (int c0 = 0, c1; c0 < c; c0 = c1) {
-            c1 = c - c0 <= b->pixel ? c : c0 + b->channels;
-            run_panel(&r, y0, y1, c0, c1);
+        for (int c0 = 0, c1, panel = 0; c0 < c; c0 = c1, panel++) {
+            c1 = panel_end(b, c, c0);
+            run_panel(&r, panel, y0, y1, c0, c1);
         }
         lay(&r.work[2].in, r.thin, b->thin_line, s[1].work.out.pixel, y0, 0);
         run_rows(&r, 2, y0, y1);

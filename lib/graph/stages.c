@@ -5,15 +5,21 @@
 
 enum { ROWS_FROM = 20 /* larger maps are cut by rows */ };
 
+static int part_start(const struct ft_step *s, int n, int part, int parts)
+{
+    const int units = (n + s->grain - 1) / s->grain;
+    if (part == parts)
+        return n;
+    return s->split == FT_SPLIT_ROWS ? units * part / parts * s->grain : ft_channels_cut(n, s->grain, n * part / parts);
+}
+
 void ft_step_part(const struct ft_step *s, int part, int parts, struct ft_work *w)
 {
     const bool rows = s->split == FT_SPLIT_ROWS;
-    const int n = rows ? s->out.h : s->out.c, grain = s->grain, rest = n % grain;
-    /* a short rest of channels may belong to the panel before it (see panels.h) */
-    int units = (n + grain - 1) / grain - (!rows && rest && rest <= 8 && n > grain);
+    const int n = rows ? s->out.h : s->out.c;
     if (s->split == FT_SPLIT_NONE)
-        units = part = 0, parts = 1;
-    const int from = units * part / parts * grain, to = part + 1 == parts ? n : units * (part + 1) / parts * grain;
+        part = 0, parts = 1;
+    const int from = part_start(s, n, part, parts), to = part_start(s, n, part + 1, parts);
     w->y0 = rows ? from : 0;
     w->y1 = rows ? to : s->out.h;
     w->c0 = rows ? 0 : from;
@@ -21,10 +27,9 @@ void ft_step_part(const struct ft_step *s, int part, int parts, struct ft_work *
 }
 
 /* The larger of two parts, as a share of the whole. */
-static double half_of(int n, int grain)
+static double half_of(int n, int at)
 {
-    const int units = (n + grain - 1) / grain;
-    return (double)((units + 1) / 2 * grain) / n;
+    return (double)(at > n - at ? at : n - at) / n;
 }
 
 /* Must see all channels of a pixel. */
@@ -34,14 +39,21 @@ static bool whole_pixels(const struct ft_step *s)
            s->operation == FT_OP_UNIT_NORM;
 }
 
-/* Small maps by channels, for then each weight is read by one member only; unless few filters would make the halves unequal. */
+/* Few filters may make the halves unequal; and where they do not, but weights are fewer than pixels, it is better to read half of
+ * the pixels, which another member made, than half of the weights. */
+static bool rather_rows(const struct ft_step *s, int rows, int channels)
+{
+    const double by_rows = half_of(s->out.h, s->out.h / rows / 2 * rows), by_channels = half_of(s->out.c, ft_channels_cut(s->out.c, channels, s->out.c / 2));
+    const bool few_weights = s->out.h * s->out.w > s->work.kernel[0] * s->work.kernel[1] * s->out.c;
+    return s->operation == FT_OP_CONVOLUTION && s->in.c > s->out.c && by_rows + (few_weights ? 0 : 0.04) <= by_channels;
+}
+
+/* Small maps by channels, for then each weight is read by one member only. */
 static void choose_split(struct ft_step *s)
 {
     const int rows = s->row->rows ? s->row->rows : 1, channels = s->row->channels ? s->row->channels : FT_CHANNELS_STEP;
     const bool many_rows = s->out.h >= ROWS_FROM * (rows > 1 ? 2 : 1);
-    const bool unequal = s->operation == FT_OP_CONVOLUTION && s->in.c > s->out.c &&
-                         half_of(s->out.h, rows) + 0.04 < half_of(s->out.c, channels);
-    s->split = many_rows || unequal || whole_pixels(s) || s->block ? FT_SPLIT_ROWS : FT_SPLIT_CHANNELS;
+    s->split = many_rows || rather_rows(s, rows, channels) || whole_pixels(s) || s->block ? FT_SPLIT_ROWS : FT_SPLIT_CHANNELS;
     if (s->operation == FT_OP_FLATTEN || s->operation == FT_OP_GROUP_NORM || (whole_pixels(s) && s->out.h < 2))
         s->split = FT_SPLIT_NONE;
     s->grain = s->split == FT_SPLIT_ROWS ? rows : channels;

@@ -19,7 +19,21 @@ struct ft_map {
     int pixel;
 };
 
-enum { FT_CHANNELS_STEP = 32 }; /* c0 is a multiple of this, or of the row's own step; c1 too, or the end */
+enum { FT_CHANNELS_STEP = 32 }; /* c0 and c1 are what ft_channels_cut says for this step, or for the row's own */
+
+/* Channels in steps of 32 that are an odd number of them, and many, are laid out as two halves, so that two parts can be equal. */
+static inline bool ft_channels_halved(int n, int step)
+{
+    return step == FT_CHANNELS_STEP && n >= 5 * FT_CHANNELS_STEP && n % (2 * FT_CHANNELS_STEP) == FT_CHANNELS_STEP;
+}
+
+/* The last channel up to c where a part may begin, of n in steps. A short rest may belong to the step before it (simd/panels.h). */
+static inline int ft_channels_cut(int n, int step, int c)
+{
+    enum { REST = 8 };
+    const int half = ft_channels_halved(n, step) && c >= n / 2 ? n / 2 : 0, at = half + (c - half) / step * step;
+    return c >= n ? n : at >= step && n - at <= REST ? at - step : at;
+}
 
 /* One step. Convolutions read `pad` rows above and columns left of `in` (and as many below and right as the geometry asks for)
  * without a check: the planner keeps a border of zeros there. Pools check instead. */

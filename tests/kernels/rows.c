@@ -62,7 +62,7 @@ static void run(const struct ft_kernel_row *row, struct ft_work w, const float *
     w.weights = packed;
     w.scratch = ft_alloc(scratch, sizeof(float));
     w.scratch_floats = parts ? scratch / 8 : scratch;
-    const int middle_y = parts ? w.out.h / 2 : w.out.h, middle_c = parts && w.out.c > 32 ? 32 : w.out.c;
+    const int middle_y = parts ? w.out.h / 2 : w.out.h, middle_c = parts ? ft_channels_cut(w.out.c, row->channels ? row->channels : FT_CHANNELS_STEP, w.out.c > 64 ? w.out.c / 2 : 32) : w.out.c;
     for (int part = 0; part < (parts ? 4 : 1); part++) {
         w.y0 = part & 1 ? middle_y : 0;
         w.y1 = part & 1 ? w.out.h : middle_y;
@@ -170,7 +170,7 @@ static void convolutions(void)
         { 1, 1, 130, 65, 1, 1, 1, 0, 1, 1 }, { 3, 200, 8, 16, 1, 1, 1, 0, 1, 1 }, { 4, 6, 64, 12, 1, 2, 1, 0, 1, 1 },
         { 28, 28, 144, 40, 1, 1, 1, 0, 1, 1 }, { 12, 12, 7, 56, 1, 1, 1, 0, 1, 1 }, { 4, 5, 33, 104, 1, 1, 1, 0, 1, 1 },
         { 9, 11, 37, 70, 3, 1, 1, 1, 1, 1 }, { 15, 21, 32, 40, 3, 1, 1, 0, 1, 1 },  { 5, 13, 48, 33, 3, 1, 1, 1, 1, 1 },
-        { 18, 33, 129, 49, 3, 1, 1, 2, 1, 1 },
+        { 18, 33, 129, 49, 3, 1, 1, 2, 1, 1 }, { 7, 7, 9, 160, 1, 1, 1, 0, 1, 1 },  { 9, 12, 33, 288, 3, 1, 1, 1, 1, 1 },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int dense = 0; dense < 2; dense++)

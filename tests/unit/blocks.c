@@ -162,6 +162,7 @@ static void blocks_are_the_steps_they_are_made_of(void)
         { 111, 90, 8, 96, 12, 3, 2, false, 1, false },  { 64, 64, 8, 33, 12, 5, 2, false, 2, false },
         { 40, 50, 8, 66, 12, 3, 1, false, 9, false },   { 3, 4, 8, 30, 12, 3, 2, false, 100, false },
         { 131, 140, 0, 32, 16, 3, 1, false, 0, true },  { 98, 203, 0, 48, 17, 5, 2, false, 0, true },
+        { 40, 44, 8, 160, 8, 3, 1, true, 0, false },    { 31, 37, 8, 352, 8, 5, 2, false, 0, false },
         { 7, 7, 16, 64, 16, 3, 1, true, 0, false },     { 2, 3, 8, 25, 8, 5, 1, true, 0, false },
         { 1, 1, 4, 7, 3, 3, 2, false, 0, false },       { 9, 300, 8, 1000, 8, 3, 1, true, 0, false },
     };

@@ -128,6 +128,10 @@ enum { WIDTHS = sizeof widths / sizeof *widths };
 const struct ft_width *FT_NAME(panel_at)(int c, int filters)
 {
     const struct ft_width *w = widths;
+    if (ft_channels_halved(filters, PANEL)) {
+        c %= filters / 2;
+        filters /= 2;
+    }
     while (w->filters < filters - c && w->filters < PANEL)
         w++;
     const struct ft_width *widest = &widths[WIDTHS - 1];

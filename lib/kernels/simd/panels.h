@@ -1,5 +1,6 @@
 /* Weights in panels, and the tiles that multiply with them. A panel is [K][width] for `width` filters, zeros after the last
- * filter; panels are as wide as the widest tile but for the last one, which has the width that wastes least. */
+ * filter; panels are as wide as the widest tile but for the last one, which has the width that wastes least. Filters that
+ * ft_channels_halved are two runs of panels, one after the other. */
 #ifndef FT_KERNELS_PANELS_H
 #define FT_KERNELS_PANELS_H
 
