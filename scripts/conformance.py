@@ -144,8 +144,8 @@ def save(keras, model, container, path):
 
 
 def input_size(args, name, container, size):
-    """VGG16's first Dense layer wants the published size, and so does EfficientNet with the layers of its published weights."""
-    return 224 if container.endswith("top") and name.startswith(("VGG", "EfficientNetB")) else args.size or size
+    """VGG's first Dense layer wants the published size."""
+    return 224 if container.endswith("top") and name.startswith("VGG") else args.size or size
 
 
 def compare(args, built, container, folder, work, pixels, row):
@@ -160,7 +160,7 @@ def compare(args, built, container, folder, work, pixels, row):
         row["error"], row["apart"] = error(got, want), float(spread(want) / (want**2).mean() ** 0.5)
         if args.exact and not isinstance(got, str):
             double = built.features64(pixels)
-            row["others"] = [error(x, double) for x in (got, run_finetune(args.binary, file, folder, work / "features.h5", size, exact=True), want)]
+            row["others"] = [] if double is None else [error(x, double) for x in (got, run_finetune(args.binary, file, folder, work / "features.h5", size, exact=True), want)]
     if size:
         out, wrong = call(args.binary, "info", "--json", "--size", size, file)
         row["name"] = wrong or json.loads(out)["backbone"]

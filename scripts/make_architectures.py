@@ -170,6 +170,53 @@ class Writer:
         self.place[name] = n
 
 
+def pad_by_size(lines):
+    """Keras's correct_pad depends on whether the input is even: before a convolution it does what padding="same" does, which holds for every size."""
+    settings, layers, inside = {}, [], False
+    for line in lines:
+        if line.startswith("= "):
+            letter, text = line[2:].split(" ", 1)
+            settings[letter] = text
+        elif inside or line.startswith("{"):
+            layers += [["{", [line], [len(layers) - 1]]] if line.startswith("{") else []
+            if not line.startswith("{"):
+                layers[-1][1].append(line)
+            inside = line != "}"
+        else:
+            name, letter, *back = line.split(" ")
+            here = len(layers)
+            layers.append([name, letter, [b if b.startswith("=") else here - int(b) for b in back] if back else [here - 1] if here else []])
+    users = [[k for k, l in enumerate(layers) if i in l[2]] for i in range(len(layers))]
+    dropped = {}
+    for i, (name, letter, inputs) in enumerate(layers):
+        if name == "{" or not settings[letter].startswith("ZeroPadding2D") or len(users[i]) != 1:
+            continue
+        user = layers[users[i][0]]
+        kind, _, text = settings[user[1]].partition(" ") if user[0] != "{" else ("", "", "")
+        if kind not in ("Conv2D", "DepthwiseConv2D", "SeparableConv2D") or '"strides":[2,2]' not in text or "padding" in text:
+            continue
+        same = {"kernel_size": None, "strides": None, "padding": "same", **json.loads(text)}
+        same = kind + " " + json.dumps({k: v for k, v in same.items() if v is not None}, separators=(",", ":"))
+        match = next((k for k, v in settings.items() if v == same), None)
+        if not match:
+            match = "s" + user[1]
+            settings[match] = same
+        user[1] = match
+        dropped[i] = inputs[0]
+    out, place = [], {}
+    for i, (name, letter, inputs) in enumerate(layers):
+        if i in dropped:
+            continue
+        n = place[i] = len(place)
+        back = [b if isinstance(b, str) else str(n - place[dropped.get(b, b)]) for b in inputs]
+        if name == "{":
+            out += letter
+        else:
+            out.append(" ".join([name, letter] + ([] if back == ["1"] or not back else back)))
+    used = {l.split(" ")[1] for l in out if l[0] not in "{}"}
+    return [f"= {k} {v}" for k, v in settings.items() if k in used] + out
+
+
 def hoist(lines):
     """Settings first: inside { } there are layers only."""
     return [l for l in lines if l.startswith("= ")] + [l for l in lines if not l.startswith("= ")]
@@ -194,9 +241,15 @@ def describe(name, preprocess, variants):
     pools = [l.name for l in model.layers if isinstance(l, (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D))]
     order = [l.name for l in model.layers]
     cut = next((p for p in pools if order.index(p) > order.index(last)), last)
+    below = len([l for l in bare.layers if l.weights])
+    final = weighted[below - 1].name
+    if order.index(final) > order.index(cut):  # ConvNeXt normalises what was pooled, without top too
+        cut = final
     head.append(f"!cut {alias.get(cut, cut)}")
+    head.append(f"!layers {below} {len(weighted)}")
     with open(os.path.join(OUT, name + ".txt"), "w") as f:
-        f.write("\n".join(head + hoist(writer.lines)) + "\n")
+        lines = hoist(writer.lines)
+        f.write("\n".join(head + (pad_by_size(lines) if name.startswith(("efficientnetb", "mobilenetv2", "mobilenetv3", "nasnet")) else lines)) + "\n")
     print(name, len(writer.place), os.path.getsize(os.path.join(OUT, name + ".txt")), flush=True)
 
 

@@ -2,7 +2,8 @@
 """The networks of keras.applications with seeded random weights, for conformance.py. Works with keras and with tf_keras.
 
 Random weights are not naive ones: batch-norm statistics are those of real pictures, layer by layer, then perturbed; biases, gammas
-and betas are noise. So features of different pictures differ, and a program that ignored the picture would fail.
+and betas are noise. So features of different pictures differ, and a program that ignored the picture would fail. Branches end small, as in trained
+residual networks: otherwise rounding grows from block to block (EfficientNetB5: Keras's float32 would be 20 % off its float64).
 """
 import importlib
 
@@ -27,6 +28,8 @@ NETWORKS = [
 # How pixels enter, by the beginning of the name; the first that fits. Families of "none" do it themselves.
 MODES = [("VGG", "caffe"), ("ResNet50V2", "tf"), ("ResNet101V2", "tf"), ("ResNet152V2", "tf"), ("ResNet", "caffe"), ("Inception", "tf"), ("Xception", "tf"),
          ("MobileNetV3", "none"), ("MobileNet", "tf"), ("DenseNet", "torch"), ("NASNet", "tf"), ("EfficientNet", "none"), ("ConvNeXt", "none")]
+# The last layer with weights of a residual branch; ResNet V2 ends with the convolution _3_conv.
+BRANCH_ENDS = ("project_bn/", "project_BN/", "_3_bn/")
 
 
 def mode(name):
@@ -56,12 +59,13 @@ def construct(keras, name, top, **settings):
         return function(weights=None, include_top=top, **settings)
     module = importlib.import_module(function.__module__)
     files = module.file_utils if hasattr(module, "file_utils") else module.data_utils
-    get, load = files.get_file, keras.Model.load_weights
+    get, load, shape = files.get_file, keras.Model.load_weights, module.imagenet_utils.obtain_input_shape
     files.get_file, keras.Model.load_weights = lambda *a, **k: "none", lambda *a, **k: None
+    module.imagenet_utils.obtain_input_shape = lambda *a, **k: shape(*a, **dict(k, weights=None))
     try:
         return function(weights="imagenet", include_top=top, **settings)
     finally:
-        files.get_file, keras.Model.load_weights = get, load
+        files.get_file, keras.Model.load_weights, module.imagenet_utils.obtain_input_shape = get, load, shape
 
 
 def rgb(keras, name, size):
@@ -74,9 +78,11 @@ def rgb(keras, name, size):
 
 
 def bare(keras, name, size):
-    """As its weights are published: a map comes out, what preprocess_input gives goes in."""
+    """As its weights are published: a map comes out, what preprocess_input gives goes in. It is averaged; ConvNeXt's last normalisation comes after
+    that, as with pooling="avg"."""
     model = construct(keras, name, False, input_shape=(size, size, 3))
-    return model, keras.Model(model.inputs, keras.layers.GlobalAveragePooling2D()(model.outputs[0]))
+    average, last = keras.layers.GlobalAveragePooling2D(), model.layers[-1]
+    return model, keras.Model(model.inputs, last(average(last.input)) if name.startswith("ConvNeXt") else average(model.outputs[0]))
 
 
 def topped(keras, name, size):
@@ -97,10 +103,12 @@ def randomise(keras, model, seed, calibrating):
             continue
         if name in ("mean", "variance"):
             value = rng.uniform(0.4, 0.5, shape) if name == "mean" else rng.uniform(0.05, 0.06, shape)
+        elif name == "gamma" and any(e in layer for e in BRANCH_ENDS):
+            value = rng.uniform(0.2, 0.5, shape)
         elif len(shape) >= 2:
             depthwise = len(shape) == 4 and ("depthwise" in name or 1 in shape[2:])
             fan = np.prod(shape[:2]) if depthwise else np.prod(shape[:-1])
-            value = rng.normal(0, (1.6 / fan) ** 0.5, shape)
+            value = rng.normal(0, (0.3 if "_3_conv/" in layer else 1) * (1.6 / fan) ** 0.5, shape)
         elif name in ("gamma", "moving_variance"):
             value = rng.uniform(0.7, 1.3, shape)
         elif "layer_scale" in layer or name.startswith("variable"):
@@ -166,7 +174,9 @@ class Built:
         return self.once("float32", lambda: run(self.tap, self.enter(pixels).astype(np.float32)))
 
     def features64(self, pixels):
-        """The same network built anew in double precision, with the same weights."""
+        """The same network built anew in double precision, with the same weights. None: tf_keras cannot (EfficientNet with a float32 constant)."""
+        if self.keras.__name__ == "tf_keras" and self.name.startswith("EfficientNetB") and self.make is not rgb:
+            return None
         return self.once("float64", lambda: self.double(pixels))
 
     def once(self, key, compute):

@@ -237,7 +237,7 @@ static int fit(const struct ft_h5 *h5, int64_t group, const struct contents *c, 
 static int consider(const struct contents *c, int64_t group, const char *path, struct candidate *list, int n)
 {
     struct ft_description d;
-    if (ft_description_read(path, &d, NULL))
+    if (!ft_description_may_fit(path, c->n) || ft_description_read(path, &d, NULL))
         return n;
     for (int top = 0; top < 2 && n < CANDIDATES; top++) {
         struct ft_draft draft = { 0 };

@@ -4,6 +4,7 @@
  *     !preprocess caffe                 how pixels enter: tf, torch, caffe, none
  *     !variant resnet50 224 23587712    name, input size, number of weights up to the cut
  *     !cut avg_pool                     the layer that a file without top ends in
+ *     !layers 106 107                   how many layers have weights up to the cut, and in all: a quick look (may be left out)
  *     = a Conv2D {"kernel_size":7}      class and settings, for use below
  *     conv1_conv a 1                    a layer: name, settings, inputs as lines back (none: the line before; =3.0: a number)
  *     {stem                             a Sequential inside the network, up to the line }
@@ -33,6 +34,8 @@ struct ft_description {
     char last[128];
 };
 int ft_description_read(const char *path, struct ft_description *out, struct ft_error *err);
+/* Whether a description may be of a network with so many layers that have weights, as far as its first lines say. */
+bool ft_description_may_fit(const char *path, int layers);
 void ft_description_release(struct ft_description *d);
 
 #endif

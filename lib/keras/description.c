@@ -38,6 +38,8 @@ static bool keyword(struct reader *r, char **t, int n)
         snprintf(d->preprocess, sizeof d->preprocess, "%s", t[1]);
     else if (!strcmp(t[0], "!cut") && n == 2)
         snprintf(d->cut, sizeof d->cut, "%s", t[1]);
+    else if (!strcmp(t[0], "!layers") && n == 3)
+        return true; /* see ft_description_may_fit */
     else if (!strcmp(t[0], "!variant") && n == 4 && d->n_variants < (int)(sizeof d->variants / sizeof *d->variants)) {
         struct ft_variant *v = &d->variants[d->n_variants++];
         snprintf(v->name, sizeof v->name, "%s", t[1]);
@@ -208,6 +210,20 @@ int ft_description_read(const char *path, struct ft_description *out, struct ft_
     else
         *out = d;
     return rc;
+}
+
+bool ft_description_may_fit(const char *path, int layers)
+{
+    FILE *file = fopen(path, "re");
+    char line[256];
+    int cut, all;
+    bool fits = true;
+    while (file && fgets(line, sizeof line, file) && *line == '!')
+        if (sscanf(line, "!layers %d %d", &cut, &all) == 2)
+            fits = layers == cut || layers == all;
+    if (file)
+        fclose(file);
+    return fits;
 }
 
 void ft_description_release(struct ft_description *d)

@@ -221,9 +221,49 @@ static void inner_places(const struct shelf *s, const struct ft_layer_class *cla
     }
 }
 
-static int read_layer(const struct ft_h5 *h5, int64_t parent, struct shelf *shelf, struct ft_draft_layer *draft, struct ft_heap *heap,
+static bool trained(const struct ft_draft_layer *d, int w)
+{
+    return d->layer.kind != FT_LAYER_BATCH_NORM || w < FT_W_MEAN;
+}
+
+/* Layers inside a model of a description may be called otherwise in the file: then their weights are taken in order, as Keras does, those that
+ * are not trained after all others (layer by layer if the names of weights say so). False: they are more or fewer. */
+static bool ordered_places(const struct shelf *s, const struct ft_draft *draft, int i, bool split, int *places)
+{
+    const struct ft_draft_layer *wanted = &draft->layers[i];
+    const struct ft_layer_class *class = wanted->class ? wanted->class : ft_layer_class_of(&wanted->layer);
+    int n = 0;
+    for (int pass = 0; pass < 1 + split; pass++)
+        for (int k = 0; k < draft->n; k++) {
+            const struct ft_draft_layer *d = &draft->layers[k];
+            for (int w = 0; d->needs && d->inner && !strcmp(d->top, wanted->top) && w < FT_MAX_WEIGHTS; w++) {
+                if (!(d->needs >> w & 1) || (split && trained(d, w) != !pass))
+                    continue;
+                if (k == i)
+                    places[w] = n;
+                n++;
+            }
+        }
+    bool right = n == s->names.n;
+    for (int w = 0; right && w < FT_MAX_WEIGHTS; w++) {
+        const int named = places[w] < 0 ? -1 : ft_layer_class_weight(class, s->names.names[places[w]]);
+        right = named < 0 || named == w;
+    }
+    return right;
+}
+
+static bool complete(unsigned needs, const int *places)
+{
+    bool all = true;
+    for (int w = 0; w < FT_MAX_WEIGHTS; w++)
+        all &= !(needs >> w & 1) || places[w] >= 0;
+    return all;
+}
+
+static int read_layer(const struct ft_h5 *h5, int64_t parent, struct shelf *shelf, struct ft_draft *network, int i, struct ft_heap *heap,
                       struct ft_error *err)
 {
+    struct ft_draft_layer *draft = &network->layers[i];
     struct ft_layer *layer = &draft->layer;
     const struct ft_layer_class *class = draft->class ? draft->class : ft_layer_class_of(layer);
     int places[FT_MAX_WEIGHTS], rc = shelf_open(h5, parent, draft->top, shelf, err);
@@ -233,6 +273,9 @@ static int read_layer(const struct ft_h5 *h5, int64_t parent, struct shelf *shel
         inner_places(shelf, class, draft->scope, draft->needs, places);
     else if (!rc)
         rc = own_places(shelf, class, draft->needs, places, err);
+    if (!rc && draft->inner && draft->derived && !complete(draft->needs, places) && !ordered_places(shelf, network, i, true, places) &&
+        !ordered_places(shelf, network, i, false, places))
+        rc = ft_error_set(err, FT_EFORMAT, "the weights of '%s' are not those of its layers", draft->top);
     for (int w = 0; !rc && w < FT_MAX_WEIGHTS; w++) {
         if (!(draft->needs >> w & 1))
             continue;
@@ -295,7 +338,7 @@ static int read_all(const struct ft_h5 *h5, int64_t group, bool stored, struct f
         if (!d->needs)
             continue;
         if (!read_before(draft, i, first)) {
-            rc = stored ? read_stored(h5, &folder, d, heap, err) : read_layer(h5, group, &shelf, d, heap, err);
+            rc = stored ? read_stored(h5, &folder, d, heap, err) : read_layer(h5, group, &shelf, draft, i, heap, err);
             if (rc)
                 ft_error_prefix(err, rc, "layer '%s'", d->layer.name);
         }

@@ -68,7 +68,7 @@ status 1 finetune features --no-cache --backbone "$golden/keras1.h5" --preproces
 
 begin "weights-only files are recognised, or named"
 export FINETUNE_WEIGHTS="$golden"
-for file in tiny-legacy.h5 tiny.weights.h5 tiny-notop-legacy.h5 tiny-notop.weights.h5; do
+for file in tiny-legacy.h5 tiny-renamed-legacy.h5 tiny.weights.h5 tiny-notop-legacy.h5 tiny-notop.weights.h5; do
     status 0 finetune features --no-cache --backbone "$golden/$file" "$one" -o "$file.f.h5"
     equal "$(cat err)" ""
     cmp -s tiny-legacy.h5.f.h5 "$file.f.h5" || complain "$file gives other features"
