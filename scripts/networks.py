@@ -104,11 +104,11 @@ def randomise(keras, model, seed, calibrating):
         if name in ("mean", "variance"):
             value = rng.uniform(0.4, 0.5, shape) if name == "mean" else rng.uniform(0.05, 0.06, shape)
         elif name == "gamma" and any(e in layer for e in BRANCH_ENDS):
-            value = rng.uniform(0.2, 0.5, shape)
+            value = rng.uniform(0.05, 0.15, shape)
         elif len(shape) >= 2:
             depthwise = len(shape) == 4 and ("depthwise" in name or 1 in shape[2:])
             fan = np.prod(shape[:2]) if depthwise else np.prod(shape[:-1])
-            value = rng.normal(0, (0.3 if "_3_conv/" in layer else 1) * (1.6 / fan) ** 0.5, shape)
+            value = rng.normal(0, (0.1 if "_3_conv/" in layer else 1) * (1.6 / fan) ** 0.5, shape)
         elif name in ("gamma", "moving_variance"):
             value = rng.uniform(0.7, 1.3, shape)
         elif "layer_scale" in layer or name.startswith("variable"):
