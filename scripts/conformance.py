@@ -65,11 +65,12 @@ def call(binary, *arguments, exact=False):
     return done.stdout, None
 
 
-def run_finetune(binary, file, folder, out, size=None, exact=False):
+def run_finetune(binary, file, folder, out, size=None, exact=False, layer=None):
     """Features [n, d] in the order of the names, or an error's text."""
     import h5py
     import numpy as np
-    _, wrong = call(binary, "features", folder, "--backbone", file, "--resize", "squash", "--no-cache", "--output", out, *(["--size", size] if size else []), exact=exact)
+    _, wrong = call(binary, "features", folder, "--backbone", file, "--resize", "squash", "--no-cache", "--output", out, *(["--size", size] if size else []),
+                    *(["--layer", layer] if layer else []), exact=exact)
     if wrong:
         return wrong
     with h5py.File(out) as f:

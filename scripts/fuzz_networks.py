@@ -169,7 +169,7 @@ def one(keras, seed, args):
         if args.save:
             model.save(Path(args.save) / ("%d%s" % (seed, file.suffix)))
         want = np.concatenate([np.asarray(tap(pixels[i:i + 1], training=False)).reshape(1, -1) for i in range(len(pixels))])
-        got = run_finetune(args.binary, file, folder, Path(work) / "f.h5", size[0] if shape[0] is None else None)
+        got = run_finetune(args.binary, file, folder, Path(work) / "f.h5", size[0] if shape[0] is None else None, layer=tap.layers[-1].name if tap is model else None)
         return error(got, want), file.suffix, [type(l).__name__ for l in model.layers]
 
 

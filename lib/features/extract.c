@@ -83,6 +83,9 @@ static bool work_on(struct extraction *x, struct worker *w, struct slot *s)
         s->full_pixels = (uint64_t)w->preparer.image.full_width * (uint64_t)w->preparer.image.full_height;
     }
     if (!row->status && !row->cached) {
+        const struct ft_shape in = ft_plan_input(x->plan);
+        if (in.c == 1)
+            ft_image_to_grey(w->pixels + (size_t)w->n_held * x->picture_bytes, (size_t)in.h * (size_t)in.w);
         w->held[w->n_held++] = s;
         return true;
     }

@@ -141,3 +141,10 @@ int ft_image_prepare(struct ft_preparer *preparer, const uint8_t *bytes, size_t 
     return ft_image_resize_into(image, box, target[2], target[3], geometry->filter, &preparer->resizer,
                                 out + (size_t)target[1] * stride + (size_t)target[0] * 3, stride, err);
 }
+
+/* ITU-R 601-2, in 16 bits of fraction. */
+void ft_image_to_grey(uint8_t *pixels, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        pixels[i] = (uint8_t)((19595u * pixels[3 * i] + 38470u * pixels[3 * i + 1] + 7471u * pixels[3 * i + 2] + 0x8000u) >> 16);
+}

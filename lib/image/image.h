@@ -56,6 +56,9 @@ void ft_preparer_release(struct ft_preparer *preparer);
 int ft_image_prepare(struct ft_preparer *preparer, const uint8_t *bytes, size_t n, const struct ft_geometry *geometry, uint64_t max_pixels,
                      uint8_t *out, struct ft_error *err);
 
+/* In place: pixels [n, 3] RGB become [n] grey, as Pillow's convert("L") does. */
+void ft_image_to_grey(uint8_t *pixels, size_t n);
+
 /* The box (in upright full-size pixels) that `geometry` takes from a picture; rule PAD: the whole picture. */
 void ft_geometry_box(const struct ft_geometry *geometry, int width, int height, double box[4]);
 

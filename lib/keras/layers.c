@@ -277,6 +277,13 @@ static const struct ft_layer_class classes[] = {
     { "AlphaDropout", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
     { "GaussianDropout", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
     { "GaussianNoise", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
+    { "RandomFlip", FT_LAYER_IDENTITY, .parse = ft_parse_nothing }, /* augmentation happens in training only */
+    { "RandomRotation", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
+    { "RandomZoom", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
+    { "RandomTranslation", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
+    { "RandomContrast", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
+    { "RandomBrightness", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
+    { "RandomShear", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
     { "ActivityRegularization", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
 };
 #define N_CLASSES (sizeof classes / sizeof *classes)

@@ -45,7 +45,17 @@ static void logits_of(const struct ft_head *head, const float *feature, float *l
     }
 }
 
-static int activation_map(const struct ft_backbone *b, const struct ft_head *head, int layer, const uint8_t *pixels, struct ft_explanation *e,
+/* pixels [h, w, 3]; a network that takes grey ones finds them made grey. */
+static void run(const struct ft_plan *plan, uint8_t *pixels, void *arena, float *output)
+{
+    const struct ft_shape in = ft_plan_input(plan);
+    if (in.c == 1)
+        ft_image_to_grey(pixels, (size_t)in.h * (size_t)in.w);
+    ft_plan_run(plan, pixels, arena, output);
+}
+
+/* `pixels` may be changed. */
+static int activation_map(const struct ft_backbone *b, const struct ft_head *head, int layer, uint8_t *pixels, struct ft_explanation *e,
                           struct ft_error *err)
 {
     struct ft_plan *plan = NULL;
@@ -59,7 +69,7 @@ static int activation_map(const struct ft_backbone *b, const struct ft_head *hea
     void *arena = ft_alloc(1, ft_plan_arena_bytes(plan, 1));
     rc = map && arena ? explanation_alloc(e, s.h, s.w, err) : ft_error_nomem(err, "the explanation");
     if (!rc) {
-        ft_plan_run(plan, pixels, arena, map);
+        run(plan, pixels, arena, map);
         for (size_t i = 0; i < cells; i++)
             for (size_t c = 0; c < k; c++) {
                 double sum = 0;
@@ -104,13 +114,14 @@ static int occlusion(const struct ft_backbone *b, const struct ft_head *head, co
             sum[i % 3] += pixels[i];
         for (int i = 0; i < 3; i++)
             colour[i] = (uint8_t)(sum[i] / (size / 3));
-        ft_plan_run(b->plan, pixels, arena, e->feature);
+        memcpy(covered, pixels, size);
+        run(b->plan, covered, arena, e->feature);
         logits_of(head, e->feature, e->logits);
         for (int cell = 0; cell < grid * grid; cell++) {
             const int y = cell / grid, x = cell % grid;
             memcpy(covered, pixels, size);
             cover(covered, W, y * H / grid, (y + 1) * H / grid, x * W / grid, (x + 1) * W / grid, colour);
-            ft_plan_run(b->plan, covered, arena, feature);
+            run(b->plan, covered, arena, feature);
             logits_of(head, feature, logits);
             for (size_t c = 0; c < k; c++)
                 e->shares[(size_t)cell * k + c] = e->logits[c] - logits[c];

@@ -66,6 +66,11 @@ status 1 finetune features --no-cache --backbone "$golden/keras1.h5" --preproces
 has err "3 colours"
 status 1 finetune features --no-cache --backbone "$golden/keras1.h5" --preprocess tf --layer last --size 16 "$one"
 
+for name in all top; do # white all over, and its first third alone
+    status 0 finetune features --no-cache --backbone "$golden/keras1.h5" --preprocess tf "$golden/$name.png" -o "$name.h5"
+done
+cmp -s all.h5 top.h5 && complain "most of a grey picture is not looked at"
+
 begin "weights-only files are recognised, or named"
 export FINETUNE_WEIGHTS="$golden"
 for file in tiny-legacy.h5 tiny-renamed-legacy.h5 tiny.weights.h5 tiny-notop-legacy.h5 tiny-notop.weights.h5; do

@@ -388,9 +388,18 @@ static void writing(void)
     ft_bytes_release(&pixels);
 }
 
+/* Expected values from Pillow's convert("L"). */
+static void grey_equals_pillow(void)
+{
+    uint8_t pixels[12] = { 255, 0, 0, 0, 255, 0, 0, 0, 255, 10, 20, 30 };
+    ft_image_to_grey(pixels, 4);
+    CHECK(pixels[0] == 76 && pixels[1] == 150 && pixels[2] == 29 && pixels[3] == 18);
+}
+
 int main(void)
 {
     RUN(sniffing);
+    RUN(grey_equals_pillow);
     RUN(decoding_equals_pillow);
     RUN(resizing_equals_pillow);
     RUN(preparing_equals_pillow);
