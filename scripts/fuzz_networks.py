@@ -3,7 +3,7 @@
 """Small random networks such as users build, against Keras. fuzz_networks.py [--seed N] [--count N] [--keras2] [--binary PATH] [--keep DIR]
 
 Each has random layers, branches, shared and nested models, sizes, colours and a container; `finetune features` on PNG pictures of its size must give
-what Keras gives, to 1e-3 of how far pictures lie apart. A network that finetune refuses is listed with the reason and does not count as wrong.
+what Keras gives, to 1e-3 of the features' root mean square. A network that finetune refuses is listed with the reason and does not count as wrong.
 """
 import argparse
 import os
@@ -170,7 +170,11 @@ def one(keras, seed, args):
             model.save(Path(args.save) / ("%d%s" % (seed, file.suffix)))
         want = np.concatenate([np.asarray(tap(pixels[i:i + 1], training=False)).reshape(1, -1) for i in range(len(pixels))])
         got = run_finetune(args.binary, file, folder, Path(work) / "f.h5", size[0] if shape[0] is None else None, layer=tap.layers[-1].name if tap is model else None)
-        return error(got, want), file.suffix, [type(l).__name__ for l in model.layers]
+        if not np.isfinite(want).all():
+            raise ValueError("features that are not finite")
+        if isinstance(got, str) or got.shape != want.shape:
+            return error(got, want), file.suffix, []
+        return float(np.abs(got - want).max() / np.sqrt((want.astype(np.float64) ** 2).mean())), file.suffix, [type(l).__name__ for l in model.layers]
 
 
 def main():
