@@ -17,6 +17,10 @@ enum { MOST_COLUMNS = 512, CHUNK = 512 };
 /* Predicted decrease of the objective over itself at which a fit ends: log-losses differ between L2 values by far more. */
 static const double tolerance_cv = 1e-5;
 
+/* The smallest L2 values take the longest, and where they overfit they are not worth it: beyond this many products of an evaluation the
+ * walk ends after two values in a row that get clearly worse. Shorter walks show the whole curve. */
+static const double long_work = 1e9, clearly = 0.02;
+
 /* ---- out-of-fold scores ---------------------------------------------------------------------------------------------- */
 
 struct scoring {
@@ -106,8 +110,18 @@ static int fit_folds(struct ft_head_training *t, struct ft_fit *fits, double l2,
     return 0;
 }
 
+bool ft_l2_hopeless(const struct ft_l2_row *grid, int done)
+{
+    double lowest = INFINITY;
+    for (int i = 0; i < done; i++)
+        lowest = fmin(lowest, grid[i].log_loss);
+    const double worse = lowest * (1 + clearly);
+    return done >= 3 && grid[done - 2].log_loss > worse && grid[done - 1].log_loss > fmax(worse, grid[done - 2].log_loss);
+}
+
 static int walk_grid(struct ft_head_training *t, struct ft_fit *fits, struct ft_error *err)
 {
+    const double cells = (double)t->n * t->design.d * ft_softmax_columns(t->k);
     double before = 0, lowest = INFINITY;
     for (int i = 0; i < t->n_grid; i++) {
         int status = fit_folds(t, fits, t->grid[i].l2, before, err);
@@ -121,6 +135,8 @@ static int walk_grid(struct ft_head_training *t, struct ft_fit *fits, struct ft_
             t->l2 = t->grid[i].l2;
             memcpy(t->best, t->logits, t->n * (size_t)t->k * sizeof(float));
         }
+        if (cells > long_work && ft_l2_hopeless(t->grid, i + 1))
+            t->n_grid = i + 1;
     }
     return 0;
 }

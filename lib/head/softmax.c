@@ -76,24 +76,40 @@ void ft_softmax(const float *z, int k, double temperature, float *p)
         p[c] = (float)(exp(((double)z[c] - top) / temperature) / sum);
 }
 
+enum { PARTS = 4 }; /* of a sum or maximum: a single one waits for itself at every step */
+
+static float largest(const float *z, int k)
+{
+    float most[PARTS] = { z[0], z[0], z[0], z[0] };
+    int c = 0;
+    for (; c + PARTS <= k; c += PARTS) {
+        for (int i = 0; i < PARTS; i++)
+            most[i] = z[c + i] > most[i] ? z[c + i] : most[i];
+    }
+    for (; c < k; c++)
+        most[0] = z[c] > most[0] ? z[c] : most[0];
+    return fmaxf(fmaxf(most[0], most[1]), fmaxf(most[2], most[3]));
+}
+
 /* z [k] becomes weight * (p - onehot(y)); returns -log p_y. */
 static double residual(float *z, int k, int y, double weight)
 {
-    const int top = argmax(z, k);
-    const double gap = (double)z[top] - z[y];
-    const float highest = z[top];
-    double rest = 0;
+    const float highest = largest(z, k);
+    const double gap = (double)highest - z[y];
+    const bool top = z[y] == highest;
+    double part[PARTS] = { 0 };
     for (int c = 0; c < k; c++) {
         z[c] = expf(z[c] - highest);
-        rest += z[c];
+        part[c % PARTS] += z[c];
     }
-    rest -= 1; /* the top class itself, exactly 1: summed in double, its neighbours keep their digits */
+    /* without the top class itself, exactly 1: summed in double, its neighbours keep their digits */
+    double rest = part[0] + part[1] + (part[2] + part[3]) - 1;
     if (rest < 0)
         rest = 0;
     const float scale = (float)(weight / (1 + rest));
     for (int c = 0; c < k; c++)
         z[c] *= scale;
-    z[y] = y == top ? (float)(-weight * (rest / (1 + rest))) : (float)(z[y] - weight);
+    z[y] = top ? (float)(-weight * (rest / (1 + rest))) : (float)(z[y] - weight);
     return log1p(rest) + gap;
 }
 

@@ -33,7 +33,10 @@ struct ft_head_training {
  * half a picture for an absent class. W starts at 0. */
 int ft_fit_set_up(const struct ft_head_training *t, int32_t held_out, float *weight, bool *absent, struct ft_fit *fit, struct ft_error *err);
 
-/* Fits every fold at every L2 of the grid: fills the grid's figures, the best l2 and its out-of-fold logits. */
+/* Whether the `done` rows of a grid, from large to small L2, say that smaller ones only overfit. */
+bool ft_l2_hopeless(const struct ft_l2_row *grid, int done);
+/* Fits every fold at every L2 of the grid: fills the grid's figures, the best l2 and its out-of-fold logits. Lowers n_grid where the work is
+ * long and the rest is hopeless. */
 int ft_cross_validate(struct ft_head_training *t, struct ft_error *err);
 /* After that: the temperature, and the out-of-fold probabilities with everything measured, which take the place of the logits. *out is the caller's. */
 int ft_validation_make(struct ft_head_training *t, struct ft_validation **out, struct ft_error *err);

@@ -4,6 +4,7 @@
 #include "head/calibrate.h"
 #include "head/folds.h"
 #include "head/ranking.h"
+#include "head/training.h"
 
 #include "../test.h"
 
@@ -388,6 +389,16 @@ static void out_of_fold_means_it(void)
     sample_free(&rest);
 }
 
+static void hopeless_l2_values(void)
+{
+    const struct ft_l2_row grid[] = { { 10, 1, 0 }, { 3, 0.5, 0 }, { 1, 0.508, 0 }, { 0.3, 0.505, 0 }, { 0.1, 0.52, 0 }, { 0.03, 0.6, 0 } };
+    for (int done = 0; done < 6; done++)
+        CHECK(!ft_l2_hopeless(grid, done)); /* noise, and one clear step, end nothing */
+    CHECK(ft_l2_hopeless(grid, 6));
+    const struct ft_l2_row back[] = { { 10, 0.5, 0 }, { 3, 0.6, 0 }, { 1, 0.55, 0 } };
+    CHECK(!ft_l2_hopeless(back, 3));
+}
+
 static void folds_are_even_and_keep_groups(void)
 {
     enum { N = 103, K = 4, FOLDS = 5 };
@@ -604,6 +615,7 @@ int main(void)
     RUN(a_scratch_file_changes_nothing);
     RUN(scratch_files_say_what_is_wrong);
     RUN(out_of_fold_means_it);
+    RUN(hopeless_l2_values);
     RUN(folds_are_even_and_keep_groups);
     RUN(hardly_any_pictures);
     RUN(extreme_features);
