@@ -57,8 +57,10 @@ static int run_fit(const float *x, const int32_t *y, size_t n, int d, int k, dou
     if (!status && !(status = ft_fit_init(&fit, d, k, err))) {
         for (size_t i = 0; i < n; i++)
             weight[i] = 1 / (float)n;
-        for (int j = 0; j < d; j++)
+        for (int j = 0; j < d; j++) {
+            fit.shift[j] = 0;
             fit.scale[j] = design.scale[j] > 0;
+        }
         fit.weight = weight;
         fit.l2 = l2;
         fit.precondition = pays ? &precondition : NULL;
