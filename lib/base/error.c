@@ -7,9 +7,13 @@
 
 static void clean(char *s)
 {
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+    for (; *s; s++) {
+        const bool c1 = (unsigned char)s[0] == 0xc2 && ((unsigned char)s[1] & 0xe0) == 0x80; /* U+0080 to U+009F in UTF-8 */
+        if ((unsigned char)*s < 0x20 || *s == 0x7f || c1)
             *s = '?';
+        if (c1)
+            *++s = '?';
+    }
 }
 
 int ft_error_set(struct ft_error *err, int code, const char *format, ...)

@@ -14,7 +14,8 @@
 #define TABLE_LIMIT ((size_t)1 << 30)
 #define MOST_COLUMNS 4096
 
-/* One record of a CSV text (RFC 4180) that ends in NUL, cut up in place: fields [*n] of at most `most`. Returns where the next begins. */
+/* One record of a CSV text (RFC 4180) that ends in NUL, cut up in place: fields [*n] of at most `most`. Returns where the next begins; NULL: a
+ * quote is not closed. */
 static char *cut_record(char *s, char **fields, int most, int *n)
 {
     *n = 0;
@@ -26,7 +27,9 @@ static char *cut_record(char *s, char **fields, int most, int *n)
                 s += *s == '"';
                 *to++ = *s;
             }
-        s += quoted && *s == '"';
+        if (quoted && !*s)
+            return NULL;
+        s += quoted;
         while (*s && *s != ',' && *s != '\n' && *s != '\r')
             *to++ = *s++;
         const char end = *s;
@@ -85,6 +88,10 @@ static int read_rows(struct table *t, char *text, const char *csv, const char *d
     bool first = true;
     for (size_t record = 1; !rc && *text; record++) {
         text = cut_record(text, fields, MOST_COLUMNS, &n);
+        if (!text) {
+            rc = ft_error_set(err, FT_EFORMAT, "'%s': record %zu opens a quote that is never closed", csv, record);
+            break;
+        }
         if (n == 1 && !*fields[0])
             continue; /* an empty line */
         if (first) {
@@ -144,6 +151,8 @@ int ft_dataset_open_labels(const char *csv, const char *dir, struct ft_dataset *
     int rc = t.d && beside ? 0 : ft_error_nomem(err, csv);
     if (!rc && (rc = ft_file_read(csv, TABLE_LIMIT, &bytes, err)))
         ft_error_prefix(err, rc, "'%s'", csv);
+    if (!rc && memchr(bytes.data, 0, bytes.size)) /* what follows it would be lost without a word */
+        rc = ft_error_set(err, FT_EFORMAT, "'%s' holds a zero byte: save it as CSV in UTF-8", csv);
     char *text = rc ? NULL : malloc(bytes.size + 1);
     if (!rc && !text)
         rc = ft_error_nomem(err, csv);

@@ -38,8 +38,9 @@ static int fill(struct ft_lines *l, struct ft_error *err)
         l->buffer = more;
         l->capacity = capacity;
     }
-    while (l->stop && !l->stop() && poll(&p, 1, POLL_MS) == 0)
-        ;
+    int ready = 0;
+    while (l->stop && !l->stop() && ready <= 0 && (!ready || errno == EINTR)) /* a signal that stops nothing (SIGCONT) ends no waiting */
+        ready = poll(&p, 1, POLL_MS);
     if (l->stop && l->stop()) {
         l->ended = true;
         l->to = 0;

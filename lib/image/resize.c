@@ -41,6 +41,8 @@ static const struct filter filters[] = {
     [FT_FILTER_BICUBIC] = { bicubic, 2 },
 };
 
+#define MOST_WEIGHTS (1 << 25) /* of both axes; a JPEG's longest side, 65535 pixels, takes 2^18 */
+
 /* One axis: box from..to of `size` inputs becomes n outputs. */
 struct span {
     int size, n, taps;
@@ -181,6 +183,15 @@ void ft_resizer_release(struct ft_resizer *resizer)
     *resizer = (struct ft_resizer){ 0 };
 }
 
+/* A picture of hundreds of millions by one pixel takes some kilobytes of file and, at 8 bytes a weight, all memory. */
+static int check_length(const struct span *x, const struct span *y, struct ft_error *err)
+{
+    const double weights = 2 * (x->n * (x->support + 2) + y->n * (y->support + 2));
+    if (weights > MOST_WEIGHTS)
+        return ft_error_set(err, FT_ELIMIT, "a picture of %d x %d pixels is too long to be resized", x->size, y->size);
+    return 0;
+}
+
 static int check(const struct ft_image *image, const double box[4], int width, int height, struct ft_error *err)
 {
     if (width < 1 || height < 1 || width > INT_MAX / 64 || height > INT_MAX / 64)
@@ -240,7 +251,9 @@ int ft_image_resize_into(const struct ft_image *image, const double box[4], int 
         return rc;
     const struct span x = span_of(image->width, box[0], box[2], width, filter), y = span_of(image->height, box[1], box[3], height, filter);
     struct plan p;
-    rc = make_plan(&x, &y, resizer, &p, err);
+    rc = check_length(&x, &y, err);
+    if (!rc)
+        rc = make_plan(&x, &y, resizer, &p, err);
     if (rc)
         return rc;
     if (p.down_first)

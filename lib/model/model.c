@@ -2,6 +2,7 @@
  *
  *     {"format": 1, "classes": [...], "input": {...}, "backbone": {"name", "hash"}, "training": {...}}
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,14 @@ static int read_classes(struct ft_model *m, const char *path, const cJSON *json,
     return 0;
 }
 
+static bool all_finite(const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return false;
+    return true;
+}
+
 /* The head is the network's last layer: Dense [d, k], or a convolution [1, 1, d, k] of one pixel. */
 static int read_head(struct ft_model *m, const struct ft_layer *layer, struct ft_error *err)
 {
@@ -99,7 +108,9 @@ static int read_head(struct ft_model *m, const struct ft_layer *layer, struct ft
     memcpy(m->head.w, kernel->data, kernel->count * sizeof(float));
     if (bias->data)
         memcpy(m->head.b, bias->data, bias->count * sizeof(float));
-    return 0;
+    return all_finite(m->head.w, kernel->count) && all_finite(m->head.b, (size_t)m->head.k)
+               ? 0
+               : ft_error_set(err, FT_EFORMAT, "the weights of its last layer are not finite: the file is damaged, or its training diverged");
 }
 
 static int check_format(const cJSON *json, struct ft_error *err)

@@ -37,6 +37,8 @@ static void errors(void)
     CHECK(ft_error_errno(&e, "cannot open '%s'", "y") == FT_EIO);
     CHECK_STR(e.msg, "cannot open 'y': no such file or directory");
     CHECK(ft_error_set(NULL, FT_EIO, "nobody listens") == FT_EIO);
+    ft_error_set(&e, FT_EIO, "\033[31m \xc2\x9b \xc3\xa9");
+    CHECK(!strcmp(e.msg, "?[31m ?? \xc3\xa9")); /* C0 and C1 controls would steer a terminal, letters stay */
 }
 
 static void files(void)

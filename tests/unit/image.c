@@ -365,6 +365,10 @@ static void boxes(void)
     CHECK(ft_image_resize(&image, (double[4]){ 1, 0, 1, 2 }, 1, 1, FT_FILTER_BICUBIC, &resizer, out, &e) == FT_EARG);
     CHECK(ft_image_resize(&image, (double[4]){ 0, NAN, 2, 2 }, 1, 1, FT_FILTER_BICUBIC, &resizer, out, &e) == FT_EARG);
     CHECK(!ft_image_resize(&image, (double[4]){ 0, 0, 2, 2 }, 1, 1, FT_FILTER_BICUBIC, &resizer, out, &e));
+    /* 24 KB of PNG hold this one; its weights alone would take 6 GB */
+    struct ft_image wide = { .width = 200 * 1000 * 1000, .height = 1, .pixels = image.pixels };
+    CHECK(ft_image_resize(&wide, (double[4]){ 0, 0, wide.width, 1 }, 1, 1, FT_FILTER_BICUBIC, &resizer, out, &e) == FT_ELIMIT);
+    CHECK(strstr(e.msg, "200000000 x 1"));
     ft_resizer_release(&resizer);
 }
 

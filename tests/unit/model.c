@@ -6,6 +6,7 @@
 #include "image/image.h"
 #include "model/gallery.h"
 
+#include <math.h>
 #include <unistd.h>
 
 #include "../test.h"
@@ -160,6 +161,27 @@ static void a_damaged_attribute_is_refused(void)
     ft_network_free(network);
 }
 
+static void a_head_that_is_not_finite_is_refused(void)
+{
+    struct ft_backbone *backbone;
+    struct ft_model *model;
+    struct ft_head head = head_of_noise();
+    char *classes[] = { "one", "two" };
+    struct ft_error err;
+    CHECK(ft_backbone_open(NULL, NULL, &backbone, NULL) == 0);
+    for (int i = 0; i < 2; i++) {
+        float *spoilt = i ? &head.b[1] : &head.w[D];
+        const float kept = *spoilt;
+        *spoilt = i ? INFINITY : NAN;
+        CHECK(ft_model_save(backbone, &head, classes, NULL, NULL, at("m.h5"), NULL, NULL) == 0);
+        CHECK(ft_model_open(at("m.h5"), NULL, &model, &err) == FT_EFORMAT && strstr(err.msg, "not finite"));
+        *spoilt = kept;
+    }
+    ft_backbone_free(backbone);
+    free(head.w);
+    free(head.b);
+}
+
 static void a_gallery_finds_its_own_pictures(void)
 {
     struct ft_features *f = features_of_noise(300);
@@ -241,6 +263,7 @@ int main(void)
     RUN(activation_map_equals_keras);
     RUN(occlusion_is_what_covering_a_cell_takes);
     RUN(a_damaged_attribute_is_refused);
+    RUN(a_head_that_is_not_finite_is_refused);
     RUN(a_gallery_finds_its_own_pictures);
     RUN(a_gallery_survives_its_file);
     RUN(a_damaged_gallery_is_refused);
