@@ -70,12 +70,9 @@ int backbones_main(const struct settings *s)
     if (!s->json)
         printf("%-24s %9s %8s %12s %12s   %s\n", "name", "input", "features", "multiply-adds", "a picture", "file");
     ft_backbone_list(NULL, list_one, &x);
-    if (x.json) {
-        char *text = cJSON_PrintUnformatted(x.json);
-        puts(text ? text : "null");
-        cJSON_free(text);
-        cJSON_Delete(x.json);
-    } else if (x.known)
+    if (x.json)
+        json_print(x.json);
+    else if (x.known)
         putchar('\n');
     return EXIT_DONE;
 }

@@ -78,8 +78,21 @@ const char *nearest_word(const char *word, const char *const *words, size_t n);
 void message_init(const struct settings *settings);
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));    /* "finetune: ..." on standard error, always */
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));   /* the same, not with --quiet */
-void report(const char *key, const char *format, ...) __attribute__((format(printf, 2, 3))); /* a line of the result: not with --quiet or --json */
+void hush_notes(bool hush); /* until told otherwise: what they would say was said */
+/* A line of what a long run does and made ("features   1000/1000"): not with --quiet or --json. */
+void report(const char *key, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A line of what was asked for: not with --json. */
+void result(const char *key, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A text of the library's on standard output; frees it. -1: it is NULL. */
+int print_text(char *text);
+/* Names are whatever the makers of files and models called them; all of the above show the control characters in them, which could steer the
+ * terminal, as '?'. make_plain does that in place, but for the characters in `kept`; control_bytes is the length of the one that s begins
+ * with (U+0001 to U+001F, U+007F, in UTF-8 U+0080 to U+009F), 0: it begins with none. */
+char *make_plain(char *text, const char *kept);
+int control_bytes(const char *s);
 int fail(const struct ft_error *err);                                        /* says it; returns EXIT_FAILED */
+/* Fills err with the message and the reason that errno holds; returns FT_EIO. */
+int refuse_errno(struct ft_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* "512 kB", "10.2 GB" into text [24]; returns it. */
 const char *size_text(uint64_t bytes, char *text);
@@ -147,6 +160,7 @@ int model_open(const struct settings *settings, struct ft_model **out, struct ft
 struct cJSON;
 void json_put_string(FILE *to, const char *string);
 void json_print(struct cJSON *json); /* one line on standard output; deletes it */
+int json_print_text(char *text);     /* the same of a text; frees it. -1: it is NULL */
 
 /* Man pages on standard output (manual.c): finetune(1), or a command's finetune-COMMAND(1). */
 int manual_main(const char *command);

@@ -3,11 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "sources.h"
 
 struct contest {
     const struct settings *settings;
     struct ft_train_options options;
+    char *dir; /* the folder, or the train part of it */
     struct ft_dataset *dataset;
     struct ft_curve curve; /* of the first backbone */
     int n;
@@ -42,9 +43,8 @@ static int measure_curve(struct contest *x, const struct ft_features *f, struct 
 static int validate(struct contest *x, const struct ft_features *f, struct ft_error *err)
 {
     struct ft_head *head = NULL;
-    const char *dir = x->settings->arguments[0];
     uint64_t *group = malloc((f->n + 1) * sizeof *group);
-    int rc = group ? ft_groups(f, dir, x->settings->group_by, x->settings->threads, group, err) : refuse(err, "out of memory for '%s'", dir);
+    int rc = group ? ft_groups(f, x->dir, x->settings->group_by, x->settings->threads, group, err) : refuse(err, "out of memory for '%s'", x->dir);
     if (!rc)
         rc = ft_train(f->x, f->labels, group, f->n, f->d, x->dataset->n_classes, &x->options, &head, &x->validations[x->n], err);
     free(group);
@@ -89,25 +89,20 @@ int curve_main(const struct settings *s)
 {
     struct ft_error err;
     struct contest x = { .settings = s, .options = { .l2 = -1, .folds = s->folds, .seed = s->seed, .threads = s->threads, .class_weight = -1 } };
-    int rc = ft_dataset_open(s->arguments[0], false, &x.dataset, &err);
-    if (!rc) {
-        dataset_notes(x.dataset, s->arguments[0]);
-        if (x.dataset->n_classes < 2)
-            rc = refuse(&err, "'%s' holds fewer than two classes: each is a directory of pictures", s->arguments[0]);
-    }
+    int rc = source_part(s->arguments[0], "training on", &x.dataset, &x.dir, &err);
+    if (!rc && x.dataset->n_classes < 2)
+        rc = refuse(&err, "'%s' holds fewer than two classes: each is a directory of pictures", x.dir);
     if (!rc && !s->n_backbones)
         rc = enter(&x, NULL, &err);
     for (int i = 0; !rc && i < s->n_backbones; i++)
         rc = enter(&x, s->backbones[i], &err);
-    if (!rc) {
-        char *text = s->json ? ft_report_curve_json(&x.curve, x.contenders, x.n) : ft_report_curve_text(&x.curve, x.contenders, x.n);
-        printf("%s%s", text ? text : "", s->json ? "\n" : "");
-        free(text);
-    }
+    if (!rc && (s->json ? json_print_text(ft_report_curve_json(&x.curve, x.contenders, x.n)) : print_text(ft_report_curve_text(&x.curve, x.contenders, x.n))))
+        rc = refuse(&err, "out of memory for '%s'", x.dir);
     for (int i = 0; i < x.n; i++) {
         ft_validation_free(x.validations[i]);
         ft_backbone_free(x.backbones[i]);
     }
     ft_dataset_free(x.dataset);
+    free(x.dir);
     return rc ? fail(&err) : EXIT_DONE;
 }

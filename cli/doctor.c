@@ -2,9 +2,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli.h"
+#include "sources.h"
 
 struct doctor {
+    char *dir; /* what is looked at: the folder, or the train part of it */
     struct ft_dataset *dataset;
     struct ft_backbone *backbone;
     struct pictures pictures;
@@ -31,7 +32,7 @@ static int survey(struct doctor *x, const struct settings *s, struct ft_error *e
     const struct ft_features *f = x->pictures.features;
     x->facts = calloc(f->n + 1, sizeof *x->facts);
     if (!x->facts)
-        return out_of_memory(s->arguments[0], err);
+        return out_of_memory(x->dir, err);
     progress_begin(&progress, "files", f->n);
     const int rc = ft_survey(f->paths, f->n, s->threads, (uint64_t)s->max_megapixels << 20, show_step, &progress, x->facts, err);
     progress_end(&progress);
@@ -60,7 +61,7 @@ static int validate(struct doctor *x, const struct settings *s, struct ft_error 
         return 0;
     }
     uint64_t *group = malloc(f->n * sizeof *group);
-    int rc = group ? ft_groups(f, s->arguments[0], s->group_by, s->threads, group, err) : out_of_memory(s->arguments[0], err);
+    int rc = group ? ft_groups(f, x->dir, s->group_by, s->threads, group, err) : out_of_memory(x->dir, err);
     if (!rc)
         rc = ft_train(f->x, f->labels, group, f->n, f->d, x->dataset->n_classes, &options, &x->head, &x->validation, err);
     free(group);
@@ -74,33 +75,29 @@ static int validate(struct doctor *x, const struct settings *s, struct ft_error 
 static int print(const struct doctor *x, const struct settings *s, struct ft_error *err)
 {
     const struct pictures *p = &x->pictures;
-    char **paths = malloc((p->n_bad + 1) * sizeof *paths), **reasons = malloc((p->n_bad + 1) * sizeof *reasons), *text = NULL;
+    char **paths = malloc((p->n_bad + 1) * sizeof *paths), **reasons = malloc((p->n_bad + 1) * sizeof *reasons);
     for (size_t i = 0; paths && reasons && i < p->n_bad; i++) {
         paths[i] = p->bad[i].path;
         reasons[i] = p->bad[i].reason;
     }
     const struct ft_checkup checkup = { x->dataset, p->features, x->diagnosis, p->n_bad, paths, reasons };
+    int rc = -1;
     if (paths && reasons)
-        text = s->json ? ft_report_checkup_json(&checkup) : ft_report_checkup_text(&checkup);
-    if (text)
-        printf("%s%s", text, s->json ? "\n" : "");
+        rc = s->json ? json_print_text(ft_report_checkup_json(&checkup)) : print_text(ft_report_checkup_text(&checkup));
     free(paths);
     free(reasons);
-    free(text);
-    return text ? 0 : out_of_memory(s->arguments[0], err);
+    return rc ? out_of_memory(x->dir, err) : 0;
 }
 
 int doctor_main(const struct settings *s)
 {
     struct ft_error err;
     struct doctor x = { 0 };
-    int rc = ft_dataset_open(s->arguments[0], false, &x.dataset, &err);
+    int rc = source_part(s->arguments[0], "looking at", &x.dataset, &x.dir, &err);
     if (!rc)
         rc = backbone_open(s, &x.backbone, &err);
-    if (!rc) {
-        dataset_notes(x.dataset, s->arguments[0]);
+    if (!rc)
         rc = pictures_check_memory(x.backbone, x.dataset, s, "doctor", &err);
-    }
     if (!rc)
         rc = pictures_extract(x.backbone, x.dataset, s, &x.pictures, &err);
     if (!rc)
@@ -119,5 +116,6 @@ int doctor_main(const struct settings *s)
     pictures_release(&x.pictures);
     ft_backbone_free(x.backbone);
     ft_dataset_free(x.dataset);
+    free(x.dir);
     return status;
 }

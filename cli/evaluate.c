@@ -89,33 +89,62 @@ void evaluation_release(struct evaluation *e)
 
 /* ---- evaluate ------------------------------------------------------------------------------------------------------------ */
 
-/* What --min-accuracy and --min-recall ask for: false, with a message for each, where it is missed. */
-static int check_minima(const struct settings *s, const struct evaluation *e, bool *met, struct ft_error *err)
+/* The P of CLASS=P; *name: the bytes of CLASS, which may hold a = itself. Negative: it is none. */
+static double least_recall(const char *given, size_t *name)
 {
-    const struct ft_metrics *m = e->metrics;
-    *met = true;
-    if (m->accuracy < s->min_accuracy) {
-        say("accuracy %.4f is below %.4f", m->accuracy, s->min_accuracy);
-        *met = false;
-    }
-    for (int i = 0; i < s->n_min_recall; i++) {
-        const char *given = s->min_recall[i], *equals = strrchr(given, '=');
-        char *end = NULL;
-        const double least = equals ? strtod(equals + 1, &end) : -1;
-        int c = m->k - 1;
-        while (equals && c >= 0 && (strncmp(e->judged.classes[c], given, (size_t)(equals - given)) || e->judged.classes[c][equals - given]))
-            c--;
-        if (!equals || end == equals + 1 || *end || !(least >= 0 && least <= 1) || c < 0) {
-            snprintf(err->msg, sizeof err->msg, "--min-recall '%s': a class of the model and a number from 0 to 1 are wanted, as in %s=0.9", given,
-                     e->judged.classes[0]);
+    const char *equals = strrchr(given, '=');
+    char *end = NULL;
+    const double least = equals ? strtod(equals + 1, &end) : -1;
+    *name = equals ? (size_t)(equals - given) : 0;
+    return end && end != equals + 1 && !*end && least >= 0 && least <= 1 ? least : -1;
+}
+
+/* The class that is called like the first n bytes of `name`; -1: none. */
+static int class_named(const char *name, size_t n, char *const *classes, int k)
+{
+    for (int c = 0; c < k; c++)
+        if (strlen(classes[c]) == n && !memcmp(classes[c], name, n))
+            return c;
+    return -1;
+}
+
+/* Before the long work: --min-recall names classes of the model, and what is to be written can be. */
+static int check_wishes(const struct settings *s, const struct ft_model *model, struct ft_error *err)
+{
+    char *const *classes = ft_model_class_names(model);
+    char path[4096];
+    size_t n;
+    for (int i = 0; i < s->n_min_recall; i++)
+        if (least_recall(s->min_recall[i], &n), class_named(s->min_recall[i], n, classes, ft_model_head(model)->k) < 0) {
+            snprintf(err->msg, sizeof err->msg, "--min-recall '%s': '%.*s' is not a class of the model: finetune info %s lists them", s->min_recall[i], (int)n,
+                     s->min_recall[i], s->model);
             return err->code = FT_EARG;
         }
+    if (s->csv && mkdir(s->csv, 0777) && errno != EEXIST)
+        return refuse_errno(err, "cannot make directory '%s'", s->csv);
+    if (s->csv)
+        snprintf(path, sizeof path, "%s/predictions.csv", s->csv);
+    const int rc = s->csv ? ft_output_check(path, err) : 0;
+    return !rc && s->report ? ft_output_check(s->report, err) : rc;
+}
+
+/* What --min-accuracy and --min-recall ask for: false, with a message for each, where it is missed. */
+static bool meets_minima(const struct settings *s, const struct evaluation *e)
+{
+    const struct ft_metrics *m = e->metrics;
+    bool met = m->accuracy >= s->min_accuracy;
+    if (!met)
+        say("accuracy %.4f is below %.4f", m->accuracy, s->min_accuracy);
+    for (int i = 0; i < s->n_min_recall; i++) {
+        size_t n;
+        const double least = least_recall(s->min_recall[i], &n);
+        const int c = class_named(s->min_recall[i], n, e->judged.classes, m->k);
         if (m->per_class[c].recall < least) {
             say("recall of '%s' %.4f is below %.4f", e->judged.classes[c], m->per_class[c].recall, least);
-            *met = false;
+            met = false;
         }
     }
-    return 0;
+    return met;
 }
 
 static int compare(const struct settings *s, const struct evaluation *e, struct ft_comparison *out, struct ft_error *err)
@@ -124,15 +153,16 @@ static int compare(const struct settings *s, const struct evaluation *e, struct 
     struct ft_model *model = NULL;
     struct evaluation b = { 0 };
     other.model = s->compare;
-    other.quiet = true; /* the same pictures are bad */
     int rc = model_open(&other, &model, err);
     if (!rc && ft_model_head(model)->k != e->judged.k) {
         rc = err->code = FT_EARG;
         snprintf(err->msg, sizeof err->msg, "'%s' has %d classes, '%s' has %d: only models of the same classes can be compared", s->compare,
                  ft_model_head(model)->k, s->model, e->judged.k);
     }
+    hush_notes(true); /* the same pictures are bad */
     if (!rc)
         rc = evaluate_folder(ft_model_backbone(model), ft_model_head(model), e->judged.classes, NULL, &other, &b, err);
+    hush_notes(false);
     for (int c = 0; !rc && c < e->judged.k; c++)
         if (strcmp(ft_model_class_names(model)[c], e->judged.classes[c])) {
             rc = err->code = FT_EARG;
@@ -152,8 +182,13 @@ static int compare(const struct settings *s, const struct evaluation *e, struct 
 static void print_comparison(const struct settings *s, const struct evaluation *e, const struct ft_comparison *c)
 {
     const double n = (double)e->judged.n, other = (double)(c->both + c->only_b) / n;
-    printf("\ncompared with %s: %.2f %%\n  right by both %zu, by %s only %zu, by %s only %zu, by neither %zu\n", s->compare, 100 * other, c->both, s->model,
-           c->only_a, s->compare, c->only_b, c->neither);
+    char names[2][300];
+    snprintf(names[0], sizeof names[0], "%s", s->model);
+    snprintf(names[1], sizeof names[1], "%s", s->compare);
+    make_plain(names[0], "");
+    make_plain(names[1], "");
+    printf("\ncompared with %s: %.2f %%\n  right by both %zu, by %s only %zu, by %s only %zu, by neither %zu\n", names[1], 100 * other, c->both, names[0],
+           c->only_a, names[1], c->only_b, c->neither);
     printf("  McNemar's exact test: p = %.3g%s\n", c->p_value, c->p_value < 0.05 ? "" : ", no difference that these pictures can show");
 }
 
@@ -181,15 +216,23 @@ static void print_json(const struct settings *s, const struct evaluation *e, con
     json_print(json);
 }
 
-static int write_csv(const struct settings *s, const struct evaluation *e, struct ft_error *err)
+static int check_settings(const struct settings *s)
 {
-    if (!s->csv)
+    size_t n;
+    for (int i = 0; i < s->n_min_recall; i++)
+        if (least_recall(s->min_recall[i], &n) < 0) {
+            say("evaluate: '--min-recall %s': a class and a number from 0 to 1 are wanted, as in cat=0.9", s->min_recall[i]);
+            return EXIT_USAGE;
+        }
+    if (!s->n_arguments && !s->files_from && !s->labels)
+        say("evaluate: DIR is missing; --files-from FILE and --labels FILE name pictures too; finetune evaluate --help says more");
+    else if (s->compare && s->files_from && !strcmp(s->files_from, "-"))
+        say("evaluate: --compare reads the pictures twice, standard input can be read once: give --files-from a file");
+    else if (s->nul && !s->files_from)
+        say("evaluate: --null says how the paths of --files-from FILE end; standard input is --files-from -");
+    else
         return 0;
-    if (mkdir(s->csv, 0777) && errno != EEXIST) {
-        snprintf(err->msg, sizeof err->msg, "cannot make directory '%s': %s", s->csv, strerror(errno));
-        return err->code = FT_EIO;
-    }
-    return ft_report_csv(e->metrics, &e->judged, s->csv, err);
+    return EXIT_USAGE;
 }
 
 int evaluate_main(const struct settings *s)
@@ -198,35 +241,27 @@ int evaluate_main(const struct settings *s)
     struct ft_model *model = NULL;
     struct evaluation e = { 0 };
     struct ft_comparison comparison;
-    bool met = true;
-    if (!s->n_arguments && !s->files_from && !s->labels) {
-        say("evaluate: DIR is missing; --files-from FILE and --labels FILE name pictures too; finetune evaluate --help says more");
+    if (check_settings(s))
         return EXIT_USAGE;
-    }
-    if (s->compare && s->files_from && !strcmp(s->files_from, "-")) {
-        say("evaluate: --compare reads the pictures twice, standard input can be read once: give --files-from a file");
-        return EXIT_USAGE;
-    }
     int rc = model_open(s, &model, &err);
+    if (!rc)
+        rc = check_wishes(s, model, &err);
     if (!rc)
         rc = evaluate_folder(ft_model_backbone(model), ft_model_head(model), ft_model_class_names(model), NULL, s, &e, &err);
     if (!rc && s->compare)
         rc = compare(s, &e, &comparison, &err);
-    if (!rc)
-        rc = write_csv(s, &e, &err);
+    if (!rc && s->csv)
+        rc = ft_report_csv(e.metrics, &e.judged, s->csv, &err);
     if (!rc && s->report)
         rc = document_evaluation(s, source_name(s), model, &e, &err);
     if (!rc && s->json)
         print_json(s, &e, &comparison);
     else if (!rc) {
-        char *text = ft_report_metrics_text(e.metrics, &e.judged);
-        fputs(text ? text : "", stdout);
-        free(text);
-        if (s->compare)
+        rc = print_text(ft_report_metrics_text(e.metrics, &e.judged)) ? out_of_memory(source_name(s), &err) : 0;
+        if (!rc && s->compare)
             print_comparison(s, &e, &comparison);
     }
-    if (!rc)
-        rc = check_minima(s, &e, &met, &err);
+    const bool met = !rc && meets_minima(s, &e);
     const int status = rc ? fail(&err) : e.pictures.n_bad || !met ? EXIT_PARTLY : EXIT_DONE;
     evaluation_release(&e);
     ft_model_free(model);

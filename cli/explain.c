@@ -105,13 +105,10 @@ static void print_json(const struct explain *x, const struct settings *s)
         cJSON_AddNumberToObject(one, "similarity", x->neighbours[i].similarity);
         cJSON_AddItemToArray(list, one);
     }
-    char *text = cJSON_PrintUnformatted(json);
-    puts(text ? text : "null");
-    cJSON_free(text);
-    cJSON_Delete(json);
+    json_print(json);
 }
 
-static void print_text(const struct explain *x, const struct settings *s)
+static void print_lines(const struct explain *x, const struct settings *s)
 {
     static const char *const across[] = { "left", "middle", "right" }, *const down[] = { "top", "middle", "bottom" };
     const struct ft_explanation *e = x->explanation;
@@ -122,15 +119,15 @@ static void print_text(const struct explain *x, const struct settings *s)
     totals(x, &logit, &bias);
     for (int i = 1; i < e->height * e->width; i++)
         best = x->map[i] > x->map[best] ? i : best;
-    report("label", "%s %.3f", classes[x->label], (double)e->p[x->label]);
-    report("evidence", "for %s%s%s: logit %.2f, %.2f of it bias · strongest at the %s %s", classes[q->class], q->against >= 0 ? " against " : "",
+    result("label", "%s %.3f", classes[x->label], (double)e->p[x->label]);
+    result("evidence", "for %s%s%s: logit %.2f, %.2f of it bias · strongest at the %s %s", classes[q->class], q->against >= 0 ? " against " : "",
            q->against >= 0 ? classes[q->against] : "", logit, bias, down[best / e->width * 3 / e->height], across[best % e->width * 3 / e->width]);
-    report("method", "%s", e->exact ? "class activation map: its cells and the bias add up to the logit" : "occlusion: what the logit loses when a cell is covered");
+    result("method", "%s", e->exact ? "class activation map: its cells and the bias add up to the logit" : "occlusion: what the logit loses when a cell is covered");
     for (size_t i = 0; i < x->n_neighbours; i++)
-        report(i ? "" : "looks like", "%.3f  %s  %s", x->neighbours[i].similarity, x->gallery->paths[x->neighbours[i].row],
+        result(i ? "" : "looks like", "%.3f  %s  %s", x->neighbours[i].similarity, x->gallery->paths[x->neighbours[i].row],
                classes[x->gallery->labels[x->neighbours[i].row]]);
     if (s->output)
-        report("saved", "%s", s->output);
+        result("saved", "%s", s->output);
 }
 
 static int run(struct explain *x, const struct settings *s, struct ft_error *err)
@@ -164,7 +161,7 @@ int explain_main(const struct settings *s)
     if (!rc && s->json)
         print_json(&x, s);
     else if (!rc)
-        print_text(&x, s);
+        print_lines(&x, s);
     free(x.map);
     free(x.neighbours);
     ft_gallery_free(x.gallery);

@@ -32,9 +32,21 @@ static void free_named(struct ft_dataset *d)
     free(d);
 }
 
+static void folder_notes(const struct ft_dataset *dataset, const char *dir)
+{
+    char *train, *val, *test;
+    dataset_notes(dataset, dir);
+    if (!ft_dataset_layout(dir, &train, &val, &test))
+        return;
+    note("'%s' holds train%s%s: these became the classes; features of '%s' alone have its classes", dir, val ? " and val" : "", test ? " and test" : "", train);
+    free(train);
+    free(val);
+    free(test);
+}
+
 static void print_result(const struct settings *s, const struct pictures *p, int n_classes)
 {
-    report("features", "%zu x %d in %d classes · %.1f s", p->features->n, p->features->d, n_classes, p->seconds);
+    report("features", "%zu x %d in %d class%s · %.1f s", p->features->n, p->features->d, n_classes, n_classes == 1 ? "" : "es", p->seconds);
     report("saved", "%s", s->output);
     if (s->json) {
         cJSON *json = cJSON_CreateObject();
@@ -65,7 +77,7 @@ int features_main(const struct settings *s)
         rc = pictures_extract(backbone, dataset, s, &pictures, &err);
     if (!rc) {
         if (folder)
-            dataset_notes(dataset, s->arguments[0]);
+            folder_notes(dataset, s->arguments[0]);
         pictures_list_bad(&pictures);
         rc = ft_features_save(pictures.features, dataset->classes, dataset->n_classes, s->output, &err);
     }

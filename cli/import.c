@@ -11,7 +11,9 @@ int import_main(const struct settings *s)
     struct ft_backbone *backbone = NULL;
     uint64_t bytes = 0;
     backbone_options(s, &options);
-    int rc = ft_backbone_open(s->arguments[0], &options, &backbone, &err);
+    int rc = ft_output_check(s->output, &err);
+    if (!rc)
+        rc = ft_backbone_open(s->arguments[0], &options, &backbone, &err);
     if (!rc)
         backbone_notes(backbone, s->arguments[0]);
     if (!rc)
@@ -28,10 +30,7 @@ int import_main(const struct settings *s)
         cJSON_AddNumberToObject(json, "features", ft_backbone_features(backbone));
         cJSON_AddStringToObject(json, "output", s->output);
         cJSON_AddNumberToObject(json, "bytes", (double)bytes);
-        char *text = cJSON_PrintUnformatted(json);
-        puts(text ? text : "null");
-        cJSON_free(text);
-        cJSON_Delete(json);
+        json_print(json);
     }
     ft_backbone_free(backbone);
     return rc ? fail(&err) : EXIT_DONE;

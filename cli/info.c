@@ -29,10 +29,11 @@ static void print_layers(const struct ft_layer_info *layers, int n)
     printf("\n%-34s %-22s %14s %12s %14s  runs as\n", "layer", "kind", "output", "parameters", "multiply-adds");
     for (int i = 0; i < n; i++) {
         const struct ft_layer_info *l = &layers[i];
-        char shape[40] = "not known";
+        char shape[40] = "not known", name[256];
         if (l->height)
             snprintf(shape, sizeof shape, "%dx%dx%d", l->height, l->width, l->channels);
-        printf("%-34s %-22s %14s %12" PRIu64 " %14" PRIu64 "  %s\n", l->name, l->kind, shape, l->parameters, l->multiply_adds,
+        snprintf(name, sizeof name, "%s", l->name);
+        printf("%-34s %-22s %14s %12" PRIu64 " %14" PRIu64 "  %s\n", make_plain(name, ""), l->kind, shape, l->parameters, l->multiply_adds,
                l->place == FT_LAYER_STEP ? l->kernel : places[l->place]);
     }
 }
@@ -43,42 +44,50 @@ static double number(const cJSON *json, const char *name)
     return cJSON_IsNumber(item) ? item->valuedouble : 0;
 }
 
+static void print_classes(const struct ft_model *m)
+{
+    enum { SHOWN = 20 };
+    const int k = ft_model_head(m)->k;
+    char *const *classes = ft_model_class_names(m);
+    char list[SHOWN * 262] = "";
+    for (int i = 0, n = 0; i < k && i < SHOWN; i++)
+        n += snprintf(list + n, sizeof list - (size_t)n, "%s %.255s", i ? "," : "", classes[i]);
+    result("classes", "%d:%s%s", k, list, k > SHOWN ? ", ..." : "");
+}
+
 static void print_training(const struct ft_model *m)
 {
     cJSON *t = ft_model_record(m) ? cJSON_Parse(ft_model_record(m)) : NULL;
-    const int k = ft_model_head(m)->k;
-    char *const *classes = ft_model_class_names(m);
-    printf("classes    %d:", k);
-    for (int i = 0; i < k && i < 20; i++)
-        printf("%s %s", i ? "," : "", classes[i]);
-    puts(k > 20 ? ", ..." : "");
+    const cJSON *threshold = cJSON_GetObjectItemCaseSensitive(t, "threshold");
     if (t) {
-        printf("trained    %.0f images · L2 %.3g · temperature %.3f · %.0f folds\n", number(t, "images"), number(t, "l2"), number(t, "temperature"),
+        result("trained", "%.0f images · L2 %.3g · temperature %.3f · %.0f folds", number(t, "images"), number(t, "l2"), number(t, "temperature"),
                number(t, "folds"));
-        printf("accuracy   %.1f %% ± %.1f (cross-validated) · log-loss %.3f · calibration error %.1f %%\n", 100 * number(t, "accuracy"),
+        result("accuracy", "%.1f %% ± %.1f (cross-validated) · log-loss %.3f · calibration error %.1f %%", 100 * number(t, "accuracy"),
                100 * number(t, "accuracy_sd"), number(t, "log_loss"), 100 * number(t, "ece"));
-        const cJSON *threshold = cJSON_GetObjectItemCaseSensitive(t, "threshold");
-        if (threshold)
-            printf("threshold  %.3f: %.3g %% of the pictures were labelled with at least that, out of fold (predict --threshold auto)\n",
-                   number(threshold, "value"), 100 * number(threshold, "coverage"));
     }
+    if (threshold)
+        result("threshold", "%.3f: %.3g %% of the pictures were labelled with at least that, out of fold (predict --threshold auto)", number(threshold, "value"),
+               100 * number(threshold, "coverage"));
     cJSON_Delete(t);
 }
 
-static void print_text(const char *path, const struct ft_model *m, const struct ft_backbone *b)
+static void print_lines(const char *path, const struct ft_model *m, const struct ft_backbone *b)
 {
     static const char *const rules[] = { "centred crop", "squashed", "padded" };
     const struct ft_geometry *g = ft_backbone_geometry(b);
     const struct totals t = add_up(b);
-    printf("file       %s: %s\n", path, m ? "a trained model" : "a backbone");
-    printf("backbone   %s · %d steps · %.2f M parameters · %.0f M multiply-adds\n", ft_backbone_name(b), ft_backbone_steps(b), (double)t.parameters / 1e6,
-           (double)t.multiply_adds / 1e6);
-    printf("input      %dx%d RGB · %s", g->width, g->height, rules[g->rule]);
+    char crop[32] = "";
     if (g->rule == FT_RESIZE_CROP)
-        printf(" of %.3g", g->crop);
-    printf(" · %s\nfeatures   %d\n", g->filter == FT_FILTER_BICUBIC ? "bicubic" : "bilinear", ft_backbone_features(b));
-    if (m)
+        snprintf(crop, sizeof crop, " of %.3g", g->crop);
+    result("file", "%s: %s", path, m ? "a trained model" : "a backbone");
+    result("backbone", "%s · %d steps · %.2f M parameters · %.0f M multiply-adds", ft_backbone_name(b), ft_backbone_steps(b), (double)t.parameters / 1e6,
+           (double)t.multiply_adds / 1e6);
+    result("input", "%dx%d RGB · %s%s · %s", g->width, g->height, rules[g->rule], crop, g->filter == FT_FILTER_BICUBIC ? "bicubic" : "bilinear");
+    result("features", "%d", ft_backbone_features(b));
+    if (m) {
+        print_classes(m);
         print_training(m);
+    }
 }
 
 static cJSON *layers_json(const struct ft_layer_info *layers, int n)
@@ -143,7 +152,7 @@ int info_main(const struct settings *s)
     if (!rc && s->json)
         print_json(model, b, layers, n);
     else if (!rc)
-        print_text(path, model, b);
+        print_lines(path, model, b);
     if (layers && !s->json)
         print_layers(layers, n);
     free(layers);

@@ -2,6 +2,7 @@
  * Python's surrogateescape has it, so that os.fsencode(json.loads(line)["path"]) is the name again, to the byte. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -64,4 +65,15 @@ void json_print(cJSON *json)
     putchar('\n');
     cJSON_free(text);
     cJSON_Delete(json);
+}
+
+int json_print_text(char *text)
+{
+    const bool there = text != NULL;
+    if (there) {
+        put_valid(stdout, text);
+        putchar('\n');
+    }
+    free(text);
+    return there ? 0 : -1;
 }

@@ -53,6 +53,46 @@ static int unknown_command(const char *name)
     return EXIT_USAGE;
 }
 
+static const struct command *find_command(const char *name)
+{
+    for (int i = 0; i < n_commands; i++)
+        if (!strcmp(name, commands[i].name))
+            return &commands[i];
+    return NULL;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    struct settings settings = { 0 };
+    const int wrong = options_parse(command, argc, argv, &settings);
+    if (wrong)
+        return wrong;
+    if (settings.version)
+        printf("finetune %s\n", ft_version());
+    else if (settings.help)
+        options_help(command);
+    else {
+        message_init(&settings);
+        const int status = finish(command->run(&settings));
+        signals_die();
+        return status;
+    }
+    return finish(EXIT_DONE);
+}
+
+/* finetune help, finetune help COMMAND. */
+static int help_main(const char *name)
+{
+    const struct command *command = name ? find_command(name) : NULL;
+    if (name && !command)
+        return unknown_command(name);
+    if (command)
+        options_help(command);
+    else
+        help(stdout);
+    return EXIT_DONE;
+}
+
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN); /* a reader that leaves early is noticed where standard output is flushed */
@@ -61,10 +101,8 @@ int main(int argc, char **argv)
         help(stderr);
         return EXIT_USAGE;
     }
-    if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
-        help(stdout);
-        return finish(EXIT_DONE);
-    }
+    if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))
+        return finish(help_main(argc > 2 ? argv[2] : NULL));
     if (!strcmp(argv[1], "--version")) {
         printf("finetune %s\n", ft_version());
         return finish(EXIT_DONE);
@@ -73,24 +111,6 @@ int main(int argc, char **argv)
         return finish(manual_main(argc > 2 ? argv[2] : NULL));
     if (!strcmp(argv[1], "completion"))
         return finish(completion_main(argc > 2 ? argv[2] : NULL));
-    for (int i = 0; i < n_commands; i++) {
-        if (strcmp(argv[1], commands[i].name))
-            continue;
-        struct settings settings = { 0 };
-        const int wrong = options_parse(&commands[i], argc - 2, argv + 2, &settings);
-        if (wrong)
-            return wrong;
-        if (settings.version)
-            printf("finetune %s\n", ft_version());
-        else if (settings.help)
-            options_help(&commands[i]);
-        else {
-            message_init(&settings);
-            const int status = finish(commands[i].run(&settings));
-            signals_die();
-            return status;
-        }
-        return finish(EXIT_DONE);
-    }
-    return unknown_command(argv[1]);
+    const struct command *command = find_command(argv[1]);
+    return command ? run(command, argc - 2, argv + 2) : unknown_command(argv[1]);
 }

@@ -1,4 +1,5 @@
 /* Messages and progress on standard error, result lines on standard output. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,13 +10,40 @@
 
 #include "cli.h"
 
-static bool quiet, plain_result, log_json;
+enum { MESSAGE_LIMIT = 8192 };
+
+static bool quiet, hushed, json, log_json;
 
 void message_init(const struct settings *settings)
 {
     quiet = settings->quiet;
     log_json = settings->log_json;
-    plain_result = !settings->json && !settings->quiet;
+    json = settings->json;
+}
+
+void hush_notes(bool hush)
+{
+    hushed = hush;
+}
+
+int control_bytes(const char *s)
+{
+    const unsigned char a = (unsigned char)s[0], b = a ? (unsigned char)s[1] : 0;
+    if (a == 0xc2 && (b & 0xe0) == 0x80) /* U+0080 to U+009F in UTF-8 */
+        return 2;
+    return (a && a < 0x20) || a == 0x7f;
+}
+
+char *make_plain(char *text, const char *kept)
+{
+    char *to = text;
+    for (const char *s = text; *s; s++) {
+        const int n = control_bytes(s);
+        *to++ = n && !strchr(kept, *s) ? '?' : *s;
+        s += n > 1;
+    }
+    *to = 0;
+    return text;
 }
 
 static void begin_log(const char *event)
@@ -27,18 +55,16 @@ static void begin_log(const char *event)
 
 static void put(const char *event, const char *format, va_list args)
 {
+    char text[MESSAGE_LIMIT];
+    vsnprintf(text, sizeof text, format, args);
     if (log_json) {
-        char text[4096];
-        vsnprintf(text, sizeof text, format, args);
         begin_log(event);
         fputs(",\"message\":", stderr);
         json_put_string(stderr, text);
         fputs("}\n", stderr);
         return;
     }
-    fputs("finetune: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    fprintf(stderr, "finetune: %s\n", make_plain(text, ""));
 }
 
 void say(const char *format, ...)
@@ -52,24 +78,48 @@ void say(const char *format, ...)
 void note(const char *format, ...)
 {
     va_list args;
-    if (quiet)
+    if (quiet || hushed)
         return;
     va_start(args, format);
     put("note", format, args);
     va_end(args);
 }
 
+static void put_line(const char *key, const char *format, va_list args)
+{
+    char text[MESSAGE_LIMIT];
+    vsnprintf(text, sizeof text, format, args);
+    printf("%-10s %s\n", key, make_plain(text, ""));
+    flush_output(); /* a line stands before the next stage begins, also in a pipe */
+}
+
 void report(const char *key, const char *format, ...)
 {
     va_list args;
-    if (!plain_result)
+    if (json || quiet)
         return;
     va_start(args, format);
-    printf("%-10s ", key);
-    vprintf(format, args);
-    putchar('\n');
+    put_line(key, format, args);
     va_end(args);
-    flush_output(); /* a line stands before the next stage begins, also in a pipe */
+}
+
+void result(const char *key, const char *format, ...)
+{
+    va_list args;
+    if (json)
+        return;
+    va_start(args, format);
+    put_line(key, format, args);
+    va_end(args);
+}
+
+int print_text(char *text)
+{
+    if (text)
+        fputs(make_plain(text, "\n\t"), stdout);
+    const bool there = text != NULL;
+    free(text);
+    return there ? 0 : -1;
 }
 
 const char *size_text(uint64_t bytes, char *text)
@@ -89,6 +139,18 @@ int fail(const struct ft_error *err)
 {
     say("%s", err->msg);
     return EXIT_FAILED;
+}
+
+int refuse_errno(struct ft_error *err, const char *format, ...)
+{
+    const char *why = strerror(errno);
+    va_list args;
+    va_start(args, format);
+    const int n = vsnprintf(err->msg, sizeof err->msg, format, args);
+    va_end(args);
+    if (n >= 0 && (size_t)n < sizeof err->msg)
+        snprintf(err->msg + n, sizeof err->msg - (size_t)n, ": %c%s", tolower((unsigned char)why[0]), why + 1);
+    return err->code = FT_EIO;
 }
 
 static int output_error; /* errno of the first write to standard output that failed */

@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
+#include <regex.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ enum type {
     AUTO,   /* double in [low, high], or the word auto: -1 */
     SIZE,   /* uint64_t bytes: 500M, 2G, or 50% of the memory */
     WORD,   /* const char *, one of choices where there are any */
+    REGEX,  /* const char *, an extended regular expression */
     WORDS,  /* const char *[MOST_GIVEN], then the int that counts them: may be given more than once */
 };
 
@@ -47,7 +49,7 @@ static const struct option options[] = {
     { CMD_TRAIN, "val", 0, WORD, AT(val), 0, 0, "DIR", NULL, NULL, "report on this folder as well" },
     { CMD_TRAIN, "l2", 0, AUTO, AT(l2), 0, 1e6, "auto|VALUE", NULL, "auto", "weight decay; auto: the best by cross-validation" },
     { FITTING, "folds", 0, INT, AT(folds), 2, 100, "N", NULL, "5", "folds of the cross-validation" },
-    { FITTING, "group-by", 0, WORD, AT(group_by), 0, 0, "REGEX", NULL, NULL, "pictures whose path has the same text in REGEX's (...) stay in one fold" },
+    { FITTING, "group-by", 0, REGEX, AT(group_by), 0, 0, "REGEX", NULL, NULL, "pictures whose path has the same text in REGEX's (...) stay in one fold" },
     { CMD_TRAIN, "class-weight", 0, WORD, AT(class_weight), 0, 0, "RULE", "auto|balanced|none", "auto", "auto: balanced when class sizes differ" },
     { FITTING, "seed", 0, SEED, AT(seed), 0, 0, "N", NULL, "1", "of the folds" },
     { FITTING | CMD_FEATURES, "resize", 0, WORD, AT(resize), 0, 0, "RULE", "crop|squash|pad", NULL, "how a picture is fitted into the network's input (default: the network's own)" },
@@ -191,6 +193,19 @@ static bool parse_size(const char *text, uint64_t *bytes)
     return true;
 }
 
+static int check_regex(const struct command *c, const char *shown, const char *text)
+{
+    regex_t regex;
+    char why[200];
+    const int bad = regcomp(&regex, text, REG_EXTENDED | REG_NOSUB);
+    if (!bad) {
+        regfree(&regex);
+        return 0;
+    }
+    regerror(bad, &regex, why, sizeof why);
+    return wrong(c, "'%s': an extended regular expression is wanted: %s", shown, why);
+}
+
 /* Fills a setting from its text; 0, or EXIT_USAGE after a message. */
 static int set(const struct command *c, const struct option *o, const char *text, struct settings *settings)
 {
@@ -208,6 +223,9 @@ static int set(const struct command *c, const struct option *o, const char *text
             return wrong(c, "'%s' is none of %s", shown, o->choices);
         *(const char **)to = text;
         return 0;
+    case REGEX:
+        *(const char **)to = text;
+        return check_regex(c, shown, text);
     case WORDS: {
         int *count = (int *)((const char **)to + MOST_GIVEN);
         if (*count == MOST_GIVEN)

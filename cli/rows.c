@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool add_column(struct rows *r, enum column_kind kind, int place, const char *name)
 {
@@ -67,14 +68,16 @@ static int choose(struct rows *r, const char *fields)
 }
 
 /* Backslash escapes keep a row on one line and its cells apart. */
-static void put_tsv(const char *s)
+static void put_tsv(const struct rows *r, const char *s)
 {
     for (; *s; s++) {
         const char *escape = *s == '\t' ? "\\t" : *s == '\n' ? "\\n" : *s == '\r' ? "\\r" : *s == '\\' ? "\\\\" : NULL;
+        const int control = r->terminal ? control_bytes(s) : 0;
         if (escape)
             fputs(escape, stdout);
         else
-            putchar(*s);
+            putchar(control ? '?' : *s);
+        s += control > 1;
     }
 }
 
@@ -98,7 +101,7 @@ static void put_string(const struct rows *r, const char *s)
     if (r->format == ROWS_CSV)
         put_csv(s);
     else if (r->format == ROWS_TSV)
-        put_tsv(s);
+        put_tsv(r, s);
     else
         json_put_string(stdout, s);
 }
@@ -162,7 +165,7 @@ static void release(struct rows *r)
 int rows_begin(struct rows *r, const struct settings *s, char *const *classes, int k)
 {
     static const char *const formats[] = { "text", "tsv", "csv", "json", "jsonl" };
-    *r = (struct rows){ .classes = classes, .k = k, .top = s->top < k ? s->top : k };
+    *r = (struct rows){ .classes = classes, .k = k, .top = s->top < k ? s->top : k, .terminal = isatty(STDOUT_FILENO) };
     while (strcmp(formats[r->format], s->format))
         r->format++;
     if (s->json && r->format == ROWS_TEXT)
@@ -187,10 +190,10 @@ static void put_text(const struct rows *r, const struct prediction *x)
         say("'%s': %s", x->path, x->error);
         return;
     }
-    put_tsv(x->path); /* a name with a newline in it stays one row */
+    put_tsv(r, x->path); /* a name with a newline in it stays one row */
     for (int i = 0; i < r->top; i++) {
         putchar('\t');
-        put_tsv(i ? r->classes[x->order[i]] : x->label);
+        put_tsv(r, i ? r->classes[x->order[i]] : x->label);
         printf("\t%.3f", (double)x->p[x->order[i]]);
     }
     putchar('\n');

@@ -32,6 +32,7 @@ struct rows {
     int k, top;
     struct column *columns; /* [n] */
     int n;
+    bool terminal; /* where control characters are shown as '?' */
     size_t written;
 };
 

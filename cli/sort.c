@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,19 +15,6 @@
 const char *sort_target(const struct settings *s)
 {
     return s->copy_to ? s->copy_to : s->move_to ? s->move_to : s->link_to;
-}
-
-static int refused(struct ft_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static int refused(struct ft_error *err, const char *format, ...)
-{
-    const int number = errno;
-    va_list args;
-    va_start(args, format);
-    const int n = vsnprintf(err->msg, sizeof err->msg, format, args);
-    va_end(args);
-    if (n > 0 && (size_t)n < sizeof err->msg)
-        snprintf(err->msg + n, sizeof err->msg - (size_t)n, ": %s", strerror(number));
-    return err->code = FT_EIO;
 }
 
 /* A label is a directory of its own below the target, whatever a model file calls it. */
@@ -45,10 +31,14 @@ static int copy_bytes(int from, int to)
     char buffer[65536];
     for (;;) {
         const ssize_t n = read(from, buffer, sizeof buffer);
+        if (n < 0 && errno == EINTR) /* being asked to stop does not spoil the picture that is being copied */
+            continue;
         if (n <= 0)
             return n ? -1 : 0;
         for (ssize_t done = 0; done < n;) {
             const ssize_t m = write(to, buffer + done, (size_t)(n - done));
+            if (m < 0 && errno == EINTR)
+                continue;
             if (m <= 0)
                 return -1;
             done += m;
@@ -164,9 +154,9 @@ int sort_picture(const struct settings *s, const char *path, const char *label, 
         return 0;
     }
     if ((mkdir(target, 0777) && errno != EEXIST) || (mkdir(p.dir, 0777) && errno != EEXIST))
-        return refused(err, "cannot make directory '%s'", p.dir);
+        return refuse_errno(err, "cannot make directory '%s'", p.dir);
     if (s->copy_to ? copy_to(path, &p, out) : s->move_to ? move_to(path, &p, out) : link_to(path, &p, out))
-        return refused(err, "cannot put '%s' into '%s'", path, p.dir);
+        return refuse_errno(err, "cannot put '%s' into '%s'", path, p.dir);
     if (s->verbose)
         note("'%s' is now '%s'", path, out);
     return 0;

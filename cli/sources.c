@@ -39,20 +39,51 @@ static int collect(const struct settings *s, struct ft_dataset **out, struct ft_
     return rc;
 }
 
-/* The test part of a folder of train, val and test, else the val part. */
-static int open_folder(const char *dir, struct ft_dataset **out, struct ft_error *err)
+/* `dir`, or the part of it that `choose` picks where it holds train, val and test; `doing` says what for. */
+static int open_part(const char *dir, const char *doing, char *(*choose)(char *train, char *val, char *test), struct ft_dataset **out, char **name,
+                     struct ft_error *err)
 {
     char *train = NULL, *val = NULL, *test = NULL;
     const bool parts = ft_dataset_layout(dir, &train, &val, &test);
-    const char *chosen = parts ? test ? test : val : dir;
-    if (parts)
-        note("'%s' holds train%s%s: evaluating on '%s'", dir, val ? " and val" : "", test ? " and test" : "", chosen);
-    const int rc = ft_dataset_open(chosen, false, out, err);
-    if (!rc)
-        dataset_notes(*out, chosen);
+    *name = strdup(parts ? choose(train, val, test) : dir);
+    if (parts && *name)
+        note("'%s' holds train%s%s: %s '%s'", dir, val ? " and val" : "", test ? " and test" : "", doing, *name);
     free(train);
     free(val);
     free(test);
+    if (!*name) {
+        snprintf(err->msg, sizeof err->msg, "out of memory for '%s'", dir);
+        return err->code = FT_ENOMEM;
+    }
+    const int rc = ft_dataset_open(*name, false, out, err);
+    if (!rc)
+        dataset_notes(*out, *name);
+    return rc;
+}
+
+static char *train_part(char *train, char *val, char *test)
+{
+    (void)val;
+    (void)test;
+    return train;
+}
+
+static char *test_part(char *train, char *val, char *test)
+{
+    (void)train;
+    return test ? test : val;
+}
+
+int source_part(const char *dir, const char *doing, struct ft_dataset **out, char **name, struct ft_error *err)
+{
+    return open_part(dir, doing, train_part, out, name, err);
+}
+
+static int open_test(const char *dir, struct ft_dataset **out, struct ft_error *err)
+{
+    char *name;
+    const int rc = open_part(dir, "evaluating on", test_part, out, &name, err);
+    free(name);
     return rc;
 }
 
@@ -63,7 +94,7 @@ int source_inputs(const struct settings *s, struct ft_dataset **out, struct ft_e
         return ft_dataset_open_labels(s->labels, one_folder ? s->arguments[0] : NULL, out, err);
     struct stat st;
     if (one_folder || (s->n_arguments == 1 && !s->labels && !s->files_from && stat(s->arguments[0], &st)))
-        return open_folder(s->arguments[0], out, err);
+        return open_test(s->arguments[0], out, err);
     return collect(s, out, err);
 }
 

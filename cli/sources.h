@@ -9,6 +9,10 @@ int source_inputs(const struct settings *settings, struct ft_dataset **out, stru
 /* How messages call that. */
 const char *source_name(const struct settings *settings);
 
+/* A folder, or the train part of one that holds train, val and test: `doing` ("looking at") says so. `name` receives what was opened, malloc'd
+ * (also on failure; NULL: out of memory). */
+int source_part(const char *dir, const char *doing, struct ft_dataset **out, char **name, struct ft_error *err);
+
 /* What train's arguments name: `dir` receives how messages call it, `val` the folder to report on, if there is one; both malloc'd. */
 int source_training(const struct settings *settings, struct ft_dataset **out, char **dir, char **val, struct ft_error *err);
 

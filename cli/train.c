@@ -239,6 +239,8 @@ static int run(struct training *t, struct ft_error *err)
         .class_weight = !strcmp(s->class_weight, "none") ? 0 : !strcmp(s->class_weight, "balanced") ? 1 : -1,
     };
     int rc = ft_output_check(s->output, err);
+    if (!rc && s->report)
+        rc = ft_output_check(s->report, err);
     if (!rc)
         rc = open_folder(t, err);
     if (!rc)

@@ -72,7 +72,7 @@ static void add_rest(struct ft_text *t, size_t n)
 static void text_classes(struct ft_text *t, const struct ft_checkup *c)
 {
     size_t least = SIZE_MAX, most = 0;
-    ft_text_add(t, "images     %zu in %d classes:", c->features->n, c->dataset->n_classes);
+    ft_text_add(t, "images     %zu in %d class%s:", c->features->n, c->dataset->n_classes, c->dataset->n_classes == 1 ? "" : "es");
     for (int i = 0; i < c->dataset->n_classes; i++) {
         const size_t n = count_class(c->features, i);
         least = n < least ? n : least;

@@ -34,6 +34,18 @@ equal "$(wc -l <tables/predictions.csv)" 13
 has tables/predictions.csv '"wrong/dog/a, ""b"".jpg",dog,cat,0.'
 has tables/confusion.csv "dog,2,6"
 
+begin "what cannot be written is said before the long work"
+: >file
+for wish in "--csv file" "--csv missing/tables" "--report missing/r.html"; do
+    status 1 finetune evaluate wrong $wish
+    equal "$(cat out)" ""
+    hasnt err "skipped"
+done
+has err "cannot write 'missing/r.html': no such file or directory"
+status 1 finetune train wrong --report missing/r.html -o report.h5
+equal "$(cat out)" ""
+[ ! -e report.h5 ] || complain "trained before it looked"
+
 begin "thresholds missed are exit status 3, with what was missed"
 status 0 finetune evaluate wrong --min-accuracy 0.8 --min-recall cat=1 --min-recall dog=0.7
 status 3 finetune evaluate wrong --min-accuracy 0.9
@@ -43,7 +55,8 @@ has err "recall of 'dog' 0.7500 is below 0.9000"
 has out '"accuracy":'
 status 1 finetune evaluate wrong --min-recall cow=0.9
 has err "--min-recall 'cow=0.9'"
-status 1 finetune evaluate wrong --min-recall dog=much
+hasnt err "skipped"
+status 2 finetune evaluate wrong --min-recall dog=much
 status 2 finetune evaluate wrong --min-accuracy 1.5
 
 begin "two models on the same pictures"
@@ -54,6 +67,10 @@ status 0 finetune evaluate wrong --compare model.h5 --json
 has out '"compare":{"model":"model.h5","accuracy":0.8333'
 has out '"only_this":0,"only_other":0'
 has out '"p_value":1'
+echo text >wrong/cat/text.jpg
+status 3 finetune evaluate wrong --compare weak.h5
+equal "$(grep -c "text.jpg" err)" 1
+rm wrong/cat/text.jpg
 mkdir -p other/cow other/dog
 cp wrong/cat/* other/cow
 cp wrong/dog/dog* other/dog

@@ -19,6 +19,12 @@ for command in train predict evaluate features info bench; do
     status 0 finetune $command --version
 done
 
+begin "help COMMAND"
+status 0 finetune help predict
+has out "usage: finetune predict"
+status 2 finetune help pedict
+has err "did you mean 'predict'?"
+
 begin "a misspelt command names the right one"
 status 2 finetune trian x
 has err "did you mean 'train'?"
@@ -50,6 +56,14 @@ status 2 finetune train --threads
 has err "wants a value"
 status 2 finetune train --json=yes x
 has err "takes no value"
+for command in train doctor curve; do
+    status 2 finetune $command x --group-by '('
+    has err "'--group-by (': an extended regular expression is wanted"
+done
+for minimum in cat much=x cat=2 cat=nan =; do
+    status 2 finetune evaluate x --min-recall "$minimum"
+    has err "'--min-recall $minimum': a class and a number from 0 to 1 are wanted"
+done
 
 begin "missing and surplus arguments"
 status 2 finetune train

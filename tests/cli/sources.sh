@@ -29,6 +29,12 @@ has out '"images":44'
 printf 'path,label\nx.jpg\n' >bad.csv
 status 1 finetune train --labels bad.csv
 has err "'bad.csv': record 2 has no label"
+printf 'path,label\na.jpg,"cat\nb.jpg,dog\n' >open.csv
+status 1 finetune train --labels open.csv
+has err "'open.csv': record 2 opens a quote that is never closed"
+printf 'path,label\na.jpg,cat\n\0b.jpg,dog\n' >zero.csv
+status 1 finetune train --labels zero.csv
+has err "'zero.csv' holds a zero byte"
 status 1 finetune train --labels missing.csv
 has err "missing.csv"
 printf 'path,label\nno1.jpg,a\nno2.jpg,a\nno3.jpg,b\nno4.jpg,b\n' >gone.csv
@@ -71,6 +77,13 @@ has out "val        "
 cmp -s parts.h5 folder.h5 || complain "models differ"
 status 0 finetune evaluate parts -m folder.h5
 has err "evaluating on 'parts/test'"
+status 0 finetune doctor parts
+has err "'parts' holds train and val and test: looking at 'parts/train'"
+has out "44 in 2 classes: cat 22, dog 22"
+status 0 finetune curve parts
+has err "training on 'parts/train'"
+status 0 finetune features parts -o parts-features.h5
+has err "these became the classes"
 rm -r parts/test
 status 0 finetune evaluate parts -m folder.h5
 has err "evaluating on 'parts/val'"

@@ -12,8 +12,8 @@ for command in $commands; do
     has out ".SH OPTIONS"
     grep -q "^foreach command.*'$command'" "$root/cli/meson.build" || complain "cli/meson.build installs no page for '$command'"
     finetune $command --help | sed -n 's/^  ....--\([a-z0-9-]*\).*/\1/p' >names
-    while read -r name; do
-        has out "\\-\\-$(echo "$name" | sed 's/-/\\-/g')"
+    while read -r option; do
+        has out "\\-\\-$(echo "$option" | sed 's/-/\\-/g')"
     done <names
 done
 status 0 finetune manual
@@ -91,6 +91,51 @@ mv "$latin"/*.jpg "$latin/cat"
 status 3 finetune evaluate "$latin" --json
 has out 'caf\udce9/cat/b.jpg'
 iconv -f UTF-8 -t UTF-8 out >/dev/null 2>&1 || complain "not UTF-8"
+json_is_utf8() {
+    status "$@"
+    has out 'caf\udce9'
+    iconv -f UTF-8 -t UTF-8 out >/dev/null 2>&1 || complain "not UTF-8: $2 $3"
+}
+json_is_utf8 3 finetune doctor "$latin" --json
+json_is_utf8 0 finetune explain "$latin/cat/a.jpg" --json
+json_is_utf8 0 finetune import "$root/weights/efficientnet-lite0.h5" -o "$latin/network.h5" --json
+
+begin "names of files and classes do not steer the terminal"
+escape=$(printf '\033')
+red=$(printf '\033[31mred\007\302\233x')
+mkdir -p steer/"$red" steer/plain
+for f in "$sample"/train/cat/cat.1*; do cp "$f" steer/plain; done
+for f in "$sample"/train/dog/dog.1*; do cp "$f" steer/"$red/$red.$(basename "$f")"; done
+echo text >steer/"$red/$red.jpg"
+quiet_terminal() {
+    status "$@"
+    cat out err >both
+    hasnt both "$escape"
+    hasnt both "$(printf '\302\233')"
+    has both '?[31mred??x'
+}
+quiet_terminal 0 finetune train steer -o steer.h5
+quiet_terminal 0 finetune info steer.h5
+quiet_terminal 3 finetune evaluate steer -m steer.h5
+quiet_terminal 3 finetune doctor steer
+quiet_terminal 0 finetune explain "$one" -m steer.h5 --neighbours 40
+quiet_terminal 2 finetune "$red"
+status 3 finetune predict steer -m steer.h5
+has out "$red" # in a pipe rows are what the files are called
+hasnt err "$escape"
+if command -v script >/dev/null; then
+    TERM=dumb script -qec "'$FINETUNE' predict steer -m steer.h5" typescript >/dev/null
+    hasnt typescript "$escape"
+    has typescript '?[31mred??x'
+fi
+
+begin "--quiet leaves the results"
+status 0 finetune explain "$one" -q
+has out "label      cat"
+status 0 finetune bench --seconds 0.02 -q
+has out "latency"
+status 0 finetune train "$sample/train" -q -o model.h5
+equal "$(cat out err)" ""
 
 begin "an environment without HOME, a standard output that is full"
 status 0 env -u HOME -u XDG_CACHE_HOME "$FINETUNE" train "$sample/train" -o model.h5
