@@ -111,12 +111,12 @@ void signals_die(void);     /* of the signal that was caught, if there was one *
 
 /* Progress: "features  312/1000 · 240 images/s · 3 s left", redrawn on a terminal, silent elsewhere. */
 struct progress {
-    const char *what;
+    const char *what, *unit; /* "features", "images" */
     size_t total; /* 0: unknown */
     double start, shown;
     bool drawn;
 };
-void progress_begin(struct progress *progress, const char *what, size_t total);
+void progress_begin(struct progress *progress, const char *what, const char *unit, size_t total);
 void progress_step(struct progress *progress, size_t done);
 double progress_end(struct progress *progress); /* seconds since begin; clears the line */
 double seconds_now(void);

@@ -34,7 +34,7 @@ static int measure_curve(struct contest *x, const struct ft_features *f, struct 
 {
     const struct ft_validation *v = x->validations[0];
     struct progress progress;
-    progress_begin(&progress, "heads", 0);
+    progress_begin(&progress, "heads", "heads", 0);
     const int rc = ft_curve_measure(f->x, f->labels, v->fold, v->folds, f->n, f->d, v->k, &x->options, show_step, &progress, &x->curve, err);
     progress_end(&progress);
     return rc;

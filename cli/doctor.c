@@ -33,7 +33,7 @@ static int survey(struct doctor *x, const struct settings *s, struct ft_error *e
     x->facts = calloc(f->n + 1, sizeof *x->facts);
     if (!x->facts)
         return out_of_memory(x->dir, err);
-    progress_begin(&progress, "files", f->n);
+    progress_begin(&progress, "files", "files", f->n);
     const int rc = ft_survey(f->paths, f->n, s->threads, (uint64_t)s->max_megapixels << 20, show_step, &progress, x->facts, err);
     progress_end(&progress);
     return rc;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -178,9 +179,30 @@ double seconds_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-void progress_begin(struct progress *p, const char *what, size_t total)
+void progress_begin(struct progress *p, const char *what, const char *unit, size_t total)
 {
-    *p = (struct progress){ .what = what, .total = total, .start = seconds_now() };
+    *p = (struct progress){ .what = what, .unit = unit, .total = total, .start = seconds_now() };
+}
+
+/* A line that does not fit would leave its beginning behind each time it is redrawn: what does not fit is left out. */
+static void draw(const struct progress *p, size_t done, double rate)
+{
+    struct winsize window;
+    const size_t columns = !ioctl(STDERR_FILENO, TIOCGWINSZ, &window) && window.ws_col ? window.ws_col : 80;
+    char line[200], total[24] = "", more[2][64] = { "", "" };
+    if (p->total)
+        snprintf(total, sizeof total, "/%zu", p->total);
+    snprintf(line, sizeof line, "%-10s %zu%s", p->what, done, total);
+    snprintf(more[0], sizeof more[0], " · %.0f %s/s", rate, p->unit);
+    if (p->total && rate > 0)
+        snprintf(more[1], sizeof more[1], " · %.0f s left", (double)(p->total - done) / rate);
+    size_t used = strlen(line);
+    for (int i = 0; i < 2 && used + strlen(more[i]) - 1 < columns; i++) { /* the dot takes two bytes and one column */
+        strcat(line, more[i]);
+        used += strlen(more[i]) - 1;
+    }
+    fprintf(stderr, "\r%.*s\033[K", used < columns ? (int)strlen(line) : (int)columns - 1, line);
+    fflush(stderr);
 }
 
 void progress_step(struct progress *p, size_t done)
@@ -194,14 +216,7 @@ void progress_step(struct progress *p, size_t done)
     }
     if (quiet || log_json || now - p->shown < 0.1 || !isatty(STDERR_FILENO) || (terminal && !strcmp(terminal, "dumb")))
         return;
-    fprintf(stderr, "\r%-10s %zu", p->what, done);
-    if (p->total)
-        fprintf(stderr, "/%zu", p->total);
-    fprintf(stderr, " · %.0f images/s", rate);
-    if (p->total && rate > 0)
-        fprintf(stderr, " · %.0f s left", (double)(p->total - done) / rate);
-    fputs("\033[K", stderr);
-    fflush(stderr);
+    draw(p, done, rate);
     p->shown = now;
     p->drawn = true;
 }

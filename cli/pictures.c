@@ -95,7 +95,7 @@ int pictures_extract(const struct ft_backbone *backbone, const struct ft_dataset
     extract_options(settings, &options);
     options.cache = cache_open(settings);
     int rc = open_features(backbone, dataset, settings, options.cache, &out->features, err);
-    progress_begin(&j.progress, "features", dataset->n);
+    progress_begin(&j.progress, "features", "images", dataset->n);
     if (!rc)
         rc = extract(backbone, &options, &j, err);
     out->seconds = progress_end(&j.progress);

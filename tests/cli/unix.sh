@@ -79,7 +79,29 @@ if command -v script >/dev/null; then
     grep -q "images/s" typescript || complain "no progress on a terminal"
     TERM=dumb script -qec "'$FINETUNE' train '$sample/train' -o model.h5 --no-cache" typescript >/dev/null
     grep -q "$(printf '\033')" typescript && complain "an escape sequence with TERM=dumb"
+    TERM=xterm script -qec "stty cols 20; '$FINETUNE' train '$sample/train' -o model.h5 --no-cache" typescript >/dev/null
+    tr '\r' '\n' <typescript | sed -n "s/$(printf '\033')\[K//p" >drawn
+    has drawn "features"
+    [ -z "$(grep '.\{20\}' drawn)" ] || complain "wider than the terminal: $(grep -m 1 '.\{20\}' drawn)"
 fi
+
+begin "told to stop while the reader is slow: the rows that are known arrive"
+status 0 finetune train "$sample/train" -q -o model.h5
+yes "$one" | head -4000 >list
+mkfifo slow
+"$FINETUNE" predict --files-from list --cache kept >slow 2>err &
+writer=$!
+{
+    sleep 3
+    cat
+} <slow >rows &
+sleep 2
+kill -TERM $writer
+wait $writer
+equal $? 143
+wait
+hasnt err "cannot write"
+equal "$(grep -vc "^$one	cat	[01]\.[0-9]*$" rows)" 0
 
 begin "JSON is UTF-8 whatever files are called"
 latin=$(printf 'caf\351')
