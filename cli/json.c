@@ -7,29 +7,11 @@
 
 #include "cli.h"
 
-/* The length of the UTF-8 character that s begins with; 0 when it begins with none (RFC 3629: no overlong ones, no surrogates). */
-static int character(const unsigned char *s)
-{
-    const unsigned char a = s[0], b = a ? s[1] : 0;
-    if (a < 0x80)
-        return 1;
-    const bool two = a >= 0xc2 && a <= 0xdf, three = (a & 0xf0) == 0xe0, four = a >= 0xf0 && a <= 0xf4;
-    if (!(two || three || four) || (b & 0xc0) != 0x80)
-        return 0;
-    if ((a == 0xe0 && b < 0xa0) || (a == 0xed && b > 0x9f) || (a == 0xf0 && b < 0x90) || (a == 0xf4 && b > 0x8f))
-        return 0;
-    if (two)
-        return 2;
-    if ((s[2] & 0xc0) != 0x80)
-        return 0;
-    return three ? 3 : (s[3] & 0xc0) == 0x80 ? 4 : 0;
-}
-
 /* Bytes of a JSON text, those that are no UTF-8 escaped: they can only stand inside a string. */
 static void put_valid(FILE *to, const char *text)
 {
     for (const unsigned char *s = (const unsigned char *)text; *s;) {
-        const int n = character(s);
+        const int n = ft_utf8_length((const char *)s);
         if (n)
             fwrite(s, 1, (size_t)n, to);
         else
@@ -43,7 +25,7 @@ void json_put_string(FILE *to, const char *string)
     static const char special[] = "\"\\\n\r\t";
     putc('"', to);
     for (const unsigned char *s = (const unsigned char *)string; *s;) {
-        const int n = character(s);
+        const int n = ft_utf8_length((const char *)s);
         const char *named = memchr(special, *s, 5);
         if (named)
             fprintf(to, "\\%c", "\"\\nrt"[named - special]);

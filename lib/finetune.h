@@ -472,6 +472,12 @@ int ft_diagnose(const struct ft_features *features, const struct ft_facts *facts
                 struct ft_diagnosis **out, struct ft_error *err);
 void ft_diagnosis_free(struct ft_diagnosis *diagnosis);
 
+/* ---- names as text ---------------------------------------------------------------------------------------------------- */
+
+/* Bytes of the UTF-8 character that `text` begins with (1 at its end); 0: it begins with none (RFC 3629: no overlong ones, no surrogates).
+ * Names of files are bytes that may be anything. */
+int ft_utf8_length(const char *text);
+
 /* ---- results as text and JSON -------------------------------------------------------------------------------------- */
 
 /* Pictures as a head judged them; everything is lent. */

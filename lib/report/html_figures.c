@@ -12,14 +12,21 @@ enum { THUMB = 112, HEAT = 160, WIDE = 420, HIGH = 260, LEFT = 46, BOTTOM = 34, 
 
 void ft_html_escape(struct ft_text *t, const char *s)
 {
-    for (; *s; s++)
-        switch (*s) {
-        case '<': ft_text_add(t, "&lt;"); break;
-        case '>': ft_text_add(t, "&gt;"); break;
-        case '&': ft_text_add(t, "&amp;"); break;
-        case '"': ft_text_add(t, "&quot;"); break;
-        default: ft_text_add(t, "%c", *s);
-        }
+    while (*s) {
+        const int n = ft_utf8_length(s);
+        const bool control = ((unsigned char)*s < 0x20 && *s != '\n' && *s != '\t') || *s == 0x7f;
+        if (!n || control) /* no character that a page may hold */
+            ft_text_add(t, "\uFFFD");
+        else
+            switch (*s) {
+            case '<': ft_text_add(t, "&lt;"); break;
+            case '>': ft_text_add(t, "&gt;"); break;
+            case '&': ft_text_add(t, "&amp;"); break;
+            case '"': ft_text_add(t, "&quot;"); break;
+            default: ft_text_add(t, "%.*s", n, s);
+            }
+        s += n ? n : 1;
+    }
 }
 
 static void add_base64(struct ft_text *t, const uint8_t *p, size_t n)

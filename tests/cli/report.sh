@@ -19,6 +19,16 @@ hasnt report.html "https:"
 hasnt report.html "<b>&cat"
 equal "$(grep -c '<svg' report.html)" 2
 
+begin "names that are no UTF-8, and control characters"
+odd=$(printf 'caf\351\033[31m')
+mkdir names "names/$odd"
+cp "$sample"/train/cat/cat.1* "names/$odd"
+cp -r set/dog names
+status 0 finetune train names -q -o odd.h5 --report odd.html
+iconv -f UTF-8 -t UTF-8 odd.html >/dev/null 2>&1 || complain "not UTF-8"
+hasnt odd.html "$(printf '\033')"
+has odd.html "caf$(printf '\357\277\275\357\277\275')[31m"
+
 begin "evaluate --report"
 mv 'set/<b>&cat' cats
 mkdir -p test/dog 'test/<b>&cat'

@@ -41,6 +41,16 @@ static void errors(void)
     CHECK(!strcmp(e.msg, "?[31m ?? \xc3\xa9")); /* C0 and C1 controls would steer a terminal, letters stay */
 }
 
+/* Markus Kuhn's UTF-8 stress test's kinds of wrong sequences. */
+static void utf8(void)
+{
+    CHECK(ft_utf8_length("") == 1 && ft_utf8_length("a") == 1 && ft_utf8_length("\xc3\xa9") == 2 && ft_utf8_length("\xe2\x82\xac") == 3);
+    CHECK(ft_utf8_length("\xf0\x9f\x98\x80") == 4 && ft_utf8_length("\xf4\x8f\xbf\xbf") == 4);
+    CHECK(!ft_utf8_length("\xe9") && !ft_utf8_length("\x80") && !ft_utf8_length("\xc3(") && !ft_utf8_length("\xe2\x82"));
+    CHECK(!ft_utf8_length("\xc0\xaf") && !ft_utf8_length("\xe0\x80\xaf") && !ft_utf8_length("\xf0\x80\x80\xaf")); /* overlong */
+    CHECK(!ft_utf8_length("\xed\xa0\x80") && !ft_utf8_length("\xf4\x90\x80\x80") && !ft_utf8_length("\xff")); /* a surrogate, too large */
+}
+
 static void files(void)
 {
     char dir[] = "/tmp/ft-base-XXXXXX", path[64], link[64];
@@ -128,6 +138,7 @@ int main(void)
 {
     RUN(sizes);
     RUN(errors);
+    RUN(utf8);
     RUN(files);
     RUN(random_numbers);
     RUN(teams);
