@@ -70,8 +70,8 @@ status 0 finetune train series --group-by 'series([0-9]+)' --json -o a.h5
 has out '"folds":5'
 status 1 finetune train series --group-by 'jpg' -o c.h5
 has err "all 44 pictures are the same one"
-status 1 finetune train series --group-by '(' -o d.h5
-has err "'(' is no extended regular expression"
+status 2 finetune train series --group-by '(' -o d.h5
+has err "'--group-by (': an extended regular expression is wanted"
 
 begin "2 % wrong labels among 1000 photographs: at least 85 % in the first 40"
 full=$FT_SHARED_DATA/cats-vs-dogs/train

@@ -80,7 +80,7 @@ if command -v script >/dev/null; then
     TERM=dumb script -qec "'$FINETUNE' train '$sample/train' -o model.h5 --no-cache" typescript >/dev/null
     grep -q "$(printf '\033')" typescript && complain "an escape sequence with TERM=dumb"
     TERM=xterm script -qec "stty cols 20; '$FINETUNE' train '$sample/train' -o model.h5 --no-cache" typescript >/dev/null
-    tr '\r' '\n' <typescript | sed -n "s/$(printf '\033')\[K//p" >drawn
+    tr '\r' '\n' <typescript | sed -n "s/$(printf '\033')\[K\$//p" >drawn
     has drawn "features"
     [ -z "$(grep '.\{20\}' drawn)" ] || complain "wider than the terminal: $(grep -m 1 '.\{20\}' drawn)"
 fi
