@@ -94,6 +94,10 @@ int doctor_main(const struct settings *s)
     struct ft_error err;
     struct doctor x = { 0 };
     int rc = source_part(s->arguments[0], "looking at", &x.dataset, &x.dir, &err);
+    if (!rc && !x.dataset->n) {
+        snprintf(err.msg, sizeof err.msg, "'%s' holds no pictures inside class directories, as in images/cat/*.jpg and images/dog/*.jpg", x.dir);
+        rc = err.code = FT_EARG;
+    }
     if (!rc)
         rc = backbone_open(s, &x.backbone, &err);
     if (!rc)

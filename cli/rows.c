@@ -50,12 +50,15 @@ static int choose(struct rows *r, const char *fields)
     int status = 0;
     r->columns = NULL;
     r->n = 0;
-    for (const char *f = fields; !status && *f;) {
+    for (const char *f = fields; !status && (*f || f == fields);) { /* "" names the column '', which is none */
         const size_t length = strcspn(f, ",");
         const struct column *c = column_named(all.columns, all.n, f, length);
         if (!c) {
             say("predict: --fields '%.*s' is no column: %s, ... are, label2, ... with --top, the classes with --probabilities", (int)length, f,
                 "path, label, probability, status, error");
+            status = EXIT_USAGE;
+        } else if (column_named(r->columns, r->n, f, length)) {
+            say("predict: --fields '%s' names '%s' twice", fields, c->name);
             status = EXIT_USAGE;
         } else if (!add_column(r, c->kind, c->place, c->name))
             status = EXIT_FAILED;

@@ -182,7 +182,9 @@ static int check_val(const struct training *t, struct ft_error *err)
     const char *dir = t->settings->val ? t->settings->val : t->val_dir;
     struct ft_dataset *d = NULL;
     int rc = dir ? ft_dataset_open(dir, false, &d, err) : 0;
-    if (d)
+    if (d && !d->n)
+        rc = refuse(err, "'%s', which is to be reported on, holds no pictures inside class directories", dir);
+    else if (d)
         rc = match_classes(d, dir, t->dataset->classes, t->dataset->n_classes, NULL, err);
     ft_dataset_free(d);
     return rc;

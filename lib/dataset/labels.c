@@ -215,8 +215,8 @@ static char *label_of(const char *path, const struct known *known, size_t n_know
         const char *slash = strrchr(path, '/');
         char *above = slash ? strndup(path, (size_t)(slash - path) + !(slash - path)) : ft_strdup(".");
         char *real = above ? realpath(above, NULL) : NULL;
-        const char *last = real ? strrchr(real, '/') : NULL;
-        label = last ? ft_strdup(last + 1) : NULL;
+        const char *dir = real ? real : above, *last = dir ? strrchr(dir, '/') : NULL; /* not there: extraction will say so */
+        label = ft_strdup(last ? last + 1 : dir);
         free(real);
         free(above);
     }

@@ -76,7 +76,7 @@ static int find_file(const char *name, const char *weights_dir, char *path, size
     snprintf(path, size, "%s", name);
     if (strchr(name, '/') || !access(path, R_OK))
         return 0;
-    for (int i = 0; i < n; i++)
+    for (int i = 0; *name && i < n; i++)
         for (size_t e = 0; e < sizeof endings / sizeof *endings; e++) {
             snprintf(path, size, "%s/%s%s", dirs[i], name, endings[e]);
             if (!access(path, R_OK))

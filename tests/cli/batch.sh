@@ -81,6 +81,10 @@ has out '"label":null,"probability":null,"status":"bad","error":"not a picture'
 status 0 finetune predict --fields label,path --format csv "$cat1"
 equal "$(cat out)" "label,path
 cat,$cat1"
+status 2 finetune predict --fields path,label,path --format json "$cat1"
+has err "--fields 'path,label,path' names 'path' twice"
+status 2 finetune predict --fields "" "$cat1"
+has err "--fields '' is no column"
 status 2 finetune predict --fields label,size "$cat1"
 has err "'size' is no column"
 status 2 finetune predict --format xml "$cat1"

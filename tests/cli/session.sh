@@ -119,6 +119,8 @@ status 1 finetune predict -m missing.h5 "$one"
 has err "'missing.h5': cannot be opened: no such file"
 status 1 finetune train "$sample/train" --backbone no-such-net
 has err "no backbone 'no-such-net'"
+status 1 finetune info ""
+has err "no backbone ''"
 status 1 finetune predict -m "$FT_TESTS/../weights/efficientnet-lite0.h5" "$one"
 has err "backbone, not a trained model"
 end

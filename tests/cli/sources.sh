@@ -62,9 +62,21 @@ sed 1,3d predicted.csv >fewer.csv
 status 0 finetune evaluate "$sample"/test/*/* --labels fewer.csv -m folder.h5 --json
 has out '"images":10'
 has err "2 pictures have no label"
+status 3 finetune evaluate "$sample"/test/*/* "$sample/test/cat/missing.jpg" -m folder.h5
+has err "missing.jpg': cannot be opened"
+status 1 finetune evaluate "$sample"/test/*/* missing/cat.jpg -m folder.h5
+has err "missing' is not a class of the model"
 status 1 finetune evaluate missing -m folder.h5
 has err "cannot open 'missing'"
 status 2 finetune evaluate -m folder.h5
+
+begin "folders without pictures are said before the long work"
+mkdir -p nothing/cat nothing/dog
+status 1 finetune train "$sample/train" --val nothing -o late.h5
+has err "'nothing', which is to be reported on, holds no pictures"
+equal "$(cat out)" ""
+status 1 finetune doctor nothing
+has err "'nothing' holds no pictures"
 
 begin "train, val and test folders are recognised and said"
 mkdir parts
