@@ -1,12 +1,12 @@
-/* Depthwise convolution over one vector of channels at a time. 3x3 and 5x5 with strides 1 and 2 keep a tile of DOWN x ACROSS
- * output pixels in registers and load every input vector of the tile's window once for all the taps that use it; other
- * geometries go pixel by pixel. Weights lie as [c / LANES][taps][LANES], zeros after the last channel. */
+/* Depthwise convolution over one vector of channels at a time. 3x3 and 5x5 with strides 1 and 2, and 7x7 with stride 1, keep a
+ * tile of DOWN x ACROSS output pixels in registers and load every input vector of the tile's window once for all the taps that
+ * use it; other geometries go pixel by pixel. Weights lie as [c / LANES][taps][LANES], zeros after the last channel. */
 #include "kernels/simd/simd.h"
 
 #if defined(__AVX512F__)
-enum { DOWN = 2, ACROSS = 7 };
+enum { DOWN = 2, ACROSS = 7, MOST_TAPS = 7 };
 #else
-enum { DOWN = 1, ACROSS = 7 };
+enum { DOWN = 1, ACROSS = 7, MOST_TAPS = 7 };
 #endif
 
 /* What the tiles of a strip of pixels and one vector of channels have in common. */
@@ -61,7 +61,7 @@ FT_INLINE void run_tile(const struct strip *t, struct place at, const int k, con
             acc[y][x] = load(t->bias);
     FT_UNROLL
     for (int iy = 0; iy < (down - 1) * s + k; iy++) {
-        vec weights[DOWN][5]; /* the kernel's row that each output row multiplies this input row with */
+        vec weights[DOWN][MOST_TAPS]; /* the kernel's row that each output row multiplies this input row with */
         FT_UNROLL
         for (int y = 0; y < down; y++)
             FT_UNROLL
@@ -129,10 +129,12 @@ DEFINE(3, 1)
 DEFINE(3, 2)
 DEFINE(5, 1)
 DEFINE(5, 2)
+DEFINE(7, 1)
 static const struct fast {
     int kernel, stride;
     void (*tall)(const struct strip *t, struct place at, int tiles), (*flat)(const struct strip *t, struct place at, int tiles);
-} fasts[] = { { 3, 1, tall_3_1, flat_3_1 }, { 3, 2, tall_3_2, flat_3_2 }, { 5, 1, tall_5_1, flat_5_1 }, { 5, 2, tall_5_2, flat_5_2 } };
+} fasts[] = { { 3, 1, tall_3_1, flat_3_1 }, { 3, 2, tall_3_2, flat_3_2 }, { 5, 1, tall_5_1, flat_5_1 }, { 5, 2, tall_5_2, flat_5_2 },
+            { 7, 1, tall_7_1, flat_7_1 } };
 
 static const struct fast *find_fast(const struct ft_work *w)
 {
