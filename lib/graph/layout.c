@@ -92,15 +92,18 @@ static void place(struct ft_buffer **order, int n, size_t base)
 }
 
 /* Small maps with many weights are worth running for several pictures at a time: a weight that comes from memory is then used as
- * often as it costs. Where that begins, and which buffers each picture needs for itself then. */
+ * often as it costs. That begins at the first step with many weights, for the maps go to the third-level cache and back. The
+ * buffers that are used from there on each picture needs for itself. */
 static void gather_pictures(struct ft_plan *plan, int wanted)
 {
-    enum { SMALL = 400 /* pixels */, MANY = 6 << 20 /* weights: more than caches hold */, TOGETHER = 4 };
+    enum { SMALL = 400 /* pixels */, MANY = 6 << 20 /* weights: more than caches hold */, HEAVY = 1 << 20 /* of one step */, TOGETHER = 4 };
     uint64_t weights = 0;
     int first = plan->n_steps;
     for (; first > 0 && plan->steps[first - 1].out.h * plan->steps[first - 1].out.w <= SMALL; first--)
         weights += plan->steps[first - 1].parameters;
-    plan->pictures = wanted ? wanted : weights >= MANY ? TOGETHER : 1;
+    while (!wanted && first < plan->n_steps && plan->steps[first].parameters < HEAVY)
+        first++;
+    plan->pictures = wanted ? wanted : weights >= MANY && first < plan->n_steps ? TOGETHER : 1;
     plan->together = plan->pictures > 1 ? first : plan->n_steps;
     for (int i = 0; i < plan->n_buffers; i++)
         plan->buffers[i].own = plan->buffers[i].last >= plan->together;
