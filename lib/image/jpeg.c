@@ -114,7 +114,10 @@ static int check_size(struct jpeg_reader *r)
 /* The smallest of libjpeg's fast scales (8, 4, 2 or 1 eighths) that leaves the picture MARGIN times larger than what it is resized to.
  * A scaled inverse DCT aliases a little, so the last word must be the resizing filter's. Mean difference to a full decode over 60
  * photographs, in grey levels, for margins of 1, 1.5, 2, 3 and 4: 2, 1, 0.6, 0.35, 0.25; storing the result as a JPEG of quality 95
- * would cost 3. Beyond a factor of 2 the time is mostly entropy decoding, which no scale avoids. */
+ * would cost 3. Beyond a factor of 2 the time is mostly entropy decoding, which no scale avoids: 4000 x 3000 pixels in a file of 2 MB
+ * (quality 88, 4:2:0) become a network's 224 x 224 in 21.8 ms of one core, and jpeg_read_coefficients alone takes 20.2; progressive, 87.9
+ * and 84.9. At 2 eighths, where such a picture is decoded, the inverse DCTs read coefficients of all frequencies, so no scan can be left
+ * out without changing pixels. */
 #define MARGIN 2.0
 
 static int eighths_of(const struct jpeg_reader *r)
