@@ -1,6 +1,7 @@
 /* inotify(7). The kernel's queue is emptied into ours whenever it is looked at, so that it does not overflow while pictures are slower
  * than they arrive. A directory that appears is watched at once; a file that stands in it by then may still be written (then an event
- * follows) or be complete already: it is given when nothing has happened to it for a while. */
+ * follows) or be complete already: it is given when nothing has happened to it for a while. Should the kernel's queue overflow all the same,
+ * the directories are looked through for what has changed since it was last known to be whole. */
 #define _GNU_SOURCE
 #include "dataset/watch.h"
 
@@ -17,12 +18,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "dataset/walk.h"
 
 #define EVENTS (IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 #define POLL_MS 100
 #define SETTLE_SECONDS 0.5
+#define SLACK_SECONDS 1 /* by which the times of files may lag behind the clock */
 
 struct directory {
     int id; /* inotify's */
@@ -36,15 +39,27 @@ struct arrival {
     double since; /* at this time */
 };
 
+/* What arrived lately, so that looking through the directories does not find it again. */
+struct recent {
+    uint64_t path[2];     /* hash */
+    struct timespec time; /* the file's status change when it arrived */
+    double since;
+};
+
+enum scan { WATCH_ONLY, EVERYTHING, CHANGED };
+
 struct ft_watch {
     int fd;
     struct directory *directories; /* [n] directories[0] is the one that was asked for */
     size_t n, capacity;
     struct arrival *queue; /* [n_queue] given up to `given` */
     size_t n_queue, queue_capacity, given;
+    struct recent *recent; /* [n_recent] */
+    size_t n_recent, recent_capacity;
+    struct timespec whole; /* until then every event was seen */
     struct stat except;
     char *path; /* lent */
-    bool gone;
+    bool gone, overflown;
     alignas(struct inotify_event) char buffer[64 * (sizeof(struct inotify_event) + NAME_MAX + 1)];
 };
 
@@ -55,9 +70,54 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+static void remember(struct ft_watch *w, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) || !ft_grow((void **)&w->recent, &w->recent_capacity, w->n_recent, sizeof *w->recent))
+        return;
+    struct recent *r = &w->recent[w->n_recent++];
+    *r = (struct recent){ .time = st.st_ctim, .since = now() };
+    ft_hash(path, strlen(path), r->path);
+}
+
+/* Forgets what arrived before `limit`. */
+static void forget_recent(struct ft_watch *w, double limit)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < w->n_recent; i++)
+        if (w->recent[i].since >= limit)
+            w->recent[kept++] = w->recent[i];
+    w->n_recent = kept;
+}
+
+/* Whether it may have changed after the queue was last known to be whole. */
+static bool is_recent(const struct ft_watch *w, const struct stat *st)
+{
+    return st->st_ctim.tv_sec >= w->whole.tv_sec - SLACK_SECONDS;
+}
+
+/* Whether it did, and has not arrived as it is. */
+static bool missed(const struct ft_watch *w, const char *path, const struct stat *st)
+{
+    uint64_t hash[2];
+    if (!is_recent(w, st))
+        return false;
+    ft_hash(path, strlen(path), hash);
+    for (size_t i = w->n_recent; i-- > 0;)
+        if (!memcmp(w->recent[i].path, hash, sizeof hash))
+            return !same_time(&w->recent[i].time, &st->st_ctim);
+    return true;
+}
+
 /* Takes `path` (malloc'd) into the queue; one that waits there already only becomes complete. */
 static bool arrive(struct ft_watch *w, char *path, bool complete, off_t size)
 {
+    remember(w, path);
     for (size_t i = w->given; i < w->n_queue; i++)
         if (!w->queue[i].complete && !strcmp(w->queue[i].path, path)) {
             w->queue[i].complete = complete;
@@ -82,15 +142,27 @@ static bool excepted(const struct ft_watch *w, const struct stat *st)
     return w->except.st_ino && w->except.st_ino == st->st_ino && w->except.st_dev == st->st_dev;
 }
 
-/* Watches `path` and what is below; files in it wait to be given where `arrived`. */
-static int add(struct ft_watch *w, const char *path, bool arrived, int depth, struct ft_error *err)
+static const char *path_of(const struct ft_watch *w, int id)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (w->directories[i].id == id)
+            return w->directories[i].path;
+    return NULL;
+}
+
+/* Watches `path` and what is below, unless that is done already; files in it wait to be given as `scan` says, all of them in a directory that
+ * is new to CHANGED. */
+static int add(struct ft_watch *w, const char *path, enum scan scan, int depth, struct ft_error *err)
 {
     const int id = inotify_add_watch(w->fd, path, EVENTS);
     if (id < 0)
         return ft_error_errno(err, "cannot watch '%s'", path);
-    if (!ft_grow((void **)&w->directories, &w->capacity, w->n, sizeof *w->directories) || !(w->directories[w->n].path = ft_strdup(path)))
-        return ft_error_nomem(err, path);
-    w->directories[w->n++].id = id;
+    if (!path_of(w, id)) {
+        if (!ft_grow((void **)&w->directories, &w->capacity, w->n, sizeof *w->directories) || !(w->directories[w->n].path = ft_strdup(path)))
+            return ft_error_nomem(err, path);
+        w->directories[w->n++].id = id;
+        scan = scan == CHANGED ? EVERYTHING : scan;
+    }
     char **names;
     size_t n;
     int rc = ft_walk_names(path, &names, &n, err);
@@ -104,11 +176,12 @@ static int add(struct ft_watch *w, const char *path, bool arrived, int depth, st
         else if (stat(below, &st))
             rc = 0;
         else if (S_ISDIR(st.st_mode) && depth < FT_WALK_DEPTH && !excepted(w, &st))
-            rc = add(w, below, arrived, depth + 1, err);
-        else if (S_ISREG(st.st_mode) && arrived) {
+            rc = add(w, below, scan, depth + 1, err);
+        else if (S_ISREG(st.st_mode) && (scan == EVERYTHING || (scan == CHANGED && missed(w, below, &st)))) {
             rc = arrive(w, below, false, st.st_size) ? 0 : ft_error_nomem(err, path);
             below = NULL;
-        }
+        } else if (S_ISREG(st.st_mode) && scan == WATCH_ONLY && is_recent(w, &st))
+            remember(w, below); /* it was there before */
         free(below);
     }
     ft_walk_free_names(names, n);
@@ -120,10 +193,11 @@ int ft_watch_open(const char *dir, const char *except, struct ft_watch **out, st
     struct ft_watch *w = calloc(1, sizeof *w);
     if (!w)
         return ft_error_nomem(err, dir);
+    clock_gettime(CLOCK_REALTIME, &w->whole);
     w->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (except)
         (void)!stat(except, &w->except);
-    const int rc = w->fd < 0 ? ft_error_errno(err, "cannot watch '%s'", dir) : add(w, dir, false, 0, err);
+    const int rc = w->fd < 0 ? ft_error_errno(err, "cannot watch '%s'", dir) : add(w, dir, WATCH_ONLY, 0, err);
     if (rc) {
         ft_watch_free(w);
         return rc;
@@ -143,6 +217,7 @@ void ft_watch_free(struct ft_watch *w)
     for (size_t i = w->given; i < w->n_queue; i++)
         free(w->queue[i].path);
     free(w->queue);
+    free(w->recent);
     free(w->directories);
     free(w->path);
     free(w);
@@ -159,24 +234,17 @@ static void forget(struct ft_watch *w, int id)
         }
 }
 
-static const char *path_of(const struct ft_watch *w, int id)
-{
-    for (size_t i = 0; i < w->n; i++)
-        if (w->directories[i].id == id)
-            return w->directories[i].path;
-    return NULL;
-}
-
 static void take(struct ft_watch *w, const struct inotify_event *e)
 {
     struct stat st;
     const char *dir = path_of(w, e->wd);
+    w->overflown |= (e->mask & IN_Q_OVERFLOW) != 0;
     if (e->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED))
         forget(w, e->wd);
     else if (dir && e->len && e->name[0] != '.') {
         char *path = ft_walk_join(dir, e->name);
         if (path && (e->mask & IN_ISDIR) && !stat(path, &st) && !excepted(w, &st))
-            (void)add(w, path, true, 1, NULL);
+            (void)add(w, path, EVERYTHING, 1, NULL);
         if (path && !(e->mask & (IN_ISDIR | IN_CREATE)))
             (void)arrive(w, path, true, 0);
         else
@@ -184,15 +252,34 @@ static void take(struct ft_watch *w, const struct inotify_event *e)
     }
 }
 
+/* Events were lost: the directories say what they would have said. */
+static void look_through(struct ft_watch *w)
+{
+    w->gone |= !w->n || access(w->directories[0].path, F_OK);
+    char *root = w->gone ? NULL : ft_strdup(w->directories[0].path); /* its place may move meanwhile */
+    if (root)
+        (void)add(w, root, CHANGED, 0, NULL);
+    free(root);
+    w->overflown = false;
+}
+
 static void drain(struct ft_watch *w)
 {
     ssize_t n;
+    const double start = now();
+    struct timespec whole;
+    clock_gettime(CLOCK_REALTIME, &whole);
     while ((n = read(w->fd, w->buffer, sizeof w->buffer)) > 0)
         for (ssize_t at = 0; at < n;) {
             const struct inotify_event *e = (const struct inotify_event *)(const void *)(w->buffer + at);
             take(w, e);
             at += (ssize_t)(sizeof *e + e->len);
         }
+    if (w->overflown)
+        look_through(w);
+    else
+        forget_recent(w, start - 2 * SLACK_SECONDS - 0.1); /* later than that nothing can be found again */
+    w->whole = whole;
 }
 
 /* Nothing has happened to it for a while. */

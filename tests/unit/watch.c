@@ -1,0 +1,97 @@
+/* A watched directory whose events come faster than they are taken: nothing is missed, nothing is given twice. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "finetune.h"
+#include "test.h"
+
+static char folder[] = "/tmp/finetune-test-XXXXXX";
+static time_t deadline;
+
+static bool late(void)
+{
+    return time(NULL) >= deadline;
+}
+
+static void touch(const char *name)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    const int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
+    CHECK(fd >= 0 && write(fd, "\xff\xd8\xff", 3) == 3);
+    close(fd);
+}
+
+/* More events than the kernel keeps; those of the same file in turn would be made one. */
+static void flood(long events)
+{
+    for (long i = 0; i < events; i++)
+        touch(i % 2 ? "a.txt" : "b.txt");
+}
+
+static long kernel_keeps(void)
+{
+    long n = -1;
+    FILE *f = fopen("/proc/sys/fs/inotify/max_queued_events", "r");
+    if (f && fscanf(f, "%ld", &n) != 1)
+        n = -1;
+    if (f)
+        fclose(f);
+    return n;
+}
+
+/* How often `name` is given until `seconds` have passed; *others: anything else that is a picture by name. */
+static int given(struct ft_inputs *inputs, const char *name, int seconds, int *others)
+{
+    int count = 0;
+    const char *path;
+    deadline = time(NULL) + seconds;
+    *others = 0;
+    while ((path = ft_inputs_next(inputs))) {
+        const char *base = strrchr(path, '/') + 1;
+        count += !strcmp(base, name);
+        *others += strcmp(base, name) && strstr(base, ".jpg");
+    }
+    return count;
+}
+
+static void nothing_is_lost_when_the_queue_overflows(void)
+{
+    const struct ft_inputs_options options = { .watch = folder, .stop = late };
+    const long most = kernel_keeps();
+    struct ft_inputs *inputs;
+    char path[PATH_MAX];
+    int others;
+    if (most < 0 || most > 200000)
+        return; /* no such system, or one on which this would take long */
+    touch("before.jpg");
+    CHECK(ft_inputs_open(NULL, 0, &options, &inputs, NULL) == 0);
+    touch("first.jpg");
+    CHECK(given(inputs, "first.jpg", 2, &others) == 1 && others == 0); /* not what was there before */
+    flood(most + 100);
+    touch("lost.jpg");
+    snprintf(path, sizeof path, "%s/lost-folder", folder);
+    CHECK(!mkdir(path, 0755));
+    touch("lost-folder/inside.jpg");
+    CHECK(given(inputs, "lost.jpg", 3, &others) == 1 && others == 1); /* and the one inside, first.jpg not again */
+    touch("lost-folder/later.jpg");
+    touch("first.jpg");
+    CHECK(given(inputs, "later.jpg", 2, &others) == 1 && others == 1); /* the new folder is watched, changed files are given as ever */
+    ft_inputs_free(inputs);
+}
+
+int main(void)
+{
+    if (!mkdtemp(folder))
+        return 1;
+    RUN(nothing_is_lost_when_the_queue_overflows);
+    char command[PATH_MAX + 20];
+    snprintf(command, sizeof command, "rm -r '%s'", folder);
+    return system(command) ? 1 : test_end();
+}
