@@ -2,34 +2,62 @@
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "cli.h"
 
-/* Pictures named one by one are rows without a class. */
-static int named_pictures(const struct settings *s, struct ft_dataset **out, struct ft_error *err)
+static bool asked_to_stop(void)
 {
-    const size_t n = (size_t)s->n_arguments;
-    struct ft_dataset *d = calloc(1, sizeof *d);
-    int32_t *labels = malloc(n * sizeof *labels);
-    if (!d || !labels) {
-        free(d);
-        free(labels);
-        snprintf(err->msg, sizeof err->msg, "out of memory for %zu pictures", n);
-        return err->code = FT_ENOMEM;
+    return signals_caught() != 0;
+}
+
+static int out_of_memory(struct ft_error *err)
+{
+    snprintf(err->msg, sizeof err->msg, "out of memory for the list of pictures");
+    return err->code = FT_ENOMEM;
+}
+
+/* All inputs as rows without a class. */
+static int read_inputs(struct ft_inputs *inputs, struct ft_dataset *d, struct ft_error *err)
+{
+    size_t capacity = 0;
+    for (const char *path; (path = ft_inputs_next(inputs));) {
+        if (d->n == capacity) {
+            capacity = capacity ? 2 * capacity : 256;
+            char **paths = realloc(d->paths, capacity * sizeof *paths);
+            d->paths = paths ? paths : d->paths;
+            int32_t *labels = realloc(d->labels, capacity * sizeof *labels);
+            d->labels = labels ? labels : d->labels;
+            if (!paths || !labels)
+                return out_of_memory(err);
+        }
+        if (!(d->paths[d->n] = strdup(path)))
+            return out_of_memory(err);
+        d->labels[d->n++] = -1;
     }
-    for (size_t i = 0; i < n; i++)
-        labels[i] = -1;
-    *d = (struct ft_dataset){ .n = n, .paths = s->arguments, .labels = labels };
-    *out = d;
-    return 0;
+    return ft_inputs_status(inputs, err);
+}
+
+/* Pictures and directories named one by one, and those of --files-from. */
+static int named_pictures(const struct settings *s, struct ft_dataset *out, struct ft_error *err)
+{
+    const struct ft_inputs_options from = { .list = s->files_from, .nul = s->nul, .stop = asked_to_stop };
+    struct ft_inputs *inputs;
+    int rc = ft_inputs_open(s->arguments, (size_t)s->n_arguments, &from, &inputs, err);
+    if (rc)
+        return rc;
+    rc = read_inputs(inputs, out, err);
+    ft_inputs_free(inputs);
+    return rc;
 }
 
 static void free_named(struct ft_dataset *d)
 {
-    if (d)
-        free(d->labels);
-    free(d);
+    for (size_t i = 0; i < d->n; i++)
+        free(d->paths[i]);
+    free(d->paths);
+    free(d->labels);
 }
 
 static void folder_notes(const struct ft_dataset *dataset, const char *dir)
@@ -63,16 +91,20 @@ int features_main(const struct settings *s)
     struct ft_error err;
     struct stat st;
     struct ft_backbone *backbone = NULL;
-    struct ft_dataset *dataset = NULL;
+    struct ft_dataset *dataset = NULL, named = { 0 };
     struct pictures pictures = { 0 };
-    const bool folder = s->n_arguments == 1 && !stat(s->arguments[0], &st) && S_ISDIR(st.st_mode);
+    if (!s->n_arguments && !s->files_from) {
+        say("features: DIR or PICTURE is missing; --files-from FILE names pictures too; finetune features --help says more");
+        return EXIT_USAGE;
+    }
+    const bool folder = s->n_arguments == 1 && !s->files_from && !stat(s->arguments[0], &st) && S_ISDIR(st.st_mode);
     int rc = ft_output_check(s->output, &err);
     if (!rc)
         rc = backbone_open(s, &backbone, &err);
     if (!rc && folder)
         rc = ft_dataset_open(s->arguments[0], true, &dataset, &err);
-    else if (!rc)
-        rc = named_pictures(s, &dataset, &err);
+    else if (!rc && !(rc = named_pictures(s, &named, &err)))
+        dataset = &named;
     if (!rc)
         rc = pictures_extract(backbone, dataset, s, &pictures, &err);
     if (!rc) {
@@ -87,8 +119,7 @@ int features_main(const struct settings *s)
     pictures_release(&pictures);
     if (folder)
         ft_dataset_free(dataset);
-    else
-        free_named(dataset);
+    free_named(&named);
     ft_backbone_free(backbone);
     return status;
 }

@@ -21,7 +21,7 @@ const struct command commands[] = {
     { "doctor", CMD_DOCTOR, "DIR", "find what is wrong with a folder: copies, wrong labels, outliers, bad pictures, shortcuts", 1, 1, doctor_main,
       "Nothing is changed. A shortcut is a number such as the file's size that tells the classes apart by itself." },
     { "curve", CMD_CURVE, "DIR", "measure what more pictures, another L2 or another backbone would bring", 1, 1, curve_main, NULL },
-    { "features", CMD_FEATURES, "DIR|PICTURE...", "write the frozen network's features to an HDF5 file", 1, -1, features_main,
+    { "features", CMD_FEATURES, "DIR|PICTURE...", "write the frozen network's features to an HDF5 file", 0, -1, features_main,
       "The file holds `features` [n, d], `paths` [n], `classes` [k] and `labels` [n] (-1 without a class)." },
     { "info", CMD_INFO, "FILE", "say what is in a model or backbone file", 1, 1, info_main, NULL },
     { "bench", CMD_BENCH, "[FILE]", "time the network's forward pass on this machine", 0, 1, bench_main, NULL },

@@ -167,6 +167,7 @@ begin "cache: wrong use"
 status 2 finetune cache
 status 2 finetune cache empty
 has err "info|clear|prune"
+
 begin "prune merges small segments, and entries counts pictures"
 finetune cache clear -q
 for class in cat dog; do

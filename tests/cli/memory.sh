@@ -42,6 +42,21 @@ cp out inside.json
 status 0 finetune evaluate "$sample/test" -m inside.h5 --memory 1K --json
 cmp -s inside.json out || complain "results differ"
 
+begin "features --files-from"
+ls "$sample"/test/cat/* >list
+status 0 finetune features --files-from list -o listed.features --json
+has out "\"images\":$(wc -l <list)"
+status 0 finetune features "$sample"/test/cat/* -o named.features
+cmp -s listed.features named.features || complain "features differ"
+tr '\n' '\0' <list | "$FINETUNE" features -0 --files-from - -q -o piped.features || complain "failed"
+cmp -s listed.features piped.features || complain "features differ"
+status 0 finetune features "$sample/test/cat" "$sample/test/dog" -o both.features --json
+has out "\"images\":$(ls "$sample"/test/*/* | wc -l)"
+status 2 finetune features
+has err "DIR or PICTURE is missing"
+status 1 finetune features --files-from missing
+has err "'missing'"
+
 begin "what needs all features in memory declines before the work"
 finetune cache clear -q
 for command in doctor curve "train --report page.html"; do
