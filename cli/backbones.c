@@ -9,6 +9,7 @@ struct listing {
     const struct settings *settings;
     cJSON *json; /* with --json: an array */
     bool known;  /* a known name was printed */
+    bool failed; /* a network that is there could not be opened or timed */
 };
 
 static double total(const struct ft_backbone *b)
@@ -56,9 +57,10 @@ static int list_one(void *user, const char *name, const char *path)
         x->known = true;
         return 0;
     }
-    if (ft_backbone_open(path, NULL, &b, &err) || ft_backbone_bench(b, 0, x->settings->seconds, &bench, &err))
+    if (ft_backbone_open(path, NULL, &b, &err) || ft_backbone_bench(b, 0, x->settings->seconds, &bench, &err)) {
         say("%s", err.msg);
-    else
+        x->failed = true;
+    } else
         show(x, name, path, b, &bench);
     ft_backbone_free(b);
     return 0;
@@ -74,5 +76,5 @@ int backbones_main(const struct settings *s)
         json_print(x.json);
     else if (x.known)
         putchar('\n');
-    return EXIT_DONE;
+    return x.failed ? EXIT_PARTLY : EXIT_DONE;
 }

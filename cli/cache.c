@@ -64,13 +64,13 @@ int cache_main(const struct settings *s)
         print_json(&info);
         return EXIT_DONE;
     }
-    report("cache", "%s", info.path);
-    report("holds", "%" PRIu64 " features in %" PRIu64 " segments · %.1f MB", info.entries, info.segments, (double)info.bytes / 1e6);
+    result("cache", "%s", info.path);
+    result("holds", "%" PRIu64 " features in %" PRIu64 " segments · %.1f MB", info.entries, info.segments, (double)info.bytes / 1e6);
     if (info.damaged)
-        report("damaged", "%" PRIu64 " segments: they are left out and computed again", info.damaged);
+        result("damaged", "%" PRIu64 " segments: they are left out and computed again", info.damaged);
     if (info.merged)
-        report("merged", "%" PRIu64 " small segments became fewer", info.merged);
+        result("merged", "%" PRIu64 " small segments became fewer", info.merged);
     if (strcmp(what, "info"))
-        report("removed", "%" PRIu64 " features · %.1f MB", info.removed_entries, (double)info.removed_bytes / 1e6);
+        result("removed", "%" PRIu64 " features · %.1f MB", info.removed_entries, (double)info.removed_bytes / 1e6);
     return EXIT_DONE;
 }

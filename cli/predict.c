@@ -18,7 +18,7 @@ struct run {
     float *p;   /* [k] */
     int *order; /* [k] classes, most probable first */
     struct rows rows;
-    size_t n_bad;
+    size_t n_rows, n_bad;
     bool stopped; /* by --strict */
     int failed;   /* or by an error of our own, not the extraction's */
     struct ft_error error;
@@ -47,6 +47,7 @@ static int take_row(void *user, const struct ft_row *row)
 {
     struct run *x = user;
     struct prediction prediction = { .path = row->path, .p = x->p, .order = x->order };
+    x->n_rows++;
     if (row->status) {
         prediction.error = row->error;
         x->n_bad++;
@@ -154,6 +155,8 @@ int predict_main(const struct settings *s)
         const int rc = run(&x, model, &err);
         signals_release();
         status = rc ? fail(&err) : x.n_bad ? EXIT_PARTLY : EXIT_DONE;
+        if (!rc && !x.n_rows && !s->watch)
+            note("there was no picture to classify");
         rows_end(&x.rows);
     }
     if (s->watch)

@@ -266,13 +266,15 @@ static int run(struct training *t, struct ft_error *err)
         rc = measure_val(t, err);
     if (!rc)
         rc = ft_gallery_new(t->pictures.features, t->dir, &t->gallery, err);
+    signals_catch(); /* a stop now would leave the unfinished file behind */
     if (!rc)
         rc = ft_model_save(t->backbone, t->head, t->dataset->classes, t->record, t->gallery, s->output, &t->bytes, err);
+    signals_release();
     if (rc)
         return rc;
     const bool named = strcmp(s->output, "model.h5") != 0;
     report("saved", "%s (%.1f MB)", s->output, (double)t->bytes / 1e6);
-    if (s->report) {
+    if (s->report && !signals_caught()) {
         rc = document_training(s, t->dir, t->dataset, &t->pictures, &summary, err);
         if (rc)
             return rc;

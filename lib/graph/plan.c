@@ -54,7 +54,8 @@ int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *
     if (!failed)
         ft_plan_blocks(plan, options->blocks);
     failed = failed ? failed : ft_plan_layout(plan, options->pictures, err);
-    failed = failed ? failed : ft_plan_pack(plan, options->exact || exact_wanted(), err);
+    plan->exact = options->exact || exact_wanted();
+    failed = failed ? failed : ft_plan_pack(plan, plan->exact, err);
     if (!failed)
         ft_plan_stages(plan);
     failed = failed ? failed : keep_names(plan, err);
@@ -87,6 +88,11 @@ struct ft_shape ft_plan_input(const struct ft_plan *plan)
 struct ft_shape ft_plan_output(const struct ft_plan *plan)
 {
     return plan->output;
+}
+
+bool ft_plan_exact(const struct ft_plan *plan)
+{
+    return plan->exact;
 }
 
 int ft_plan_pictures(const struct ft_plan *plan)

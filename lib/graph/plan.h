@@ -31,6 +31,7 @@ void ft_plan_free(struct ft_plan *plan);
 
 struct ft_shape ft_plan_input(const struct ft_plan *plan);
 struct ft_shape ft_plan_output(const struct ft_plan *plan);
+bool ft_plan_exact(const struct ft_plan *plan); /* planned with `exact`, or by FINETUNE_EXACT=1 */
 int ft_plan_pictures(const struct ft_plan *plan); /* so many at a time are fastest: 1 where weights are few */
 size_t ft_plan_arena_bytes(const struct ft_plan *plan, int pictures); /* allocate with ft_alloc (FT_ALIGN) */
 

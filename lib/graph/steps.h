@@ -50,6 +50,7 @@ struct ft_plan {
     struct ft_value pixels, result;
     const struct ft_pixel_row *pixel_row;
     float scale[FT_PIXEL_PERIOD], offset[FT_PIXEL_PERIOD];
+    bool exact;
     int n_buffers, n_steps, n_stages;
     size_t buffer_capacity, step_capacity;
     struct ft_buffer *buffers;

@@ -189,7 +189,8 @@ static int measure(struct measurement *m, int folds, void (*step)(void *, size_t
         smallest = m->rows[c] < smallest ? m->rows[c] : smallest;
     const double within = (double)smallest * (folds - 1) / folds;
     if (within < 2 * LEAST)
-        return ft_error_set(err, FT_EARG, "the smallest class has %zu pictures: a learning curve needs at least %d of each", smallest, 3 * LEAST);
+        return ft_error_set(err, FT_EARG, "the smallest class has %zu picture%s: a learning curve needs at least %d of each", smallest,
+                            smallest == 1 ? "" : "s", 3 * LEAST);
     const double halvings = floor(log2(within / LEAST));
     out->n_points = halvings + 1 < FT_CURVE_POINTS ? (int)halvings + 1 : FT_CURVE_POINTS;
     for (int i = 0; i < out->n_points; i++) {

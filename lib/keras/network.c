@@ -158,7 +158,9 @@ static int open_source(const char *path, struct storage *storage, struct source 
 static int make_draft(const struct source *s, const struct ft_network_options *options, struct ft_draft *draft, struct ft_error *err)
 {
     int rc;
-    if (s->config)
+    if (s->config && options && options->architecture)
+        rc = ft_error_set(err, FT_EARG, "the file says itself what the network is: '%s' is for files of weights alone (--arch)", options->architecture);
+    else if (s->config)
         rc = ft_draft_parse(s->config, draft, err);
     else
         rc = ft_architecture_draft(&s->h5, s->group, options, draft, err);

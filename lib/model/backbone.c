@@ -276,8 +276,9 @@ static void cache_key(const struct ft_backbone *b, uint64_t key[2])
     uint64_t network[2];
     char text[300];
     ft_network_hash(b->network, b->last, network);
-    const int n = snprintf(text, sizeof text, "%d %016llx%016llx %dx%d %d %d %a %s", RECIPE, (unsigned long long)network[0], (unsigned long long)network[1],
-                           g->width, g->height, g->rule, g->filter, g->rule == FT_RESIZE_CROP ? g->crop : 1.0, ft_cpu_name());
+    const int n = snprintf(text, sizeof text, "%d %016llx%016llx %dx%d %d %d %a %s%s", RECIPE, (unsigned long long)network[0], (unsigned long long)network[1],
+                           g->width, g->height, g->rule, g->filter, g->rule == FT_RESIZE_CROP ? g->crop : 1.0, ft_cpu_name(),
+                           ft_plan_exact(b->plan) ? " exact" : "");
     ft_hash(text, (size_t)n, key);
 }
 

@@ -116,8 +116,10 @@ static int read_head(struct ft_model *m, const struct ft_layer *layer, struct ft
 static int check_format(const cJSON *json, struct ft_error *err)
 {
     const cJSON *format = cJSON_GetObjectItemCaseSensitive(json, "format");
-    if (json && !(cJSON_IsNumber(format) && format->valueint >= 1 && format->valueint <= FORMAT))
-        return ft_error_set(err, FT_EUNSUPPORTED, "was written by a newer finetune (format %d): update this one", format ? format->valueint : 0);
+    if (json && !(cJSON_IsNumber(format) && format->valueint >= 1))
+        return ft_error_set(err, FT_EFORMAT, "its attribute 'finetune' has no format: the file is damaged");
+    if (json && format->valueint > FORMAT)
+        return ft_error_set(err, FT_EUNSUPPORTED, "was written by a newer finetune (format %d): update this one", format->valueint);
     return 0;
 }
 

@@ -157,10 +157,14 @@ static void add_value(struct ft_text *t, double value, const char *after)
 
 static void csv_predictions(struct ft_text *t, const struct ft_metrics *m, const struct ft_judged *j)
 {
+    static const char *const fixed[] = { "path", "label", "predicted", "probability" };
     (void)m;
     ft_text_add(t, "path,label,predicted,probability");
     for (int c = 0; c < j->k; c++) {
-        ft_text_add(t, ",");
+        bool taken = false;
+        for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+            taken |= !strcmp(j->classes[c], fixed[i]);
+        ft_text_add(t, taken ? ",class:" : ","); /* as predict's columns */
         add_field(t, j->classes[c], "");
     }
     ft_text_add(t, "\n");

@@ -189,6 +189,12 @@ grep -v '^{"time":[0-9.]*,"event":"error","message":".*"}$' err >odd
 [ ! -s odd ] || complain "$(cat odd)"
 has err "'set/b/zzz.jpg'"
 
+begin "nothing to classify is said"
+mkdir nothing
+status 0 finetune predict nothing
+equal "$(wc -c <out)" 0
+has err "no picture to classify"
+
 begin "wrong use"
 status 2 finetune predict
 has err "PICTURE|DIR... is missing"

@@ -58,6 +58,10 @@ status 0 finetune train set --json --resize squash
 cached 0 47
 status 0 finetune train set --json
 cached 47 0
+status 0 env FINETUNE_EXACT=1 "$FINETUNE" train set --json
+cached 0 47
+status 0 finetune cache info -q
+has out "holds"
 
 begin "--cache names a folder, shared by two trainings at a time"
 "$FINETUNE" train set -q --cache here -o a.h5 &

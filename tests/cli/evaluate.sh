@@ -77,4 +77,10 @@ cp wrong/dog/dog* other/dog
 finetune train other -q -o other.h5
 status 1 finetune evaluate wrong --compare other.h5
 has err "different classes"
+
+begin "a class that is named like a column of predictions.csv"
+mv other/cow other/label
+finetune train other -q -o column.h5
+status 0 finetune evaluate other -m column.h5 --csv . -q
+equal "$(head -1 predictions.csv)" "path,label,predicted,probability,dog,class:label"
 end

@@ -99,6 +99,10 @@ has err "part of this file"
 status 1 finetune import "$golden/expected.txt" -o again.h5
 has err "not a Keras file"
 
+begin "--arch is for weights alone"
+status 1 finetune info imported.h5 --arch tiny
+has err "'imported.h5': the file says itself what the network is"
+
 begin "backbones lists what is there and what is known"
 unset FINETUNE_WEIGHTS
 status 0 finetune backbones --seconds 0.02
@@ -106,4 +110,8 @@ has out "efficientnet-lite0"
 has out "resnet50"
 status 0 finetune backbones --seconds 0.02 --json
 has out '"features":1280'
+mkdir broken
+cp "$golden/tiny-legacy.h5" broken
+status 3 env FINETUNE_WEIGHTS=broken "$FINETUNE" backbones --seconds 0.02
+has err "broken/tiny-legacy.h5"
 end
