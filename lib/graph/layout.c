@@ -96,7 +96,7 @@ static void place(struct ft_buffer **order, int n, size_t base)
  * buffers that are used from there on each picture needs for itself. */
 static void gather_pictures(struct ft_plan *plan, int wanted)
 {
-    enum { SMALL = 400 /* pixels */, MANY = 6 << 20 /* weights: more than caches hold */, HEAVY = 1 << 20 /* of one step */, TOGETHER = 4 };
+    enum { SMALL = 400 /* pixels */, MANY = 6 << 20 /* weights: more than caches hold */, HEAVY = 1 << 19 /* of one step */, TOGETHER = 4 };
     uint64_t weights = 0;
     int first = plan->n_steps;
     for (; first > 0 && plan->steps[first - 1].out.h * plan->steps[first - 1].out.w <= SMALL; first--)

@@ -58,7 +58,7 @@ FT_INLINE void finish(const struct ft_tile *t, struct sums *acc, const int rows,
 
 FT_INLINE void run_tile(const struct ft_tile *t, const int rows, const int vectors, const int halves)
 {
-    enum { LINE = 16, LARGE = 6144 /* floats of a panel that with its rows overflows the first-level cache */ };
+    enum { LINE = 16 };
     const int width = vectors * LANES + halves * HALF_LANES;
     struct sums acc;
     const float *w = t->weights, *ahead = t->ahead;
@@ -76,17 +76,11 @@ FT_INLINE void run_tile(const struct ft_tile *t, const int rows, const int vecto
         for (int r = 0; r < rows; r++)
             p[r] = t->in + t->at_in[r] + t->segments->at[s];
         const int n = t->segments->k;
-        const bool large = t->segments->n * n * width > LARGE;
         int k = 0;
         for (; k + 4 <= n; k += 4, w += 4 * width) {
             if (ahead) {
-                FT_UNROLL
-                for (int i = 0; i < 4 * width; i += LINE)
-                    if (large)
-                        _mm_prefetch((const char *)(ahead + i), _MM_HINT_T1);
-                    else
-                        _mm_prefetch((const char *)(ahead + i), _MM_HINT_T0);
-                ahead += 4 * width;
+                for (const float *end = ahead + t->rate; ahead < end; ahead += LINE) /* in the first level it would drive out the panel in use */
+                    _mm_prefetch((const char *)ahead, _MM_HINT_T1);
             }
             step(p, k, w, &acc, rows, vectors, halves);
             step(p, k + 1, w + width, &acc, rows, vectors, halves);
@@ -138,17 +132,22 @@ const struct ft_width *FT_NAME(panel_at)(int c, int filters)
     return filters - c > PANEL && filters - c <= widest->filters ? widest : w;
 }
 
-/* In tiles as equal as can be: 49 pixels go as 13, 12, 12, 12. */
+/* In tiles as equal as can be: 49 pixels go as 13, 12, 12, 12. The first of them prefetch the next panel, each a share: what one tile
+ * multiplies takes less time than a panel takes to come from the third level. */
 void FT_NAME(panel_run)(struct ft_tile t, const struct ft_width *width, const struct ft_offsets *at, int pixels)
 {
-    const int n = (pixels + width->rows - 1) / width->rows;
+    enum { MOST = 4 };
+    const int n = (pixels + width->rows - 1) / width->rows, share = n < MOST ? n : MOST;
+    const size_t panel = (size_t)t.segments->n * (size_t)t.segments->k * (size_t)width->filters;
+    t.rate = 4 * width->filters / share;
     for (int i = 0, p = 0; i < n; i++) {
         const int rows = (pixels - p + n - i - 1) / (n - i);
         t.at_in = at->in + p;
         t.at_out = at->out + p;
         t.at_other = at->other + p;
         width->tiles[rows](&t);
-        t.ahead = NULL;
+        if (t.ahead)
+            t.ahead = i + 1 < share ? t.ahead + panel / share : NULL;
         p += rows;
     }
 }

@@ -25,6 +25,7 @@ struct ft_tile {
     const ptrdiff_t *at_in, *at_out, *at_other; /* [rows] */
     const struct ft_segments *segments;
     const float *weights, *bias, *ahead; /* ahead: the panel used next, to be prefetched, or NULL */
+    int rate; /* floats of `ahead` to prefetch for every four of K */
     float lo, hi;
     int filters; /* of this panel */
 };
