@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Does finetune compute what Keras computes? conformance.py [--only NAME,...] [--list] [--exact] [--binary PATH] [--keep DIR] [--pictures DIR]
 
-Builds networks of keras.applications with seeded random weights (networks.py), saves them in every container that Keras can write, runs
+Builds networks of keras.applications and EfficientNet-Lite with seeded random weights (networks.py), saves them in every container that Keras can write, runs
 `finetune features` on PNG pictures of exactly the network's input size and compares with Keras on the same pixels. One row a network
 and container: the largest difference, relative to how far the features of different pictures lie apart (the root mean square over
 features of their standard deviation over pictures). 1e-3 is allowed. Exit status: 0 all within, 1 not.
@@ -94,9 +94,9 @@ def error(got, want):
 def probabilities(module, model, pixels, work, floatx):
     """What a Keras in a process of its own says of the pixels, or an error's text. The weights stay those of the file, in double precision too."""
     import numpy as np
-    code = ("import os,sys,numpy as np; os.environ['TF_CPP_MIN_LOG_LEVEL']='3'; import %s as keras; keras.backend.set_floatx('%s'); "
-            "keras.mixed_precision.set_global_policy('%s'); load=getattr(keras,'saving',keras.models).load_model; m=load(sys.argv[1],compile=False); "
-            "np.save(sys.argv[3], np.asarray(m(np.load(sys.argv[2]).astype('%s'),training=False)))" % (module, floatx, floatx, floatx))
+    code = ("import os,sys,numpy as np; os.environ['TF_CPP_MIN_LOG_LEVEL']='3'; sys.path.insert(0,'%s'); import networks; import %s as keras; "
+            "networks.precision(keras,'%s'); load=getattr(keras,'saving',keras.models).load_model; m=load(sys.argv[1],compile=False); networks.quick_groups(m); "
+            "np.save(sys.argv[3], np.asarray(m(np.load(sys.argv[2]).astype('%s'),training=False)))" % (ROOT / "scripts", module, floatx, floatx))
     out = work / ("back-%s.npy" % module)
     np.save(work / "pixels.npy", pixels)
     done = subprocess.run([sys.executable, "-c", code, str(model), str(work / "pixels.npy"), str(out)], capture_output=True, text=True)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes weights/architectures anew from the keras.applications of an installed Keras 3: what a file of weights alone leaves out. The format is
+"""Makes weights/architectures anew from the keras.applications of an installed Keras 3 and from lite.py: what a file of weights alone leaves out. The format is
 described in lib/keras/architecture.h. Widths are left out, so that networks that differ in width alone share a file.
 
     scripts/make_architectures.py [NAME ...]
@@ -11,6 +11,7 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
+import lite
 import numpy as np
 from keras import applications as A
 
@@ -44,6 +45,8 @@ FAMILIES = {
     "efficientnetb5": ("none", [("efficientnetb5", A.EfficientNetB5, {}, 456)]),
     "efficientnetb6": ("none", [("efficientnetb6", A.EfficientNetB6, {}, 528)]),
     "efficientnetb7": ("none", [("efficientnetb7", A.EfficientNetB7, {}, 600)]),
+    **{f"efficientnet-lite{v[0]}": ("lite", [(f"efficientnet-lite{i}", lite.EfficientNetLite, {"keras": keras, "variant": i}, lite.SCALES[i][2]) for i in v])
+       for v in ((0,), (1, 2), (3,), (4,))},
     "efficientnetv2b0": ("none", [("efficientnetv2b0", A.EfficientNetV2B0, {}, 224)]),
     "efficientnetv2b1": ("none", [("efficientnetv2b1", A.EfficientNetV2B1, {}, 240)]),
     "efficientnetv2b2": ("none", [("efficientnetv2b2", A.EfficientNetV2B2, {}, 260)]),

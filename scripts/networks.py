@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The networks of keras.applications with seeded random weights, for conformance.py. Works with keras and with tf_keras.
+"""The networks of keras.applications and EfficientNet-Lite with seeded random weights, for conformance.py. Works with keras and with tf_keras.
 
 Random weights are not naive ones: batch-norm statistics are those of real pictures, layer by layer, then perturbed; biases, gammas
 and betas are noise. So features of different pictures differ, and a program that ignored the picture would fail. Branches end small, as in trained
@@ -7,7 +7,9 @@ residual networks: otherwise rounding grows from block to block (EfficientNetB5:
 """
 import importlib
 
-# name (with alpha), size, and how large: 0 the smallest of its family, 1 the rest, 2 the largest
+import lite
+
+# name (with alpha, or which Lite), size, and how large: 0 the smallest of its family, 1 the rest, 2 the largest
 NETWORKS = [
     ("VGG16", 96, 0), ("VGG19", 96, 1),
     ("ResNet50", 128, 0), ("ResNet101", 128, 1), ("ResNet152", 128, 1),
@@ -21,15 +23,20 @@ NETWORKS = [
     ("NASNetMobile", 128, 0), ("NASNetLarge", 139, 2),
     ("EfficientNetB0", 128, 0), ("EfficientNetB1", 128, 1), ("EfficientNetB2", 128, 1), ("EfficientNetB3", 128, 1),
     ("EfficientNetB4", 128, 1), ("EfficientNetB5", 128, 1), ("EfficientNetB6", 128, 1), ("EfficientNetB7", 160, 2),
+    ("EfficientNet-Lite0", 128, 0), ("EfficientNet-Lite1", 128, 1), ("EfficientNet-Lite2", 128, 1), ("EfficientNet-Lite3", 128, 1),
+    ("EfficientNet-Lite4", 128, 1),
     ("EfficientNetV2B0", 128, 0), ("EfficientNetV2B1", 128, 1), ("EfficientNetV2B2", 128, 1), ("EfficientNetV2B3", 128, 1),
     ("EfficientNetV2S", 128, 1), ("EfficientNetV2M", 128, 1), ("EfficientNetV2L", 128, 2),
     ("ConvNeXtTiny", 96, 0), ("ConvNeXtSmall", 96, 1), ("ConvNeXtBase", 96, 1), ("ConvNeXtLarge", 96, 2), ("ConvNeXtXLarge", 96, 2),
 ]
 # How pixels enter, by the beginning of the name; the first that fits. Families of "none" do it themselves.
 MODES = [("VGG", "caffe"), ("ResNet50V2", "tf"), ("ResNet101V2", "tf"), ("ResNet152V2", "tf"), ("ResNet", "caffe"), ("Inception", "tf"), ("Xception", "tf"),
-         ("MobileNetV3", "none"), ("MobileNet", "tf"), ("DenseNet", "torch"), ("NASNet", "tf"), ("EfficientNet", "none"), ("ConvNeXt", "none")]
+         ("MobileNetV3", "none"), ("MobileNet", "tf"), ("DenseNet", "torch"), ("NASNet", "tf"), ("EfficientNet-Lite", "lite"),
+         ("EfficientNet", "none"), ("ConvNeXt", "none")]
 # The last layer with weights of a residual branch; ResNet V2 ends with the convolution _3_conv.
 BRANCH_ENDS = ("project_bn/", "project_BN/", "_3_bn/")
+# The first block of an EfficientNet's stage adds nothing to its input: small, the branches that are added to it would be large beside it.
+STAGE_START = "a_project_bn/"
 
 
 def mode(name):
@@ -42,6 +49,8 @@ def preprocess(name, pixels):
     x = pixels.astype(np.float64)
     if mode(name) == "tf":
         return x / 127.5 - 1
+    if mode(name) == "lite":
+        return (x - 127) / 128
     if mode(name) == "torch":
         return (x / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     return x[..., ::-1] - [103.939, 116.779, 123.68] if mode(name) == "caffe" else x
@@ -50,6 +59,8 @@ def preprocess(name, pixels):
 def construct(keras, name, top, **settings):
     """Without weights, but with the layers that weights="imagenet" brings along (the second Rescaling of EfficientNet)."""
     base, _, alpha = name.partition("-")
+    if alpha.startswith("Lite"):
+        return lite.EfficientNetLite(keras, int(alpha[4:]), top, **settings)
     function = getattr(keras.applications, base)
     if alpha:
         settings["alpha"] = float(alpha)
@@ -81,7 +92,7 @@ def bare(keras, name, size):
     """As its weights are published: a map comes out, what preprocess_input gives goes in. It is averaged; ConvNeXt's last normalisation comes after
     that, as with pooling="avg"."""
     model = construct(keras, name, False, input_shape=(size, size, 3))
-    average, last = keras.layers.GlobalAveragePooling2D(), model.layers[-1]
+    average, last = keras.layers.GlobalAveragePooling2D(keepdims=True), model.layers[-1]
     return model, keras.Model(model.inputs, last(average(last.input)) if name.startswith("ConvNeXt") else average(model.outputs[0]))
 
 
@@ -103,7 +114,7 @@ def randomise(keras, model, seed, calibrating):
             continue
         if name in ("mean", "variance"):
             value = rng.uniform(0.4, 0.5, shape) if name == "mean" else rng.uniform(0.05, 0.06, shape)
-        elif name == "gamma" and any(e in layer for e in BRANCH_ENDS):
+        elif name == "gamma" and any(e in layer for e in BRANCH_ENDS) and STAGE_START not in layer:
             value = rng.uniform(0.05, 0.15, shape)
         elif len(shape) >= 2:
             depthwise = len(shape) == 4 and ("depthwise" in name or 1 in shape[2:])
@@ -143,6 +154,15 @@ def calibrate(model, calibrating, rng):
         deviation = np.sqrt(variance + 1e-3)
         l.moving_mean.assign(mean + deviation * rng.normal(0, 0.1, mean.shape).astype(np.float32))
         l.moving_variance.assign((variance + 1e-3) * rng.uniform(0.8, 1.25, mean.shape).astype(np.float32))
+
+
+def quick_groups(model):
+    """ConvNeXt's depthwise convolutions are written as grouped ones, which TensorFlow computes in double precision a hundred times slower."""
+    import tensorflow as tf
+    for layer in model.layers:
+        if getattr(layer, "groups", 1) > 1 and layer.groups == layer.filters and (*layer.strides, layer.padding) == (1, 1, "same"):
+            layer.convolution_op = lambda x, kernel: tf.nn.depthwise_conv2d(x, tf.transpose(kernel, (0, 1, 3, 2)), (1, 1, 1, 1), "SAME")
+            layer._jit_compiled_convolution_op = layer.convolution_op  # what tf_keras calls
 
 
 def precision(keras, floatx):
@@ -192,6 +212,7 @@ class Built:
             model, tap = self.make(keras, self.name, self.size)
             model.set_weights([np.asarray(w) for w in self.model.get_weights()])
             finalise(model)
+            quick_groups(model)
             out = run(tap, self.enter(pixels).astype(np.float64))
             assert out.dtype == np.float64
             return out
