@@ -87,6 +87,13 @@ has err "not those of 'nothing'"
 status 1 env FINETUNE_WEIGHTS="$FT_TESTS/../weights" "$FINETUNE" features --no-cache --backbone "$golden/tiny-legacy.h5" "$one"
 has err "--arch"
 
+begin "EfficientNet-Lite is recognised by its weights alone, and how its pixels enter"
+LC_ALL=C sed 's/model_config/left_out_xxx/; s/finetune/left_out/g' "$FT_TESTS/../weights/efficientnet-lite0.h5" >lite.h5
+status 0 env FINETUNE_WEIGHTS="$FT_TESTS/../weights" "$FINETUNE" info lite.h5
+has out "efficientnet-lite0"
+status 0 env FINETUNE_WEIGHTS="$FT_TESTS/../weights" "$FINETUNE" features --no-cache --backbone lite.h5 "$one" -o f.h5
+equal "$(cat err)" ""
+
 begin "import makes one file of it, with the same features"
 status 0 finetune import "$golden/tiny.weights.h5" -o imported.h5
 has out "tiny-4 · 20x20 px · 5 features"
