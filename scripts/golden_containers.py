@@ -206,6 +206,39 @@ def weights_only():
         f.write(TINY.format(count=model.count_params()))
 
 
+WIDE = """!preprocess none
+= a InputLayer
+= b Conv2D {"kernel_size":[3,3]}
+= c Conv2D {"kernel_size":[3,3],"padding":"same","groups":4}
+= d GlobalAveragePooling2D
+in a
+one b
+depthwise c
+pool d
+"""
+
+
+def wider_than_described():
+    """A depthwise convolution written as a grouped one (ConvNeXt), of another width than the network that was described."""
+    from keras.src.legacy.saving import legacy_h5_format
+
+    L = keras.layers
+    start = keras.Input((None, None, 3), name="in")
+    x = L.Conv2D(6, 3, padding="same", groups=6, name="depthwise")(L.Conv2D(6, 3, name="one")(start))
+    model = keras.Model(start, L.GlobalAveragePooling2D(name="pool")(x))
+    random = np.random.default_rng(9)
+    model.set_weights([random.normal(0, 0.3, w.shape).astype("float32") for w in model.weights])
+    model.save_weights(os.path.join(GOLDEN, "wide.weights.h5"))
+    with h5py.File(os.path.join(GOLDEN, "wide-legacy.h5"), "w") as f:
+        legacy_h5_format.save_weights_to_hdf5_group(f, model)
+    y = np.asarray(model(picture((12, 12, 3))[None].astype("float32"), training=False)).ravel()
+    with open(os.path.join(GOLDEN, "expected.txt"), "a") as out:
+        for name in ("wide.weights.h5", "wide-legacy.h5"):
+            out.write(name + " " + " ".join(f"{v:.8g}" for v in y) + "\n")
+    with open(os.path.join(GOLDEN, "architectures", "wide.txt"), "w") as f:
+        f.write(WIDE)
+
+
 def call(name, *calls):
     return {"class_name": "Functional", "config": {"name": name, "layers": [
         {"class_name": "InputLayer", "name": "in", "config": {"name": "in", "batch_input_shape": [None, 4, 4, 3]}, "inbound_nodes": []},
@@ -233,4 +266,5 @@ def write_bad():
 if __name__ == "__main__":
     main()
     weights_only()
+    wider_than_described()
     write_bad()

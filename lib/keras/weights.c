@@ -46,9 +46,11 @@ static int weight_shape(const struct ft_layer *layer, int w, int64_t shape[5])
 static int derive(struct ft_layer *layer, struct ft_error *err)
 {
     const struct ft_tensor *kernel = &layer->weights[FT_W_KERNEL];
-    if (layer->kind == FT_LAYER_CONV2D && kernel->rank == 4)
+    if (layer->kind == FT_LAYER_CONV2D && kernel->rank == 4) {
         layer->params.filters = (int)kernel->shape[3];
-    else if (layer->kind == FT_LAYER_SEPARABLE_CONV2D && layer->weights[FT_W_POINTWISE].rank == 4)
+        if (layer->params.groups > 1 && kernel->shape[2] == 1) /* depthwise, as ConvNeXt writes it */
+            layer->params.groups = layer->params.filters;
+    } else if (layer->kind == FT_LAYER_SEPARABLE_CONV2D && layer->weights[FT_W_POINTWISE].rank == 4)
         layer->params.filters = (int)layer->weights[FT_W_POINTWISE].shape[3];
     else if (layer->kind == FT_LAYER_DENSE && kernel->rank == 2)
         layer->params.units = (int)kernel->shape[1];

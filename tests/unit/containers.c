@@ -70,7 +70,7 @@ static void answers(void)
         ft_network_free(network);
         n++;
     }
-    CHECK(n == 15);
+    CHECK(n == 17);
     if (file)
         fclose(file);
 }
