@@ -3,7 +3,7 @@
  * writes lies where no other part of the stage reads or writes. Between stages all parts wait for each other. */
 #include "graph/steps.h"
 
-enum { ROWS_FROM = 20 /* larger maps are cut by rows */ };
+enum { ROWS_FROM = 14 /* larger maps are cut by rows */ };
 
 static int part_start(const struct ft_step *s, int n, int part, int parts)
 {

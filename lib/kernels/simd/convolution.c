@@ -65,6 +65,7 @@ void FT_NAME(convolution)(const struct ft_work *w)
             FT_NAME(panel_run)((struct ft_tile){ .in = w->in.data, .out = w->out.data + c, .other = w->other.data ? w->other.data + c : NULL,
                                      .segments = &segments, .weights = weights, .bias = w->bias + c,
                                      .ahead = band > FT_TILE_ROWS && c + filters < w->c1 ? weights + (size_t)width->filters * k : NULL,
+                                     .n_ahead = (size_t)width->filters * k,
                                      .lo = w->lo, .hi = w->hi, .filters = filters }, width, &at, pixels);
         }
     }

@@ -138,8 +138,8 @@ void FT_NAME(panel_run)(struct ft_tile t, const struct ft_width *width, const st
 {
     enum { MOST = 4 };
     const int n = (pixels + width->rows - 1) / width->rows, share = n < MOST ? n : MOST;
-    const size_t panel = (size_t)t.segments->n * (size_t)t.segments->k * (size_t)width->filters;
-    t.rate = 4 * width->filters / share;
+    const int k = t.segments->n * t.segments->k;
+    t.rate = (int)(4 * t.n_ahead / (size_t)(share * k));
     for (int i = 0, p = 0; i < n; i++) {
         const int rows = (pixels - p + n - i - 1) / (n - i);
         t.at_in = at->in + p;
@@ -147,7 +147,7 @@ void FT_NAME(panel_run)(struct ft_tile t, const struct ft_width *width, const st
         t.at_other = at->other + p;
         width->tiles[rows](&t);
         if (t.ahead)
-            t.ahead = i + 1 < share ? t.ahead + panel / share : NULL;
+            t.ahead = i + 1 < share ? t.ahead + t.n_ahead / (size_t)share : NULL;
         p += rows;
     }
 }

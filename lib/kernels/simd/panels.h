@@ -24,8 +24,9 @@ struct ft_tile {
     float *out;
     const ptrdiff_t *at_in, *at_out, *at_other; /* [rows] */
     const struct ft_segments *segments;
-    const float *weights, *bias, *ahead; /* ahead: the panel used next, to be prefetched, or NULL */
-    int rate; /* floats of `ahead` to prefetch for every four of K */
+    const float *weights, *bias, *ahead; /* ahead: what is used next, to be prefetched, or NULL */
+    size_t n_ahead;                      /* floats of it: a panel or less */
+    int rate;                            /* of them to be prefetched for every four of K; panel_run sets it */
     float lo, hi;
     int filters; /* of this panel */
 };

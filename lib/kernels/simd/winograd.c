@@ -11,9 +11,17 @@
 
 #include "kernels/simd/panels.h"
 
-enum { SIDE = 4, WINDOW = 6, POINTS = WINDOW * WINDOW, LEAST_TILES = 4, LEAST_CHANNELS = 32 };
+enum { SIDE = 4, WINDOW = 6, POINTS = WINDOW * WINDOW, LEAST_TILES = 4, LEAST_CHANNELS = 32, THIN_TILES = 4, THIN_CHANNELS = 32,
+       THIN_POINTS = WINDOW * 3 };
 #define A 0.75f
 #define B 1.5f
+#define F0 (1.0 / (A * A * B * B))
+#define FA (1.0 / (2 * A * A * (A * A - B * B)))
+#define FB (1.0 / (2 * B * B * (B * B - A * A)))
+
+/* What three weights become at the six points. */
+static const double G[WINDOW][3] = { { F0 }, { FA, FA * A, FA * A * A }, { FA, -FA * A, FA * A * A },
+                                     { FB, FB * B, FB * B * B }, { FB, -FB * B, FB * B * B }, { 0, 0, 1 } };
 
 /* A row of V is longer than the input has channels: rows a power of two apart would fall into the same cache sets. */
 static size_t depth(const struct ft_work *w)
@@ -33,6 +41,29 @@ static int block_tiles(const struct ft_work *w)
     const int all = w->pictures * tiles_along(w->out.h) * tiles_along(w->out.w), most = w->in.c <= 128 ? 28 : w->in.c <= 256 ? 56 : 112;
     const int blocks = (all + most - 1) / most;
     return (all + blocks - 1) / blocks;
+}
+
+/* Few tiles multiply faster than weights come from memory. Then only one axis of the weights is transformed beforehand, which makes
+ * them half as many as U, and U is made of them while they are used. */
+static bool thin(const struct ft_work *w)
+{
+    return tiles_along(w->out.h) * tiles_along(w->out.w) <= THIN_TILES;
+}
+
+static size_t weights_each(const struct ft_work *w)
+{
+    return thin(w) ? THIN_POINTS : POINTS;
+}
+
+/* Channels whose U is made at a time, from channel c on. */
+static int thin_channels(const struct ft_work *w, int c)
+{
+    return w->in.c - c < THIN_CHANNELS ? w->in.c - c : THIN_CHANNELS;
+}
+
+static size_t row_floats(const struct ft_work *w)
+{
+    return thin(w) ? WINDOW * THIN_CHANNELS * FT_PANEL_MOST : 0;
 }
 
 static size_t tile_floats(const struct ft_work *w)
@@ -171,30 +202,107 @@ static void store_block(const struct ft_work *w, int first, int n, int c, int wi
             put_out(w, first + i, c + f, m + f, (size_t)width, mask_first(end - f), end - f >= LANES);
 }
 
-/* M = V U for one panel. */
-static void multiply_block(const struct ft_work *w, int n, const float *v, const float *u, const struct ft_width *width, bool more, float *m)
+/* Row y of U for k channels of one panel, from that row of G g: rows [k][3][filters] to u [6][k][filters]. */
+static void expand_row(const float *rows, int k, int filters, float *u)
+{
+    const size_t point = (size_t)k * (size_t)filters;
+    const vec f0 = repeat((float)G[0][0]), fa = repeat((float)G[1][0]), fb = repeat((float)G[3][0]);
+    const vec fa1 = repeat((float)G[1][1]), fa2 = repeat((float)G[1][2]), fb1 = repeat((float)G[3][1]), fb2 = repeat((float)G[3][2]);
+    for (int i = 0; i < k; i++, rows += 3 * filters, u += filters)
+        for (int f = 0; f < filters; f += LANES) {
+            const bool whole = filters - f >= LANES;
+            const mask lanes = mask_first(filters - f);
+            vec r[3];
+            FT_UNROLL
+            for (int x = 0; x < 3; x++)
+                r[x] = whole ? load(rows + x * filters + f) : load_masked(rows + x * filters + f, lanes);
+            const vec even_a = multiply_add(fa2, r[2], multiply(fa, r[0])), even_b = multiply_add(fb2, r[2], multiply(fb, r[0]));
+            const vec out[WINDOW] = { multiply(f0, r[0]), multiply_add(fa1, r[1], even_a), minus_product(fa1, r[1], even_a),
+                                      multiply_add(fb1, r[1], even_b), minus_product(fb1, r[1], even_b), r[2] };
+            FT_UNROLL
+            for (int x = 0; x < WINDOW; x++)
+                if (whole)
+                    store(u + (size_t)x * point + f, out[x]);
+                else
+                    store_masked(u + (size_t)x * point + f, lanes, out[x]);
+        }
+}
+
+/* What the products of one panel have in common: n tiles, points of V so far apart. */
+struct product {
+    struct ft_tile tile;
+    struct ft_segments segments;
+    struct ft_offsets at;
+    const struct ft_width *width;
+    int n;
+    size_t v_point;
+};
+
+static void begin_product(struct product *p, const struct ft_work *w, int n, const struct ft_width *width)
 {
     static const float no_bias[FT_PANEL_MOST];
-    const size_t row = depth(w), k = (size_t)w->in.c, filters = (size_t)width->filters;
-    const struct ft_segments segments = { .n = 1, .k = w->in.c };
-    struct ft_offsets at;
+    p->tile = (struct ft_tile){ .segments = &p->segments, .bias = no_bias, .lo = -INFINITY, .hi = INFINITY, .filters = width->filters };
+    p->segments.n = 1;
+    p->segments.at[0] = 0;
+    p->width = width;
+    p->n = n;
+    p->v_point = (size_t)n * depth(w);
     for (int i = 0; i < n; i++) {
-        at.in[i] = (ptrdiff_t)((size_t)i * row);
-        at.out[i] = (ptrdiff_t)((size_t)i * POINTS * filters);
-        at.other[i] = 0;
+        p->at.in[i] = (ptrdiff_t)((size_t)i * depth(w));
+        p->at.out[i] = p->at.other[i] = (ptrdiff_t)((size_t)i * POINTS * (size_t)width->filters);
     }
-    for (int q = 0; q < POINTS; q++, v += (size_t)n * row, u += k * filters)
-        FT_NAME(panel_run)((struct ft_tile){ .in = v, .out = m + (size_t)q * filters, .segments = &segments, .weights = u, .bias = no_bias,
-                                            .ahead = more || q + 1 < POINTS ? u + k * filters : NULL, .lo = -INFINITY, .hi = INFINITY,
-                                            .filters = width->filters }, width, &at, n);
+}
+
+/* M = V U, or M += V U, for point q and the k channels of V from v on. */
+static void run_product(struct product *p, int q, const float *v, int k, const float *u, bool add, float *m)
+{
+    p->segments.k = k;
+    p->tile.in = v + (size_t)q * p->v_point;
+    p->tile.out = m + q * p->width->filters;
+    p->tile.other = add ? p->tile.out : NULL;
+    p->tile.weights = u;
+    FT_NAME(panel_run)(p->tile, p->width, &p->at, p->n);
+}
+
+/* M = V U for one panel, whose weights begin at u; the next panel's are prefetched meanwhile. */
+static void multiply_block(const struct ft_work *w, int n, const float *v, const float *u, const struct ft_width *width, bool more, float *m)
+{
+    struct product p;
+    begin_product(&p, w, n, width);
+    p.tile.n_ahead = (size_t)w->in.c * (size_t)width->filters;
+    for (int q = 0; q < POINTS; q++, u += p.tile.n_ahead) {
+        p.tile.ahead = more || q + 1 < POINTS ? u + p.tile.n_ahead : NULL;
+        run_product(&p, q, v, w->in.c, u, false, m);
+    }
+}
+
+/* The same from thin weights: U of a few channels is made a row of points at a time, in `u`, which stays in the first-level cache. */
+static void multiply_thin(const struct ft_work *w, int n, const float *v, const float *rows, const struct ft_width *width, bool more, float *u, float *m)
+{
+    struct product p;
+    begin_product(&p, w, n, width);
+    for (int c = 0, k; c < w->in.c; c += k) {
+        k = thin_channels(w, c);
+        const size_t point = (size_t)k * (size_t)width->filters;
+        const bool last = !more && c + k == w->in.c;
+        p.tile.n_ahead = point / 2;
+        for (int y = 0; y < WINDOW; y++) {
+            expand_row(rows, k, width->filters, u);
+            rows += 3 * point;
+            for (int x = 0; x < WINDOW; x++) {
+                p.tile.ahead = last && y + 1 == WINDOW ? NULL : rows + (size_t)x * p.tile.n_ahead;
+                run_product(&p, y * WINDOW + x, v + c, k, u + (size_t)x * point, c > 0, m);
+            }
+        }
+    }
 }
 
 void FT_NAME(winograd)(const struct ft_work *w)
 {
     const int rows = tiles_along(w->y1) - w->y0 / SIDE, end = w->pictures * rows * tiles_along(w->out.w), wanted = block_tiles(w);
-    const size_t k = (size_t)w->in.c, zeros = depth(w), room = (w->scratch_floats - zeros) / tile_floats(w);
+    const size_t k = (size_t)w->in.c, zeros = depth(w), row = row_floats(w), room = (w->scratch_floats - zeros - row) / tile_floats(w), points = weights_each(w);
     const int block = (size_t)wanted < room ? wanted : (int)room;
-    float *v = w->scratch + zeros, *m = v + (size_t)block * POINTS * depth(w);
+    float *u = w->scratch + zeros, *v = u + row, *m = v + (size_t)block * POINTS * depth(w);
     memset(w->scratch, 0, zeros * sizeof *v);
     for (int t = 0; t < end; t += block) {
         const int n = end - t < block ? end - t : block;
@@ -204,7 +312,12 @@ void FT_NAME(winograd)(const struct ft_work *w)
             width = FT_NAME(panel_at)(c, w->out.c);
             if (c < w->c0)
                 continue;
-            multiply_block(w, n, v, w->weights + (size_t)c * k * POINTS, width, c + width->filters < w->c1, m);
+            const float *weights = w->weights + (size_t)c * k * points;
+            const bool more = c + width->filters < w->c1;
+            if (thin(w))
+                multiply_thin(w, n, v, weights, width, more, u, m);
+            else
+                multiply_block(w, n, v, weights, width, more, m);
             store_block(w, t, n, c, width->filters, m);
         }
     }
@@ -219,8 +332,9 @@ bool FT_NAME(winograd_accepts)(const struct ft_work *w)
 
 size_t FT_NAME(winograd_scratch)(const struct ft_work *w)
 {
+    enum { PARTS = 8 }; /* an eighth is still enough for a tile */
     const int n = block_tiles(w);
-    return (size_t)(n < LEAST_TILES ? LEAST_TILES : n) * (tile_floats(w) + depth(w));
+    return (size_t)(n < PARTS ? PARTS : n) * (tile_floats(w) + depth(w)) + PARTS * row_floats(w);
 }
 
 size_t FT_NAME(winograd_packed)(const struct ft_work *w)
@@ -231,7 +345,7 @@ size_t FT_NAME(winograd_packed)(const struct ft_work *w)
         filters += (size_t)width;
         c += width;
     }
-    return POINTS * (size_t)w->in.c * filters;
+    return weights_each(w) * (size_t)w->in.c * filters;
 }
 
 /* The transformed weights of up to FT_PANEL_MOST filters side by side. */
@@ -240,20 +354,14 @@ typedef double ft_lanes[FT_PANEL_MOST];
 /* to [6] = G g for the three weights of one axis, `step` apart. */
 static void transform_weights(const ft_lanes *g, size_t step, ft_lanes *to, size_t to_step)
 {
-    const double a = A, b = B, fa = 1 / (2 * a * a * (a * a - b * b)), fb = 1 / (2 * b * b * (b * b - a * a)), f0 = 1 / (a * a * b * b);
-    for (size_t i = 0; i < FT_PANEL_MOST; i++) {
-        const double g0 = g[0][i], g1 = g[step][i], g2 = g[2 * step][i];
-        to[0][i] = f0 * g0;
-        to[to_step][i] = fa * (g0 + a * g1 + a * a * g2);
-        to[2 * to_step][i] = fa * (g0 - a * g1 + a * a * g2);
-        to[3 * to_step][i] = fb * (g0 + b * g1 + b * b * g2);
-        to[4 * to_step][i] = fb * (g0 - b * g1 + b * b * g2);
-        to[5 * to_step][i] = g2;
-    }
+    for (size_t y = 0; y < WINDOW; y++)
+        for (size_t i = 0; i < FT_PANEL_MOST; i++)
+            to[y * to_step][i] = G[y][0] * g[0][i] + G[y][1] * g[step][i] + G[y][2] * g[2 * step][i];
 }
 
-/* One input channel of one panel: keras [9][k][filters] from this channel and filter, packed [POINTS][k][width]. */
-static void pack_channel(const float *keras, size_t tap, size_t filters, float *packed, size_t point, size_t width)
+/* One input channel of one panel: keras [9][k][filters] from this channel and filter, packed [points][k][width], points `point` apart:
+ * all of U, or only G g, whose three values in a row lie side by side. */
+static void pack_channel(const float *keras, size_t tap, size_t filters, float *packed, size_t point, size_t width, bool rows_only)
 {
     ft_lanes g[9] = { { 0 } }, rows[WINDOW * 3], u[POINTS];
     for (size_t t = 0; t < 9; t++)
@@ -261,21 +369,26 @@ static void pack_channel(const float *keras, size_t tap, size_t filters, float *
             g[t][f] = keras[t * tap + f];
     for (size_t x = 0; x < 3; x++)
         transform_weights(g + x, 3, rows + x, 3);
-    for (size_t y = 0; y < WINDOW; y++)
+    for (size_t y = 0; y < WINDOW && !rows_only; y++)
         transform_weights(rows + y * 3, 1, u + y * WINDOW, 1);
-    for (size_t q = 0; q < POINTS; q++)
+    for (size_t q = 0; q < (rows_only ? THIN_POINTS : POINTS); q++)
         for (size_t f = 0; f < width; f++)
-            packed[q * point + f] = (float)u[q][f];
+            packed[(rows_only ? q / 3 * point + q % 3 * width : q * point) + f] = (float)(rows_only ? rows : u)[q][f];
 }
 
+/* [panel][POINTS][K][width]; thin: [panel][chunk of K][WINDOW][k][3][width]. */
 void FT_NAME(winograd_pack)(const struct ft_work *w, const float *keras, float *packed)
 {
-    const size_t k = (size_t)w->in.c, filters = (size_t)w->out.c;
+    const size_t filters = (size_t)w->out.c;
+    const bool rows_only = thin(w);
     for (size_t first = 0, width; first < filters; first += width) {
         width = (size_t)FT_NAME(panel_at)((int)first, w->out.c)->filters;
-        const size_t left = filters - first < width ? filters - first : width;
-        for (size_t i = 0; i < k; i++)
-            pack_channel(keras + i * filters + first, k * filters, left, packed + i * width, k * width, width);
-        packed += POINTS * k * width;
+        const size_t left = filters - first < width ? filters - first : width, each = rows_only ? 3 * width : width;
+        for (int c = 0, k; c < w->in.c; c += k) {
+            k = rows_only ? thin_channels(w, c) : w->in.c;
+            for (size_t i = 0; i < (size_t)k; i++)
+                pack_channel(keras + ((size_t)c + i) * filters + first, (size_t)w->in.c * filters, left, packed + i * each, (size_t)k * each, width, rows_only);
+            packed += (size_t)k * weights_each(w) * width;
+        }
     }
 }
