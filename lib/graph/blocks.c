@@ -164,6 +164,18 @@ static void clear_lines(const struct band_run *r, int first, int from, int to)
         memset(r->wide + (size_t)(from - first) * r->bands.line, 0, (size_t)(to - from) * r->bands.line * sizeof(float));
 }
 
+/* Columns left and right of the wide map, which no step writes. */
+static void clear_sides(const struct band_run *r)
+{
+    const struct bands *b = &r->bands;
+    const size_t left = (size_t)b->left * (size_t)b->pixel, right = left + (size_t)r->steps[0].out.w * (size_t)b->pixel;
+    for (int y = 0; y < wide_rows(b, b->rows); y++) {
+        float *line = r->wide + (size_t)y * b->line;
+        memset(line, 0, left * sizeof *line);
+        memset(line + right, 0, (b->line - right) * sizeof *line);
+    }
+}
+
 static int larger(int a, int b)
 {
     return a > b ? a : b;
@@ -215,7 +227,7 @@ void ft_block_run(const struct ft_step *s, const struct ft_work *project, const 
     r.work[0].in = *in;
     r.work[1].pad[0] = b->top;
     r.work[1].pad[1] = 0; /* the scratch begins with the border */
-    clear_lines(&r, 0, 0, wide_rows(b, b->rows)); /* columns left and right of the map stay so */
+    clear_sides(&r);
     for (int y0 = project->y0, y1; y0 < project->y1; y0 = y1) {
         y1 = y0 + b->rows < project->y1 ? y0 + b->rows : project->y1;
         for (int c0 = 0, c1, panel = 0; c0 < c; c0 = c1, panel++) {

@@ -26,11 +26,13 @@ static void find_offsets(const struct ft_work *w, int first, int pixels, struct 
         const int end = i + w->out.w - x < pixels ? i + w->out.w - x : pixels;
         ptrdiff_t in = picture + (y * w->stride[0] - w->pad[0]) * w->in.row + (ptrdiff_t)(x * w->stride[1] - w->pad[1]) * w->in.pixel;
         ptrdiff_t out = picture + y * w->out.row + x * out_step, other = picture + y * w->other.row + x * other_step;
-        for (; i < end; i++, in += in_step, out += out_step, other += other_step) {
-            at->in[i] = in;
-            at->out[i] = out;
-            at->other[i] = other;
+        for (int k = i; k < end; k++, in += in_step, out += out_step) {
+            at->in[k] = in;
+            at->out[k] = out;
         }
+        for (int k = i; w->other.data && k < end; k++, other += other_step)
+            at->other[k] = other;
+        i = end;
     }
 }
 
