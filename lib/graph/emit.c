@@ -65,6 +65,13 @@ static void set_window(struct ft_step *s, const struct ft_node *node)
     }
 }
 
+/* Does the step itself apply the activation? Softmax must see all channels, which parts of a step do not have. */
+static bool activates(const struct ft_node *node)
+{
+    return (node->kind == FT_LAYER_CONV2D || node->kind == FT_LAYER_DEPTHWISE_CONV2D || node->kind == FT_LAYER_DENSE) &&
+           node->activation != FT_ACT_SOFTMAX;
+}
+
 static void emit_weighted(struct emitter *e, const struct ft_node *node, struct ft_value in, struct ft_value out)
 {
     const struct ft_layer_params *p = &node->params;
@@ -77,6 +84,8 @@ static void emit_weighted(struct emitter *e, const struct ft_node *node, struct 
         s->work.groups = p->groups;
     if (depthwise)
         s->work.multiplier = p->multiplier;
+    if (!activates(node))
+        s->work.activation = FT_ACT_LINEAR;
     s->parameters = node->kernel->count + (uint64_t)node->shape.c;
     s->multiply_adds = (uint64_t)out.h * (uint64_t)out.w * node->kernel->count;
 }
@@ -217,7 +226,7 @@ static void emit_node(struct emitter *e, int i)
         else
             emit_simple(e, node, in, out);
     }
-    if (node->activation != FT_ACT_LINEAR && node->kind != FT_LAYER_ACTIVATION)
+    if (node->activation != FT_ACT_LINEAR && node->kind != FT_LAYER_ACTIVATION && !activates(node))
         emit(e, FT_OP_ACTIVATE, node, out, none, out);
 }
 

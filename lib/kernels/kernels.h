@@ -43,7 +43,7 @@ struct ft_work {
     const float *weights; /* as the row packed them */
     const float *bias;    /* [c], zeros up to a multiple of 64: also the offsets of `affine` */
     float lo, hi;         /* the result is clamped to [lo, hi]: linear, relu and relu6 alike; NaN stays NaN */
-    enum ft_activation activation; /* of the `activate` operation only, as are: */
+    enum ft_activation activation; /* of convolutions, after the clamp, and of the `activate` operation, as are: */
     float alpha, most, threshold;
     float epsilon;  /* of normalisations */
     int permute[3]; /* input axis (row, column, channel) of each output axis */
@@ -74,8 +74,8 @@ struct ft_kernel_row {
 };
 
 enum ft_operation {
-    FT_OP_CONVOLUTION, /* out = clamp(in * weights + bias + other); also dense layers */
-    FT_OP_DEPTHWISE,   /* out = clamp(in * weights + bias + other) */
+    FT_OP_CONVOLUTION, /* out = activation(clamp(in * weights + bias + other)), any but softmax; also dense layers */
+    FT_OP_DEPTHWISE,   /* out = activation(clamp(in * weights + bias + other)) */
     FT_OP_AFFINE,      /* out = clamp(in * weights[c] + bias[c]) */
     FT_OP_ADD,         /* out = clamp(in + other) */
     FT_OP_MULTIPLY,    /* out = clamp(in * other) */

@@ -142,6 +142,11 @@ void FT_NAME(activate)(const struct ft_work *w)
     EACH_PIXEL(w, activate(w, in, n, out);)
 }
 
+void FT_NAME(activate_values)(const struct ft_work *w, float *x, int n)
+{
+    activate(w, x, n, x);
+}
+
 void FT_NAME(copy)(const struct ft_work *w)
 {
     EACH_PIXEL(w, memcpy(out, in, (size_t)n * sizeof *out);)

@@ -1,5 +1,6 @@
 /* Convolutions as their definition reads (Keras Conv2D and DepthwiseConv2D): what every other row is checked against, and the
  * way for groups, dilation and multipliers that no faster row accepts. Weights as Keras stores them. */
+#include "base/cpu.h"
 #include "kernels/rows.h"
 
 static float clamp(float v, float lo, float hi)
@@ -31,6 +32,14 @@ static void finish_pixel(const struct ft_work *w, int y, int x, int c0, int c1, 
         out[f] = clamp(other ? out[f] + other[f] : out[f], w->lo, w->hi);
 }
 
+void ft_activate_part(const struct ft_work *w)
+{
+    struct ft_work a = *w;
+    a.in = a.out;
+    if (w->activation != FT_ACT_LINEAR)
+        ft_kernel_choose(FT_OP_ACTIVATE, &a, ft_cpu_features())->run(&a);
+}
+
 void ft_convolution_c(const struct ft_work *w)
 {
     const int per_group = w->out.c / w->groups;
@@ -44,6 +53,7 @@ void ft_convolution_c(const struct ft_work *w)
             }
             finish_pixel(w, y, x, w->c0, w->c1, out + w->c0);
         }
+    ft_activate_part(w);
 }
 
 /* weights [kh, kw, c, multiplier]; output channel c * multiplier + m. */
@@ -68,4 +78,5 @@ void ft_depthwise_c(const struct ft_work *w)
             }
             finish_pixel(w, y, x, w->c0, w->c1, out + w->c0);
         }
+    ft_activate_part(w);
 }

@@ -57,6 +57,7 @@ void ft_convolution_sgemm(const struct ft_work *w)
         for (int i = 0; i < pixels; i++)
             finish_pixel(w, (p + i) / width, (p + i) % width, sums + (size_t)i * (size_t)n);
     }
+    ft_activate_part(w);
 }
 
 void ft_product_sgemm(const struct ft_product *p)

@@ -131,7 +131,7 @@ static void compare(enum ft_operation operation, struct ft_work w, int h, int wi
     free(want.data);
 }
 
-/* One geometry, with and without an addend, with and without limits; dense: no gaps between the input's pixels. */
+/* One geometry, with and without an addend, with and without limits or an activation; dense: no gaps between the input's pixels. */
 static void windowed(enum ft_operation operation, struct shape s, bool dense)
 {
     const int span = (s.kernel - 1) * s.dilation + 1, h = (s.h + 2 * s.pad - span) / s.stride + 1, wide = (s.w + 2 * s.pad - span) / s.stride + 1;
@@ -148,12 +148,13 @@ static void windowed(enum ft_operation operation, struct shape s, bool dense)
         in.map.row = (s.w + 2 * BORDER) * s.c;
         in.map.data = in.data + BORDER * in.map.row + BORDER * s.c;
     }
-    for (int variant = 0; variant < 4; variant++) {
-        struct ft_work w = { .in = in.map, .out = { .c = filters, .h = h, .w = wide }, .bias = bias, .lo = variant & 1 ? 0 : -INFINITY,
-                             .hi = variant & 1 ? 6 : INFINITY, .kernel = { s.kernel, s.kernel }, .stride = { s.stride, s.stride },
+    for (int variant = 0; variant < 6; variant++) {
+        const bool clamped = variant == 1 || variant == 3;
+        struct ft_work w = { .in = in.map, .out = { .c = filters, .h = h, .w = wide }, .bias = bias, .lo = clamped ? 0 : -INFINITY,
+                             .hi = clamped ? 6 : INFINITY, .kernel = { s.kernel, s.kernel }, .stride = { s.stride, s.stride },
                              .dilation = { s.dilation, s.dilation }, .pad = { s.pad, s.pad }, .groups = s.groups,
-                             .multiplier = s.multiplier, .pictures = 1 };
-        if (variant & 2)
+                             .multiplier = s.multiplier, .pictures = 1, .activation = variant & 4 ? FT_ACT_SWISH : FT_ACT_LINEAR };
+        if (variant & 2 || variant == 5)
             w.other = other.map;
         compare(operation, w, h, wide, keras, n, false);
     }
@@ -205,7 +206,7 @@ static void several_pictures(void)
         for (const struct ft_kernel_row *row = ft_kernel_table(FT_OP_CONVOLUTION); row->run; row++) {
             struct ft_work w = { .in = in.map, .out = out.map, .other = out.map, .bias = bias, .lo = 0, .hi = 60, .kernel = { s.kernel, s.kernel },
                                  .stride = { s.stride, s.stride }, .dilation = { 1, 1 }, .pad = { s.pad, s.pad }, .groups = 1,
-                                 .multiplier = 1, .apart = (ptrdiff_t)apart };
+                                 .multiplier = 1, .apart = (ptrdiff_t)apart, .activation = i % 2 ? FT_ACT_HARD_SWISH : FT_ACT_LINEAR };
             if (!row->several || (row->needs & ~ft_cpu_features()) || (row->accepts && !row->accepts(&w)))
                 continue;
             w.pictures = PICTURES;

@@ -69,6 +69,8 @@ void FT_NAME(convolution)(const struct ft_work *w)
                                      .ahead = band > FT_TILE_ROWS && c + filters < w->c1 ? weights + (size_t)width->filters * k : NULL,
                                      .n_ahead = (size_t)width->filters * k,
                                      .lo = w->lo, .hi = w->hi, .filters = filters }, width, &at, pixels);
+            if (w->activation != FT_ACT_LINEAR)
+                FT_NAME(activate_pixels)(w, w->out.data + c, at.out, pixels, filters);
         }
     }
 }

@@ -151,6 +151,19 @@ static struct place place_at(const struct ft_work *w, int y, int x, int c)
                            w->other.data ? ft_map_at(&w->other, y, x) + c : NULL };
 }
 
+/* One vector of channels of a row. */
+static void activate_row(const struct ft_work *w, int y, int c)
+{
+    enum { MOST = 64 };
+    ptrdiff_t at[MOST];
+    for (int x = 0, n; x < w->out.w; x += n) {
+        n = w->out.w - x < MOST ? w->out.w - x : MOST;
+        for (int i = 0; i < n; i++)
+            at[i] = (ptrdiff_t)i * w->out.pixel;
+        FT_NAME(activate_pixels)(w, ft_map_to(&w->out, y, x) + c, at, n, w->c1 - c < LANES ? w->c1 - c : LANES);
+    }
+}
+
 void FT_NAME(depthwise)(const struct ft_work *w)
 {
     const int taps = w->kernel[0] * w->kernel[1];
@@ -168,6 +181,8 @@ void FT_NAME(depthwise)(const struct ft_work *w)
             for (int x = tiles * ACROSS; x < w->out.w; x++)
                 for (int i = 0; i < down; i++)
                     run_pixel(&t, place_at(w, y + i, x, c), w);
+            for (int i = 0; i < down && w->activation != FT_ACT_LINEAR; i++)
+                activate_row(w, y + i, c);
         }
     }
 }

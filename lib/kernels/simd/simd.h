@@ -41,6 +41,9 @@ FT_INLINE vec multiply_add(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c
 FT_INLINE vec minus_product(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c); } /* c - a b */
 /* The second operand is what the instruction returns for NaN. */
 FT_INLINE vec clamp(vec v, vec lo, vec hi) { return _mm512_min_ps(hi, _mm512_max_ps(lo, v)); }
+FT_INLINE vec divide(vec a, vec b) { return _mm512_div_ps(a, b); }
+/* 2^n from the float n + 1.5 * 2^23, whose lowest bits are the integer n. */
+FT_INLINE vec power_of_two(vec v) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_castps_si512(v), _mm512_set1_epi32(127)), 23)); }
 
 FT_INLINE half_mask half_mask_first(int n) { return n >= HALF_LANES ? 0xff : n <= 0 ? 0 : (half_mask)((1u << n) - 1); }
 FT_INLINE half half_load(const float *p) { return _mm256_loadu_ps(p); }
@@ -72,6 +75,8 @@ FT_INLINE vec multiply(vec a, vec b) { return _mm256_mul_ps(a, b); }
 FT_INLINE vec multiply_add(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
 FT_INLINE vec minus_product(vec a, vec b, vec c) { return _mm256_fnmadd_ps(a, b, c); }
 FT_INLINE vec clamp(vec v, vec lo, vec hi) { return _mm256_min_ps(hi, _mm256_max_ps(lo, v)); }
+FT_INLINE vec divide(vec a, vec b) { return _mm256_div_ps(a, b); }
+FT_INLINE vec power_of_two(vec v) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_castps_si256(v), _mm256_set1_epi32(127)), 23)); }
 
 FT_INLINE half_mask half_mask_first(int n) { return _mm_cmpgt_epi32(_mm_set1_epi32(n), _mm_setr_epi32(0, 1, 2, 3)); }
 FT_INLINE half half_load(const float *p) { return _mm_loadu_ps(p); }

@@ -194,12 +194,27 @@ static void put_out(const struct ft_work *w, int tile, int c, const float *m, si
         }
 }
 
+/* The tile's pixels in the map, c.. of `n` filters. */
+static void activate_tile(const struct ft_work *w, int tile, int c, int n)
+{
+    const struct spot at = find_spot(w, tile);
+    ptrdiff_t pixels[SIDE * SIDE];
+    int count = 0;
+    for (int y = at.top > w->y0 ? at.top : w->y0; y < at.top + SIDE && y < w->y1; y++)
+        for (int x = at.left; x < at.left + SIDE && x < w->out.w; x++)
+            pixels[count++] = y * w->out.row + (ptrdiff_t)x * w->out.pixel;
+    FT_NAME(activate_pixels)(w, w->out.data + at.picture + c, pixels, count, n);
+}
+
 static void store_block(const struct ft_work *w, int first, int n, int c, int width, const float *m)
 {
     const int end = w->out.c - c < width ? w->out.c - c : width;
-    for (int i = 0; i < n; i++, m += POINTS * width)
+    for (int i = 0; i < n; i++, m += POINTS * width) {
         for (int f = 0; f < end; f += LANES)
             put_out(w, first + i, c + f, m + f, (size_t)width, mask_first(end - f), end - f >= LANES);
+        if (w->activation != FT_ACT_LINEAR)
+            activate_tile(w, first + i, c, end);
+    }
 }
 
 /* Row y of U for k channels of one panel, from that row of G g: rows [k][3][filters] to u [6][k][filters]. */

@@ -1,0 +1,54 @@
+/* Activations of what a convolution has just stored, while it is in the cache: swish and hard_swish in vectors that do not care how few
+ * channels there are, the others by loops.h. exp is that of loops.h. */
+#include "kernels/simd/simd.h"
+
+FT_INLINE vec exponential(vec x)
+{
+    const vec magic = repeat(12582912.0f), shifted = multiply_add(x, repeat(1.44269504f), magic), n = subtract(shifted, magic);
+    const vec r = multiply_add(n, repeat(2.12194440e-4f), minus_product(n, repeat(0.693359375f), x));
+    vec p = multiply_add(repeat(1.0f / 720), r, repeat(1.0f / 120));
+    p = multiply_add(p, r, repeat(1.0f / 24));
+    p = multiply_add(p, r, repeat(1.0f / 6));
+    p = multiply_add(p, r, repeat(0.5f));
+    p = multiply_add(p, r, repeat(1));
+    p = multiply_add(p, r, repeat(1));
+    return multiply(p, power_of_two(shifted));
+}
+
+/* x / (1 + e^-x); below -87 what is left is less than 1e-35. NaN comes through by the x on top. */
+FT_INLINE vec swish(vec x)
+{
+    const vec negative = subtract(repeat(0), x);
+    return divide(x, add(repeat(1), exponential(clamp(negative, repeat(-87), repeat(87)))));
+}
+
+FT_INLINE vec hard_swish(vec x)
+{
+    return multiply(multiply(x, clamp(add(x, repeat(3)), repeat(0), repeat(6))), repeat(1.0f / 6));
+}
+
+FT_INLINE void each(float *x, const ptrdiff_t *at, int pixels, int n, vec (*function)(vec))
+{
+    for (int i = 0; i < pixels; i++) {
+        float *p = x + at[i];
+        int c = 0;
+        for (; c + LANES <= n; c += LANES)
+            store(p + c, function(load(p + c)));
+        if (c < n) {
+            const mask rest = mask_first(n - c);
+            store_masked(p + c, rest, function(load_masked(p + c, rest)));
+        }
+    }
+}
+
+void FT_NAME(activate_pixels)(const struct ft_work *w, float *x, const ptrdiff_t *at, int pixels, int n)
+{
+    if (w->activation == FT_ACT_SWISH) {
+        each(x, at, pixels, n, swish);
+    } else if (w->activation == FT_ACT_HARD_SWISH) {
+        each(x, at, pixels, n, hard_swish);
+    } else {
+        for (int i = 0; i < pixels; i++)
+            FT_NAME(activate_values)(w, x + at[i], n);
+    }
+}
