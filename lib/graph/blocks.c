@@ -2,7 +2,8 @@
  * them again (M. Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, 2018). Where the wide map between them
  * does not fit the second-level cache, the three steps go through bands of output rows. For one panel of channels at a time, the
  * rows of the wide map that a band needs are made in a scratch with a border of zeros, and the depthwise step reads them there;
- * after all panels the band is projected. Rows that the next band needs as well are kept. The steps' own kernel rows do the work
+ * after all panels the band is projected. Where something else comes before the projection (squeeze and excitation looks at the whole
+ * map) the block is the first two steps. Rows that the next band needs as well are kept. The steps' own kernel rows do the work
  * on maps that lie in the scratch, so every value is what it would be in one go. */
 #include <string.h>
 #include <time.h>
@@ -15,7 +16,8 @@ enum {
     WIDE_FROM = 1 << 20,     /* bytes of the wide map from which bands are faster */
     BAND_BYTES = 400 * 1024, /* of scratch that a band may take: 150 to 900 KB differ by 1 % */
     LINE = FT_ALIGN / sizeof(float),
-    MOST_PARTS = 8
+    MOST_PARTS = 8,
+    MOST_STEPS = 3
 };
 
 /* ---- finding blocks ---------------------------------------------------------------------------------------------- */
@@ -32,33 +34,48 @@ static bool pointwise(const struct ft_work *w)
     return w->kernel[0] == 1 && w->kernel[1] == 1 && w->stride[0] == 1 && w->stride[1] == 1 && w->groups == 1;
 }
 
-static bool is_block(const struct ft_plan *plan, int i)
+static bool expands(const struct ft_plan *plan, int i)
 {
-    const struct ft_step *expand = &plan->steps[i], *depthwise = expand + 1, *project = expand + 2;
+    const struct ft_step *expand = &plan->steps[i], *depthwise = expand + 1;
     const struct ft_work *d = &depthwise->work;
-    if (expand->operation != FT_OP_CONVOLUTION || depthwise->operation != FT_OP_DEPTHWISE || project->operation != FT_OP_CONVOLUTION)
+    if (i + 1 >= plan->n_steps || expand->operation != FT_OP_CONVOLUTION || depthwise->operation != FT_OP_DEPTHWISE)
         return false;
     const bool strided = expand->work.stride[0] > 1 && expand->work.groups == 1; /* without a stride 3x3 is Winograd's */
-    const bool shaped = (pointwise(&expand->work) || strided) && pointwise(&project->work) && d->multiplier == 1 && d->dilation[0] == 1 &&
-                        d->dilation[1] == 1 && d->kernel[0] >= d->stride[0];
+    const bool shaped = (pointwise(&expand->work) || strided) && d->multiplier == 1 && d->dilation[0] == 1 && d->dilation[1] == 1 &&
+                        d->kernel[0] >= d->stride[0];
     /* the depthwise step may read a window that a layer of padding made */
-    const bool chained = depthwise->in.buffer == expand->out.buffer && depthwise->in.channel == 0 && depthwise->in.c == expand->out.c &&
-                         project->in.buffer == depthwise->out.buffer && project->in.y == 0 && project->in.x == 0 &&
-                         project->in.h == depthwise->out.h && project->in.w == depthwise->out.w;
-    return shaped && chained && depthwise->other.buffer < 0 && project->other.buffer != depthwise->out.buffer &&
-           private_value(plan, &expand->out, i, i + 1) && private_value(plan, &depthwise->out, i + 1, i + 2);
+    const bool chained = depthwise->in.buffer == expand->out.buffer && depthwise->in.channel == 0 && depthwise->in.c == expand->out.c;
+    return shaped && chained && depthwise->other.buffer < 0 && private_value(plan, &expand->out, i, i + 1);
+}
+
+static bool projects(const struct ft_plan *plan, int i)
+{
+    const struct ft_step *depthwise = &plan->steps[i - 1], *project = &plan->steps[i];
+    return i < plan->n_steps && project->operation == FT_OP_CONVOLUTION && pointwise(&project->work) && project->in.buffer == depthwise->out.buffer &&
+           project->in.y == 0 && project->in.x == 0 && project->in.h == depthwise->out.h && project->in.w == depthwise->out.w &&
+           project->other.buffer != depthwise->out.buffer && private_value(plan, &depthwise->out, i - 1, i);
+}
+
+/* Steps of the block that begins at step i; 0: none does. */
+static int block_steps(const struct ft_plan *plan, int i)
+{
+    return !expands(plan, i) ? 0 : projects(plan, i + 2) ? 3 : 2;
 }
 
 /* The values in the middle leave the arena. What goes in is read, and what comes out written, from the first band to the last. */
-static void make_block(struct ft_plan *plan, int i)
+static void make_block(struct ft_plan *plan, int i, int n)
 {
     struct ft_step *s = &plan->steps[i];
-    struct ft_buffer *in = &plan->buffers[s->in.buffer], *out = &plan->buffers[s[2].out.buffer];
-    for (int k = 0; k < FT_BLOCK_STEPS; k++)
+    struct ft_buffer *in = &plan->buffers[s->in.buffer], *out = &plan->buffers[s[n - 1].out.buffer];
+    for (int k = 0; k < n; k++) {
         s[k].block = k + 1;
-    plan->buffers[s[0].out.buffer].elsewhere = plan->buffers[s[1].out.buffer].elsewhere = true;
-    s[0].clear = s[1].clear = -1;
-    in->last = in->last > i + 2 ? in->last : i + 2;
+        s[k].block_ends = k + 1 == n;
+        if (k + 1 < n) {
+            plan->buffers[s[k].out.buffer].elsewhere = true;
+            s[k].clear = -1;
+        }
+    }
+    in->last = in->last > i + n - 1 ? in->last : i + n - 1;
     out->first = out->first < i ? out->first : i;
 }
 
@@ -66,12 +83,13 @@ void ft_plan_blocks(struct ft_plan *plan, enum ft_plan_blocks wanted)
 {
     if (wanted == FT_BLOCKS_NEVER || !(ft_cpu_features() & FT_CPU_AVX2)) /* OpenBLAS wants large products */
         return;
-    for (int i = 0; i + FT_BLOCK_STEPS <= plan->n_steps; i++) {
+    for (int i = 0; i < plan->n_steps; i++) {
         const struct ft_value *wide = &plan->steps[i].out;
         const size_t bytes = (size_t)wide->h * (size_t)wide->w * (size_t)wide->c * sizeof(float);
-        if ((bytes >= WIDE_FROM || wanted == FT_BLOCKS_ALWAYS) && is_block(plan, i)) {
-            make_block(plan, i);
-            i += FT_BLOCK_STEPS - 1;
+        const int n = bytes >= WIDE_FROM || wanted == FT_BLOCKS_ALWAYS ? block_steps(plan, i) : 0;
+        if (n) {
+            make_block(plan, i, n);
+            i += n - 1;
         }
     }
 }
@@ -105,7 +123,7 @@ static struct bands plan_bands(const struct ft_step *s)
     const int right = (s[1].out.w - 1) * d->stride[1] + d->kernel[1] - b.left - s[0].out.w, h = s[1].out.h, c = s[1].out.c;
     b.pixel = c > b.channels && ft_channels_cut(c, b.channels, c - 1) + b.channels < c ? b.channels + LINE : b.channels; /* a wide last panel */
     b.line = ft_round_up((size_t)(b.left + s[0].out.w + (right > 0 ? right : 0)) * (size_t)b.pixel, LINE);
-    b.thin_line = ft_round_up((size_t)s[1].out.w * (size_t)d->out.pixel, LINE);
+    b.thin_line = s[1].block_ends ? 0 : ft_round_up((size_t)s[1].out.w * (size_t)d->out.pixel, LINE);
     b.kept = (size_t)((c / b.channels + 2) * overlap(&b)) * b.line; /* halves may end in half a panel each */
     const size_t fixed = b.kept + (size_t)overlap(&b) * b.line, each = (size_t)b.stride * b.line + b.thin_line;
     const int fit = fixed < BAND_BYTES / sizeof(float) ? (int)((BAND_BYTES / sizeof(float) - fixed) / each) : 0, n = (h + fit) / (fit + 1);
@@ -126,9 +144,10 @@ size_t ft_block_scratch(const struct ft_step *s)
 struct band_run {
     const struct ft_step *steps;
     struct bands bands;
-    struct ft_work work[FT_BLOCK_STEPS];
+    int y0, y1; /* rows of the block's output asked for */
+    struct ft_work work[MOST_STEPS];
     float *wide, *kept, *thin;
-    double *seconds; /* [FT_BLOCK_STEPS] or NULL */
+    double *seconds; /* [steps of the block] or NULL */
 };
 
 double ft_plan_clock(void)
@@ -191,7 +210,7 @@ static void run_panel(struct band_run *r, int panel, int y0, int y1, int c0, int
 {
     const struct bands *b = &r->bands;
     const int h = r->steps[0].out.h, first = y0 * b->stride - b->top, end = first + wide_rows(b, y1 - y0);
-    const bool begins = y0 == r->work[2].y0, ends = y1 == r->work[2].y1;
+    const bool begins = y0 == r->y0, ends = y1 == r->y1;
     const size_t keep = (size_t)overlap(b) * b->line;
     float *kept = r->kept + (size_t)panel * keep;
     const int from = begins ? first : first + overlap(b);
@@ -201,7 +220,8 @@ static void run_panel(struct band_run *r, int panel, int y0, int y1, int c0, int
     clear_lines(r, first, larger(h, from), end);
     lay(&r->work[0].out, r->wide + b->left * b->pixel, b->line, b->pixel, first, c0);
     lay(&r->work[1].in, r->wide, b->line, b->pixel, first, c0);
-    lay(&r->work[1].out, r->thin, b->thin_line, r->steps[1].work.out.pixel, y0, 0);
+    if (!r->steps[1].block_ends)
+        lay(&r->work[1].out, r->thin, b->thin_line, r->steps[1].work.out.pixel, y0, 0);
     r->work[0].c0 = r->work[1].c0 = c0;
     r->work[0].c1 = r->work[1].c1 = c1;
     run_rows(r, 0, larger(0, from), smaller(h, end));
@@ -216,24 +236,27 @@ static int panel_end(const struct bands *b, int c, int c0)
     return end > c0 ? end : c;
 }
 
-void ft_block_run(const struct ft_step *s, const struct ft_work *project, const struct ft_map *in, double *seconds)
+void ft_block_run(const struct ft_step *s, const struct ft_work *last, const struct ft_map *in, double *seconds)
 {
-    struct band_run r = { .steps = s, .bands = plan_bands(s), .work = { s[0].work, s[1].work, *project }, .seconds = seconds };
+    struct band_run r = { .steps = s, .bands = plan_bands(s), .y0 = last->y0, .y1 = last->y1, .work = { s[0].work, s[1].work }, .seconds = seconds };
     const struct bands *b = &r.bands;
     const int c = s[1].out.c;
-    r.wide = project->scratch;
+    r.work[s[1].block_ends ? 1 : 2] = *last;
+    r.wide = last->scratch;
     r.kept = r.wide + b->wide;
     r.thin = r.kept + b->kept;
     r.work[0].in = *in;
     r.work[1].pad[0] = b->top;
     r.work[1].pad[1] = 0; /* the scratch begins with the border */
     clear_sides(&r);
-    for (int y0 = project->y0, y1; y0 < project->y1; y0 = y1) {
-        y1 = y0 + b->rows < project->y1 ? y0 + b->rows : project->y1;
+    for (int y0 = r.y0, y1; y0 < r.y1; y0 = y1) {
+        y1 = smaller(y0 + b->rows, r.y1);
         for (int c0 = 0, c1, panel = 0; c0 < c; c0 = c1, panel++) {
             c1 = panel_end(b, c, c0);
             run_panel(&r, panel, y0, y1, c0, c1);
         }
+        if (s[1].block_ends)
+            continue;
         lay(&r.work[2].in, r.thin, b->thin_line, s[1].work.out.pixel, y0, 0);
         run_rows(&r, 2, y0, y1);
     }

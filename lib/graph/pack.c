@@ -99,7 +99,7 @@ static void choose_rows(struct ft_plan *plan, bool exact)
             plan->scratch_floats = alone;
         if (together > plan->scratch_floats)
             plan->scratch_floats = together;
-        const size_t block = s->block == FT_BLOCK_STEPS ? ft_block_scratch(s + 1 - FT_BLOCK_STEPS) : 0;
+        const size_t block = s->block_ends ? ft_block_scratch(s + 1 - s->block) : 0;
         if (block > plan->scratch_floats)
             plan->scratch_floats = block;
     }

@@ -65,7 +65,7 @@ static void run_step(const struct run *r, const struct ft_step *s, int picture, 
     const struct ft_plan *p = r->plan;
     /* The scratch is large enough for eight parts; each working part gets an equal share. */
     const int sharing = s->split == FT_SPLIT_NONE ? 1 : r->parts < 8 ? r->parts : 8;
-    if (part >= sharing || (s->block && s->block < FT_BLOCK_STEPS))
+    if (part >= sharing || (s->block && !s->block_ends))
         return;
     struct ft_work w = s->work;
     w.in = map_of(r, &s->in, picture);
@@ -81,7 +81,7 @@ static void run_step(const struct run *r, const struct ft_step *s, int picture, 
     for (int i = picture; s->clear >= 0 && i < picture + n; i++)
         clear_border(p, s, &w, r->arena, i);
     if (s->block) {
-        const struct ft_step *first = s + 1 - FT_BLOCK_STEPS;
+        const struct ft_step *first = s + 1 - s->block;
         const struct ft_map in = map_of(r, &first->in, picture);
         ft_block_run(first, &w, &in, r->seconds ? r->seconds + (first - p->steps) : NULL);
     } else {

@@ -35,6 +35,7 @@ struct ft_step {
     struct ft_work work; /* all but the maps' data, scratch and ranges */
     struct ft_value in, other, out;
     int block;            /* 1, 2, 3: of a block's steps it is this one (blocks.c); 0: runs by itself */
+    bool block_ends;      /* and the last */
     int clear;            /* buffer whose border this step, its first writer, clears; -1 */
     enum ft_split split;  /* how a team shares it, */
     int grain, stage;     /* in pieces of `grain` rows or channels; stage 0 is the loading of the pixels */
@@ -72,13 +73,12 @@ int ft_plan_layout(struct ft_plan *plan, int pictures, struct ft_error *err);
 int ft_plan_pack(struct ft_plan *plan, bool exact, struct ft_error *err);
 
 /* Finds blocks of steps to be run depth first; before the layout. */
-enum { FT_BLOCK_STEPS = 3 };
 void ft_plan_blocks(struct ft_plan *plan, enum ft_plan_blocks wanted);
 /* Floats of scratch that the parts of the block beginning at step s want together; rows are chosen. */
 size_t ft_block_scratch(const struct ft_step *s);
-/* Rows y0..y1 of the block's output, read and projected by bands; `project` is the work of its last step but for `in`; `in` is the
- * map that its first one reads. Adds the seconds that each step took to seconds [FT_BLOCK_STEPS] unless NULL. */
-void ft_block_run(const struct ft_step *s, const struct ft_work *project, const struct ft_map *in, double *seconds);
+/* Rows y0..y1 of the output of the block that begins at s, band by band; `last` is the work of its last step but for `in`; `in` is the
+ * map that its first one reads. Adds the seconds that each step took to seconds [steps of the block] unless NULL. */
+void ft_block_run(const struct ft_step *s, const struct ft_work *last, const struct ft_map *in, double *seconds);
 
 double ft_plan_clock(void); /* seconds */
 

@@ -9,7 +9,7 @@
 #include "test.h"
 
 struct shape {
-    int h, w, in, wide, out, kernel, stride;
+    int h, w, in, wide, out, kernel, stride; /* out 0: the block ends with the depthwise step, and activations are swish */
     bool residual;
     int padded; /* by so much, in a layer of its own, as Keras's MobileNetV2 does it by 1 */
     bool stem;  /* the wide map comes from a 3x3 convolution with stride 2 */
@@ -57,13 +57,13 @@ static struct ft_tensor tensor(struct net *n, size_t count, float scale)
     return (struct ft_tensor){ .rank = 1, .shape = { (int64_t)count }, .count = count, .data = data };
 }
 
-static void convolution(struct net *n, enum ft_layer_kind kind, int kernel, int stride, int in, int filters, bool relu6)
+static void convolution(struct net *n, enum ft_layer_kind kind, int kernel, int stride, int in, int filters, enum ft_activation activation)
 {
     struct ft_layer *layer = add_layer(n, kind);
     const int taps = kernel * kernel * (kind == FT_LAYER_CONV2D ? in : 1);
     layer->params.filters = filters;
     layer->params.padding = FT_PAD_SAME;
-    layer->params.activation = relu6 ? FT_ACT_RELU6 : FT_ACT_LINEAR;
+    layer->params.activation = activation;
     layer->params.kernel[0] = layer->params.kernel[1] = kernel;
     layer->params.stride[0] = layer->params.stride[1] = stride;
     layer->weights[FT_W_KERNEL] = tensor(n, (size_t)(taps * filters), 2 / sqrtf((float)taps));
@@ -72,6 +72,7 @@ static void convolution(struct net *n, enum ft_layer_kind kind, int kernel, int 
 
 static void make(struct net *n, struct shape s)
 {
+    const enum ft_activation inner = s.out ? FT_ACT_RELU6 : FT_ACT_SWISH;
     *n = (struct net){ .network = { .layers = n->layers } };
     state = 5;
     struct ft_layer *input = add_layer(n, FT_LAYER_INPUT);
@@ -83,18 +84,19 @@ static void make(struct net *n, struct shape s)
     scale->weights[FT_W_SCALE] = tensor(n, 1, 0);
     n->tensors[0][0] = 1.0f / 128;
     if (!s.stem)
-        convolution(n, FT_LAYER_CONV2D, 1, 1, 3, s.in, true);
+        convolution(n, FT_LAYER_CONV2D, 1, 1, 3, s.in, FT_ACT_RELU6);
     const int before = n->network.output;
-    convolution(n, FT_LAYER_CONV2D, s.stem ? 3 : 1, s.stem ? 2 : 1, s.stem ? 3 : s.in, s.wide, true);
+    convolution(n, FT_LAYER_CONV2D, s.stem ? 3 : 1, s.stem ? 2 : 1, s.stem ? 3 : s.in, s.wide, inner);
     if (s.padded) {
         struct ft_layer *pad = add_layer(n, FT_LAYER_ZERO_PAD);
         pad->params.pad[0] = pad->params.pad[2] = s.padded - 1;
         pad->params.pad[1] = pad->params.pad[3] = s.padded;
     }
-    convolution(n, FT_LAYER_DEPTHWISE_CONV2D, s.kernel, s.stride, s.wide, s.wide, true);
+    convolution(n, FT_LAYER_DEPTHWISE_CONV2D, s.kernel, s.stride, s.wide, s.wide, inner);
     if (s.padded)
         n->layers[n->network.output].params.padding = FT_PAD_VALID;
-    convolution(n, FT_LAYER_CONV2D, 1, 1, s.wide, s.out, false);
+    if (s.out)
+        convolution(n, FT_LAYER_CONV2D, 1, 1, s.wide, s.out, FT_ACT_LINEAR);
     if (s.residual) {
         struct ft_layer *sum = add_layer(n, FT_LAYER_ADD);
         sum->n_inputs = 2;
@@ -165,6 +167,8 @@ static void blocks_are_the_steps_they_are_made_of(void)
         { 40, 44, 8, 160, 8, 3, 1, true, 0, false },    { 31, 37, 8, 352, 8, 5, 2, false, 0, false },
         { 7, 7, 16, 64, 16, 3, 1, true, 0, false },     { 2, 3, 8, 25, 8, 5, 1, true, 0, false },
         { 1, 1, 4, 7, 3, 3, 2, false, 0, false },       { 9, 300, 8, 1000, 8, 3, 1, true, 0, false },
+        { 61, 47, 24, 104, 0, 3, 1, false, 0, false },  { 112, 60, 16, 72, 0, 5, 2, false, 0, false },
+        { 111, 90, 8, 96, 0, 3, 2, false, 1, false },   { 98, 203, 0, 48, 0, 5, 2, false, 0, true },
     };
     static const char *const cpus[] = { "avx512", "avx2" };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
