@@ -215,10 +215,9 @@ def show(row, wrong):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="beginnings of names, with commas; =NAME for that one; default: all but the largest")
+    parser.add_argument("--only", default="", help="beginnings of names, with commas; =NAME for that one; default: all")
     parser.add_argument("--containers", default="h5,h5k2,back", help="see above")
     parser.add_argument("--exact", action="store_true", help="also in double precision: finetune, finetune with FINETUNE_EXACT=1, Keras")
-    parser.add_argument("--largest", action="store_true", help="the largest networks as well")
     parser.add_argument("--small", action="store_true", help="the smallest of each family")
     parser.add_argument("--size", type=int, help="another input size")
     parser.add_argument("--list", action="store_true")
@@ -227,8 +226,8 @@ def main():
     parser.add_argument("--keep", help="folder for temporary files")
     args = parser.parse_args()
     only = [o.lower() for o in args.only.split(",") if o]
-    level = 2 if args.largest or only else 0 if args.small else 1
-    chosen = [(n, s) for n, s, l in networks.NETWORKS if l <= level and (not only or any(n.lower().startswith(o) or "=" + n.lower() == o for o in only))]
+    chosen = [(n, s) for n, s, other in networks.NETWORKS if not (other and args.small) and
+              (not only or any(n.lower().startswith(o) or "=" + n.lower() == o for o in only))]
     if args.list:
         print("\n".join(n for n, _ in chosen))
         return 0

@@ -9,7 +9,7 @@ import importlib
 
 import lite
 
-# name (with alpha, or which Lite), size, and how large: 0 the smallest of its family, 1 the rest, 2 the largest
+# name (with alpha, or which Lite), size, and 0: the smallest of its family, 1: another
 NETWORKS = [
     ("VGG16", 96, 0), ("VGG19", 96, 1),
     ("ResNet50", 128, 0), ("ResNet101", 128, 1), ("ResNet152", 128, 1),
@@ -20,14 +20,14 @@ NETWORKS = [
     ("MobileNetV2-1.3", 224, 1), ("MobileNetV2-1.4", 224, 1),
     ("MobileNetV3Small", 128, 0), ("MobileNetV3Small-0.75", 128, 1), ("MobileNetV3Large", 128, 0), ("MobileNetV3Large-0.75", 128, 1),
     ("DenseNet121", 128, 0), ("DenseNet169", 128, 1), ("DenseNet201", 128, 1),
-    ("NASNetMobile", 128, 0), ("NASNetLarge", 139, 2),
+    ("NASNetMobile", 128, 0), ("NASNetLarge", 139, 1),
     ("EfficientNetB0", 128, 0), ("EfficientNetB1", 128, 1), ("EfficientNetB2", 128, 1), ("EfficientNetB3", 128, 1),
-    ("EfficientNetB4", 128, 1), ("EfficientNetB5", 128, 1), ("EfficientNetB6", 128, 1), ("EfficientNetB7", 160, 2),
+    ("EfficientNetB4", 128, 1), ("EfficientNetB5", 128, 1), ("EfficientNetB6", 128, 1), ("EfficientNetB7", 160, 1),
     ("EfficientNet-Lite0", 128, 0), ("EfficientNet-Lite1", 128, 1), ("EfficientNet-Lite2", 128, 1), ("EfficientNet-Lite3", 128, 1),
     ("EfficientNet-Lite4", 128, 1),
     ("EfficientNetV2B0", 128, 0), ("EfficientNetV2B1", 128, 1), ("EfficientNetV2B2", 128, 1), ("EfficientNetV2B3", 128, 1),
-    ("EfficientNetV2S", 128, 1), ("EfficientNetV2M", 128, 1), ("EfficientNetV2L", 128, 2),
-    ("ConvNeXtTiny", 96, 0), ("ConvNeXtSmall", 96, 1), ("ConvNeXtBase", 96, 1), ("ConvNeXtLarge", 96, 2), ("ConvNeXtXLarge", 96, 2),
+    ("EfficientNetV2S", 128, 1), ("EfficientNetV2M", 128, 1), ("EfficientNetV2L", 128, 1),
+    ("ConvNeXtTiny", 96, 0), ("ConvNeXtSmall", 96, 1), ("ConvNeXtBase", 96, 1), ("ConvNeXtLarge", 96, 1), ("ConvNeXtXLarge", 96, 1),
 ]
 # How pixels enter, by the beginning of the name; the first that fits. Families of "none" do it themselves.
 MODES = [("VGG", "caffe"), ("ResNet50V2", "tf"), ("ResNet101V2", "tf"), ("ResNet152V2", "tf"), ("ResNet", "caffe"), ("Inception", "tf"), ("Xception", "tf"),
