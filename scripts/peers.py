@@ -198,4 +198,5 @@ def head(stem, d, l2, dtype):
 
 parts = {"convert": convert, "application": application, "forward": forward, "train": train, "predict-keras": predict_keras, "predict-onnx": predict_onnx,
          "head-data": head_data, "head": head}
-parts[sys.argv[1]](*sys.argv[2:])
+if __name__ == "__main__":
+    parts[sys.argv[1]](*sys.argv[2:])
