@@ -93,12 +93,27 @@ FT_INLINE void run_tile(const struct ft_tile *t, const int rows, const int vecto
     finish(t, &acc, rows, vectors, halves);
 }
 
+FT_INLINE void next_tile(struct ft_tile *t, const int rows)
+{
+    t->at_in += rows;
+    t->at_out += rows;
+    t->at_other += rows;
+    t->ahead = t->shares-- > 1 && t->ahead ? t->ahead + t->n_ahead : NULL;
+}
+
 #define UP_TO_4(M, v, h) M(1, v, h) M(2, v, h) M(3, v, h) M(4, v, h)
 #define UP_TO_5(M, v, h) UP_TO_4(M, v, h) M(5, v, h)
 #define UP_TO_8(M, v, h) UP_TO_5(M, v, h) M(6, v, h) M(7, v, h) M(8, v, h)
 #define UP_TO_10(M, v, h) UP_TO_8(M, v, h) M(9, v, h) M(10, v, h)
 #define UP_TO_14(M, v, h) UP_TO_10(M, v, h) M(11, v, h) M(12, v, h) M(13, v, h) M(14, v, h)
-#define DEFINE(rows, v, h) static __attribute__((noinline)) void tile_##rows##_##v##_##h(const struct ft_tile *t) { run_tile(t, rows, v, h); }
+#define DEFINE(rows, v, h)                                                                                                                 \
+    static __attribute__((noinline)) void tile_##rows##_##v##_##h(struct ft_tile *t, int tiles)                                            \
+    {                                                                                                                                      \
+        for (; tiles > 0; tiles--) {                                                                                                       \
+            run_tile(t, rows, v, h);                                                                                                       \
+            next_tile(t, rows);                                                                                                            \
+        }                                                                                                                                  \
+    }
 #define ENTRY(rows, v, h) tile_##rows##_##v##_##h,
 #define WIDTH(most, v, h) { v * LANES + h * HALF_LANES, most, { NULL, UP_TO_##most(ENTRY, v, h) } }
 
@@ -137,17 +152,14 @@ const struct ft_width *FT_NAME(panel_at)(int c, int filters)
 void FT_NAME(panel_run)(struct ft_tile t, const struct ft_width *width, const struct ft_offsets *at, int pixels)
 {
     enum { MOST = 4 };
-    const int n = (pixels + width->rows - 1) / width->rows, share = n < MOST ? n : MOST;
-    const int k = t.segments->n * t.segments->k;
-    t.rate = (int)(4 * t.n_ahead / (size_t)(share * k));
-    for (int i = 0, p = 0; i < n; i++) {
-        const int rows = (pixels - p + n - i - 1) / (n - i);
-        t.at_in = at->in + p;
-        t.at_out = at->out + p;
-        t.at_other = at->other + p;
-        width->tiles[rows](&t);
-        if (t.ahead)
-            t.ahead = i + 1 < share ? t.ahead + t.n_ahead / (size_t)share : NULL;
-        p += rows;
-    }
+    const int n = (pixels + width->rows - 1) / width->rows, rows = (pixels + n - 1) / n, larger = pixels - n * (rows - 1);
+    t.shares = n < MOST ? n : MOST;
+    t.n_ahead /= (size_t)t.shares;
+    t.rate = (int)(4 * t.n_ahead / (size_t)(t.segments->n * t.segments->k));
+    t.at_in = at->in;
+    t.at_out = at->out;
+    t.at_other = at->other;
+    width->tiles[rows](&t, larger);
+    if (larger < n)
+        width->tiles[rows - 1](&t, n - larger);
 }

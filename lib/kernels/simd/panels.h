@@ -26,7 +26,7 @@ struct ft_tile {
     const struct ft_segments *segments;
     const float *weights, *bias, *ahead; /* ahead: what is used next, to be prefetched, or NULL */
     size_t n_ahead;                      /* floats of it: a panel or less */
-    int rate;                            /* of them to be prefetched for every four of K; panel_run sets it */
+    int rate, shares;                    /* of them for every four of K, during so many tiles; panel_run sets it */
     float lo, hi;
     int filters; /* of this panel */
 };
@@ -34,7 +34,7 @@ struct ft_tile {
 /* A shape of tiles: so many filters, and at most so many rows. */
 struct ft_width {
     int filters, rows;
-    void (*tiles[FT_TILE_ROWS + 1])(const struct ft_tile *t);
+    void (*tiles[FT_TILE_ROWS + 1])(struct ft_tile *t, int tiles);
 };
 
 /* The panel that begins at filter c, where a panel ended: full, or the narrowest that takes all that is left. */
