@@ -119,7 +119,8 @@ def randomise(keras, model, seed, calibrating):
         elif len(shape) >= 2:
             depthwise = len(shape) == 4 and ("depthwise" in name or 1 in shape[2:])
             fan = np.prod(shape[:2]) if depthwise else np.prod(shape[:-1])
-            value = rng.normal(0, (0.1 if "_3_conv/" in layer else 1) * (1.6 / fan) ** 0.5, shape)
+            # MobileNet 1 and 2 have few branches or none: filters that sum to about nothing would let rounding through and not the picture
+            value = rng.normal(0.7 if depthwise and model.name.startswith("mobilenet") else 0, 0.1 if "_3_conv/" in layer else 1, shape) * (1.6 / fan) ** 0.5
         elif name in ("gamma", "moving_variance"):
             value = rng.uniform(0.7, 1.3, shape)
         elif "layer_scale" in layer or name.startswith("variable"):
