@@ -73,7 +73,7 @@ cached 47 0
 [ "$(entries --cache here)" -ge 47 ] || complain "$(entries --cache here) entries"
 
 begin "a damaged segment is left out and built again"
-finetune cache clear -q
+finetune cache clear -q >cleared
 status 0 finetune train set -q -o clean.h5
 segment=$(find "$features" -name '*.ftc')
 cp "$segment" whole
@@ -95,7 +95,7 @@ cmp -s clean.h5 again.h5 || complain "models differ"
 status 0 finetune train set --json
 cached 47 0
 for bytes in 0 10 64 1000 100000; do
-    finetune cache clear -q
+    finetune cache clear -q >cleared
     mkdir -p "$(dirname "$segment")"
     head -c $bytes whole >"$segment"
     status 0 finetune train set --json -o again.h5
@@ -173,7 +173,7 @@ status 2 finetune cache empty
 has err "info|clear|prune"
 
 begin "prune merges small segments, and entries counts pictures"
-finetune cache clear -q
+finetune cache clear -q >cleared
 for class in cat dog; do
     finetune features "$sample/train/$class" -q -o class.h5
 done

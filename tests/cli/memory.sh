@@ -58,7 +58,7 @@ status 1 finetune features --files-from missing
 has err "'missing'"
 
 begin "what needs all features in memory declines before the work"
-finetune cache clear -q
+finetune cache clear -q >cleared
 for command in doctor curve "train --report page.html"; do
     status 1 finetune $command "$sample/train" --memory 10K
     has err "needs the features of 44 pictures in memory, 451 kB, more than --memory allows, 10.2 kB"
