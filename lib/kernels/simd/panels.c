@@ -8,88 +8,120 @@ struct sums {
     half h[FT_TILE_ROWS];
 };
 
-FT_INLINE void step(const float *const *p, int k, const float *w, struct sums *acc, const int rows, const int vectors, const int halves)
+/* sum += x * w where it stands: left to itself gcc moves the sums of a loop that fills the registers about, and through memory. */
+FT_INLINE void into(vec *sum, vec x, vec w)
+{
+    __asm__("vfmadd231ps %2, %1, %0" : "+v"(*sum) : "v"(x), "v"(w));
+}
+
+FT_INLINE void half_into(half *sum, half x, half w)
+{
+    __asm__("vfmadd231ps %2, %1, %0" : "+v"(*sum) : "v"(x), "v"(w));
+}
+
+FT_INLINE void step(const float *const *p, ptrdiff_t k, const float *w, struct sums *acc, const int rows, const int vectors, const int halves)
 {
     const vec w0 = load(w), w1 = vectors > 1 ? load(w + LANES) : w0, w2 = vectors > 2 ? load(w + 2 * LANES) : w0;
     const half wh = halves ? half_load(w + vectors * LANES) : half_of(w0);
     FT_UNROLL
     for (int r = 0; r < rows; r++) {
         const vec x = repeat(p[r][k]);
-        acc->v[r][0] = multiply_add(x, w0, acc->v[r][0]);
+        into(&acc->v[r][0], x, w0);
         if (vectors > 1)
-            acc->v[r][1] = multiply_add(x, w1, acc->v[r][1]);
+            into(&acc->v[r][1], x, w1);
         if (vectors > 2)
-            acc->v[r][2] = multiply_add(x, w2, acc->v[r][2]);
+            into(&acc->v[r][2], x, w2);
         if (halves)
-            acc->h[r] = half_multiply_add(half_of(x), wh, acc->h[r]);
+            half_into(&acc->h[r], half_of(x), wh);
     }
 }
 
-FT_INLINE void finish(const struct ft_tile *t, struct sums *acc, const int rows, const int vectors, const int halves)
+/* Addend and stores. What differs between tiles is settled before, and the tile's fields are read once: a branch or a load for each
+ * row costs more than the sums of a thin tile. */
+FT_INLINE void finish_rows(const struct ft_tile t, struct sums *acc, const int rows, const int vectors, const int halves, const bool added, const bool whole)
 {
-    const vec lo = repeat(t->lo), hi = repeat(t->hi);
-    const bool full = halves || t->filters == vectors * LANES; /* all vectors are */
-    const mask last = mask_first(t->filters - (vectors - 1) * LANES);
-    const half_mask last_half = half_mask_first(t->filters - vectors * LANES);
+    const vec lo = repeat(t.lo), hi = repeat(t.hi);
+    const mask last = mask_first(t.filters - (vectors - 1) * LANES);
+    const half_mask last_half = half_mask_first(t.filters - vectors * LANES);
     FT_UNROLL
     for (int r = 0; r < rows; r++) {
-        float *out = t->out + t->at_out[r];
-        const float *other = t->other ? t->other + t->at_other[r] : NULL;
+        float *out = t.out + t.at_out[r];
+        const float *other = added ? t.other + t.at_other[r] : NULL;
         FT_UNROLL
         for (int v = 0; v < vectors; v++) {
-            const bool whole = full || v + 1 < vectors;
+            const bool all = whole || halves || v + 1 < vectors;
             vec x = acc->v[r][v];
-            if (other)
-                x = add(x, whole ? load(other + v * LANES) : load_masked(other + v * LANES, last));
+            if (added)
+                x = add(x, all ? load(other + v * LANES) : load_masked(other + v * LANES, last));
             x = clamp(x, lo, hi);
-            if (whole)
+            if (all)
                 store(out + v * LANES, x);
             else
                 store_masked(out + v * LANES, last, x);
         }
         if (halves) {
             half x = acc->h[r];
-            if (other)
+            if (added)
                 x = half_add(x, half_load_masked(other + vectors * LANES, last_half));
             half_store_masked(out + vectors * LANES, last_half, half_clamp(x, half_of(lo), half_of(hi)));
         }
     }
 }
 
-FT_INLINE void run_tile(const struct ft_tile *t, const int rows, const int vectors, const int halves)
+FT_INLINE void finish(const struct ft_tile *t, struct sums *acc, const int rows, const int vectors, const int halves)
+{
+    if (!halves && t->filters < vectors * LANES) {
+        if (t->other)
+            finish_rows(*t, acc, rows, vectors, halves, true, false);
+        else
+            finish_rows(*t, acc, rows, vectors, halves, false, false);
+    } else if (t->other) {
+        finish_rows(*t, acc, rows, vectors, halves, true, true);
+    } else {
+        finish_rows(*t, acc, rows, vectors, halves, false, true);
+    }
+}
+
+/* All of K. `ahead`: with a prefetch, every four of K, of `rate` floats; the first level would lose the panel in use to them. */
+FT_INLINE void sum(const struct ft_tile *t, const float *const *p, struct sums *acc, const int rows, const int vectors, const int halves, const bool ahead)
 {
     enum { LINE = 16 };
-    const int width = vectors * LANES + halves * HALF_LANES;
+    const int width = vectors * LANES + halves * HALF_LANES, n = t->segments->k, rate = t->rate;
+    const float *w = t->weights, *next = t->ahead;
+    for (int s = 0; s < t->segments->n; s++) {
+        ptrdiff_t k = t->segments->at[s];
+        const ptrdiff_t end = k + n;
+        for (; k + 4 <= end; k += 4, w += 4 * width) {
+            if (ahead)
+                for (const float *to = next + rate; next < to; next += LINE)
+                    _mm_prefetch((const char *)next, _MM_HINT_T1);
+            step(p, k, w, acc, rows, vectors, halves);
+            step(p, k + 1, w + width, acc, rows, vectors, halves);
+            step(p, k + 2, w + 2 * width, acc, rows, vectors, halves);
+            step(p, k + 3, w + 3 * width, acc, rows, vectors, halves);
+        }
+        for (; k < end; k++, w += width)
+            step(p, k, w, acc, rows, vectors, halves);
+    }
+}
+
+FT_INLINE void run_tile(const struct ft_tile *t, const int rows, const int vectors, const int halves)
+{
     struct sums acc;
-    const float *w = t->weights, *ahead = t->ahead;
+    const float *p[FT_TILE_ROWS];
     FT_UNROLL
     for (int r = 0; r < rows; r++) {
+        p[r] = t->in + t->at_in[r];
         FT_UNROLL
         for (int v = 0; v < vectors; v++)
             acc.v[r][v] = load(t->bias + v * LANES);
         if (halves)
             acc.h[r] = half_load(t->bias + vectors * LANES);
     }
-    for (int s = 0; s < t->segments->n; s++) {
-        const float *p[FT_TILE_ROWS];
-        FT_UNROLL
-        for (int r = 0; r < rows; r++)
-            p[r] = t->in + t->at_in[r] + t->segments->at[s];
-        const int n = t->segments->k;
-        int k = 0;
-        for (; k + 4 <= n; k += 4, w += 4 * width) {
-            if (ahead) {
-                for (const float *end = ahead + t->rate; ahead < end; ahead += LINE) /* in the first level it would drive out the panel in use */
-                    _mm_prefetch((const char *)ahead, _MM_HINT_T1);
-            }
-            step(p, k, w, &acc, rows, vectors, halves);
-            step(p, k + 1, w + width, &acc, rows, vectors, halves);
-            step(p, k + 2, w + 2 * width, &acc, rows, vectors, halves);
-            step(p, k + 3, w + 3 * width, &acc, rows, vectors, halves);
-        }
-        for (; k < n; k++, w += width)
-            step(p, k, w, &acc, rows, vectors, halves);
-    }
+    if (t->ahead)
+        sum(t, p, &acc, rows, vectors, halves, true);
+    else
+        sum(t, p, &acc, rows, vectors, halves, false);
     finish(t, &acc, rows, vectors, halves);
 }
 
