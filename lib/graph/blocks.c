@@ -121,7 +121,7 @@ static struct bands plan_bands(const struct ft_step *s)
     struct bands b = { .channels = s[0].row->channels ? s[0].row->channels : FT_CHANNELS_STEP, .top = d->pad[0] - s[1].in.y,
                        .left = d->pad[1] - s[1].in.x, .span = d->kernel[0], .stride = d->stride[0] };
     const int right = (s[1].out.w - 1) * d->stride[1] + d->kernel[1] - b.left - s[0].out.w, h = s[1].out.h, c = s[1].out.c;
-    b.pixel = c > b.channels && ft_channels_cut(c, b.channels, c - 1) + b.channels < c ? b.channels + LINE : b.channels; /* a wide last panel */
+    b.pixel = b.channels + LINE; /* room for a wide last panel, and an odd number of lines from pixel to pixel */
     b.line = ft_round_up((size_t)(b.left + s[0].out.w + (right > 0 ? right : 0)) * (size_t)b.pixel, LINE);
     b.thin_line = s[1].block_ends ? 0 : ft_round_up((size_t)s[1].out.w * (size_t)d->out.pixel, LINE);
     b.kept = (size_t)((c / b.channels + 2) * overlap(&b)) * b.line; /* halves may end in half a panel each */

@@ -45,10 +45,10 @@ static void find_borders(struct ft_plan *plan)
     need_border(plan, &plan->result, 0, 0, 0, 0);
 }
 
-/* Pixels a large power of two apart would share a few sets of the first-level cache. */
+/* Pixels an even number of cache lines apart would share a few sets of the first-level cache, where a tile reads a line of each. */
 static int pixel_stride(const struct ft_buffer *b)
 {
-    enum { CONFLICT = 512, APART = 16 };
+    enum { CONFLICT = 64, APART = 16 };
     return b->c % CONFLICT || b->h * b->w == 1 ? b->c : b->c + APART;
 }
 
