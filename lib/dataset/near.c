@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/blas.h"
 #include "base/error.h"
 #include "base/matrix.h"
 #include "base/memory.h"
@@ -189,7 +190,7 @@ int ft_near_pairs(const struct ft_matrix *x, float most, int threads, struct ft_
     s.mean = mean;
     s.planes = planes;
     s.failed = !team || !(unit || mean) || !planes || !s.signs || !s.room;
-    openblas_set_num_threads(1);
+    ft_blas_alone();
     if (!s.failed)
         ft_team_each(team, (x->n + BLOCK - 1) / BLOCK, sign_block, &s);
     if (!s.failed)

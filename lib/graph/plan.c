@@ -1,10 +1,10 @@
 /* Making a plan, and asking it what it does. */
 #include "graph/plan.h"
 
-#include <cblas.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/blas.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "graph/steps.h"
@@ -43,7 +43,7 @@ int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *
         return ft_error_set(err, FT_EARG, "there is no layer %d: the network has %d", last, network->n_layers);
     if (options->height < 0 || options->width < 0)
         return ft_error_set(err, FT_EARG, "an input of %d x %d makes no sense", options->height, options->width);
-    openblas_set_num_threads(1); /* one picture, one thread: two levels of threads are slower than one */
+    ft_blas_alone(); /* one picture, one thread: two levels of threads are slower than one */
     struct ft_plan *plan = ft_alloc_zero(1, sizeof *plan);
     int failed = plan ? 0 : ft_error_nomem(err, "the plan of a network");
     failed = failed ? failed : ft_nodes_new(network, last, options->height, options->width, &nodes, err);

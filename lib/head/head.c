@@ -1,6 +1,7 @@
 #include <cblas.h>
 #include <stdlib.h>
 
+#include "base/blas.h"
 #include "base/error.h"
 #include "base/matrix.h"
 #include "base/memory.h"
@@ -21,7 +22,7 @@ enum { BLOCK = 256 };
 void ft_head_probabilities(const struct ft_head *head, const float *x, size_t n, float *p)
 {
     const size_t d = (size_t)head->d, k = (size_t)head->k;
-    openblas_set_num_threads(1);
+    ft_blas_alone();
     for (size_t from = 0; from < n; from += BLOCK) {
         const size_t rows = n - from < BLOCK ? n - from : BLOCK;
         float *z = p + from * k;

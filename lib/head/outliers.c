@@ -1,6 +1,7 @@
 #include <cblas.h>
 #include <stdlib.h>
 
+#include "base/blas.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/thread.h"
@@ -111,7 +112,7 @@ int ft_outliers_find(const float *x, size_t n, int d, int threads, struct ft_out
     if (!rc) {
         for (size_t i = 0; i < job.n_against; i++)
             cblas_scopy(d, unit + i * n / job.n_against * width, 1, job.against + i * width, 1);
-        openblas_set_num_threads(1);
+        ft_blas_alone();
         ft_team_each(team, (n + BLOCK - 1) / BLOCK, measure, &job);
         rc = job.failed ? FT_ENOMEM : choose(job.distance, n, scratch, out, count);
     }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/blas.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "kernels/kernels.h"
@@ -93,7 +94,7 @@ int ft_precondition_init(struct ft_precondition *out, const struct ft_design *de
     }
     const size_t rows = SAMPLE * d, step = design->n > rows ? design->n / rows : 1;
     struct covariance c = { .design = design, .product = ft_product_choose(), .n = (design->n - 1) / step + 1, .step = step, .out = p.covariance };
-    openblas_set_num_threads(1);
+    ft_blas_alone();
     const int status = covariance_fill(&c, team, err);
     if (status)
         ft_precondition_release(&p);

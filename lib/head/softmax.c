@@ -1,10 +1,10 @@
 #include "head/softmax.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/blas.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "kernels/kernels.h"
@@ -366,7 +366,7 @@ int ft_softmax_fit(const struct ft_design *design, const int32_t *y, int k, stru
     int status = evaluation_init(&e, design, y, k, fits, count, err);
     if (status)
         return status;
-    openblas_set_num_threads(1);
+    ft_blas_alone();
     for (size_t j = 0; j < count; j++) {
         change_variables(&fits[j], e.columns, true);
         ft_lbfgs_start(&fits[j].optimiser);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/blas.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/file.h"
@@ -101,6 +102,7 @@ bool ft_architectures_folder(const char *weights_dir, char *path, size_t size)
 int ft_backbone_network(const char *path, const struct ft_backbone_options *o, struct ft_network **out, struct ft_error *err)
 {
     char folder[4096];
+    ft_blas_alone(); /* early: its threads take the time of who reads the network */
     const bool there = ft_architectures_folder(o ? o->weights_dir : NULL, folder, sizeof folder);
     return ft_network_open(path, &(struct ft_network_options){ there ? folder : NULL, o ? o->architecture : NULL }, out, err);
 }

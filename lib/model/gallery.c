@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/blas.h"
 #include "base/error.h"
 #include "base/matrix.h"
 #include "base/memory.h"
@@ -70,7 +71,7 @@ int ft_gallery_new(const struct ft_features *f, const char *dir, struct ft_galle
     const struct ft_matrix x = ft_features_matrix(f);
     float *projection = projections(f->d), *room = ft_alloc(d, sizeof *room), code[FT_CODE];
     bool ok = g && projection && room;
-    openblas_set_num_threads(1);
+    ft_blas_alone();
     for (size_t i = 0; ok && i < n; i++) {
         const size_t row = i * f->n / n;
         const char *path = f->paths[row];

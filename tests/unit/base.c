@@ -2,11 +2,14 @@
 #define _GNU_SOURCE
 #include "../test.h"
 
+#include <cblas.h>
+#include <dirent.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/blas.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -134,8 +137,45 @@ static void teams(void)
     }
 }
 
+/* -1: this system does not say. */
+static int threads_running(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    int n = tasks ? -2 : -1; /* . and .. */
+    while (tasks && readdir(tasks))
+        n++;
+    if (tasks)
+        closedir(tasks);
+    return n;
+}
+
+/* OpenBLAS starts threads when it is loaded; they end, and no product starts them again. */
+static void blas_threads(void)
+{
+    enum { N = 600 };
+    float *a = ft_alloc(N * N, sizeof *a), *b = ft_alloc_zero(N * N, sizeof *b), *c = ft_alloc(N * N, sizeof *c);
+    if (threads_running() < 0)
+        SKIP("no /proc");
+    for (int i = 0; i < N * N; i++)
+        a[i] = (float)(i % 97);
+    for (int i = 0; i < N; i++)
+        b[i * N + i] = 2;
+    for (int times = 0; times < 2; times++) {
+        ft_blas_alone();
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, N, N, N, 1, a, N, b, N, 0, c, N);
+        CHECK(c[N + 1] == 2 * a[N + 1]);
+    }
+    for (int i = 0; i < 1000 && threads_running() > 1; i++)
+        usleep(1000); /* a thread that was joined may still be listed */
+    CHECK(threads_running() == 1);
+    free(a);
+    free(b);
+    free(c);
+}
+
 int main(void)
 {
+    RUN(blas_threads); /* before teams of our own */
     RUN(sizes);
     RUN(errors);
     RUN(utf8);
