@@ -3,7 +3,7 @@
  * does not fit the second-level cache, the three steps go through bands of output rows. For one panel of channels at a time, the
  * rows of the wide map that a band needs are made in a scratch with a border of zeros, and the depthwise step reads them there;
  * after all panels the band is projected. Where something else comes before the projection (squeeze and excitation looks at the whole
- * map) the block is the first two steps. Rows that the next band needs as well are kept. The steps' own kernel rows do the work
+ * map) the block is the first two steps. So it is where a large map is only halved by a pool after it (VGG's first). Rows that the next band needs as well are kept. The steps' own kernel rows do the work
  * on maps that lie in the scratch, so every value is what it would be in one go. */
 #include <string.h>
 #include <time.h>
@@ -13,7 +13,8 @@
 #include "graph/steps.h"
 
 enum {
-    WIDE_FROM = 1 << 20,     /* bytes of the wide map from which bands are faster */
+    WIDE_FROM = 1 << 20,     /* bytes of the wide map from which bands are faster, */
+    HALVED_FROM = 8 << 20,   /* and of one that is halved: few tiles at a time have to read all weights */
     BAND_BYTES = 400 * 1024, /* of scratch that a band may take: 150 to 900 KB differ by 1 % */
     LINE = FT_ALIGN / sizeof(float),
     MOST_PARTS = 8,
@@ -56,10 +57,20 @@ static bool projects(const struct ft_plan *plan, int i)
            project->other.buffer != depthwise->out.buffer && private_value(plan, &depthwise->out, i - 1, i);
 }
 
+/* A map that is only halved, by the largest of 2 x 2: bands may begin at any even row of the result, with whole tiles of Winograd's. */
+static bool halves(const struct ft_plan *plan, int i)
+{
+    const struct ft_step *s = &plan->steps[i];
+    const struct ft_work *p = &s[1].work;
+    return i + 1 < plan->n_steps && s[0].operation == FT_OP_CONVOLUTION && s[1].operation == FT_OP_MAX_POOL && p->kernel[0] == 2 && p->kernel[1] == 2 &&
+           p->stride[0] == 2 && p->stride[1] == 2 && p->pad[0] == 0 && p->pad[1] == 0 && s[1].in.buffer == s[0].out.buffer && s[1].in.h == s[0].out.h &&
+           s[1].in.w == s[0].out.w && s[1].in.c == s[0].out.c && private_value(plan, &s[0].out, i, i + 1);
+}
+
 /* Steps of the block that begins at step i; 0: none does. */
 static int block_steps(const struct ft_plan *plan, int i)
 {
-    return !expands(plan, i) ? 0 : projects(plan, i + 2) ? 3 : 2;
+    return halves(plan, i) ? 2 : !expands(plan, i) ? 0 : projects(plan, i + 2) ? 3 : 2;
 }
 
 /* The values in the middle leave the arena. What goes in is read, and what comes out written, from the first band to the last. */
@@ -85,8 +96,8 @@ void ft_plan_blocks(struct ft_plan *plan, enum ft_plan_blocks wanted)
         return;
     for (int i = 0; i < plan->n_steps; i++) {
         const struct ft_value *wide = &plan->steps[i].out;
-        const size_t bytes = (size_t)wide->h * (size_t)wide->w * (size_t)wide->c * sizeof(float);
-        const int n = bytes >= WIDE_FROM || wanted == FT_BLOCKS_ALWAYS ? block_steps(plan, i) : 0;
+        const size_t bytes = (size_t)wide->h * (size_t)wide->w * (size_t)wide->c * sizeof(float), enough = halves(plan, i) ? HALVED_FROM : WIDE_FROM;
+        const int n = bytes >= enough || wanted == FT_BLOCKS_ALWAYS ? block_steps(plan, i) : 0;
         if (n) {
             make_block(plan, i, n);
             i += n - 1;
@@ -121,6 +132,8 @@ static struct bands plan_bands(const struct ft_step *s)
     struct bands b = { .channels = s[0].row->channels ? s[0].row->channels : FT_CHANNELS_STEP, .top = d->pad[0] - s[1].in.y,
                        .left = d->pad[1] - s[1].in.x, .span = d->kernel[0], .stride = d->stride[0] };
     const int right = (s[1].out.w - 1) * d->stride[1] + d->kernel[1] - b.left - s[0].out.w, h = s[1].out.h, c = s[1].out.c;
+    if (s[1].operation == FT_OP_MAX_POOL)
+        b.channels = s[1].out.c; /* all at once: Winograd's transform of the input serves all of them */
     b.pixel = b.channels + LINE; /* room for a wide last panel, and an odd number of lines from pixel to pixel */
     b.line = ft_round_up((size_t)(b.left + s[0].out.w + (right > 0 ? right : 0)) * (size_t)b.pixel, LINE);
     b.thin_line = s[1].block_ends ? 0 : ft_round_up((size_t)s[1].out.w * (size_t)d->out.pixel, LINE);
@@ -136,7 +149,7 @@ static struct bands plan_bands(const struct ft_step *s)
 size_t ft_block_scratch(const struct ft_step *s)
 {
     const struct bands b = plan_bands(s);
-    return MOST_PARTS * (b.wide + b.kept + b.thin + LINE);
+    return MOST_PARTS * (b.wide + b.kept + b.thin + LINE) + (s->row->scratch ? 2 * s->row->scratch(&s->work) : 0);
 }
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
@@ -248,6 +261,8 @@ void ft_block_run(const struct ft_step *s, const struct ft_work *last, const str
     r.work[0].in = *in;
     r.work[1].pad[0] = b->top;
     r.work[1].pad[1] = 0; /* the scratch begins with the border */
+    r.work[0].scratch = r.thin + b->thin;
+    r.work[0].scratch_floats = last->scratch_floats - b->wide - b->kept - b->thin;
     clear_sides(&r);
     for (int y0 = r.y0, y1; y0 < r.y1; y0 = y1) {
         y1 = smaller(y0 + b->rows, r.y1);

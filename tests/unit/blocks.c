@@ -1,4 +1,4 @@
-/* Inverted residuals run depth first against the same plan run step by step: the same bits, whatever the sizes, strides, padding
+/* Inverted residuals, and convolutions before a pool, run depth first against the same plan run step by step: the same bits, whatever the sizes, strides, padding
  * and number of parts, on every instruction set at hand. */
 #include <stdint.h>
 
@@ -12,7 +12,8 @@ struct shape {
     int h, w, in, wide, out, kernel, stride; /* out 0: the block ends with the depthwise step, and activations are swish */
     bool residual;
     int padded; /* by so much, in a layer of its own, as Keras's MobileNetV2 does it by 1 */
-    bool stem;  /* the wide map comes from a 3x3 convolution with stride 2 */
+    enum { EXPANDED, STEM, HALVED } kind; /* stem: the wide map comes from a 3x3 convolution with stride 2; halved: the kernel is the
+                                           * convolution's, and a pool of 2 x 2 follows */
 };
 
 enum { LAYERS = 8, TENSORS = 10 };
@@ -83,10 +84,17 @@ static void make(struct net *n, struct shape s)
     struct ft_layer *scale = add_layer(n, FT_LAYER_RESCALING);
     scale->weights[FT_W_SCALE] = tensor(n, 1, 0);
     n->tensors[0][0] = 1.0f / 128;
-    if (!s.stem)
+    if (s.kind != STEM)
         convolution(n, FT_LAYER_CONV2D, 1, 1, 3, s.in, FT_ACT_RELU6);
     const int before = n->network.output;
-    convolution(n, FT_LAYER_CONV2D, s.stem ? 3 : 1, s.stem ? 2 : 1, s.stem ? 3 : s.in, s.wide, inner);
+    if (s.kind == HALVED) {
+        convolution(n, FT_LAYER_CONV2D, s.kernel, s.stride, s.in, s.wide, inner);
+        struct ft_layer *pool = add_layer(n, FT_LAYER_MAX_POOL);
+        pool->params.kernel[0] = pool->params.kernel[1] = pool->params.stride[0] = pool->params.stride[1] = 2;
+        pool->params.padding = FT_PAD_VALID;
+        return;
+    }
+    convolution(n, FT_LAYER_CONV2D, s.kind == STEM ? 3 : 1, s.kind == STEM ? 2 : 1, s.kind == STEM ? 3 : s.in, s.wide, inner);
     if (s.padded) {
         struct ft_layer *pad = add_layer(n, FT_LAYER_ZERO_PAD);
         pad->params.pad[0] = pad->params.pad[2] = s.padded - 1;
@@ -144,7 +152,7 @@ static void compare(struct shape s)
         const bool same = got && !memcmp(got, want, count * sizeof *got);
         if (!same)
             printf("# on '%s': %d x %d, %d -> %d -> %d, kernel %d, stride %d%s%s%s, %d parts\n", ft_cpu_name(), s.h, s.w, s.in, s.wide, s.out,
-                   s.kernel, s.stride, s.residual ? ", residual" : "", s.padded ? ", padded" : "", s.stem ? ", stem" : "", parts);
+                   s.kernel, s.stride, s.residual ? ", residual" : "", s.padded ? ", padded" : "", s.kind == STEM ? ", stem" : s.kind == HALVED ? ", halved" : "", parts);
         CHECK(same);
         CHECK(fused_bytes != bytes); /* it was a block */
         free(got);
@@ -158,17 +166,19 @@ static void compare(struct shape s)
 static void blocks_are_the_steps_they_are_made_of(void)
 {
     static const struct shape shapes[] = {
-        { 61, 47, 24, 96, 24, 3, 1, true, 0, false },   { 61, 47, 24, 104, 24, 3, 1, false, 0, false },
-        { 112, 60, 16, 72, 24, 3, 2, false, 0, false }, { 113, 61, 16, 40, 24, 3, 2, false, 0, false },
-        { 60, 75, 24, 60, 24, 5, 1, true, 0, false },   { 75, 92, 24, 56, 40, 5, 2, false, 0, false },
-        { 111, 90, 8, 96, 12, 3, 2, false, 1, false },  { 64, 64, 8, 33, 12, 5, 2, false, 2, false },
-        { 40, 50, 8, 66, 12, 3, 1, false, 9, false },   { 3, 4, 8, 30, 12, 3, 2, false, 100, false },
-        { 131, 140, 0, 32, 16, 3, 1, false, 0, true },  { 98, 203, 0, 48, 17, 5, 2, false, 0, true },
-        { 40, 44, 8, 160, 8, 3, 1, true, 0, false },    { 31, 37, 8, 352, 8, 5, 2, false, 0, false },
-        { 7, 7, 16, 64, 16, 3, 1, true, 0, false },     { 2, 3, 8, 25, 8, 5, 1, true, 0, false },
-        { 1, 1, 4, 7, 3, 3, 2, false, 0, false },       { 9, 300, 8, 1000, 8, 3, 1, true, 0, false },
-        { 61, 47, 24, 104, 0, 3, 1, false, 0, false },  { 112, 60, 16, 72, 0, 5, 2, false, 0, false },
-        { 111, 90, 8, 96, 0, 3, 2, false, 1, false },   { 98, 203, 0, 48, 0, 5, 2, false, 0, true },
+        { 61, 47, 24, 96, 24, 3, 1, true, 0, EXPANDED },   { 61, 47, 24, 104, 24, 3, 1, false, 0, EXPANDED },
+        { 112, 60, 16, 72, 24, 3, 2, false, 0, EXPANDED }, { 113, 61, 16, 40, 24, 3, 2, false, 0, EXPANDED },
+        { 60, 75, 24, 60, 24, 5, 1, true, 0, EXPANDED },   { 75, 92, 24, 56, 40, 5, 2, false, 0, EXPANDED },
+        { 111, 90, 8, 96, 12, 3, 2, false, 1, EXPANDED },  { 64, 64, 8, 33, 12, 5, 2, false, 2, EXPANDED },
+        { 40, 50, 8, 66, 12, 3, 1, false, 9, EXPANDED },   { 3, 4, 8, 30, 12, 3, 2, false, 100, EXPANDED },
+        { 131, 140, 0, 32, 16, 3, 1, false, 0, STEM },  { 98, 203, 0, 48, 17, 5, 2, false, 0, STEM },
+        { 40, 44, 8, 160, 8, 3, 1, true, 0, EXPANDED },    { 31, 37, 8, 352, 8, 5, 2, false, 0, EXPANDED },
+        { 7, 7, 16, 64, 16, 3, 1, true, 0, EXPANDED },     { 2, 3, 8, 25, 8, 5, 1, true, 0, EXPANDED },
+        { 1, 1, 4, 7, 3, 3, 2, false, 0, EXPANDED },       { 9, 300, 8, 1000, 8, 3, 1, true, 0, EXPANDED },
+        { 61, 47, 24, 104, 0, 3, 1, false, 0, EXPANDED },  { 112, 60, 16, 72, 0, 5, 2, false, 0, EXPANDED },
+        { 111, 90, 8, 96, 0, 3, 2, false, 1, EXPANDED },   { 98, 203, 0, 48, 0, 5, 2, false, 0, STEM },
+        { 61, 47, 40, 64, 1, 3, 1, false, 0, HALVED },    { 224, 100, 32, 36, 0, 3, 1, false, 0, HALVED },
+        { 90, 133, 24, 100, 1, 1, 1, false, 0, HALVED },  { 101, 64, 8, 70, 1, 5, 2, false, 0, HALVED },
     };
     static const char *const cpus[] = { "avx512", "avx2" };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
