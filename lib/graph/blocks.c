@@ -70,6 +70,8 @@ static bool halves(const struct ft_plan *plan, int i)
 /* Steps of the block that begins at step i; 0: none does. */
 static int block_steps(const struct ft_plan *plan, int i)
 {
+    if (plan->steps[i].other.buffer >= 0) /* only the block's last step is handed an addend */
+        return 0;
     return halves(plan, i) ? 2 : !expands(plan, i) ? 0 : projects(plan, i + 2) ? 3 : 2;
 }
 

@@ -10,10 +10,10 @@
 
 struct shape {
     int h, w, in, wide, out, kernel, stride; /* out 0: the block ends with the depthwise step, and activations are swish */
-    bool residual;
+    bool residual; /* halved: before the pool */
     int padded; /* by so much, in a layer of its own, as Keras's MobileNetV2 does it by 1 */
-    enum { EXPANDED, STEM, HALVED } kind; /* stem: the wide map comes from a 3x3 convolution with stride 2; halved: the kernel is the
-                                           * convolution's, and a pool of 2 x 2 follows */
+    enum { EXPANDED, STEM, HALVED, SUMMED } kind; /* stem: the wide map comes from a 3x3 convolution with stride 2; halved: the kernel is the
+                                                   * convolution's, and a pool of 2 x 2 follows; summed: the map before is added to the wide one */
 };
 
 enum { LAYERS = 8, TENSORS = 10 };
@@ -71,9 +71,22 @@ static void convolution(struct net *n, enum ft_layer_kind kind, int kernel, int 
     layer->weights[FT_W_BIAS] = tensor(n, (size_t)filters, 1);
 }
 
+/* No block then: only the last step of one is handed an addend. */
+static bool summed(struct shape s)
+{
+    return s.kind == SUMMED || (s.kind == HALVED && s.residual);
+}
+
+static void add(struct net *n, int before)
+{
+    struct ft_layer *sum = add_layer(n, FT_LAYER_ADD);
+    sum->n_inputs = 2;
+    sum->inputs[1] = before;
+}
+
 static void make(struct net *n, struct shape s)
 {
-    const enum ft_activation inner = s.out ? FT_ACT_RELU6 : FT_ACT_SWISH;
+    const enum ft_activation inner = summed(s) ? FT_ACT_LINEAR : s.out ? FT_ACT_RELU6 : FT_ACT_SWISH;
     *n = (struct net){ .network = { .layers = n->layers } };
     state = 5;
     struct ft_layer *input = add_layer(n, FT_LAYER_INPUT);
@@ -89,12 +102,16 @@ static void make(struct net *n, struct shape s)
     const int before = n->network.output;
     if (s.kind == HALVED) {
         convolution(n, FT_LAYER_CONV2D, s.kernel, s.stride, s.in, s.wide, inner);
+        if (summed(s))
+            add(n, before);
         struct ft_layer *pool = add_layer(n, FT_LAYER_MAX_POOL);
         pool->params.kernel[0] = pool->params.kernel[1] = pool->params.stride[0] = pool->params.stride[1] = 2;
         pool->params.padding = FT_PAD_VALID;
         return;
     }
     convolution(n, FT_LAYER_CONV2D, s.kind == STEM ? 3 : 1, s.kind == STEM ? 2 : 1, s.kind == STEM ? 3 : s.in, s.wide, inner);
+    if (summed(s))
+        add(n, before);
     if (s.padded) {
         struct ft_layer *pad = add_layer(n, FT_LAYER_ZERO_PAD);
         pad->params.pad[0] = pad->params.pad[2] = s.padded - 1;
@@ -105,11 +122,8 @@ static void make(struct net *n, struct shape s)
         n->layers[n->network.output].params.padding = FT_PAD_VALID;
     if (s.out)
         convolution(n, FT_LAYER_CONV2D, 1, 1, s.wide, s.out, FT_ACT_LINEAR);
-    if (s.residual) {
-        struct ft_layer *sum = add_layer(n, FT_LAYER_ADD);
-        sum->n_inputs = 2;
-        sum->inputs[1] = before;
-    }
+    if (s.residual)
+        add(n, before);
 }
 
 /* Runs in a dirty arena; parts 0: alone. */
@@ -147,14 +161,14 @@ static void compare(struct shape s)
         pixels[i] = (uint8_t)(128 + 127 * noise());
     size_t count, bytes, fused_bytes;
     float *want = features(&n, FT_BLOCKS_NEVER, pixels, 0, &count, &bytes);
-    for (int parts = 0; want && parts <= 3; parts++) {
+    for (int parts = 0; want && parts <= 11; parts += parts < 3 ? 1 : 4) {
         float *got = features(&n, FT_BLOCKS_ALWAYS, pixels, parts, &count, &fused_bytes);
         const bool same = got && !memcmp(got, want, count * sizeof *got);
         if (!same)
             printf("# on '%s': %d x %d, %d -> %d -> %d, kernel %d, stride %d%s%s%s, %d parts\n", ft_cpu_name(), s.h, s.w, s.in, s.wide, s.out,
                    s.kernel, s.stride, s.residual ? ", residual" : "", s.padded ? ", padded" : "", s.kind == STEM ? ", stem" : s.kind == HALVED ? ", halved" : "", parts);
         CHECK(same);
-        CHECK(fused_bytes != bytes); /* it was a block */
+        CHECK((fused_bytes != bytes) == !summed(s));
         free(got);
     }
     free(want);
@@ -179,6 +193,7 @@ static void blocks_are_the_steps_they_are_made_of(void)
         { 111, 90, 8, 96, 0, 3, 2, false, 1, EXPANDED },   { 98, 203, 0, 48, 0, 5, 2, false, 0, STEM },
         { 61, 47, 40, 64, 1, 3, 1, false, 0, HALVED },    { 224, 100, 32, 36, 0, 3, 1, false, 0, HALVED },
         { 90, 133, 24, 100, 1, 1, 1, false, 0, HALVED },  { 101, 64, 8, 70, 1, 5, 2, false, 0, HALVED },
+        { 61, 47, 40, 40, 1, 3, 1, true, 0, HALVED },     { 61, 47, 24, 24, 24, 3, 1, false, 0, SUMMED },
     };
     static const char *const cpus[] = { "avx512", "avx2" };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
