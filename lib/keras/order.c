@@ -13,10 +13,32 @@
 
 enum { NEW, OPEN, DONE };
 
-/* Depth-first from the output without recursion, cycles found; needed[i] becomes DONE. post [*n] receives layers, inputs first. */
-static int walk(const struct ft_draft *draft, int root, int *next, unsigned char *state, int *stack, int *post, int *n, struct ft_error *err)
+struct walk {
+    unsigned char *state; /* [layers] */
+    int *next, *stack;
+    int *post, n; /* layers met so far, inputs first */
+};
+
+static void walk_release(struct walk *w)
 {
-    int depth = 0;
+    free(w->state);
+    free(w->next);
+    free(w->stack);
+    free(w->post);
+}
+
+static int walk_init(struct walk *w, const struct ft_draft *draft, struct ft_error *err)
+{
+    const size_t n = (size_t)draft->n;
+    *w = (struct walk){ calloc(n, 1), calloc(n, sizeof *w->next), malloc(n * sizeof *w->stack), malloc(n * sizeof *w->post), 0 };
+    return w->state && w->next && w->stack && w->post ? 0 : ft_error_nomem(err, "layers");
+}
+
+/* Depth-first from `root` without recursion, cycles found; what is needed becomes DONE and goes to `post`. */
+static int walk_from(struct walk *w, const struct ft_draft *draft, int root, struct ft_error *err)
+{
+    int *stack = w->stack, *next = w->next, depth = 0;
+    unsigned char *state = w->state;
     stack[depth++] = root;
     state[root] = OPEN;
     while (depth) {
@@ -24,7 +46,7 @@ static int walk(const struct ft_draft *draft, int root, int *next, unsigned char
         const struct ft_layer *layer = &draft->layers[at].layer;
         if (next[at] == layer->n_inputs) {
             state[at] = DONE;
-            post[(*n)++] = at;
+            w->post[w->n++] = at;
             depth--;
             continue;
         }
@@ -93,63 +115,53 @@ static int check_axes(const struct ft_draft *draft, struct ft_error *err)
 
 int ft_draft_sort_file(struct ft_draft *draft, struct ft_error *err)
 {
-    const size_t n = (size_t)draft->n;
-    unsigned char *state = calloc(n, 1);
-    int *next = calloc(n, sizeof *next), *stack = malloc(n * sizeof *stack), *post = malloc(n * sizeof *post), count = 0, rc;
-    if (!state || !next || !stack || !post)
-        rc = ft_error_nomem(err, "layers");
-    else
-        rc = walk(draft, draft->output, next, state, stack, post, &count, err);
+    struct walk w;
+    int rc = walk_init(&w, draft, err);
+    rc = rc ? rc : walk_from(&w, draft, draft->output, err);
     if (!rc) {
-        count = 0;
+        w.n = 0;
         for (int i = 0; i < draft->n; i++)
-            if (state[i] == DONE)
-                post[count++] = i;
-        rc = rearrange(draft, post, count, err);
+            if (w.state[i] == DONE)
+                w.post[w.n++] = i;
+        rc = rearrange(draft, w.post, w.n, err);
     }
-    free(state);
-    free(next);
-    free(stack);
-    free(post);
+    walk_release(&w);
     return rc;
+}
+
+/* The input comes first, wherever the file has it. */
+static void input_first(const struct ft_draft *draft, int *order, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (draft->layers[order[i]].layer.kind == FT_LAYER_INPUT) {
+            const int input = order[i];
+            memmove(order + 1, order, (size_t)i * sizeof *order);
+            order[0] = input;
+            return;
+        }
 }
 
 int ft_draft_sort(struct ft_draft *draft, struct ft_error *err)
 {
     const size_t n = (size_t)draft->n;
-    unsigned char *state = calloc(n, 1);
-    int *next = calloc(n, sizeof *next), *stack = malloc(n * sizeof *stack), *post = malloc(n * sizeof *post), count = 0, rc;
-    if (!state || !next || !stack || !post) {
-        rc = ft_error_nomem(err, "layers");
-        goto done;
+    struct walk w;
+    int rc = walk_init(&w, draft, err);
+    rc = rc ? rc : walk_from(&w, draft, draft->output, err);
+    if (!rc) { /* again, in the order of the file, among what is needed: an order that is right already stays */
+        memset(w.next, 0, n * sizeof *w.next);
+        for (size_t i = 0; i < n; i++)
+            w.state[i] = w.state[i] == DONE ? NEW : DONE;
+        w.n = 0;
+        for (int i = 0; i < draft->n && !rc; i++)
+            if (w.state[i] == NEW)
+                rc = walk_from(&w, draft, i, err);
     }
-    rc = walk(draft, draft->output, next, state, stack, post, &count, err);
-    if (rc)
-        goto done;
-    /* Again, in the order of the file, among what is needed: an order that is right already stays. */
-    memset(next, 0, n * sizeof *next);
-    for (size_t i = 0; i < n; i++)
-        state[i] = state[i] == DONE ? NEW : DONE;
-    count = 0;
-    for (int i = 0; i < draft->n && !rc; i++)
-        if (state[i] == NEW)
-            rc = walk(draft, i, next, state, stack, post, &count, err);
-    for (int i = 0; !rc && i < count; i++) /* the input comes first, wherever the file has it */
-        if (draft->layers[post[i]].layer.kind == FT_LAYER_INPUT) {
-            const int input = post[i];
-            memmove(post + 1, post, (size_t)i * sizeof *post);
-            post[0] = input;
-            break;
-        }
-    if (!rc)
-        rc = rearrange(draft, post, count, err);
-    if (!rc)
-        rc = check_axes(draft, err);
-done:
-    free(state);
-    free(next);
-    free(stack);
-    free(post);
+    if (!rc) {
+        input_first(draft, w.post, w.n);
+        rc = rearrange(draft, w.post, w.n, err);
+    }
+    rc = rc ? rc : check_axes(draft, err);
+    walk_release(&w);
     return rc;
 }
 
