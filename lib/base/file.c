@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -65,6 +67,32 @@ void ft_bytes_release(struct ft_bytes *bytes)
     *bytes = (struct ft_bytes){ 0 };
 }
 
+/* A new file beside `target`, with the mode that the umask leaves (mkstemp's is another, and asking for the umask changes it for all
+ * threads). NULL: errno says why. */
+static char *create_beside(const char *target)
+{
+    static atomic_uint count;
+    for (int tries = 0; tries < 1000; tries++) {
+        struct timespec now;
+        char *path;
+        clock_gettime(CLOCK_REALTIME, &now);
+        const unsigned suffix = ((unsigned)getpid() << 12 ^ (unsigned)now.tv_nsec ^ atomic_fetch_add(&count, 1) << 20) & 0xffffff;
+        if (asprintf(&path, "%s.tmp-%06x", target, suffix) < 0)
+            return errno = ENOMEM, NULL;
+        const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0) {
+            close(fd);
+            return path;
+        }
+        const int why = errno;
+        free(path);
+        errno = why;
+        if (why != EEXIST)
+            return NULL;
+    }
+    return NULL;
+}
+
 int ft_replace_begin(const char *path, struct ft_replacement *out, struct ft_error *err)
 {
     struct ft_replacement r = { 0 };
@@ -75,21 +103,14 @@ int ft_replace_begin(const char *path, struct ft_replacement *out, struct ft_err
     r.target = realpath(path, NULL);
     if (!r.target)
         r.target = ft_strdup(path);
-    if (!r.target || asprintf(&r.path, "%s.tmp-XXXXXX", r.target) < 0) {
-        free(r.target);
+    if (!r.target)
         return ft_error_nomem(err, path);
-    }
-    const int fd = mkstemp(r.path);
-    if (fd < 0) {
+    r.path = create_beside(r.target);
+    if (!r.path) {
         ft_error_errno(err, "cannot write '%s'", path);
-        free(r.path);
         free(r.target);
         return FT_EIO;
     }
-    const mode_t mask = umask(0);
-    umask(mask);
-    (void)!fchmod(fd, 0666 & ~mask);
-    close(fd);
     *out = r;
     return 0;
 }

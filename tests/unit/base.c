@@ -5,6 +5,8 @@
 #include <cblas.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -82,6 +84,50 @@ static void files(void)
     unlink(path);
     CHECK(rmdir(dir) == 0); /* no temporary file is left */
     ft_bytes_release(&b);
+}
+
+static atomic_bool replacing;
+
+static void *replace_files(void *path)
+{
+    struct ft_replacement r = { 0 };
+    struct ft_error e;
+    while (atomic_load(&replacing))
+        if (ft_replace_begin(path, &r, &e) == 0)
+            ft_replace_abort(&r);
+    return NULL;
+}
+
+/* The umask is the whole process's: what another thread creates meanwhile must not be readable by everybody. */
+static void modes(void)
+{
+    char dir[] = "/tmp/ft-base-XXXXXX", path[64], other[64];
+    const mode_t before = umask(077);
+    struct ft_error e;
+    struct stat st;
+    pthread_t threads[3];
+    int wrong = 0;
+    CHECK(mkdtemp(dir) != NULL);
+    snprintf(path, sizeof path, "%s/a", dir);
+    snprintf(other, sizeof other, "%s/b", dir);
+    atomic_store(&replacing, true);
+    for (int i = 0; i < 3; i++)
+        CHECK(pthread_create(&threads[i], NULL, replace_files, path) == 0);
+    for (int i = 0; i < 30000; i++) {
+        const int fd = open(other, O_WRONLY | O_CREAT | O_EXCL, 0666);
+        wrong += fd < 0 || fstat(fd, &st) || (st.st_mode & 0777) != 0600;
+        close(fd);
+        unlink(other);
+    }
+    atomic_store(&replacing, false);
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    CHECK(wrong == 0);
+    umask(022);
+    CHECK(ft_file_replace(path, "one", 3, &e) == 0 && !stat(path, &st) && (st.st_mode & 0777) == 0644);
+    umask(before);
+    unlink(path);
+    CHECK(rmdir(dir) == 0);
 }
 
 static void random_numbers(void)
@@ -180,6 +226,7 @@ int main(void)
     RUN(errors);
     RUN(utf8);
     RUN(files);
+    RUN(modes);
     RUN(random_numbers);
     RUN(teams);
     return test_end();
