@@ -61,9 +61,19 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
+/* Wrong use is told in the form that is asked for, too. */
+static bool asks_for_log_json(int argc, char **argv)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--"); i++)
+        if (!strcmp(argv[i], "--log-json"))
+            return true;
+    return false;
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
     struct settings settings = { 0 };
+    message_init(&(struct settings){ .log_json = asks_for_log_json(argc, argv) });
     const int wrong = options_parse(command, argc, argv, &settings);
     if (wrong)
         return wrong;

@@ -70,4 +70,12 @@ status 2 finetune train
 has err "DIR is missing"
 status 2 finetune train a b
 has err "'b' is one argument too many"
+
+begin "wrong use as JSON"
+status 2 finetune train a b --log-json
+has err '"event":"error","message":"'
+status 2 finetune train --nonsense --log-json
+equal "$(grep -c '^{.*}$' err)" "$(grep -c '' err)"
+status 2 finetune train -- --log-json b
+hasnt err '"event"'
 end
