@@ -114,6 +114,8 @@ int features_main(const struct settings *s)
         rc = ft_features_save(pictures.features, dataset->classes, dataset->n_classes, s->output, &err);
     }
     int status = rc ? fail(&err) : pictures.n_bad ? EXIT_PARTLY : EXIT_DONE;
+    if (!rc && !dataset->n)
+        note("there was no picture to take features of");
     if (!rc)
         print_result(s, &pictures, dataset->n_classes);
     pictures_release(&pictures);

@@ -97,6 +97,8 @@ int ft_replace_begin(const char *path, struct ft_replacement *out, struct ft_err
 {
     struct ft_replacement r = { 0 };
     struct stat st;
+    if (!*path) /* the file beside it could be made */
+        return ft_error_set(err, FT_EARG, "cannot write '': a file needs a name");
     if (!stat(path, &st) && !S_ISREG(st.st_mode))
         return ft_error_set(err, FT_EARG, "cannot write '%s': it is there and is not a regular file", path);
     /* A symbolic link is followed, so that the file it points to is replaced and the link stays. */

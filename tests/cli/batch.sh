@@ -194,6 +194,8 @@ mkdir nothing
 status 0 finetune predict nothing
 equal "$(wc -c <out)" 0
 has err "no picture to classify"
+status 0 finetune features nothing -o nothing.features
+has err "no picture to take features of"
 
 begin "wrong use"
 status 2 finetune predict

@@ -89,6 +89,10 @@ cmp -s model.h5 before.h5 || complain "model.h5 changed"
 status 1 finetune train "$sample/train" -q -o nowhere/model.h5
 has err "nowhere/model.h5"
 equal "$(cat out)" "" # known before the long work
+status 1 finetune train "$sample/train" -q -o ''
+has err "cannot write '': a file needs a name"
+status 1 finetune train "$sample/train" -q -o unnamed.h5 --report ''
+[ ! -e unnamed.h5 ] || complain "trained before the report's name was looked at"
 status 1 finetune features "$sample/test" -o full
 has err "cannot write 'full': it is there and is not a regular file"
 status 1 finetune train "$sample/train" --val nowhere -o model.h5
