@@ -313,16 +313,36 @@ static void reduce_max(const struct ft_map *m, struct window at, int c0, int n, 
         }
 }
 
+/* out += the window's pixels in row y, channels c.. */
+static void add_row(const struct ft_map *m, struct window at, int y, int c, int n, float *out)
+{
+    for (int x = at.x0; x < at.x1; x++) {
+        const float *in = ft_map_at(m, y, x) + c;
+        for (int i = 0; i < n; i++)
+            out[i] += in[i];
+    }
+}
+
+/* What is added to the sum of very many loses its last digits: there each row is summed by itself. */
 static void reduce_average(const struct ft_map *m, struct window at, int c0, int n, float *out)
 {
-    const float share = 1.0f / (float)((at.y1 - at.y0) * (at.x1 - at.x0));
+    enum { MANY = 1024 /* pixels */, CHANNELS = 64 };
+    const int pixels = (at.y1 - at.y0) * (at.x1 - at.x0);
+    const float share = 1.0f / (float)pixels;
     memset(out, 0, (size_t)n * sizeof *out);
-    for (int y = at.y0; y < at.y1; y++)
-        for (int x = at.x0; x < at.x1; x++) {
-            const float *in = ft_map_at(m, y, x) + c0;
-            for (int i = 0; i < n; i++)
-                out[i] += in[i];
+    for (int y = at.y0; y < at.y1; y++) {
+        if (pixels <= MANY) {
+            add_row(m, at, y, c0, n, out);
+            continue;
         }
+        for (int c = 0; c < n; c += CHANNELS) {
+            const int k = n - c < CHANNELS ? n - c : CHANNELS;
+            float sum[CHANNELS] = { 0 };
+            add_row(m, at, y, c0 + c, k, sum);
+            for (int i = 0; i < k; i++)
+                out[c + i] += sum[i];
+        }
+    }
     for (int i = 0; i < n; i++)
         out[i] *= share;
 }

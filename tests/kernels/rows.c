@@ -258,6 +258,30 @@ static void pools(void)
                 }
 }
 
+/* The average of 40 000 pixels is as exact as one of few. */
+static void large_average(void)
+{
+    enum { H = 250, W = 160, C = 70 };
+    struct padded in = make(H, W, C, true, 0);
+    double sum[C] = { 0 };
+    for (int i = 0; i < H * W; i++)
+        for (int c = 0; c < C; c++) {
+            float *x = ft_map_to(&in.map, i / W, i % W) + c;
+            *x = fabsf(*x) + 0.1f;
+            sum[c] += *x;
+        }
+    for (const struct ft_kernel_row *row = ft_kernel_table(FT_OP_GLOBAL_AVERAGE); row->run; row++) {
+        float out[C] = { 0 };
+        const struct ft_work w = { .in = in.map, .out = { .data = out, .c = C, .h = 1, .w = 1, .row = C, .pixel = C }, .y1 = 1, .c1 = C };
+        if (row->needs & ~ft_cpu_features())
+            continue;
+        row->run(&w);
+        for (int c = 0; c < C; c++)
+            CHECK(fabs(out[c] * (H * W) / sum[c] - 1) < 1e-6);
+    }
+    free(in.data);
+}
+
 static void elementwise(void)
 {
     for (int operation = FT_OP_AFFINE; operation <= FT_OP_COPY; operation++)
@@ -385,6 +409,7 @@ int main(void)
     RUN(several_pictures);
     RUN(depthwise);
     RUN(pools);
+    RUN(large_average);
     RUN(elementwise);
     RUN(flatten);
     RUN(special_values);
