@@ -48,13 +48,19 @@ static bool rather_rows(const struct ft_step *s, int rows, int channels)
     return s->operation == FT_OP_CONVOLUTION && s->in.c > s->out.c && by_rows + (few_weights ? 0 : 0.04) <= by_channels;
 }
 
+/* Cuts between channels would fall into groups. */
+static bool in_groups(const struct ft_step *s)
+{
+    return s->operation == FT_OP_CONVOLUTION && s->work.groups > 1;
+}
+
 /* Small maps by channels, for then each weight is read by one member only. */
 static void choose_split(struct ft_step *s)
 {
     const int rows = s->row->rows ? s->row->rows : 1, channels = s->row->channels ? s->row->channels : FT_CHANNELS_STEP;
     const bool many_rows = s->out.h >= ROWS_FROM * (rows > 1 ? 2 : 1);
-    s->split = many_rows || rather_rows(s, rows, channels) || whole_pixels(s) || s->block ? FT_SPLIT_ROWS : FT_SPLIT_CHANNELS;
-    if (s->operation == FT_OP_FLATTEN || s->operation == FT_OP_GROUP_NORM || (whole_pixels(s) && s->out.h < 2))
+    s->split = many_rows || rather_rows(s, rows, channels) || whole_pixels(s) || in_groups(s) || s->block ? FT_SPLIT_ROWS : FT_SPLIT_CHANNELS;
+    if (s->operation == FT_OP_FLATTEN || s->operation == FT_OP_GROUP_NORM || ((whole_pixels(s) || in_groups(s)) && s->out.h < 2))
         s->split = FT_SPLIT_NONE;
     s->grain = s->split == FT_SPLIT_ROWS ? rows : channels;
 }

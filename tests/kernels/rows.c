@@ -138,7 +138,7 @@ static void windowed(enum ft_operation operation, struct shape s, bool dense)
     const int filters = operation == FT_OP_CONVOLUTION ? s.filters : s.c * s.multiplier;
     const size_t n = (size_t)(s.kernel * s.kernel * (operation == FT_OP_CONVOLUTION ? s.c / s.groups : 1)) * (size_t)filters;
     struct padded in = make(s.h, s.w, s.c, true, 0), other = make(h, wide, filters, true, 0);
-    float *keras = ft_alloc(n, sizeof *keras), *bias = ft_alloc_zero((size_t)filters + 64, sizeof *bias);
+    float *keras = ft_alloc(n, sizeof *keras), *bias = ft_alloc_zero(ft_round_up((size_t)filters, 64), sizeof *bias);
     for (size_t i = 0; i < n; i++)
         keras[i] = noise();
     for (int i = 0; i < filters; i++)
@@ -174,7 +174,8 @@ static void convolutions(void)
         { 28, 28, 144, 40, 1, 1, 1, 0, 1, 1 }, { 12, 12, 7, 56, 1, 1, 1, 0, 1, 1 }, { 4, 5, 33, 104, 1, 1, 1, 0, 1, 1 },
         { 9, 11, 37, 70, 3, 1, 1, 1, 1, 1 }, { 15, 21, 32, 40, 3, 1, 1, 0, 1, 1 },  { 5, 13, 48, 33, 3, 1, 1, 1, 1, 1 },
         { 18, 33, 129, 49, 3, 1, 1, 2, 1, 1 }, { 7, 7, 9, 160, 1, 1, 1, 0, 1, 1 },  { 9, 12, 33, 288, 3, 1, 1, 1, 1, 1 },
-        { 7, 7, 67, 70, 3, 1, 1, 1, 1, 1 },
+        { 7, 7, 67, 70, 3, 1, 1, 1, 1, 1 },  { 8, 9, 48, 96, 3, 1, 1, 1, 4, 1 },    { 9, 9, 40, 80, 3, 2, 1, 1, 5, 1 },
+        { 7, 7, 66, 132, 3, 1, 1, 1, 2, 1 }, { 6, 7, 32, 64, 3, 1, 2, 2, 8, 1 },    { 5, 5, 12, 64, 1, 1, 1, 0, 2, 1 },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int dense = 0; dense < 2; dense++)
@@ -188,16 +189,17 @@ static void several_pictures(void)
         { 7, 7, 64, 70, 3, 1, 1, 1, 1, 1 },  { 7, 7, 65, 33, 3, 1, 1, 1, 1, 1 },   { 9, 14, 37, 40, 3, 1, 1, 1, 1, 1 },
         { 7, 7, 19, 65, 1, 1, 1, 0, 1, 1 },  { 14, 14, 40, 20, 1, 1, 1, 0, 1, 1 }, { 9, 15, 33, 96, 1, 2, 1, 0, 1, 1 },
         { 1, 1, 130, 65, 1, 1, 1, 0, 1, 1 }, { 23, 23, 6, 32, 3, 2, 1, 1, 1, 1 },
+        { 7, 7, 48, 96, 3, 1, 1, 1, 4, 1 },
     };
     enum { PICTURES = 5 };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const struct shape s = shapes[i];
         const int h = (s.h + 2 * s.pad - s.kernel) / s.stride + 1, wide = (s.w + 2 * s.pad - s.kernel) / s.stride + 1;
-        const size_t n = (size_t)(s.kernel * s.kernel * s.c * s.filters);
+        const size_t n = (size_t)(s.kernel * s.kernel * s.c / s.groups * s.filters);
         struct padded in = make(s.h, s.w, s.c, true, 0), out = make(h, wide, s.filters, false, 77);
         const size_t apart = in.count + 2 * out.count;
         float *block = ft_alloc(PICTURES * apart, sizeof *block), *alone = ft_alloc(PICTURES * apart, sizeof *alone);
-        float *keras = ft_alloc(n, sizeof *keras), *bias = ft_alloc_zero((size_t)s.filters + 64, sizeof *bias);
+        float *keras = ft_alloc(n, sizeof *keras), *bias = ft_alloc_zero(ft_round_up((size_t)s.filters, 64), sizeof *bias);
         for (size_t k = 0; k < n; k++)
             keras[k] = noise();
         for (size_t k = 0; k < PICTURES * apart; k++)
@@ -205,7 +207,7 @@ static void several_pictures(void)
         memcpy(alone, block, PICTURES * apart * sizeof *block);
         for (const struct ft_kernel_row *row = ft_kernel_table(FT_OP_CONVOLUTION); row->run; row++) {
             struct ft_work w = { .in = in.map, .out = out.map, .other = out.map, .bias = bias, .lo = 0, .hi = 60, .kernel = { s.kernel, s.kernel },
-                                 .stride = { s.stride, s.stride }, .dilation = { 1, 1 }, .pad = { s.pad, s.pad }, .groups = 1,
+                                 .stride = { s.stride, s.stride }, .dilation = { 1, 1 }, .pad = { s.pad, s.pad }, .groups = s.groups,
                                  .multiplier = 1, .apart = (ptrdiff_t)apart, .activation = i % 2 ? FT_ACT_HARD_SWISH : FT_ACT_LINEAR };
             if (!row->several || (row->needs & ~ft_cpu_features()) || (row->accepts && !row->accepts(&w)))
                 continue;

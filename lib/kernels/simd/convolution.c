@@ -2,7 +2,11 @@
  * are one per kernel row, or one per tap where the map's pixels do not touch (dilation, slices of channels).
  *
  * Pixels go in bands: per band the offsets are worked out once, then panels outside, tiles inside, so that a panel stays in the
- * first-level cache while the band streams past, or (bands of one tile) the tile's input stays while panels stream past. */
+ * first-level cache while the band streams past, or (bands of one tile) the tile's input stays while panels stream past.
+ *
+ * Groups are convolutions of their own between slices of the channels, with panels of their own. */
+#include <string.h>
+
 #include "kernels/simd/panels.h"
 
 static void find_segments(const struct ft_work *w, struct ft_segments *s)
@@ -47,7 +51,7 @@ static int band_pixels(const struct ft_work *w, size_t k)
 }
 
 /* A panel belongs to the part that has its first filter. */
-void FT_NAME(convolution)(const struct ft_work *w)
+static void run_group(const struct ft_work *w)
 {
     const size_t k = ft_conv_k(w);
     const int band = band_pixels(w, k), end = w->pictures * (w->y1 - w->y0) * w->out.w;
@@ -64,8 +68,11 @@ void FT_NAME(convolution)(const struct ft_work *w)
                 continue;
             const int filters = w->out.c - c < width->filters ? w->out.c - c : width->filters;
             const float *weights = w->weights + (size_t)c * k;
+            float bias[FT_PANEL_MOST] = { 0 };
+            if (filters < width->filters) /* a group's last panel is wider than what is left of all biases */
+                memcpy(bias, w->bias + c, (size_t)filters * sizeof *bias);
             FT_NAME(panel_run)((struct ft_tile){ .in = w->in.data, .out = w->out.data + c, .other = w->other.data ? w->other.data + c : NULL,
-                                     .segments = &segments, .weights = weights, .bias = w->bias + c,
+                                     .segments = &segments, .weights = weights, .bias = filters < width->filters ? bias : w->bias + c,
                                      .ahead = band > FT_TILE_ROWS && c + filters < w->c1 ? weights + (size_t)width->filters * k : NULL,
                                      .n_ahead = (size_t)width->filters * k,
                                      .lo = w->lo, .hi = w->hi, .filters = filters }, width, &at, pixels);
@@ -75,29 +82,60 @@ void FT_NAME(convolution)(const struct ft_work *w)
     }
 }
 
-bool FT_NAME(convolution_accepts)(const struct ft_work *w)
-{
-    return w->groups == 1 && w->kernel[0] * w->kernel[1] <= FT_TILE_SEGMENTS;
-}
-
-size_t FT_NAME(convolution_packed)(const struct ft_work *w)
+static size_t packed_group(const struct ft_work *w)
 {
     size_t filters = 0;
-    for (int c = 0; c < w->out.c;) {
-        const int width = FT_NAME(panel_at)(c, w->out.c)->filters;
+    for (int c = 0, n = w->out.c / w->groups; c < n;) {
+        const int width = FT_NAME(panel_at)(c, n)->filters;
         filters += (size_t)width;
         c += width;
     }
     return ft_conv_k(w) * filters;
 }
 
+void FT_NAME(convolution)(const struct ft_work *w)
+{
+    if (w->groups == 1) {
+        run_group(w);
+        return;
+    }
+    const int in = w->in.c / w->groups, out = w->out.c / w->groups;
+    const size_t packed = packed_group(w);
+    for (int g = 0; g < w->groups; g++) {
+        struct ft_work group = *w;
+        group.groups = 1;
+        group.in.c = in;
+        group.out.c = out;
+        group.in.data += g * in;
+        group.out.data += g * out;
+        group.other.data += w->other.data ? g * out : 0;
+        group.weights += (size_t)g * packed;
+        group.bias += g * out;
+        group.c0 = w->c0 > g * out ? w->c0 - g * out : 0;
+        group.c1 = w->c1 - g * out < out ? w->c1 - g * out : out;
+        if (group.c0 < group.c1)
+            run_group(&group);
+    }
+}
+
+bool FT_NAME(convolution_accepts)(const struct ft_work *w)
+{
+    return w->kernel[0] * w->kernel[1] <= FT_TILE_SEGMENTS;
+}
+
+size_t FT_NAME(convolution_packed)(const struct ft_work *w)
+{
+    return (size_t)w->groups * packed_group(w);
+}
+
 void FT_NAME(convolution_pack)(const struct ft_work *w, const float *keras, float *packed)
 {
-    const size_t k = ft_conv_k(w), filters = (size_t)w->out.c;
-    for (size_t first = 0, width; first < filters; first += width) {
-        width = (size_t)FT_NAME(panel_at)((int)first, w->out.c)->filters;
-        for (size_t i = 0; i < k; i++)
-            for (size_t f = first; f < first + width; f++)
-                *packed++ = f < filters ? keras[i * filters + f] : 0;
-    }
+    const size_t k = ft_conv_k(w), all = (size_t)w->out.c, n = all / (size_t)w->groups;
+    for (size_t group = 0; group < all; group += n)
+        for (size_t first = 0, width; first < n; first += width) {
+            width = (size_t)FT_NAME(panel_at)((int)first, (int)n)->filters;
+            for (size_t i = 0; i < k; i++)
+                for (size_t f = first; f < first + width; f++)
+                    *packed++ = f < n ? keras[i * all + group + f] : 0;
+        }
 }
