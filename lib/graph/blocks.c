@@ -2,9 +2,10 @@
  * them again (M. Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, 2018). Where the wide map between them
  * does not fit the second-level cache, the three steps go through bands of output rows. For one panel of channels at a time, the
  * rows of the wide map that a band needs are made in a scratch with a border of zeros, and the depthwise step reads them there;
- * after all panels the band is projected. Where something else comes before the projection (squeeze and excitation looks at the whole
- * map) the block is the first two steps. So it is where a large map is only halved by a pool after it (VGG's first). Rows that the next band needs as well are kept. The steps' own kernel rows do the work
- * on maps that lie in the scratch, so every value is what it would be in one go. */
+ * after all panels the band is projected. Rows that the next band needs as well are kept. Where something else comes before the
+ * projection (squeeze and excitation looks at the whole map) the block is the first two steps. Two steps, and all channels at a
+ * time, it is also where a large map is only halved by a pool after it (VGG's first). The steps' own kernel rows do the work on
+ * maps that lie in the scratch, so every value is what it would be in one go. */
 #include <string.h>
 #include <time.h>
 
@@ -111,7 +112,7 @@ void ft_plan_blocks(struct ft_plan *plan, enum ft_plan_blocks wanted)
 
 struct bands {
     int rows, channels;      /* of output in a band; of the wide map at a time */
-    int top, left;           /* rows and columns of zeros that the depthwise step reads before the wide map */
+    int top, left;           /* rows and columns of zeros that the second step reads before the wide map */
     int span, stride;        /* rows of the wide map that a row of output needs, and from a row of output to the next */
     int pixel;               /* of the wide map in the scratch */
     size_t line, thin_line;  /* floats of a row of the wide map, and of what the depthwise step makes of it */
@@ -136,7 +137,7 @@ static struct bands plan_bands(const struct ft_step *s)
     const int right = (s[1].out.w - 1) * d->stride[1] + d->kernel[1] - b.left - s[0].out.w, h = s[1].out.h, c = s[1].out.c;
     if (s[1].operation == FT_OP_MAX_POOL)
         b.channels = s[1].out.c; /* all at once: Winograd's transform of the input serves all of them */
-    b.pixel = b.channels + LINE; /* room for a wide last panel, and an odd number of lines from pixel to pixel */
+    b.pixel = b.channels + LINE; /* room for a wide last panel; a panel of 32 channels is an odd number of lines then */
     b.line = ft_round_up((size_t)(b.left + s[0].out.w + (right > 0 ? right : 0)) * (size_t)b.pixel, LINE);
     b.thin_line = s[1].block_ends ? 0 : ft_round_up((size_t)s[1].out.w * (size_t)d->out.pixel, LINE);
     b.kept = (size_t)((c / b.channels + 2) * overlap(&b)) * b.line; /* halves may end in half a panel each */
@@ -220,7 +221,8 @@ static int smaller(int a, int b)
     return a < b ? a : b;
 }
 
-/* Output rows y0..y1 of the depthwise step, channels c0..c1 of the wide map, panel number `panel`. Rows of the wide map before and behind it are zeros. */
+/* Output rows y0..y1 of the second step, channels c0..c1 of the wide map, panel number `panel`. Rows of the wide map before and behind
+ * it are zeros. */
 static void run_panel(struct band_run *r, int panel, int y0, int y1, int c0, int c1)
 {
     const struct bands *b = &r->bands;

@@ -11,7 +11,7 @@
 struct ft_plan;
 struct ft_team;
 
-/* Expand, depthwise, project run together over bands of rows: the same values (blocks.c). */
+/* Expand, depthwise and project, or a convolution and its pool, run together over bands of rows: the same values (blocks.c). */
 enum ft_plan_blocks { FT_BLOCKS_WHERE_FASTER, FT_BLOCKS_NEVER, FT_BLOCKS_ALWAYS };
 
 struct ft_plan_options {
