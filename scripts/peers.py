@@ -112,9 +112,13 @@ def forward_litert(stem, threads):
     return latency, latency
 
 
-def forward(stem, threads=None):
+def forward(stem, threads=None, narrow=""):
+    """narrow: avx2; OpenVINO is the one that can be told."""
     threads = int(threads or len(os.sched_getaffinity(0)))
     engines = {"ONNX Runtime": forward_onnxruntime, "OpenVINO": forward_openvino, "LiteRT": forward_litert}
+    if narrow:
+        os.environ["ONEDNN_MAX_CPU_ISA"] = narrow.upper()
+        engines = {"OpenVINO, AVX2 only": forward_openvino}
     print(json.dumps({name: call(stem, threads) for name, call in engines.items()}))
 
 
