@@ -71,7 +71,7 @@ static void print_bench(const struct ft_backbone *b, const struct settings *s, c
         cJSON_AddNumberToObject(json, "throughput_ms", bench->throughput_ms);
         json_print(json);
     }
-    result("backbone", "%s · %s kernels · %d threads", ft_backbone_name(b), ft_cpu_name(), bench->threads);
+    result("backbone", "%s · %s kernels · %d thread%s", ft_backbone_name(b), ft_cpu_name(), bench->threads, bench->threads == 1 ? "" : "s");
     result("latency", "%.2f ms", bench->latency_ms);
     result("throughput", "%.2f ms/image", bench->throughput_ms);
 }

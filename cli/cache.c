@@ -65,7 +65,7 @@ int cache_main(const struct settings *s)
         return EXIT_DONE;
     }
     result("cache", "%s", info.path);
-    result("holds", "%" PRIu64 " features in %" PRIu64 " segments · %.1f MB", info.entries, info.segments, (double)info.bytes / 1e6);
+    result("holds", "%" PRIu64 " features in %" PRIu64 " segment%s · %.1f MB", info.entries, info.segments, info.segments == 1 ? "" : "s", (double)info.bytes / 1e6);
     if (info.damaged)
         result("damaged", "%" PRIu64 " segments: they are left out and computed again", info.damaged);
     if (info.merged)

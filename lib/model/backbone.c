@@ -273,7 +273,7 @@ void ft_backbone_step(const struct ft_backbone *b, int i, struct ft_layer_info *
  * RECIPE when decoding, resizing or a kernel changes what comes out. */
 static void cache_key(const struct ft_backbone *b, uint64_t key[2])
 {
-    enum { RECIPE = 3 };
+    enum { RECIPE = 4 };
     const struct ft_geometry *g = &b->geometry;
     uint64_t network[2];
     char text[300];
