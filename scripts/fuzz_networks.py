@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Small random networks such as users build, against Keras. fuzz_networks.py [--seed N] [--count N] [--keras2] [--binary PATH] [--keep DIR]
+"""Small random networks such as users build, against Keras. fuzz_networks.py [--seed N] [--count N] [--large] [--keras2] [--binary PATH] [--keep DIR]
 
 Each has random layers, branches, shared and nested models, sizes, colours and a container; `finetune features` on PNG pictures of its size must give
-what Keras gives, to 1e-3 of the features' root mean square. A network that finetune refuses is listed with the reason and does not count as wrong.
+what Keras gives, to 1e-3 of the features' root mean square. --large: maps up to 240 pixels wide and multiples of 32 channels, which go through bands
+and have gaps between pixels; to 1e-2, for Keras's own float32 is some 1e-3 off there. A network that finetune refuses is listed with the reason and does not count as wrong.
 """
 import argparse
 import os
@@ -23,7 +24,8 @@ ACTIVATIONS = ["relu", "elu", "selu", "tanh", "sigmoid", "softplus", "softsign",
 class Maker:
     """Layers at random; `h`, `w` are those of the map at hand where they are known."""
 
-    def __init__(self, keras, r):
+    def __init__(self, keras, r, large):
+        self.large = large
         self.keras, self.r, self.L, self.two = keras, r, keras.layers, keras.__name__ == "tf_keras"
 
     def activation(self):
@@ -49,7 +51,8 @@ class Maker:
             return L.Conv2D(r.randint(3, 20), k, dilation_rate=2, **dict(common, padding="same"))(x)
         if kind == "transpose":
             return L.Conv2DTranspose(r.randint(3, 10), k, r.choice([1, 2]), **common)(x)
-        return L.Conv2D(r.randint(3, 36), (k, r.choice([k, 3])) if common["padding"] == "same" else k, stride, **common)(x)
+        filters = r.randint(3, 36)
+        return L.Conv2D((filters + 5) // 6 * 32 if self.large else filters, (k, r.choice([k, 3])) if common["padding"] == "same" else k, stride, **common)(x)
 
     def norm(self, x):
         r, L = self.r, self.L
@@ -107,6 +110,8 @@ class Maker:
     def network(self):
         r, L = self.r, self.L
         h, w, c = r.randint(12, 40), r.randint(12, 40), r.choice([3, 3, 3, 1])
+        if self.large:
+            h, w = 6 * h, 6 * w
         square = r.random() < 0.3
         w = h if square else w
         shape = (None, None, c) if square and r.random() < 0.4 else (h, w, c)
@@ -158,7 +163,7 @@ def one(keras, seed, args):
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     r = random.Random(seed)
-    model, tap, size, shape = Maker(keras, r).network()
+    model, tap, size, shape = Maker(keras, r, args.large).network()
     randomise(model, seed)
     with tempfile.TemporaryDirectory(dir=args.keep) as work:
         folder = Path(work) / "p"
@@ -174,13 +179,14 @@ def one(keras, seed, args):
             raise ValueError("features that are not finite")
         if isinstance(got, str) or got.shape != want.shape:
             return error(got, want), file.suffix, []
-        return float(np.abs(got - want).max() / np.sqrt((want.astype(np.float64) ** 2).mean())), file.suffix, [type(l).__name__ for l in model.layers]
+        return float(np.abs(got - want).max() / max(np.sqrt((want.astype(np.float64) ** 2).mean()), 1e-30)), file.suffix, [type(l).__name__ for l in model.layers]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--large", action="store_true")
     parser.add_argument("--keras2", action="store_true")
     parser.add_argument("--binary", default=ROOT / "build" / "cli" / "finetune")
     parser.add_argument("--keep")
@@ -200,7 +206,7 @@ def main():
         if isinstance(value, str):
             refused += 1
             print(seed, suffix, value.split(": ", 2)[-1], flush=True)
-        elif not value <= 1e-3:
+        elif not value <= (1e-2 if args.large else 1e-3):
             wrong += 1
             print(seed, suffix, "%.1e" % value, " ".join(layers), flush=True)
     print("%d networks, %d wrong, %d refused" % (args.count, wrong, refused))
