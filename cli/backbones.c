@@ -23,11 +23,13 @@ static double total(const struct ft_backbone *b)
     return multiply_adds;
 }
 
-static void show(struct listing *x, const char *name, const char *path, const struct ft_backbone *b, const struct ft_bench *bench)
+static void show(struct listing *x, const char *name, const char *path, const struct ft_backbone *b,
+                 const struct ft_bench *bench)
 {
     const struct ft_geometry *g = ft_backbone_geometry(b);
     if (!x->json) {
-        printf("%-24s %4dx%-4d %8d %10.0f M %9.2f ms   %s\n", name, g->width, g->height, ft_backbone_features(b), total(b) / 1e6, bench->throughput_ms, path);
+        printf("%-24s %4dx%-4d %8d %10.0f M %9.2f ms   %s\n", name, g->width, g->height,
+               ft_backbone_features(b), total(b) / 1e6, bench->throughput_ms, path);
         return;
     }
     cJSON *one = cJSON_CreateObject();
@@ -53,11 +55,15 @@ static int list_one(void *user, const char *name, const char *path)
             cJSON_AddStringToObject(one, "name", name);
             cJSON_AddItemToArray(x->json, one);
         } else
-            printf("%s%s", x->known ? ", " : "\nknown, for weights-only files and scripts/fetch_backbone:\n", name);
+            printf("%s%s",
+                   x->known ? ", "
+                            : "\nknown, for weights-only files and scripts/fetch_backbone:\n",
+                   name);
         x->known = true;
         return 0;
     }
-    if (ft_backbone_open(path, NULL, &b, &err) || ft_backbone_bench(b, 0, x->settings->seconds, &bench, &err)) {
+    if (ft_backbone_open(path, NULL, &b, &err) ||
+        ft_backbone_bench(b, 0, x->settings->seconds, &bench, &err)) {
         say("%s", err.msg);
         x->failed = true;
     } else
@@ -70,7 +76,8 @@ int backbones_main(const struct settings *s)
 {
     struct listing x = { .settings = s, .json = s->json ? cJSON_CreateArray() : NULL };
     if (!s->json)
-        printf("%-24s %9s %8s %12s %12s   %s\n", "name", "input", "features", "multiply-adds", "a picture", "file");
+        printf("%-24s %9s %8s %12s %12s   %s\n", "name", "input", "features", "multiply-adds",
+               "a picture", "file");
     ft_backbone_list(NULL, list_one, &x);
     if (x.json)
         json_print(x.json);

@@ -8,14 +8,16 @@
 static void print_layers(const struct ft_backbone *b, const double *seconds)
 {
     double total = 0;
-    printf("%-34s %-22s %-14s %14s %9s %9s\n", "layer", "kind", "algorithm", "output", "ms", "GFLOP/s");
+    printf("%-34s %-22s %-14s %14s %9s %9s\n", "layer", "kind", "algorithm", "output", "ms",
+           "GFLOP/s");
     for (int i = 0; i < ft_backbone_steps(b); i++) {
         struct ft_layer_info l;
         char shape[40], name[256];
         ft_backbone_step(b, i, &l);
         snprintf(shape, sizeof shape, "%dx%dx%d", l.height, l.width, l.channels);
         snprintf(name, sizeof name, "%s", l.name);
-        printf("%-34s %-22s %-14s %14s %9.3f %9.1f\n", make_plain(name, ""), l.kind, l.kernel, shape, 1e3 * seconds[i],
+        printf("%-34s %-22s %-14s %14s %9.3f %9.1f\n", make_plain(name, ""), l.kind, l.kernel,
+               shape, 1e3 * seconds[i],
                seconds[i] > 0 ? 2e-9 * (double)l.multiply_adds / seconds[i] : 0);
         total += seconds[i];
     }
@@ -60,7 +62,8 @@ static int profile(const struct ft_backbone *b, const struct settings *s, struct
     return rc;
 }
 
-static void print_bench(const struct ft_backbone *b, const struct settings *s, const struct ft_bench *bench)
+static void print_bench(const struct ft_backbone *b, const struct settings *s,
+                        const struct ft_bench *bench)
 {
     if (s->json) {
         cJSON *json = cJSON_CreateObject();
@@ -71,7 +74,8 @@ static void print_bench(const struct ft_backbone *b, const struct settings *s, c
         cJSON_AddNumberToObject(json, "throughput_ms", bench->throughput_ms);
         json_print(json);
     }
-    result("backbone", "%s · %s kernels · %d thread%s", ft_backbone_name(b), ft_cpu_name(), bench->threads, bench->threads == 1 ? "" : "s");
+    result("backbone", "%s · %s kernels · %d thread%s", ft_backbone_name(b), ft_cpu_name(),
+           bench->threads, bench->threads == 1 ? "" : "s");
     result("latency", "%.2f ms", bench->latency_ms);
     result("throughput", "%.2f ms/image", bench->throughput_ms);
 }

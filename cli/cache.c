@@ -65,12 +65,15 @@ int cache_main(const struct settings *s)
         return EXIT_DONE;
     }
     result("cache", "%s", info.path);
-    result("holds", "%" PRIu64 " features in %" PRIu64 " segment%s · %.1f MB", info.entries, info.segments, info.segments == 1 ? "" : "s", (double)info.bytes / 1e6);
+    result("holds", "%" PRIu64 " features in %" PRIu64 " segment%s · %.1f MB", info.entries,
+           info.segments, info.segments == 1 ? "" : "s", (double)info.bytes / 1e6);
     if (info.damaged)
-        result("damaged", "%" PRIu64 " segments: they are left out and computed again", info.damaged);
+        result("damaged", "%" PRIu64 " segments: they are left out and computed again",
+               info.damaged);
     if (info.merged)
         result("merged", "%" PRIu64 " small segments became fewer", info.merged);
     if (strcmp(what, "info"))
-        result("removed", "%" PRIu64 " features · %.1f MB", info.removed_entries, (double)info.removed_bytes / 1e6);
+        result("removed", "%" PRIu64 " features · %.1f MB", info.removed_entries,
+               (double)info.removed_bytes / 1e6);
     return EXIT_DONE;
 }

@@ -1,4 +1,5 @@
-/* What the commands share. Standard output is the result; progress and messages go to standard error. */
+/* What the commands share. Standard output is the result; progress and messages go to standard
+ * error. */
 #ifndef FT_CLI_CLI_H
 #define FT_CLI_CLI_H
 
@@ -9,19 +10,22 @@
 
 #include "finetune.h"
 
-/* Exit status: 0 done, 1 failed, 2 usage, 3 done, but some pictures were bad or a threshold was missed. */
+/* Exit status: 0 done, 1 failed, 2 usage, 3 done, but some pictures were bad or a threshold was
+ * missed. */
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PARTLY = 3 };
 
-/* ---- settings and options: one table (options.c) from which parsing, checks and --help are made -------------------- */
+/* ---- settings and options: one table (options.c) from which parsing, checks and --help are made
+ */
 
 enum { MOST_GIVEN = 64 };
 
 struct settings {
-    const char *output, *model, *backbone, *val, *resize, *class_weight, *compare, *csv, *group_by, *class_name, *report;
+    const char *output, *model, *backbone, *val, *resize, *class_weight, *compare, *csv, *group_by,
+        *class_name, *report;
     const char *layer, *preprocess, *architecture;
     int threads, folds, top, max_megapixels, neighbours, size;
     double l2, seconds, min_accuracy; /* l2 negative: auto */
-    uint64_t seed, memory; /* memory: bytes that features may take */
+    uint64_t seed, memory;            /* memory: bytes that features may take */
     const char *cache;
     double days;
     bool no_cache;
@@ -41,16 +45,27 @@ struct settings {
 
 /* Which commands an option belongs to. */
 enum command_bit {
-    CMD_TRAIN = 1, CMD_PREDICT = 2, CMD_EVALUATE = 4, CMD_FEATURES = 8, CMD_INFO = 16, CMD_BENCH = 32, CMD_CACHE = 64,
-    CMD_DOCTOR = 256, CMD_EXPLAIN = 512, CMD_CURVE = 1024, CMD_IMPORT = 2048, CMD_BACKBONES = 4096,
+    CMD_TRAIN = 1,
+    CMD_PREDICT = 2,
+    CMD_EVALUATE = 4,
+    CMD_FEATURES = 8,
+    CMD_INFO = 16,
+    CMD_BENCH = 32,
+    CMD_CACHE = 64,
+    CMD_DOCTOR = 256,
+    CMD_EXPLAIN = 512,
+    CMD_CURVE = 1024,
+    CMD_IMPORT = 2048,
+    CMD_BACKBONES = 4096,
     CMD_ALL = 0xffff,
 };
 
 struct command {
     const char *name;
     unsigned bit;
-    const char *arguments, *summary; /* "DIR", "train a classifier on a folder of labelled pictures" */
-    int least, most;                 /* number of arguments; most -1: any */
+    /* "DIR", "train a classifier on a folder of labelled pictures" */
+    const char *arguments, *summary;
+    int least, most; /* number of arguments; most -1: any */
     int (*run)(const struct settings *settings);
     const char *more; /* help's last paragraph: examples */
 };
@@ -68,16 +83,19 @@ struct option_text {
     const char *argument, *choices; /* NULL: takes no value; any value */
     const char *help;
 };
-void options_each(const struct command *command, void (*each)(const struct option_text *option, void *user), void *user);
+void options_each(const struct command *command,
+                  void (*each)(const struct option_text *option, void *user), void *user);
 void put_roff(const char *text);
 /* The word of `words` that is least far from `word` by edit distance; NULL when none is near. */
 const char *nearest_word(const char *word, const char *const *words, size_t n);
 
-/* ---- messages (message.c) ---------------------------------------------------------------------------------------- */
+/* ---- messages (message.c) -------------------------------------------------------------------- */
 
 void message_init(const struct settings *settings);
-void say(const char *format, ...) __attribute__((format(printf, 1, 2)));    /* "finetune: ..." on standard error, always */
-void note(const char *format, ...) __attribute__((format(printf, 1, 2)));   /* the same, not with --quiet */
+/* "finetune: ..." on standard error, always */
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* the same, not with --quiet */
+void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void hush_notes(bool hush); /* until told otherwise: what they would say was said */
 /* A line of what a long run does and made ("features   1000/1000"): not with --quiet or --json. */
 void report(const char *key, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -85,34 +103,40 @@ void report(const char *key, const char *format, ...) __attribute__((format(prin
 void result(const char *key, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A text of the library's on standard output; frees it. -1: it is NULL. */
 int print_text(char *text);
-/* Names are whatever the makers of files and models called them; all of the above show the control characters in them, which could steer the
- * terminal, as '?'. make_plain does that in place, but for the characters in `kept`; control_bytes is the length of the one that s begins
- * with (U+0001 to U+001F, U+007F, in UTF-8 U+0080 to U+009F), 0: it begins with none. */
+/* Names are whatever the makers of files and models called them; all of the above show the control
+ * characters in them, which could steer the terminal, as '?'. make_plain does that in place, but
+ * for the characters in `kept`; control_bytes is the length of the one that s begins with (U+0001
+ * to U+001F, U+007F, in UTF-8 U+0080 to U+009F), 0: it begins with none. */
 char *make_plain(char *text, const char *kept);
 int control_bytes(const char *s);
-int fail(const struct ft_error *err);                                        /* says it; returns EXIT_FAILED */
+/* says it; returns EXIT_FAILED */
+int fail(const struct ft_error *err);
 /* Fills err with the message and the reason that errno holds; returns FT_EIO. */
-int refuse_errno(struct ft_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int refuse_errno(struct ft_error *err, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* "512 kB", "10.2 GB" into text [24]; returns it. */
 const char *size_text(uint64_t bytes, char *text);
 
 /* Flushes standard output; false once a write has failed, for instance because the reader left. */
 bool flush_output(void);
-/* The exit status of the program: `status`, or failed where standard output could not be written; a reader that left is no error. */
+/* The exit status of the program: `status`, or failed where standard output could not be written; a
+ * reader that left is no error. */
 int finish(int status);
 
-/* Being asked to stop (signals.c): from _catch to _release SIGINT, SIGTERM and SIGHUP are only remembered. */
+/* Being asked to stop (signals.c): from _catch to _release SIGINT, SIGTERM and SIGHUP are only
+ * remembered. */
 void signals_catch(void);
 void signals_release(void);
-int signals_caught(void);   /* the signal, or 0 */
-void signals_forget(void);  /* it was all that was wanted: the program ends as if by itself */
-void signals_die(void);     /* of the signal that was caught, if there was one */
+int signals_caught(void);  /* the signal, or 0 */
+void signals_forget(void); /* it was all that was wanted: the program ends as if by itself */
+void signals_die(void);    /* of the signal that was caught, if there was one */
 
-/* Progress: "features  312/1000 · 240 images/s · 3 s left", redrawn on a terminal, silent elsewhere. */
+/* Progress: "features  312/1000 · 240 images/s · 3 s left", redrawn on a terminal, silent
+ * elsewhere. */
 struct progress {
     const char *what, *unit; /* "features", "images" */
-    size_t total; /* 0: unknown */
+    size_t total;            /* 0: unknown */
     double start, shown;
     bool drawn;
 };
@@ -121,7 +145,7 @@ void progress_step(struct progress *progress, size_t done);
 double progress_end(struct progress *progress); /* seconds since begin; clears the line */
 double seconds_now(void);
 
-/* ---- pictures to features (pictures.c) ---------------------------------------------------------------------------- */
+/* ---- pictures to features (pictures.c) ------------------------------------------------------- */
 
 struct bad_picture {
     char *path, *reason;
@@ -134,19 +158,21 @@ struct pictures {
     double seconds;
     struct ft_cache_counts cache;
 };
-/* Features of all rows of a dataset, with progress; in a scratch file, and said, where they take more than settings->memory. */
-int pictures_extract(const struct ft_backbone *backbone, const struct ft_dataset *dataset, const struct settings *settings, struct pictures *out,
-                     struct ft_error *err);
+/* Features of all rows of a dataset, with progress; in a scratch file, and said, where they take
+ * more than settings->memory. */
+int pictures_extract(const struct ft_backbone *backbone, const struct ft_dataset *dataset,
+                     const struct settings *settings, struct pictures *out, struct ft_error *err);
 void pictures_release(struct pictures *pictures);
 /* 0 where the features of `dataset` may be in memory; else says that `what` needs them there. */
-int pictures_check_memory(const struct ft_backbone *backbone, const struct ft_dataset *dataset, const struct settings *settings, const char *what,
-                          struct ft_error *err);
+int pictures_check_memory(const struct ft_backbone *backbone, const struct ft_dataset *dataset,
+                          const struct settings *settings, const char *what, struct ft_error *err);
 /* Lists bad pictures on standard error. */
 void pictures_list_bad(const struct pictures *pictures);
 /* What a folder holds beside pictures of classes. */
 void dataset_notes(const struct ft_dataset *dataset, const char *dir);
 void extract_options(const struct settings *settings, struct ft_extract_options *out);
-/* The cache that the settings ask for; NULL, after a note, where there is none. cache_close notes what went wrong meanwhile. */
+/* The cache that the settings ask for; NULL, after a note, where there is none. cache_close notes
+ * what went wrong meanwhile. */
 struct ft_cache *cache_open(const struct settings *settings);
 struct ft_cache_counts cache_close(struct ft_cache *cache);
 /* What the options say of a network, and what there is to say about it once it is open. */
@@ -155,7 +181,7 @@ void backbone_notes(const struct ft_backbone *backbone, const char *path);
 int backbone_open(const struct settings *settings, struct ft_backbone **out, struct ft_error *err);
 int model_open(const struct settings *settings, struct ft_model **out, struct ft_error *err);
 
-/* ---- JSON (json.c): valid UTF-8 whatever files are called ----------------------------------------------------------------- */
+/* ---- JSON (json.c): valid UTF-8 whatever files are called ------------------------------------ */
 
 struct cJSON;
 void json_put_string(FILE *to, const char *string);
@@ -166,7 +192,7 @@ int json_print_text(char *text);     /* the same of a text; frees it. -1: it is 
 int manual_main(const char *command);
 int completion_main(const char *shell); /* completion.c */
 
-/* ---- commands ----------------------------------------------------------------------------------------------------- */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 int train_main(const struct settings *settings);
 int predict_main(const struct settings *settings);

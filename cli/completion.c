@@ -1,4 +1,5 @@
-/* finetune completion SHELL: what bash, zsh and fish complete, made from the tables of commands and options. */
+/* finetune completion SHELL: what bash, zsh and fish complete, made from the tables of commands and
+ * options. */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +22,7 @@ static bool arguments_are_words(const struct command *c)
     return !*s && s != c->arguments;
 }
 
-/* ---- bash -------------------------------------------------------------------------------------------------------------------- */
+/* ---- bash ------------------------------------------------------------------------------------ */
 
 static void bash_name(const struct option_text *o, void *unused)
 {
@@ -51,7 +52,8 @@ static void bash_value(const struct option_text *o, void *unused)
 
 static void bash(void)
 {
-    puts("# bash completion for finetune, made by: finetune completion bash\n_finetune()\n{\n    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} options=\n"
+    puts("# bash completion for finetune, made by: finetune completion bash\n_finetune()\n{\n    "
+         "local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} options=\n"
          "    COMPREPLY=()\n    if [ \"$COMP_CWORD\" -eq 1 ]; then");
     fputs("        COMPREPLY=($(compgen -W '", stdout);
     for (int i = 0; i < n_commands; i++)
@@ -70,11 +72,12 @@ static void bash(void)
         }
         puts("        ;;");
     }
-    puts("    esac\n    case $cur in\n    -*) COMPREPLY=($(compgen -W \"$options\" -- \"$cur\")) ;;\n    *) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n    esac\n}\n"
+    puts("    esac\n    case $cur in\n    -*) COMPREPLY=($(compgen -W \"$options\" -- \"$cur\")) "
+         ";;\n    *) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n    esac\n}\n"
          "complete -o filenames -F _finetune finetune");
 }
 
-/* ---- zsh --------------------------------------------------------------------------------------------------------------------- */
+/* ---- zsh ------------------------------------------------------------------------------------- */
 
 /* Text inside single quotes, where brackets and colons mean something to _arguments. */
 static void put_zsh(const char *s)
@@ -120,13 +123,15 @@ static void zsh_option(const struct option_text *o, void *unused)
 
 static void zsh(void)
 {
-    puts("#compdef finetune\n# zsh completion for finetune, made by: finetune completion zsh\n_finetune()\n{\n    local -a commands\n    commands=(");
+    puts("#compdef finetune\n# zsh completion for finetune, made by: finetune completion "
+         "zsh\n_finetune()\n{\n    local -a commands\n    commands=(");
     for (int i = 0; i < n_commands; i++) {
         printf("        '%s:", commands[i].name);
         put_zsh(commands[i].summary);
         puts("'");
     }
-    puts("    )\n    if (( CURRENT == 2 )); then\n        _describe command commands\n        return\n    fi\n    local command=$words[2]\n    shift words\n"
+    puts("    )\n    if (( CURRENT == 2 )); then\n        _describe command commands\n        "
+         "return\n    fi\n    local command=$words[2]\n    shift words\n"
          "    (( CURRENT-- ))\n    case $command in");
     for (int i = 0; i < n_commands; i++) {
         printf("    %s)\n        _arguments \\\n", commands[i].name);
@@ -141,7 +146,7 @@ static void zsh(void)
     puts("    esac\n}\n_finetune \"$@\"");
 }
 
-/* ---- fish -------------------------------------------------------------------------------------------------------------------- */
+/* ---- fish ------------------------------------------------------------------------------------ */
 
 static void put_fish(const char *s)
 {
@@ -156,7 +161,8 @@ static void put_fish(const char *s)
 
 static void fish_option(const struct option_text *o, void *command)
 {
-    printf("complete -c finetune -n '__fish_seen_subcommand_from %s' -l %s", ((const struct command *)command)->name, o->name);
+    printf("complete -c finetune -n '__fish_seen_subcommand_from %s' -l %s",
+           ((const struct command *)command)->name, o->name);
     if (o->letter)
         printf(" -s %c", o->letter);
     if (o->argument && o->choices) {

@@ -35,7 +35,8 @@ static int measure_curve(struct contest *x, const struct ft_features *f, struct 
     const struct ft_validation *v = x->validations[0];
     struct progress progress;
     progress_begin(&progress, "heads", "heads", 0);
-    const int rc = ft_curve_measure(f->x, f->labels, v->fold, v->folds, f->n, f->d, v->k, &x->options, show_step, &progress, &x->curve, err);
+    const int rc = ft_curve_measure(f->x, f->labels, v->fold, v->folds, f->n, f->d, v->k,
+                                    &x->options, show_step, &progress, &x->curve, err);
     progress_end(&progress);
     return rc;
 }
@@ -44,9 +45,11 @@ static int validate(struct contest *x, const struct ft_features *f, struct ft_er
 {
     struct ft_head *head = NULL;
     uint64_t *group = malloc((f->n + 1) * sizeof *group);
-    int rc = group ? ft_groups(f, x->dir, x->settings->group_by, x->settings->threads, group, err) : refuse(err, "out of memory for '%s'", x->dir);
+    int rc = group ? ft_groups(f, x->dir, x->settings->group_by, x->settings->threads, group, err)
+                   : refuse(err, "out of memory for '%s'", x->dir);
     if (!rc)
-        rc = ft_train(f->x, f->labels, group, f->n, f->d, x->dataset->n_classes, &x->options, &head, &x->validations[x->n], err);
+        rc = ft_train(f->x, f->labels, group, f->n, f->d, x->dataset->n_classes, &x->options, &head,
+                      &x->validations[x->n], err);
     free(group);
     ft_head_free(head);
     return rc;
@@ -60,7 +63,8 @@ static int enter(struct contest *x, const char *name, struct ft_error *err)
     struct ft_metrics *metrics = NULL;
     struct ft_bench bench = { 0 };
     int rc = ft_backbone_open(name, &options, &x->backbones[x->n], err);
-    if (!rc && (rc = pictures_check_memory(x->backbones[x->n], x->dataset, x->settings, "curve", err)))
+    if (!rc &&
+        (rc = pictures_check_memory(x->backbones[x->n], x->dataset, x->settings, "curve", err)))
         ft_backbone_free(x->backbones[x->n]);
     if (rc)
         return rc;
@@ -70,14 +74,19 @@ static int enter(struct contest *x, const char *name, struct ft_error *err)
     if (!rc)
         rc = validate(x, pictures.features, err);
     if (!rc)
-        rc = ft_metrics_compute(x->validations[x->n]->calibrated, pictures.features->labels, NULL, pictures.features->n, x->dataset->n_classes, &metrics, err);
+        rc = ft_metrics_compute(x->validations[x->n]->calibrated, pictures.features->labels, NULL,
+                                pictures.features->n, x->dataset->n_classes, &metrics, err);
     if (!rc)
         rc = ft_backbone_bench(x->backbones[x->n], x->settings->threads, 1, &bench, err);
     if (!rc && !x->n)
         rc = measure_curve(x, pictures.features, err);
     if (!rc) {
-        x->contenders[x->n] = (struct ft_contender){ ft_backbone_name(x->backbones[x->n]), metrics->accuracy, metrics->interval[0], metrics->interval[1],
-                                                     bench.throughput_ms, x->validations[x->n] };
+        x->contenders[x->n] = (struct ft_contender){ ft_backbone_name(x->backbones[x->n]),
+                                                     metrics->accuracy,
+                                                     metrics->interval[0],
+                                                     metrics->interval[1],
+                                                     bench.throughput_ms,
+                                                     x->validations[x->n] };
     }
     x->n++;
     ft_metrics_free(metrics);
@@ -88,15 +97,22 @@ static int enter(struct contest *x, const char *name, struct ft_error *err)
 int curve_main(const struct settings *s)
 {
     struct ft_error err;
-    struct contest x = { .settings = s, .options = { .l2 = -1, .folds = s->folds, .seed = s->seed, .threads = s->threads, .class_weight = -1 } };
+    struct contest x = { .settings = s,
+                         .options = { .l2 = -1,
+                                      .folds = s->folds,
+                                      .seed = s->seed,
+                                      .threads = s->threads,
+                                      .class_weight = -1 } };
     int rc = source_part(s->arguments[0], "training on", &x.dataset, &x.dir, &err);
     if (!rc && x.dataset->n_classes < 2)
-        rc = refuse(&err, "'%s' holds fewer than two classes: each is a directory of pictures", x.dir);
+        rc = refuse(&err, "'%s' holds fewer than two classes: each is a directory of pictures",
+                    x.dir);
     if (!rc && !s->n_backbones)
         rc = enter(&x, NULL, &err);
     for (int i = 0; !rc && i < s->n_backbones; i++)
         rc = enter(&x, s->backbones[i], &err);
-    if (!rc && (s->json ? json_print_text(ft_report_curve_json(&x.curve, x.contenders, x.n)) : print_text(ft_report_curve_text(&x.curve, x.contenders, x.n))))
+    if (!rc && (s->json ? json_print_text(ft_report_curve_json(&x.curve, x.contenders, x.n))
+                        : print_text(ft_report_curve_text(&x.curve, x.contenders, x.n))))
         rc = refuse(&err, "out of memory for '%s'", x.dir);
     for (int i = 0; i < x.n; i++) {
         ft_validation_free(x.validations[i]);

@@ -1,4 +1,5 @@
-/* finetune doctor: what is wrong with a folder, before a training on it deceives. It reads; it never changes a file. */
+/* finetune doctor: what is wrong with a folder, before a training on it deceives. It reads; it
+ * never changes a file. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -34,7 +35,8 @@ static int survey(struct doctor *x, const struct settings *s, struct ft_error *e
     if (!x->facts)
         return out_of_memory(x->dir, err);
     progress_begin(&progress, "files", "files", f->n);
-    const int rc = ft_survey(f->paths, f->n, s->threads, (uint64_t)s->max_megapixels << 20, show_step, &progress, x->facts, err);
+    const int rc = ft_survey(f->paths, f->n, s->threads, (uint64_t)s->max_megapixels << 20,
+                             show_step, &progress, x->facts, err);
     progress_end(&progress);
     return rc;
 }
@@ -55,15 +57,20 @@ static bool can_validate(const struct doctor *x)
 static int validate(struct doctor *x, const struct settings *s, struct ft_error *err)
 {
     const struct ft_features *f = x->pictures.features;
-    const struct ft_train_options options = { .l2 = -1, .folds = s->folds, .seed = s->seed, .threads = s->threads, .class_weight = -1 };
+    const struct ft_train_options options = {
+        .l2 = -1, .folds = s->folds, .seed = s->seed, .threads = s->threads, .class_weight = -1
+    };
     if (!can_validate(x)) {
-        note("labels and shortcuts are not judged: at least two classes with two readable pictures each are needed");
+        note("labels and shortcuts are not judged: at least two classes with two readable pictures "
+             "each are needed");
         return 0;
     }
     uint64_t *group = malloc(f->n * sizeof *group);
-    int rc = group ? ft_groups(f, x->dir, s->group_by, s->threads, group, err) : out_of_memory(x->dir, err);
+    int rc = group ? ft_groups(f, x->dir, s->group_by, s->threads, group, err)
+                   : out_of_memory(x->dir, err);
     if (!rc)
-        rc = ft_train(f->x, f->labels, group, f->n, f->d, x->dataset->n_classes, &options, &x->head, &x->validation, err);
+        rc = ft_train(f->x, f->labels, group, f->n, f->d, x->dataset->n_classes, &options, &x->head,
+                      &x->validation, err);
     free(group);
     if (rc == FT_EARG && !s->group_by) { /* copies of one picture: said by what follows */
         note("labels and shortcuts are not judged: %s", err->msg);
@@ -75,15 +82,18 @@ static int validate(struct doctor *x, const struct settings *s, struct ft_error 
 static int print(const struct doctor *x, const struct settings *s, struct ft_error *err)
 {
     const struct pictures *p = &x->pictures;
-    char **paths = malloc((p->n_bad + 1) * sizeof *paths), **reasons = malloc((p->n_bad + 1) * sizeof *reasons);
+    char **paths = malloc((p->n_bad + 1) * sizeof *paths),
+         **reasons = malloc((p->n_bad + 1) * sizeof *reasons);
     for (size_t i = 0; paths && reasons && i < p->n_bad; i++) {
         paths[i] = p->bad[i].path;
         reasons[i] = p->bad[i].reason;
     }
-    const struct ft_checkup checkup = { x->dataset, p->features, x->diagnosis, p->n_bad, paths, reasons };
+    const struct ft_checkup checkup = { x->dataset, p->features, x->diagnosis,
+                                        p->n_bad,   paths,       reasons };
     int rc = -1;
     if (paths && reasons)
-        rc = s->json ? json_print_text(ft_report_checkup_json(&checkup)) : print_text(ft_report_checkup_text(&checkup));
+        rc = s->json ? json_print_text(ft_report_checkup_json(&checkup))
+                     : print_text(ft_report_checkup_text(&checkup));
     free(paths);
     free(reasons);
     return rc ? out_of_memory(x->dir, err) : 0;
@@ -95,7 +105,10 @@ int doctor_main(const struct settings *s)
     struct doctor x = { 0 };
     int rc = source_part(s->arguments[0], "looking at", &x.dataset, &x.dir, &err);
     if (!rc && !x.dataset->n) {
-        snprintf(err.msg, sizeof err.msg, "'%s' holds no pictures inside class directories, as in images/cat/*.jpg and images/dog/*.jpg", x.dir);
+        snprintf(err.msg, sizeof err.msg,
+                 "'%s' holds no pictures inside class directories, as in images/cat/*.jpg and "
+                 "images/dog/*.jpg",
+                 x.dir);
         rc = err.code = FT_EARG;
     }
     if (!rc)
@@ -109,7 +122,8 @@ int doctor_main(const struct settings *s)
     if (!rc)
         rc = validate(&x, s, &err);
     if (!rc)
-        rc = ft_diagnose(x.pictures.features, x.facts, x.validation, s->threads, &x.diagnosis, &err);
+        rc =
+            ft_diagnose(x.pictures.features, x.facts, x.validation, s->threads, &x.diagnosis, &err);
     if (!rc)
         rc = print(&x, s, &err);
     const int status = rc ? fail(&err) : x.pictures.n_bad ? EXIT_PARTLY : EXIT_DONE;

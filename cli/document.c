@@ -21,7 +21,8 @@ struct extras {
     bool has_curve;
 };
 
-static int find_extras(struct extras *x, const struct settings *s, const struct pictures *p, const struct ft_training *t, struct ft_error *err)
+static int find_extras(struct extras *x, const struct settings *s, const struct pictures *p,
+                       const struct ft_training *t, struct ft_error *err)
 {
     const struct ft_features *f = p->features;
     const struct ft_validation *v = t->validation;
@@ -36,10 +37,12 @@ static int find_extras(struct extras *x, const struct settings *s, const struct 
         x->bad_reasons[i] = p->bad[i].reason;
     }
     /* a set too small for a curve has none */
-    x->has_curve = !ft_curve_measure(f->x, f->labels, v->fold, v->folds, f->n, f->d, v->k, t->options, NULL, NULL, &x->curve, NULL);
+    x->has_curve = !ft_curve_measure(f->x, f->labels, v->fold, v->folds, f->n, f->d, v->k,
+                                     t->options, NULL, NULL, &x->curve, NULL);
     struct ft_train_options fixed = *t->options;
     fixed.l2 = v->l2;
-    int rc = ft_unknown_measure(f->x, f->labels, v->fold, f->n, f->d, v->k, &fixed, &x->unknown, err);
+    int rc =
+        ft_unknown_measure(f->x, f->labels, v->fold, f->n, f->d, v->k, &fixed, &x->unknown, err);
     if (!rc)
         rc = ft_model_open(s->output, NULL, &x->model, err);
     if (!rc)
@@ -61,21 +64,34 @@ static void extras_release(struct extras *x)
     free(x->settings);
 }
 
-int document_training(const struct settings *s, const char *dir, const struct ft_dataset *dataset, const struct pictures *p,
-                      const struct ft_training *t, struct ft_error *err)
+int document_training(const struct settings *s, const char *dir, const struct ft_dataset *dataset,
+                      const struct pictures *p, const struct ft_training *t, struct ft_error *err)
 {
     struct extras x = { 0 };
     char measured[600];
     const struct ft_features *f = p->features;
     int rc = find_extras(&x, s, p, t, err);
     if (!rc) {
-        const struct ft_judged judged = { f->n, t->validation->k, t->validation->calibrated, f->labels, f->paths, dataset->classes };
-        const struct ft_checkup checkup = { dataset, f, x.diagnosis, p->n_bad, x.bad_paths, x.bad_reasons };
-        snprintf(measured, sizeof measured, "finetune %s · %s · trained on '%s' · every picture judged by a head that had not seen it: %d-fold cross-validation, calibrated likewise",
+        const struct ft_judged judged = { f->n,      t->validation->k, t->validation->calibrated,
+                                          f->labels, f->paths,         dataset->classes };
+        const struct ft_checkup checkup = { dataset,  f,           x.diagnosis,
+                                            p->n_bad, x.bad_paths, x.bad_reasons };
+        snprintf(measured, sizeof measured,
+                 "finetune %s · %s · trained on '%s' · every picture judged by a head that had not "
+                 "seen it: %d-fold cross-validation, calibrated likewise",
                  ft_version(), s->output, dir, t->validation->folds);
         const struct ft_document document = {
-            .title = dir, .measured = measured, .metrics = t->calibrated, .judged = &judged, .model = x.model, .training = t,
-            .curve = x.has_curve ? &x.curve : NULL, .unknown = &x.unknown, .checkup = &checkup, .settings = x.settings, .max_pixels = (uint64_t)s->max_megapixels << 20,
+            .title = dir,
+            .measured = measured,
+            .metrics = t->calibrated,
+            .judged = &judged,
+            .model = x.model,
+            .training = t,
+            .curve = x.has_curve ? &x.curve : NULL,
+            .unknown = &x.unknown,
+            .checkup = &checkup,
+            .settings = x.settings,
+            .max_pixels = (uint64_t)s->max_megapixels << 20,
         };
         rc = ft_report_html(&document, s->report, err);
     }
@@ -83,13 +99,20 @@ int document_training(const struct settings *s, const char *dir, const struct ft
     return rc;
 }
 
-int document_evaluation(const struct settings *s, const char *dir, const struct ft_model *model, const struct evaluation *e, struct ft_error *err)
+int document_evaluation(const struct settings *s, const char *dir, const struct ft_model *model,
+                        const struct evaluation *e, struct ft_error *err)
 {
     char measured[600], *settings = ft_model_settings(model);
-    snprintf(measured, sizeof measured, "finetune %s · %s · judged on the %zu pictures of '%s', %zu skipped", ft_version(), s->model, e->judged.n, dir,
-             e->pictures.n_bad);
+    snprintf(measured, sizeof measured,
+             "finetune %s · %s · judged on the %zu pictures of '%s', %zu skipped", ft_version(),
+             s->model, e->judged.n, dir, e->pictures.n_bad);
     const struct ft_document document = {
-        .title = dir, .measured = measured, .metrics = e->metrics, .judged = &e->judged, .model = model, .settings = settings ? settings : "",
+        .title = dir,
+        .measured = measured,
+        .metrics = e->metrics,
+        .judged = &e->judged,
+        .model = model,
+        .settings = settings ? settings : "",
         .max_pixels = (uint64_t)s->max_megapixels << 20,
     };
     const int rc = ft_report_html(&document, s->report, err);

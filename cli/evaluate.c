@@ -1,4 +1,5 @@
-/* finetune evaluate: a model against a folder of labelled pictures. train's --val is the same measurement. */
+/* finetune evaluate: a model against a folder of labelled pictures. train's --val is the same
+ * measurement. */
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdio.h>
@@ -16,7 +17,8 @@ static int out_of_memory(const char *dir, struct ft_error *err)
     return err->code = FT_ENOMEM;
 }
 
-int match_classes(const struct ft_dataset *d, const char *dir, char *const *classes, int k, int32_t *map, struct ft_error *err)
+int match_classes(const struct ft_dataset *d, const char *dir, char *const *classes, int k,
+                  int32_t *map, struct ft_error *err)
 {
     for (int i = 0; i < d->n_classes; i++) {
         int j = 0;
@@ -26,8 +28,10 @@ int match_classes(const struct ft_dataset *d, const char *dir, char *const *clas
             map[i] = j;
         if (j == k) {
             err->code = FT_EARG;
-            snprintf(err->msg, sizeof err->msg, "'%s/%s' is not a class of the model, whose classes are '%s', '%s'%s: rename or move the directory", dir,
-                     d->classes[i], classes[0], k > 1 ? classes[1] : "", k > 2 ? ", ..." : "");
+            snprintf(err->msg, sizeof err->msg,
+                     "'%s/%s' is not a class of the model, whose classes are '%s', '%s'%s: rename "
+                     "or move the directory",
+                     dir, d->classes[i], classes[0], k > 1 ? classes[1] : "", k > 2 ? ", ..." : "");
             return FT_EARG;
         }
     }
@@ -35,7 +39,8 @@ int match_classes(const struct ft_dataset *d, const char *dir, char *const *clas
 }
 
 /* Labels of the model for the folder's, and the classes of the pictures with them. */
-static int relabel(const struct evaluation *e, const char *dir, char *const *classes, int k, struct ft_error *err)
+static int relabel(const struct evaluation *e, const char *dir, char *const *classes, int k,
+                   struct ft_error *err)
 {
     int32_t *map = malloc(((size_t)e->dataset->n_classes + 1) * sizeof *map);
     int rc = map ? match_classes(e->dataset, dir, classes, k, map, err) : out_of_memory(dir, err);
@@ -45,11 +50,13 @@ static int relabel(const struct evaluation *e, const char *dir, char *const *cla
     return rc;
 }
 
-int evaluate_folder(const struct ft_backbone *backbone, const struct ft_head *head, char *const *classes, const char *dir,
-                    const struct settings *settings, struct evaluation *e, struct ft_error *err)
+int evaluate_folder(const struct ft_backbone *backbone, const struct ft_head *head,
+                    char *const *classes, const char *dir, const struct settings *settings,
+                    struct evaluation *e, struct ft_error *err)
 {
     *e = (struct evaluation){ 0 };
-    int rc = dir ? ft_dataset_open(dir, false, &e->dataset, err) : source_inputs(settings, &e->dataset, err);
+    int rc = dir ? ft_dataset_open(dir, false, &e->dataset, err)
+                 : source_inputs(settings, &e->dataset, err);
     if (rc)
         return rc;
     if (dir)
@@ -64,7 +71,8 @@ int evaluate_folder(const struct ft_backbone *backbone, const struct ft_head *he
     const struct ft_features *f = e->pictures.features;
     pictures_list_bad(&e->pictures);
     if (!f->n) {
-        snprintf(err->msg, sizeof err->msg, "'%s' holds no readable picture inside a class directory", dir);
+        snprintf(err->msg, sizeof err->msg,
+                 "'%s' holds no readable picture inside a class directory", dir);
         return err->code = FT_EARG;
     }
     const struct ft_matrix x = ft_features_matrix(f);
@@ -87,7 +95,7 @@ void evaluation_release(struct evaluation *e)
     *e = (struct evaluation){ 0 };
 }
 
-/* ---- evaluate ------------------------------------------------------------------------------------------------------------ */
+/* ---- evaluate -------------------------------------------------------------------------------- */
 
 /* The P of CLASS=P; *name: the bytes of CLASS, which may hold a = itself. Negative: it is none. */
 static double least_recall(const char *given, size_t *name)
@@ -108,16 +116,21 @@ static int class_named(const char *name, size_t n, char *const *classes, int k)
     return -1;
 }
 
-/* Before the long work: --min-recall names classes of the model, and what is to be written can be. */
-static int check_wishes(const struct settings *s, const struct ft_model *model, struct ft_error *err)
+/* Before the long work: --min-recall names classes of the model, and what is to be written can be.
+ */
+static int check_wishes(const struct settings *s, const struct ft_model *model,
+                        struct ft_error *err)
 {
     char *const *classes = ft_model_class_names(model);
     char path[4096];
     size_t n;
     for (int i = 0; i < s->n_min_recall; i++)
-        if (least_recall(s->min_recall[i], &n), class_named(s->min_recall[i], n, classes, ft_model_head(model)->k) < 0) {
-            snprintf(err->msg, sizeof err->msg, "--min-recall '%s': '%.*s' is not a class of the model: finetune info %s lists them", s->min_recall[i], (int)n,
-                     s->min_recall[i], s->model);
+        if (least_recall(s->min_recall[i], &n),
+            class_named(s->min_recall[i], n, classes, ft_model_head(model)->k) < 0) {
+            snprintf(err->msg, sizeof err->msg,
+                     "--min-recall '%s': '%.*s' is not a class of the model: finetune info %s "
+                     "lists them",
+                     s->min_recall[i], (int)n, s->min_recall[i], s->model);
             return err->code = FT_EARG;
         }
     if (s->csv && mkdir(s->csv, 0777) && errno != EEXIST)
@@ -128,7 +141,8 @@ static int check_wishes(const struct settings *s, const struct ft_model *model, 
     return !rc && s->report ? ft_output_check(s->report, err) : rc;
 }
 
-/* What --min-accuracy and --min-recall ask for: false, with a message for each, where it is missed. */
+/* What --min-accuracy and --min-recall ask for: false, with a message for each, where it is missed.
+ */
 static bool meets_minima(const struct settings *s, const struct evaluation *e)
 {
     const struct ft_metrics *m = e->metrics;
@@ -140,14 +154,16 @@ static bool meets_minima(const struct settings *s, const struct evaluation *e)
         const double least = least_recall(s->min_recall[i], &n);
         const int c = class_named(s->min_recall[i], n, e->judged.classes, m->k);
         if (m->per_class[c].recall < least) {
-            say("recall of '%s' %.4f is below %.4f", e->judged.classes[c], m->per_class[c].recall, least);
+            say("recall of '%s' %.4f is below %.4f", e->judged.classes[c], m->per_class[c].recall,
+                least);
             met = false;
         }
     }
     return met;
 }
 
-static int compare(const struct settings *s, const struct evaluation *e, struct ft_comparison *out, struct ft_error *err)
+static int compare(const struct settings *s, const struct evaluation *e, struct ft_comparison *out,
+                   struct ft_error *err)
 {
     struct settings other = *s;
     struct ft_model *model = NULL;
@@ -156,21 +172,27 @@ static int compare(const struct settings *s, const struct evaluation *e, struct 
     int rc = model_open(&other, &model, err);
     if (!rc && ft_model_head(model)->k != e->judged.k) {
         rc = err->code = FT_EARG;
-        snprintf(err->msg, sizeof err->msg, "'%s' has %d classes, '%s' has %d: only models of the same classes can be compared", s->compare,
-                 ft_model_head(model)->k, s->model, e->judged.k);
+        snprintf(
+            err->msg, sizeof err->msg,
+            "'%s' has %d classes, '%s' has %d: only models of the same classes can be compared",
+            s->compare, ft_model_head(model)->k, s->model, e->judged.k);
     }
     hush_notes(true); /* the same pictures are bad */
     if (!rc)
-        rc = evaluate_folder(ft_model_backbone(model), ft_model_head(model), e->judged.classes, NULL, &other, &b, err);
+        rc = evaluate_folder(ft_model_backbone(model), ft_model_head(model), e->judged.classes,
+                             NULL, &other, &b, err);
     hush_notes(false);
     for (int c = 0; !rc && c < e->judged.k; c++)
         if (strcmp(ft_model_class_names(model)[c], e->judged.classes[c])) {
             rc = err->code = FT_EARG;
-            snprintf(err->msg, sizeof err->msg, "'%s' and '%s' were trained on different classes: they cannot be compared", s->compare, s->model);
+            snprintf(err->msg, sizeof err->msg,
+                     "'%s' and '%s' were trained on different classes: they cannot be compared",
+                     s->compare, s->model);
         }
     if (!rc && b.judged.n != e->judged.n) {
         rc = err->code = FT_EARG;
-        snprintf(err->msg, sizeof err->msg, "the pictures in '%s' changed meanwhile", source_name(s));
+        snprintf(err->msg, sizeof err->msg, "the pictures in '%s' changed meanwhile",
+                 source_name(s));
     }
     if (!rc)
         ft_compare(e->p, b.p, e->judged.y, e->judged.n, e->judged.k, out);
@@ -179,7 +201,8 @@ static int compare(const struct settings *s, const struct evaluation *e, struct 
     return rc;
 }
 
-static void print_comparison(const struct settings *s, const struct evaluation *e, const struct ft_comparison *c)
+static void print_comparison(const struct settings *s, const struct evaluation *e,
+                             const struct ft_comparison *c)
 {
     const double n = (double)e->judged.n, other = (double)(c->both + c->only_b) / n;
     char names[2][300];
@@ -187,12 +210,15 @@ static void print_comparison(const struct settings *s, const struct evaluation *
     snprintf(names[1], sizeof names[1], "%s", s->compare);
     make_plain(names[0], "");
     make_plain(names[1], "");
-    printf("\ncompared with %s: %.2f %%\n  right by both %zu, by %s only %zu, by %s only %zu, by neither %zu\n", names[1], 100 * other, c->both, names[0],
-           c->only_a, names[1], c->only_b, c->neither);
-    printf("  McNemar's exact test: p = %.3g%s\n", c->p_value, c->p_value < 0.05 ? "" : ", no difference that these pictures can show");
+    printf("\ncompared with %s: %.2f %%\n  right by both %zu, by %s only %zu, by %s only %zu, by "
+           "neither %zu\n",
+           names[1], 100 * other, c->both, names[0], c->only_a, names[1], c->only_b, c->neither);
+    printf("  McNemar's exact test: p = %.3g%s\n", c->p_value,
+           c->p_value < 0.05 ? "" : ", no difference that these pictures can show");
 }
 
-static void print_json(const struct settings *s, const struct evaluation *e, const struct ft_comparison *c)
+static void print_json(const struct settings *s, const struct evaluation *e,
+                       const struct ft_comparison *c)
 {
     char *text = ft_report_metrics_json(e->metrics, &e->judged);
     cJSON *json = text ? cJSON_Parse(text) : NULL, *bad = cJSON_AddArrayToObject(json, "skipped");
@@ -206,7 +232,8 @@ static void print_json(const struct settings *s, const struct evaluation *e, con
     if (s->compare) {
         cJSON *to = cJSON_AddObjectToObject(json, "compare");
         cJSON_AddStringToObject(to, "model", s->compare);
-        cJSON_AddNumberToObject(to, "accuracy", (double)(c->both + c->only_b) / (double)e->judged.n);
+        cJSON_AddNumberToObject(to, "accuracy",
+                                (double)(c->both + c->only_b) / (double)e->judged.n);
         cJSON_AddNumberToObject(to, "both", (double)c->both);
         cJSON_AddNumberToObject(to, "only_this", (double)c->only_a);
         cJSON_AddNumberToObject(to, "only_other", (double)c->only_b);
@@ -221,15 +248,20 @@ static int check_settings(const struct settings *s)
     size_t n;
     for (int i = 0; i < s->n_min_recall; i++)
         if (least_recall(s->min_recall[i], &n) < 0) {
-            say("evaluate: '--min-recall %s': a class and a number from 0 to 1 are wanted, as in cat=0.9", s->min_recall[i]);
+            say("evaluate: '--min-recall %s': a class and a number from 0 to 1 are wanted, as in "
+                "cat=0.9",
+                s->min_recall[i]);
             return EXIT_USAGE;
         }
     if (!s->n_arguments && !s->files_from && !s->labels)
-        say("evaluate: DIR is missing; --files-from FILE and --labels FILE name pictures too; finetune evaluate --help says more");
+        say("evaluate: DIR is missing; --files-from FILE and --labels FILE name pictures too; "
+            "finetune evaluate --help says more");
     else if (s->compare && s->files_from && !strcmp(s->files_from, "-"))
-        say("evaluate: --compare reads the pictures twice, standard input can be read once: give --files-from a file");
+        say("evaluate: --compare reads the pictures twice, standard input can be read once: give "
+            "--files-from a file");
     else if (s->nul && !s->files_from)
-        say("evaluate: --null says how the paths of --files-from FILE end; standard input is --files-from -");
+        say("evaluate: --null says how the paths of --files-from FILE end; standard input is "
+            "--files-from -");
     else
         return 0;
     return EXIT_USAGE;
@@ -247,7 +279,8 @@ int evaluate_main(const struct settings *s)
     if (!rc)
         rc = check_wishes(s, model, &err);
     if (!rc)
-        rc = evaluate_folder(ft_model_backbone(model), ft_model_head(model), ft_model_class_names(model), NULL, s, &e, &err);
+        rc = evaluate_folder(ft_model_backbone(model), ft_model_head(model),
+                             ft_model_class_names(model), NULL, s, &e, &err);
     if (!rc && s->compare)
         rc = compare(s, &e, &comparison, &err);
     if (!rc && s->csv)
@@ -257,7 +290,9 @@ int evaluate_main(const struct settings *s)
     if (!rc && s->json)
         print_json(s, &e, &comparison);
     else if (!rc) {
-        rc = print_text(ft_report_metrics_text(e.metrics, &e.judged)) ? out_of_memory(source_name(s), &err) : 0;
+        rc = print_text(ft_report_metrics_text(e.metrics, &e.judged))
+                 ? out_of_memory(source_name(s), &err)
+                 : 0;
         if (!rc && s->compare)
             print_comparison(s, &e, &comparison);
     }

@@ -12,11 +12,15 @@ struct evaluation {
     struct ft_judged judged; /* lends all of this */
 };
 
-/* Labels of the folder become the model's, by name: map [d->n_classes], or NULL to only ask whether all are there. */
-int match_classes(const struct ft_dataset *d, const char *dir, char *const *classes, int k, int32_t *map, struct ft_error *err);
-/* The folder's directories must be named as `classes`; `dir` NULL: what the settings' arguments name. Lists bad pictures. */
-int evaluate_folder(const struct ft_backbone *backbone, const struct ft_head *head, char *const *classes, const char *dir,
-                    const struct settings *settings, struct evaluation *out, struct ft_error *err);
+/* Labels of the folder become the model's, by name: map [d->n_classes], or NULL to only ask whether
+ * all are there. */
+int match_classes(const struct ft_dataset *d, const char *dir, char *const *classes, int k,
+                  int32_t *map, struct ft_error *err);
+/* The folder's directories must be named as `classes`; `dir` NULL: what the settings' arguments
+ * name. Lists bad pictures. */
+int evaluate_folder(const struct ft_backbone *backbone, const struct ft_head *head,
+                    char *const *classes, const char *dir, const struct settings *settings,
+                    struct evaluation *out, struct ft_error *err);
 void evaluation_release(struct evaluation *evaluation);
 
 #endif

@@ -1,4 +1,5 @@
-/* finetune explain: where in a picture the evidence is, and which training pictures it resembles. */
+/* finetune explain: where in a picture the evidence is, and which training pictures it resembles.
+ */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,18 +39,24 @@ static int ask(struct explain *x, const struct settings *s, struct ft_error *err
 {
     const char *both = s->compare;
     x->question = (struct ft_question){ x->label, -1 };
-    if (s->class_name && (x->question.class = find_class(x->model, s->class_name, strlen(s->class_name))) < 0)
-        return refuse(err, "'%s' is not a class of the model: finetune info %s lists them", s->class_name, s->model);
+    if (s->class_name &&
+        (x->question.class = find_class(x->model, s->class_name, strlen(s->class_name))) < 0)
+        return refuse(err, "'%s' is not a class of the model: finetune info %s lists them",
+                      s->class_name, s->model);
     if (!both)
         return 0;
     for (const char *comma = strchr(both, ','); comma; comma = strchr(comma + 1, ',')) {
-        const int a = find_class(x->model, both, (size_t)(comma - both)), b = find_class(x->model, comma + 1, strlen(comma + 1));
+        const int a = find_class(x->model, both, (size_t)(comma - both)),
+                  b = find_class(x->model, comma + 1, strlen(comma + 1));
         if (a >= 0 && b >= 0) {
             x->question = (struct ft_question){ a, b };
             return 0;
         }
     }
-    return refuse(err, "--compare '%s': two classes of the model are wanted, as A,B; finetune info %s lists them", both, s->model);
+    return refuse(
+        err,
+        "--compare '%s': two classes of the model are wanted, as A,B; finetune info %s lists them",
+        both, s->model);
 }
 
 static int find_neighbours(struct explain *x, const struct settings *s, struct ft_error *err)
@@ -61,7 +68,8 @@ static int find_neighbours(struct explain *x, const struct settings *s, struct f
     x->neighbours = malloc((size_t)s->neighbours * sizeof *x->neighbours);
     if (!x->neighbours)
         return refuse(err, "out of memory for '%s'%s", s->arguments[0], "");
-    x->n_neighbours = ft_gallery_nearest(x->gallery, e->feature, e->d, (size_t)s->neighbours, x->neighbours);
+    x->n_neighbours =
+        ft_gallery_nearest(x->gallery, e->feature, e->d, (size_t)s->neighbours, x->neighbours);
     return 0;
 }
 
@@ -110,7 +118,9 @@ static void print_json(const struct explain *x, const struct settings *s)
 
 static void print_lines(const struct explain *x, const struct settings *s)
 {
-    static const char *const across[] = { "left", "middle", "right" }, *const down[] = { "top", "middle", "bottom" };
+    static const char *const across[] = { "left", "middle", "right" }, *const down[] = { "top",
+                                                                                         "middle",
+                                                                                         "bottom" };
     const struct ft_explanation *e = x->explanation;
     char *const *classes = ft_model_class_names(x->model);
     const struct ft_question *q = &x->question;
@@ -120,11 +130,16 @@ static void print_lines(const struct explain *x, const struct settings *s)
     for (int i = 1; i < e->height * e->width; i++)
         best = x->map[i] > x->map[best] ? i : best;
     result("label", "%s %.3f", classes[x->label], (double)e->p[x->label]);
-    result("evidence", "for %s%s%s: logit %.2f, %.2f of it bias · strongest at the %s %s", classes[q->class], q->against >= 0 ? " against " : "",
-           q->against >= 0 ? classes[q->against] : "", logit, bias, down[best / e->width * 3 / e->height], across[best % e->width * 3 / e->width]);
-    result("method", "%s", e->exact ? "class activation map: its cells and the bias add up to the logit" : "occlusion: what the logit loses when a cell is covered");
+    result("evidence", "for %s%s%s: logit %.2f, %.2f of it bias · strongest at the %s %s",
+           classes[q->class], q->against >= 0 ? " against " : "",
+           q->against >= 0 ? classes[q->against] : "", logit, bias,
+           down[best / e->width * 3 / e->height], across[best % e->width * 3 / e->width]);
+    result("method", "%s",
+           e->exact ? "class activation map: its cells and the bias add up to the logit"
+                    : "occlusion: what the logit loses when a cell is covered");
     for (size_t i = 0; i < x->n_neighbours; i++)
-        result(i ? "" : "looks like", "%.3f  %s  %s", x->neighbours[i].similarity, x->gallery->paths[x->neighbours[i].row],
+        result(i ? "" : "looks like", "%.3f  %s  %s", x->neighbours[i].similarity,
+               x->gallery->paths[x->neighbours[i].row],
                classes[x->gallery->labels[x->neighbours[i].row]]);
     if (s->output)
         result("saved", "%s", s->output);
@@ -134,7 +149,8 @@ static int run(struct explain *x, const struct settings *s, struct ft_error *err
 {
     int rc = model_open(s, &x->model, err);
     if (!rc)
-        rc = ft_explain(x->model, s->arguments[0], (uint64_t)s->max_megapixels << 20, &x->explanation, err);
+        rc = ft_explain(x->model, s->arguments[0], (uint64_t)s->max_megapixels << 20,
+                        &x->explanation, err);
     if (rc)
         return rc;
     const struct ft_explanation *e = x->explanation;
@@ -150,7 +166,9 @@ static int run(struct explain *x, const struct settings *s, struct ft_error *err
         return rc;
     ft_explanation_map(e, &x->question, x->map);
     const char *slash = strrchr(s->arguments[0], '/');
-    return s->output ? ft_explanation_draw(e, &x->question, ft_model_class_names(x->model), slash ? slash + 1 : s->arguments[0], s->output, err) : 0;
+    return s->output ? ft_explanation_draw(e, &x->question, ft_model_class_names(x->model),
+                                           slash ? slash + 1 : s->arguments[0], s->output, err)
+                     : 0;
 }
 
 int explain_main(const struct settings *s)

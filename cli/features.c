@@ -42,7 +42,9 @@ static int read_inputs(struct ft_inputs *inputs, struct ft_dataset *d, struct ft
 /* Pictures and directories named one by one, and those of --files-from. */
 static int named_pictures(const struct settings *s, struct ft_dataset *out, struct ft_error *err)
 {
-    const struct ft_inputs_options from = { .list = s->files_from, .nul = s->nul, .stop = asked_to_stop };
+    const struct ft_inputs_options from = { .list = s->files_from,
+                                            .nul = s->nul,
+                                            .stop = asked_to_stop };
     struct ft_inputs *inputs;
     int rc = ft_inputs_open(s->arguments, (size_t)s->n_arguments, &from, &inputs, err);
     if (rc)
@@ -66,7 +68,8 @@ static void folder_notes(const struct ft_dataset *dataset, const char *dir)
     dataset_notes(dataset, dir);
     if (!ft_dataset_layout(dir, &train, &val, &test))
         return;
-    note("'%s' holds train%s%s: these became the classes; features of '%s' alone have its classes", dir, val ? " and val" : "", test ? " and test" : "", train);
+    note("'%s' holds train%s%s: these became the classes; features of '%s' alone have its classes",
+         dir, val ? " and val" : "", test ? " and test" : "", train);
     free(train);
     free(val);
     free(test);
@@ -74,7 +77,8 @@ static void folder_notes(const struct ft_dataset *dataset, const char *dir)
 
 static void print_result(const struct settings *s, const struct pictures *p, int n_classes)
 {
-    report("features", "%zu x %d in %d class%s · %.1f s", p->features->n, p->features->d, n_classes, n_classes == 1 ? "" : "es", p->seconds);
+    report("features", "%zu x %d in %d class%s · %.1f s", p->features->n, p->features->d, n_classes,
+           n_classes == 1 ? "" : "es", p->seconds);
     report("saved", "%s", s->output);
     if (s->json) {
         cJSON *json = cJSON_CreateObject();
@@ -94,10 +98,12 @@ int features_main(const struct settings *s)
     struct ft_dataset *dataset = NULL, named = { 0 };
     struct pictures pictures = { 0 };
     if (!s->n_arguments && !s->files_from) {
-        say("features: DIR or PICTURE is missing; --files-from FILE names pictures too; finetune features --help says more");
+        say("features: DIR or PICTURE is missing; --files-from FILE names pictures too; finetune "
+            "features --help says more");
         return EXIT_USAGE;
     }
-    const bool folder = s->n_arguments == 1 && !s->files_from && !stat(s->arguments[0], &st) && S_ISDIR(st.st_mode);
+    const bool folder =
+        s->n_arguments == 1 && !s->files_from && !stat(s->arguments[0], &st) && S_ISDIR(st.st_mode);
     int rc = ft_output_check(s->output, &err);
     if (!rc)
         rc = backbone_open(s, &backbone, &err);
@@ -111,7 +117,8 @@ int features_main(const struct settings *s)
         if (folder)
             folder_notes(dataset, s->arguments[0]);
         pictures_list_bad(&pictures);
-        rc = ft_features_save(pictures.features, dataset->classes, dataset->n_classes, s->output, &err);
+        rc = ft_features_save(pictures.features, dataset->classes, dataset->n_classes, s->output,
+                              &err);
     }
     int status = rc ? fail(&err) : pictures.n_bad ? EXIT_PARTLY : EXIT_DONE;
     if (!rc && !dataset->n)

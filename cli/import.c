@@ -20,7 +20,8 @@ int import_main(const struct settings *s)
         rc = ft_backbone_save(backbone, s->output, &bytes, &err);
     if (!rc) {
         const struct ft_geometry *g = ft_backbone_geometry(backbone);
-        report("backbone", "%s · %dx%d px · %d features", ft_backbone_name(backbone), g->width, g->height, ft_backbone_features(backbone));
+        report("backbone", "%s · %dx%d px · %d features", ft_backbone_name(backbone), g->width,
+               g->height, ft_backbone_features(backbone));
         report("saved", "%s (%.1f MB)", s->output, (double)bytes / 1e6);
         report("next", "finetune train DIR --backbone %s", s->output);
     }

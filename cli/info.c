@@ -22,18 +22,22 @@ static struct totals add_up(const struct ft_backbone *b)
     return t;
 }
 
-static const char *const places[] = { [FT_LAYER_STEP] = "step", [FT_LAYER_FUSED] = "fused", [FT_LAYER_UNUSED] = "unused" };
+static const char *const places[] = {
+    [FT_LAYER_STEP] = "step", [FT_LAYER_FUSED] = "fused", [FT_LAYER_UNUSED] = "unused"
+};
 
 static void print_layers(const struct ft_layer_info *layers, int n)
 {
-    printf("\n%-34s %-22s %14s %12s %14s  runs as\n", "layer", "kind", "output", "parameters", "multiply-adds");
+    printf("\n%-34s %-22s %14s %12s %14s  runs as\n", "layer", "kind", "output", "parameters",
+           "multiply-adds");
     for (int i = 0; i < n; i++) {
         const struct ft_layer_info *l = &layers[i];
         char shape[40] = "not known", name[256];
         if (l->height)
             snprintf(shape, sizeof shape, "%dx%dx%d", l->height, l->width, l->channels);
         snprintf(name, sizeof name, "%s", l->name);
-        printf("%-34s %-22s %14s %12" PRIu64 " %14" PRIu64 "  %s\n", make_plain(name, ""), l->kind, shape, l->parameters, l->multiply_adds,
+        printf("%-34s %-22s %14s %12" PRIu64 " %14" PRIu64 "  %s\n", make_plain(name, ""), l->kind,
+               shape, l->parameters, l->multiply_adds,
                l->place == FT_LAYER_STEP ? l->kernel : places[l->place]);
     }
 }
@@ -60,14 +64,18 @@ static void print_training(const struct ft_model *m)
     cJSON *t = ft_model_record(m) ? cJSON_Parse(ft_model_record(m)) : NULL;
     const cJSON *threshold = cJSON_GetObjectItemCaseSensitive(t, "threshold");
     if (t) {
-        result("trained", "%.0f images · L2 %.3g · temperature %.3f · %.0f folds", number(t, "images"), number(t, "l2"), number(t, "temperature"),
-               number(t, "folds"));
-        result("accuracy", "%.1f %% ± %.1f (cross-validated) · log-loss %.3f · calibration error %.1f %%", 100 * number(t, "accuracy"),
-               100 * number(t, "accuracy_sd"), number(t, "log_loss"), 100 * number(t, "ece"));
+        result("trained", "%.0f images · L2 %.3g · temperature %.3f · %.0f folds",
+               number(t, "images"), number(t, "l2"), number(t, "temperature"), number(t, "folds"));
+        result("accuracy",
+               "%.1f %% ± %.1f (cross-validated) · log-loss %.3f · calibration error %.1f %%",
+               100 * number(t, "accuracy"), 100 * number(t, "accuracy_sd"), number(t, "log_loss"),
+               100 * number(t, "ece"));
     }
     if (threshold)
-        result("threshold", "%.3f: %.3g %% of the pictures were labelled with at least that, out of fold (predict --threshold auto)", number(threshold, "value"),
-               100 * number(threshold, "coverage"));
+        result("threshold",
+               "%.3f: %.3g %% of the pictures were labelled with at least that, out of fold "
+               "(predict --threshold auto)",
+               number(threshold, "value"), 100 * number(threshold, "coverage"));
     cJSON_Delete(t);
 }
 
@@ -80,9 +88,11 @@ static void print_lines(const char *path, const struct ft_model *m, const struct
     if (g->rule == FT_RESIZE_CROP)
         snprintf(crop, sizeof crop, " of %.3g", g->crop);
     result("file", "%s: %s", path, m ? "a trained model" : "a backbone");
-    result("backbone", "%s · %d steps · %.2f M parameters · %.0f M multiply-adds", ft_backbone_name(b), ft_backbone_steps(b), (double)t.parameters / 1e6,
+    result("backbone", "%s · %d steps · %.2f M parameters · %.0f M multiply-adds",
+           ft_backbone_name(b), ft_backbone_steps(b), (double)t.parameters / 1e6,
            (double)t.multiply_adds / 1e6);
-    result("input", "%dx%d RGB · %s%s · %s", g->width, g->height, rules[g->rule], crop, g->filter == FT_FILTER_BICUBIC ? "bicubic" : "bilinear");
+    result("input", "%dx%d RGB · %s%s · %s", g->width, g->height, rules[g->rule], crop,
+           g->filter == FT_FILTER_BICUBIC ? "bicubic" : "bilinear");
     result("features", "%d", ft_backbone_features(b));
     if (m) {
         print_classes(m);
@@ -99,7 +109,8 @@ static cJSON *layers_json(const struct ft_layer_info *layers, int n)
         const int shape[3] = { l->height, l->width, l->channels };
         cJSON_AddStringToObject(one, "name", l->name);
         cJSON_AddStringToObject(one, "kind", l->kind);
-        cJSON_AddItemToObject(one, "output", l->height ? cJSON_CreateIntArray(shape, 3) : cJSON_CreateNull());
+        cJSON_AddItemToObject(one, "output",
+                              l->height ? cJSON_CreateIntArray(shape, 3) : cJSON_CreateNull());
         cJSON_AddNumberToObject(one, "parameters", (double)l->parameters);
         cJSON_AddNumberToObject(one, "multiply_adds", (double)l->multiply_adds);
         cJSON_AddStringToObject(one, "place", places[l->place]);
@@ -109,7 +120,8 @@ static cJSON *layers_json(const struct ft_layer_info *layers, int n)
 }
 
 /* layers [n]; NULL: not asked for */
-static void print_json(const struct ft_model *m, const struct ft_backbone *b, const struct ft_layer_info *layers, int n)
+static void print_json(const struct ft_model *m, const struct ft_backbone *b,
+                       const struct ft_layer_info *layers, int n)
 {
     const struct ft_geometry *g = ft_backbone_geometry(b);
     const struct totals t = add_up(b);
@@ -122,7 +134,9 @@ static void print_json(const struct ft_model *m, const struct ft_backbone *b, co
     cJSON_AddNumberToObject(json, "parameters", (double)t.parameters);
     cJSON_AddNumberToObject(json, "multiply_adds", (double)t.multiply_adds);
     if (m) {
-        cJSON_AddItemToObject(json, "classes", cJSON_CreateStringArray((const char *const *)ft_model_class_names(m), ft_model_head(m)->k));
+        cJSON_AddItemToObject(json, "classes",
+                              cJSON_CreateStringArray((const char *const *)ft_model_class_names(m),
+                                                      ft_model_head(m)->k));
         cJSON *training = ft_model_record(m) ? cJSON_Parse(ft_model_record(m)) : NULL;
         if (training)
             cJSON_AddItemToObject(json, "training", training);
@@ -141,7 +155,8 @@ int info_main(const struct settings *s)
     struct ft_backbone_options options;
     backbone_options(s, &options);
     const bool cut = s->layer || s->size; /* a model cannot be cut elsewhere, a backbone can */
-    if ((cut || ft_model_open(path, &options, &model, &err)) && ft_backbone_open(path, &options, &backbone, &err))
+    if ((cut || ft_model_open(path, &options, &model, &err)) &&
+        ft_backbone_open(path, &options, &backbone, &err))
         return fail(&err);
     backbone_notes(model ? ft_model_backbone(model) : backbone, path);
     const struct ft_backbone *b = model ? ft_model_backbone(model) : backbone;

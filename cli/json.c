@@ -1,5 +1,6 @@
-/* JSON on standard output is valid UTF-8 whatever the names of files are: a byte that is none becomes the escape \udc80 to \udcff, as
- * Python's surrogateescape has it, so that os.fsencode(json.loads(line)["path"]) is the name again, to the byte. */
+/* JSON on standard output is valid UTF-8 whatever the names of files are: a byte that is none
+ * becomes the escape \udc80 to \udcff, as Python's surrogateescape has it, so that
+ * os.fsencode(json.loads(line)["path"]) is the name again, to the byte. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>

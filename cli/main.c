@@ -6,38 +6,60 @@
 #include "cli.h"
 
 const struct command commands[] = {
-    { "train", CMD_TRAIN, "DIR", "retrain the head on a folder with one directory of pictures for each class", 0, 1, train_main,
+    { "train", CMD_TRAIN, "DIR",
+      "retrain the head on a folder with one directory of pictures for each class", 0, 1,
+      train_main,
       "Example: images/cat/*.jpg and images/dog/*.png\n"
       "  finetune train images && finetune predict photo.jpg" },
-    { "predict", CMD_PREDICT, "PICTURE|DIR...", "classify pictures: path, label and probability, one line each", 0, -1, predict_main,
-      "Columns: path,label,probability,status,error, then label2,probability2,... with --top and one for each class with --probabilities.\n\n"
+    { "predict", CMD_PREDICT, "PICTURE|DIR...",
+      "classify pictures: path, label and probability, one line each", 0, -1, predict_main,
+      "Columns: path,label,probability,status,error, then label2,probability2,... with --top and "
+      "one for each class with --probabilities.\n\n"
       "Examples:\n"
       "  finetune predict holiday | awk -F'\\t' '$2 == \"cat\" && $3 > 0.9 { print $1 }'\n"
       "  find . -name '*.jpg' -print0 | finetune predict -0 --files-from - --format csv\n"
       "  finetune predict inbox --move-to sorted --threshold auto" },
-    { "evaluate", CMD_EVALUATE, "DIR|PICTURE...", "measure a model on a folder of labelled pictures it has not seen", 0, -1, evaluate_main, NULL },
-    { "explain", CMD_EXPLAIN, "PICTURE", "show where in a picture the evidence is, and which training pictures it resembles", 1, 1, explain_main,
-      "Example:\n  finetune explain photo.jpg -o why.png --compare cat,dog" },
-    { "doctor", CMD_DOCTOR, "DIR", "find what is wrong with a folder: copies, wrong labels, outliers, bad pictures, shortcuts", 1, 1, doctor_main,
-      "Nothing is changed. A shortcut is a number such as the file's size that tells the classes apart by itself." },
-    { "curve", CMD_CURVE, "DIR", "measure what more pictures, another L2 or another backbone would bring", 1, 1, curve_main, NULL },
-    { "features", CMD_FEATURES, "DIR|PICTURE...", "write the frozen network's features to an HDF5 file", 0, -1, features_main,
-      "The file holds `features` [n, d], `paths` [n], `classes` [k] and `labels` [n] (-1 without a class)." },
+    { "evaluate", CMD_EVALUATE, "DIR|PICTURE...",
+      "measure a model on a folder of labelled pictures it has not seen", 0, -1, evaluate_main,
+      NULL },
+    { "explain", CMD_EXPLAIN, "PICTURE",
+      "show where in a picture the evidence is, and which training pictures it resembles", 1, 1,
+      explain_main, "Example:\n  finetune explain photo.jpg -o why.png --compare cat,dog" },
+    { "doctor", CMD_DOCTOR, "DIR",
+      "find what is wrong with a folder: copies, wrong labels, outliers, bad pictures, shortcuts",
+      1, 1, doctor_main,
+      "Nothing is changed. A shortcut is a number such as the file's size that tells the classes "
+      "apart by itself." },
+    { "curve", CMD_CURVE, "DIR",
+      "measure what more pictures, another L2 or another backbone would bring", 1, 1, curve_main,
+      NULL },
+    { "features", CMD_FEATURES, "DIR|PICTURE...",
+      "write the frozen network's features to an HDF5 file", 0, -1, features_main,
+      "The file holds `features` [n, d], `paths` [n], `classes` [k] and `labels` [n] (-1 without a "
+      "class)." },
     { "info", CMD_INFO, "FILE", "say what is in a model or backbone file", 1, 1, info_main, NULL },
-    { "bench", CMD_BENCH, "[FILE]", "time the network's forward pass on this machine", 0, 1, bench_main, NULL },
-    { "import", CMD_IMPORT, "FILE", "turn any Keras file into a full-model file that train takes", 1, 1, import_main,
-      "Example: weights as keras.applications downloads them\n  finetune import resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5 -o resnet50.h5" },
-    { "backbones", CMD_BACKBONES, "", "list the networks that are there, and those known by name", 0, 0, backbones_main, NULL },
-    { "cache", CMD_CACHE, "info|clear|prune", "look into or empty the folder where features are kept between runs", 1, 1, cache_main, NULL },
+    { "bench", CMD_BENCH, "[FILE]", "time the network's forward pass on this machine", 0, 1,
+      bench_main, NULL },
+    { "import", CMD_IMPORT, "FILE", "turn any Keras file into a full-model file that train takes",
+      1, 1, import_main,
+      "Example: weights as keras.applications downloads them\n  finetune import "
+      "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5 -o resnet50.h5" },
+    { "backbones", CMD_BACKBONES, "", "list the networks that are there, and those known by name",
+      0, 0, backbones_main, NULL },
+    { "cache", CMD_CACHE, "info|clear|prune",
+      "look into or empty the folder where features are kept between runs", 1, 1, cache_main,
+      NULL },
 };
 const int n_commands = sizeof commands / sizeof *commands;
 
 static void help(FILE *to)
 {
-    fprintf(to, "finetune: a folder of labelled pictures becomes an image classifier\n\nusage: finetune COMMAND [OPTION...] ARGUMENT...\n\n");
+    fprintf(to, "finetune: a folder of labelled pictures becomes an image classifier\n\nusage: "
+                "finetune COMMAND [OPTION...] ARGUMENT...\n\n");
     for (int i = 0; i < n_commands; i++)
         fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    fprintf(to, "\nfinetune COMMAND --help lists a command's options. finetune --version prints the version.\n");
+    fprintf(to, "\nfinetune COMMAND --help lists a command's options. finetune --version prints "
+                "the version.\n");
 }
 
 static int unknown_command(const char *name)
@@ -105,7 +127,8 @@ static int help_main(const char *name)
 
 int main(int argc, char **argv)
 {
-    signal(SIGPIPE, SIG_IGN); /* a reader that leaves early is noticed where standard output is flushed */
+    /* a reader that leaves early is noticed where standard output is flushed */
+    signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* and a file size limit where the write fails */
     if (argc < 2) {
         help(stderr);

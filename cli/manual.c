@@ -9,26 +9,32 @@ static const char head[] =
     ".SH NAME\n"
     "finetune \\- turn a folder of labelled pictures into an image classifier\n"
     ".SH SYNOPSIS\n"
-    ".B finetune train\n.I DIR\n.br\n.B finetune predict\n.IR PICTURE ...\n.br\n.B finetune\n.I COMMAND\n.RI [ OPTION ...]\n.IR ARGUMENT ...\n"
+    ".B finetune train\n.I DIR\n.br\n.B finetune predict\n.IR PICTURE ...\n.br\n.B finetune\n.I "
+    "COMMAND\n.RI [ OPTION ...]\n.IR ARGUMENT ...\n"
     ".SH DESCRIPTION\n"
-    "A pretrained convolutional network, frozen, turns every picture into a vector of features; a softmax regression on these is trained\n"
-    "on the pictures of a folder that has one directory for each class. Its accuracy is measured by cross-validation over all pictures.\n"
+    "A pretrained convolutional network, frozen, turns every picture into a vector of features; a "
+    "softmax regression on these is trained\n"
+    "on the pictures of a folder that has one directory for each class. Its accuracy is measured "
+    "by cross-validation over all pictures.\n"
     "The model is one Keras HDF5 file.\n"
     ".P\n"
     "Standard output is the result; progress and messages go to standard error.\n";
 
-static const char tail[] =
-    ".SH EXIT STATUS\n"
-    ".TP\n0\ndone\n.TP\n1\nfailed\n.TP\n2\nwrong use\n.TP\n3\ndone, but some pictures were bad or a threshold was missed\n"
-    ".P\nA run that SIGINT, SIGTERM or SIGHUP ends early finishes the pictures under way and then dies of that signal. A reader of standard\n"
-    "output that leaves is no error.\n";
+static const char tail[] = ".SH EXIT STATUS\n"
+                           ".TP\n0\ndone\n.TP\n1\nfailed\n.TP\n2\nwrong use\n.TP\n3\ndone, but "
+                           "some pictures were bad or a threshold was missed\n"
+                           ".P\nA run that SIGINT, SIGTERM or SIGHUP ends early finishes the "
+                           "pictures under way and then dies of that signal. A reader of standard\n"
+                           "output that leaves is no error.\n";
 
 static const char environment[] =
     ".SH ENVIRONMENT\n"
     ".TP\n.B FINETUNE_WEIGHTS\nthe folder where backbones are found by name\n"
     ".TP\n.B FINETUNE_CPU\navx512, avx2 or c: narrows the instructions in use\n"
-    ".TP\n.B XDG_CACHE_HOME\\fR, \\fBHOME\nfeatures are kept in $XDG_CACHE_HOME/finetune, else in ~/.cache/finetune\n"
-    ".TP\n.B NO_COLOR\nis honoured always: no colours are used. Progress is drawn on a terminal that is not TERM=dumb\n"
+    ".TP\n.B XDG_CACHE_HOME\\fR, \\fBHOME\nfeatures are kept in $XDG_CACHE_HOME/finetune, else in "
+    "~/.cache/finetune\n"
+    ".TP\n.B NO_COLOR\nis honoured always: no colours are used. Progress is drawn on a terminal "
+    "that is not TERM=dumb\n"
     ".P\nThe locale changes nothing: numbers have a point.\n"
     ".SH FILES\n"
     ".TP\n.I model.h5\nthe model that train writes and predict reads, unless told otherwise\n";
@@ -63,7 +69,8 @@ static int command_manual(const struct command *c)
     char upper[32] = "";
     for (size_t i = 0; c->name[i] && i + 1 < sizeof upper; i++)
         upper[i] = (char)toupper((unsigned char)c->name[i]);
-    printf(".TH FINETUNE\\-%s 1 \"\" \"finetune %s\"\n.SH NAME\nfinetune\\-%s \\- ", upper, ft_version(), c->name);
+    printf(".TH FINETUNE\\-%s 1 \"\" \"finetune %s\"\n.SH NAME\nfinetune\\-%s \\- ", upper,
+           ft_version(), c->name);
     put_roff(c->summary);
     printf("\n.SH SYNOPSIS\n.B finetune %s\n.RI [ OPTION ...]\n.I ", c->name);
     put_roff(c->arguments);
@@ -94,7 +101,9 @@ int manual_main(const char *command)
         put_roff(commands[i].summary);
         putchar('\n');
     }
-    printf(".TP\n.B finetune completion bash|zsh|fish\nprint completions for a shell\n%s%s.SH SEE ALSO\n", tail, environment);
+    printf(".TP\n.B finetune completion bash|zsh|fish\nprint completions for a shell\n%s%s.SH SEE "
+           "ALSO\n",
+           tail, environment);
     for (int i = 0; i < n_commands; i++)
         printf(".BR finetune\\-%s (1)%s\n", commands[i].name, i + 1 < n_commands ? "," : "");
     return EXIT_DONE;

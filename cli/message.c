@@ -51,7 +51,8 @@ static void begin_log(const char *event)
 {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
-    fprintf(stderr, "{\"time\":%lld.%03ld,\"event\":\"%s\"", (long long)t.tv_sec, t.tv_nsec / 1000000, event);
+    fprintf(stderr, "{\"time\":%lld.%03ld,\"event\":\"%s\"", (long long)t.tv_sec,
+            t.tv_nsec / 1000000, event);
 }
 
 static void put(const char *event, const char *format, va_list args)
@@ -150,7 +151,8 @@ int refuse_errno(struct ft_error *err, const char *format, ...)
     const int n = vsnprintf(err->msg, sizeof err->msg, format, args);
     va_end(args);
     if (n >= 0 && (size_t)n < sizeof err->msg)
-        snprintf(err->msg + n, sizeof err->msg - (size_t)n, ": %c%s", tolower((unsigned char)why[0]), why + 1);
+        snprintf(err->msg + n, sizeof err->msg - (size_t)n, ": %c%s",
+                 tolower((unsigned char)why[0]), why + 1);
     return err->code = FT_EIO;
 }
 
@@ -184,11 +186,13 @@ void progress_begin(struct progress *p, const char *what, const char *unit, size
     *p = (struct progress){ .what = what, .unit = unit, .total = total, .start = seconds_now() };
 }
 
-/* A line that does not fit would leave its beginning behind each time it is redrawn: what does not fit is left out. */
+/* A line that does not fit would leave its beginning behind each time it is redrawn: what does not
+ * fit is left out. */
 static void draw(const struct progress *p, size_t done, double rate)
 {
     struct winsize window;
-    const size_t columns = !ioctl(STDERR_FILENO, TIOCGWINSZ, &window) && window.ws_col ? window.ws_col : 80;
+    const size_t columns =
+        !ioctl(STDERR_FILENO, TIOCGWINSZ, &window) && window.ws_col ? window.ws_col : 80;
     char line[200], total[24] = "", more[2][64] = { "", "" };
     if (p->total)
         snprintf(total, sizeof total, "/%zu", p->total);
@@ -197,7 +201,8 @@ static void draw(const struct progress *p, size_t done, double rate)
     if (p->total && rate > 0)
         snprintf(more[1], sizeof more[1], " · %.0f s left", (double)(p->total - done) / rate);
     size_t used = strlen(line);
-    for (int i = 0; i < 2 && used + strlen(more[i]) - 1 < columns; i++) { /* the dot takes two bytes and one column */
+    for (int i = 0; i < 2 && used + strlen(more[i]) - 1 < columns;
+         i++) { /* the dot takes two bytes and one column */
         strcat(line, more[i]);
         used += strlen(more[i]) - 1;
     }
@@ -211,10 +216,12 @@ void progress_step(struct progress *p, size_t done)
     const char *terminal = getenv("TERM");
     if (log_json && !quiet && now - p->shown >= 1) {
         begin_log("progress");
-        fprintf(stderr, ",\"what\":\"%s\",\"done\":%zu,\"total\":%zu,\"rate\":%.1f}\n", p->what, done, p->total, rate);
+        fprintf(stderr, ",\"what\":\"%s\",\"done\":%zu,\"total\":%zu,\"rate\":%.1f}\n", p->what,
+                done, p->total, rate);
         p->shown = now;
     }
-    if (quiet || log_json || now - p->shown < 0.1 || !isatty(STDERR_FILENO) || (terminal && !strcmp(terminal, "dumb")))
+    if (quiet || log_json || now - p->shown < 0.1 || !isatty(STDERR_FILENO) ||
+        (terminal && !strcmp(terminal, "dumb")))
         return;
     draw(p, done, rate);
     p->shown = now;

@@ -1,4 +1,5 @@
-/* One table of options: a row names the commands that it belongs to, the setting it fills, its range and its help. */
+/* One table of options: a row names the commands that it belongs to, the setting it fills, its
+ * range and its help. */
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -19,7 +20,8 @@ enum type {
     SIZE,   /* uint64_t bytes: 500M, 2G, or 50% of the memory */
     WORD,   /* const char *, one of choices where there are any */
     REGEX,  /* const char *, an extended regular expression */
-    WORDS,  /* const char *[MOST_GIVEN], then the int that counts them: may be given more than once */
+    /* const char *[MOST_GIVEN], then the int that counts them: may be given more than once */
+    WORDS,
 };
 
 struct option {
@@ -30,67 +32,119 @@ struct option {
     size_t setting; /* offset in struct settings */
     double low, high;
     const char *argument, *choices; /* choices: "crop|squash|pad" */
-    const char *initial;            /* what holds when the option is not given, as it would be typed; NULL: nothing */
+    /* what holds when the option is not given, as it would be typed; NULL: nothing */
+    const char *initial;
     const char *help;
 };
 
 #define AT(member) offsetof(struct settings, member)
-#define FITTING (CMD_TRAIN | CMD_DOCTOR | CMD_CURVE)
-#define RUNNING (CMD_TRAIN | CMD_PREDICT | CMD_EVALUATE | CMD_FEATURES | CMD_DOCTOR | CMD_CURVE)
-#define CUTTING (CMD_TRAIN | CMD_FEATURES | CMD_INFO | CMD_BENCH | CMD_IMPORT)
+#define FITTING    (CMD_TRAIN | CMD_DOCTOR | CMD_CURVE)
+#define RUNNING    (CMD_TRAIN | CMD_PREDICT | CMD_EVALUATE | CMD_FEATURES | CMD_DOCTOR | CMD_CURVE)
+#define CUTTING    (CMD_TRAIN | CMD_FEATURES | CMD_INFO | CMD_BENCH | CMD_IMPORT)
 
 static const struct option options[] = {
-    { CMD_TRAIN, "output", 'o', WORD, AT(output), 0, 0, "FILE", NULL, "model.h5", "the model file to write" },
-    { CMD_EXPLAIN, "output", 'o', WORD, AT(output), 0, 0, "FILE", NULL, NULL, "a PNG picture with the heat map" },
-    { CMD_FEATURES, "output", 'o', WORD, AT(output), 0, 0, "FILE", NULL, "features.h5", "the HDF5 file to write" },
-    { CMD_PREDICT | CMD_EVALUATE | CMD_EXPLAIN, "model", 'm', WORD, AT(model), 0, 0, "FILE", NULL, "model.h5", "the model to use" },
-    { CMD_TRAIN | CMD_DOCTOR | CMD_FEATURES, "backbone", 'b', WORD, AT(backbone), 0, 0, "NAME|FILE", NULL, "efficientnet-lite0", "the frozen network: bundled, or a Keras file" },
-    { CMD_CURVE, "backbone", 'b', WORDS, AT(backbones), 0, 0, "NAME|FILE", NULL, NULL, "a frozen network; may be repeated to compare them" },
-    { CMD_TRAIN, "val", 0, WORD, AT(val), 0, 0, "DIR", NULL, NULL, "report on this folder as well" },
-    { CMD_TRAIN, "l2", 0, AUTO, AT(l2), 0, 1e6, "auto|VALUE", NULL, "auto", "weight decay; auto: the best by cross-validation" },
-    { FITTING, "folds", 0, INT, AT(folds), 2, 100, "N", NULL, "5", "folds of the cross-validation" },
-    { FITTING, "group-by", 0, REGEX, AT(group_by), 0, 0, "REGEX", NULL, NULL, "pictures whose path has the same text in REGEX's (...) stay in one fold" },
-    { CMD_TRAIN, "class-weight", 0, WORD, AT(class_weight), 0, 0, "RULE", "auto|balanced|none", "auto", "auto: balanced when class sizes differ" },
+    { CMD_TRAIN, "output", 'o', WORD, AT(output), 0, 0, "FILE", NULL, "model.h5",
+      "the model file to write" },
+    { CMD_EXPLAIN, "output", 'o', WORD, AT(output), 0, 0, "FILE", NULL, NULL,
+      "a PNG picture with the heat map" },
+    { CMD_FEATURES, "output", 'o', WORD, AT(output), 0, 0, "FILE", NULL, "features.h5",
+      "the HDF5 file to write" },
+    { CMD_PREDICT | CMD_EVALUATE | CMD_EXPLAIN, "model", 'm', WORD, AT(model), 0, 0, "FILE", NULL,
+      "model.h5", "the model to use" },
+    { CMD_TRAIN | CMD_DOCTOR | CMD_FEATURES, "backbone", 'b', WORD, AT(backbone), 0, 0, "NAME|FILE",
+      NULL, "efficientnet-lite0", "the frozen network: bundled, or a Keras file" },
+    { CMD_CURVE, "backbone", 'b', WORDS, AT(backbones), 0, 0, "NAME|FILE", NULL, NULL,
+      "a frozen network; may be repeated to compare them" },
+    { CMD_TRAIN, "val", 0, WORD, AT(val), 0, 0, "DIR", NULL, NULL,
+      "report on this folder as well" },
+    { CMD_TRAIN, "l2", 0, AUTO, AT(l2), 0, 1e6, "auto|VALUE", NULL, "auto",
+      "weight decay; auto: the best by cross-validation" },
+    { FITTING, "folds", 0, INT, AT(folds), 2, 100, "N", NULL, "5",
+      "folds of the cross-validation" },
+    { FITTING, "group-by", 0, REGEX, AT(group_by), 0, 0, "REGEX", NULL, NULL,
+      "pictures whose path has the same text in REGEX's (...) stay in one fold" },
+    { CMD_TRAIN, "class-weight", 0, WORD, AT(class_weight), 0, 0, "RULE", "auto|balanced|none",
+      "auto", "auto: balanced when class sizes differ" },
     { FITTING, "seed", 0, SEED, AT(seed), 0, 0, "N", NULL, "1", "of the folds" },
-    { FITTING | CMD_FEATURES, "resize", 0, WORD, AT(resize), 0, 0, "RULE", "crop|squash|pad", NULL, "how a picture is fitted into the network's input (default: the network's own)" },
-    { CUTTING, "layer", 0, WORD, AT(layer), 0, 0, "NAME", NULL, NULL, "the layer whose output is the feature (default: what enters the last Dense)" },
-    { CUTTING | CMD_PREDICT | CMD_EVALUATE, "preprocess", 0, WORD, AT(preprocess), 0, 0, "MODE", NULL, NULL, "how pixels enter: tf, torch, caffe, none or SCALE,OFFSET (default: recognised)" },
-    { CUTTING, "arch", 0, WORD, AT(architecture), 0, 0, "NAME", NULL, NULL, "the architecture of a weights-only file (default: recognised)" },
-    { CUTTING, "size", 0, INT, AT(size), 1, 4096, "N", NULL, NULL, "the input's width and height (default: the network's own)" },
-    { CMD_IMPORT, "output", 'o', WORD, AT(output), 0, 0, "FILE", NULL, "backbone.h5", "the Keras file to write" },
+    { FITTING | CMD_FEATURES, "resize", 0, WORD, AT(resize), 0, 0, "RULE", "crop|squash|pad", NULL,
+      "how a picture is fitted into the network's input (default: the network's own)" },
+    { CUTTING, "layer", 0, WORD, AT(layer), 0, 0, "NAME", NULL, NULL,
+      "the layer whose output is the feature (default: what enters the last Dense)" },
+    { CUTTING | CMD_PREDICT | CMD_EVALUATE, "preprocess", 0, WORD, AT(preprocess), 0, 0, "MODE",
+      NULL, NULL,
+      "how pixels enter: tf, torch, caffe, none or SCALE,OFFSET (default: recognised)" },
+    { CUTTING, "arch", 0, WORD, AT(architecture), 0, 0, "NAME", NULL, NULL,
+      "the architecture of a weights-only file (default: recognised)" },
+    { CUTTING, "size", 0, INT, AT(size), 1, 4096, "N", NULL, NULL,
+      "the input's width and height (default: the network's own)" },
+    { CMD_IMPORT, "output", 'o', WORD, AT(output), 0, 0, "FILE", NULL, "backbone.h5",
+      "the Keras file to write" },
     { CMD_PREDICT, "top", 0, INT, AT(top), 1, 1000, "K", NULL, "1", "the K most probable labels" },
-    { CMD_PREDICT | CMD_EVALUATE | CMD_FEATURES, "files-from", 0, WORD, AT(files_from), 0, 0, "FILE", NULL, NULL, "paths of pictures and directories, one a line; -: from standard input" },
-    { CMD_PREDICT | CMD_EVALUATE | CMD_FEATURES, "null", '0', FLAG, AT(nul), 0, 0, NULL, NULL, NULL, "the paths of --files-from end in NUL, as find -print0 writes them" },
-    { CMD_TRAIN | CMD_EVALUATE, "labels", 0, WORD, AT(labels), 0, 0, "FILE.csv", NULL, NULL, "a table path,label instead of directories; relative paths are looked for in DIR, else beside it" },
-    { CMD_PREDICT, "watch", 0, WORD, AT(watch), 0, 0, "DIR", NULL, NULL, "keep running: every picture that arrives in DIR, once it is completely written" },
-    { CMD_PREDICT, "format", 0, WORD, AT(format), 0, 0, "FORMAT", "text|tsv|csv|json|jsonl", "text", "all but text have a row for bad pictures too" },
-    { CMD_PREDICT, "fields", 0, WORD, AT(fields), 0, 0, "A,B,...", NULL, NULL, "these columns in this order" },
-    { CMD_PREDICT, "probabilities", 0, FLAG, AT(probabilities), 0, 0, NULL, NULL, NULL, "a column for each class" },
-    { CMD_PREDICT, "threshold", 0, AUTO, AT(threshold), 0, 1, "auto|P", NULL, "0", "a less probable label becomes unknown; auto: as fitted when the model was trained" },
-    { CMD_PREDICT, "strict", 0, FLAG, AT(strict), 0, 0, NULL, NULL, NULL, "stop at the first bad picture" },
-    { CMD_PREDICT, "copy-to", 0, WORD, AT(copy_to), 0, 0, "DIR", NULL, NULL, "copy every picture to DIR/label/; nothing is overwritten" },
+    { CMD_PREDICT | CMD_EVALUATE | CMD_FEATURES, "files-from", 0, WORD, AT(files_from), 0, 0,
+      "FILE", NULL, NULL, "paths of pictures and directories, one a line; -: from standard input" },
+    { CMD_PREDICT | CMD_EVALUATE | CMD_FEATURES, "null", '0', FLAG, AT(nul), 0, 0, NULL, NULL, NULL,
+      "the paths of --files-from end in NUL, as find -print0 writes them" },
+    { CMD_TRAIN | CMD_EVALUATE, "labels", 0, WORD, AT(labels), 0, 0, "FILE.csv", NULL, NULL,
+      "a table path,label instead of directories; relative paths are looked for in DIR, else "
+      "beside it" },
+    { CMD_PREDICT, "watch", 0, WORD, AT(watch), 0, 0, "DIR", NULL, NULL,
+      "keep running: every picture that arrives in DIR, once it is completely written" },
+    { CMD_PREDICT, "format", 0, WORD, AT(format), 0, 0, "FORMAT", "text|tsv|csv|json|jsonl", "text",
+      "all but text have a row for bad pictures too" },
+    { CMD_PREDICT, "fields", 0, WORD, AT(fields), 0, 0, "A,B,...", NULL, NULL,
+      "these columns in this order" },
+    { CMD_PREDICT, "probabilities", 0, FLAG, AT(probabilities), 0, 0, NULL, NULL, NULL,
+      "a column for each class" },
+    { CMD_PREDICT, "threshold", 0, AUTO, AT(threshold), 0, 1, "auto|P", NULL, "0",
+      "a less probable label becomes unknown; auto: as fitted when the model was trained" },
+    { CMD_PREDICT, "strict", 0, FLAG, AT(strict), 0, 0, NULL, NULL, NULL,
+      "stop at the first bad picture" },
+    { CMD_PREDICT, "copy-to", 0, WORD, AT(copy_to), 0, 0, "DIR", NULL, NULL,
+      "copy every picture to DIR/label/; nothing is overwritten" },
     { CMD_PREDICT, "move-to", 0, WORD, AT(move_to), 0, 0, "DIR", NULL, NULL, "move it" },
-    { CMD_PREDICT, "link-to", 0, WORD, AT(link_to), 0, 0, "DIR", NULL, NULL, "make a symbolic link" },
-    { CMD_PREDICT, "dry-run", 'n', FLAG, AT(dry_run), 0, 0, NULL, NULL, NULL, "only say what would be copied, moved or linked" },
-    { CMD_EVALUATE, "min-accuracy", 0, NUMBER, AT(min_accuracy), 0, 1, "P", NULL, NULL, "exit status 3 below this accuracy" },
-    { CMD_EVALUATE, "min-recall", 0, WORDS, AT(min_recall), 0, 0, "CLASS=P", NULL, NULL, "exit status 3 below this recall of a class; may be repeated" },
-    { CMD_EVALUATE, "compare", 0, WORD, AT(compare), 0, 0, "FILE", NULL, NULL, "another model on the same pictures: McNemar's test" },
-    { CMD_EXPLAIN, "class", 0, WORD, AT(class_name), 0, 0, "NAME", NULL, NULL, "evidence for this class (default: the most probable)" },
-    { CMD_EXPLAIN, "compare", 0, WORD, AT(compare), 0, 0, "A,B", NULL, NULL, "what speaks for class A against class B" },
-    { CMD_EXPLAIN, "neighbours", 0, INT, AT(neighbours), 0, 1000, "K", NULL, "3", "the K most similar training pictures" },
-    { CMD_TRAIN | CMD_EVALUATE, "report", 0, WORD, AT(report), 0, 0, "FILE", NULL, NULL, "one HTML page on how good it is and why, with pictures" },
-    { CMD_EVALUATE, "csv", 0, WORD, AT(csv), 0, 0, "DIR", NULL, NULL, "predictions and tables as CSV files in this directory" },
-    { CMD_BENCH | CMD_BACKBONES, "seconds", 0, NUMBER, AT(seconds), 0.01, 600, "S", NULL, "3", "how long to measure" },
-    { CMD_BENCH | CMD_INFO, "layers", 0, FLAG, AT(layers), 0, 0, NULL, NULL, NULL, "a line for each layer" },
-    { RUNNING | CMD_BENCH, "threads", 't', INT, AT(threads), 0, 1024, "N", NULL, "0", "0: one a core" },
-    { RUNNING | CMD_EXPLAIN, "max-megapixels", 0, INT, AT(max_megapixels), 1, 65536, "N", NULL, "256", "a larger picture counts as bad" },
-    { FITTING | CMD_EVALUATE | CMD_FEATURES | CMD_CACHE, "cache", 0, WORD, AT(cache), 0, 0, "DIR", NULL, NULL, "where features are kept between runs (default: $XDG_CACHE_HOME/finetune)" },
-    { CMD_PREDICT, "cache", 0, WORD, AT(cache), 0, 0, "DIR", NULL, NULL, "look features up in this folder and keep them there (default: none are kept)" },
-    { FITTING | CMD_EVALUATE | CMD_FEATURES, "no-cache", 0, FLAG, AT(no_cache), 0, 0, NULL, NULL, NULL, "compute all features, keep none" },
-    { FITTING | CMD_EVALUATE | CMD_FEATURES, "memory", 0, SIZE, AT(memory), 0, 0, "SIZE", NULL, "25%", "features that take more (500M, 2G, 50%) are read from a scratch file, a block of rows at a time; doctor, curve and --report decline" },
-    { CMD_CACHE, "days", 0, NUMBER, AT(days), 0, 36500, "N", NULL, "90", "prune: what was of no use for so long goes" },
+    { CMD_PREDICT, "link-to", 0, WORD, AT(link_to), 0, 0, "DIR", NULL, NULL,
+      "make a symbolic link" },
+    { CMD_PREDICT, "dry-run", 'n', FLAG, AT(dry_run), 0, 0, NULL, NULL, NULL,
+      "only say what would be copied, moved or linked" },
+    { CMD_EVALUATE, "min-accuracy", 0, NUMBER, AT(min_accuracy), 0, 1, "P", NULL, NULL,
+      "exit status 3 below this accuracy" },
+    { CMD_EVALUATE, "min-recall", 0, WORDS, AT(min_recall), 0, 0, "CLASS=P", NULL, NULL,
+      "exit status 3 below this recall of a class; may be repeated" },
+    { CMD_EVALUATE, "compare", 0, WORD, AT(compare), 0, 0, "FILE", NULL, NULL,
+      "another model on the same pictures: McNemar's test" },
+    { CMD_EXPLAIN, "class", 0, WORD, AT(class_name), 0, 0, "NAME", NULL, NULL,
+      "evidence for this class (default: the most probable)" },
+    { CMD_EXPLAIN, "compare", 0, WORD, AT(compare), 0, 0, "A,B", NULL, NULL,
+      "what speaks for class A against class B" },
+    { CMD_EXPLAIN, "neighbours", 0, INT, AT(neighbours), 0, 1000, "K", NULL, "3",
+      "the K most similar training pictures" },
+    { CMD_TRAIN | CMD_EVALUATE, "report", 0, WORD, AT(report), 0, 0, "FILE", NULL, NULL,
+      "one HTML page on how good it is and why, with pictures" },
+    { CMD_EVALUATE, "csv", 0, WORD, AT(csv), 0, 0, "DIR", NULL, NULL,
+      "predictions and tables as CSV files in this directory" },
+    { CMD_BENCH | CMD_BACKBONES, "seconds", 0, NUMBER, AT(seconds), 0.01, 600, "S", NULL, "3",
+      "how long to measure" },
+    { CMD_BENCH | CMD_INFO, "layers", 0, FLAG, AT(layers), 0, 0, NULL, NULL, NULL,
+      "a line for each layer" },
+    { RUNNING | CMD_BENCH, "threads", 't', INT, AT(threads), 0, 1024, "N", NULL, "0",
+      "0: one a core" },
+    { RUNNING | CMD_EXPLAIN, "max-megapixels", 0, INT, AT(max_megapixels), 1, 65536, "N", NULL,
+      "256", "a larger picture counts as bad" },
+    { FITTING | CMD_EVALUATE | CMD_FEATURES | CMD_CACHE, "cache", 0, WORD, AT(cache), 0, 0, "DIR",
+      NULL, NULL, "where features are kept between runs (default: $XDG_CACHE_HOME/finetune)" },
+    { CMD_PREDICT, "cache", 0, WORD, AT(cache), 0, 0, "DIR", NULL, NULL,
+      "look features up in this folder and keep them there (default: none are kept)" },
+    { FITTING | CMD_EVALUATE | CMD_FEATURES, "no-cache", 0, FLAG, AT(no_cache), 0, 0, NULL, NULL,
+      NULL, "compute all features, keep none" },
+    { FITTING | CMD_EVALUATE | CMD_FEATURES, "memory", 0, SIZE, AT(memory), 0, 0, "SIZE", NULL,
+      "25%",
+      "features that take more (500M, 2G, 50%) are read from a scratch file, a block of rows at a "
+      "time; doctor, curve and --report decline" },
+    { CMD_CACHE, "days", 0, NUMBER, AT(days), 0, 36500, "N", NULL, "90",
+      "prune: what was of no use for so long goes" },
     { CMD_ALL, "json", 0, FLAG, AT(json), 0, 0, NULL, NULL, NULL, "the result as JSON" },
-    { CMD_ALL, "log-json", 0, FLAG, AT(log_json), 0, 0, NULL, NULL, NULL, "messages and progress as JSON, one object a line" },
+    { CMD_ALL, "log-json", 0, FLAG, AT(log_json), 0, 0, NULL, NULL, NULL,
+      "messages and progress as JSON, one object a line" },
     { CMD_ALL, "quiet", 'q', FLAG, AT(quiet), 0, 0, NULL, NULL, NULL, "only results and errors" },
     { CMD_ALL, "verbose", 'v', FLAG, AT(verbose), 0, 0, NULL, NULL, NULL, "say more" },
     { CMD_ALL, "version", 0, FLAG, AT(version), 0, 0, NULL, NULL, NULL, "print the version" },
@@ -142,11 +196,14 @@ static int wrong(const struct command *c, const char *format, const char *a, con
     return EXIT_USAGE;
 }
 
-static const struct option *find(const struct command *c, const char *name, size_t length, char letter)
+static const struct option *find(const struct command *c, const char *name, size_t length,
+                                 char letter)
 {
     for (size_t i = 0; i < N_OPTIONS; i++) {
         const struct option *o = &options[i];
-        if ((o->commands & c->bit) && (name ? strlen(o->name) == length && !strncmp(o->name, name, length) : o->letter && o->letter == letter))
+        if ((o->commands & c->bit) &&
+            (name ? strlen(o->name) == length && !strncmp(o->name, name, length)
+                  : o->letter && o->letter == letter))
             return o;
     }
     return NULL;
@@ -186,8 +243,11 @@ static bool parse_size(const char *text, uint64_t *bytes)
     char *end;
     const double value = strtod(text, &end);
     const char *unit = *end && *end != '%' ? strchr(units, toupper((unsigned char)*end)) : NULL;
-    const double one = *end == '%' ? (double)ft_memory_bytes() / 100 : unit ? ldexp(1, 10 * (int)(unit - units + 1)) : 1;
-    if (end == text || (*end && !unit && *end != '%') || (*end && end[1]) || !(value >= 0 && value * one < 0x1p63))
+    const double one = *end == '%' ? (double)ft_memory_bytes() / 100
+                       : unit      ? ldexp(1, 10 * (int)(unit - units + 1))
+                                   : 1;
+    if (end == text || (*end && !unit && *end != '%') || (*end && end[1]) ||
+        !(value >= 0 && value * one < 0x1p63))
         return false;
     *bytes = (uint64_t)(value * one);
     return true;
@@ -207,12 +267,14 @@ static int check_regex(const struct command *c, const char *shown, const char *t
 }
 
 /* Fills a setting from its text; 0, or EXIT_USAGE after a message. */
-static int set(const struct command *c, const struct option *o, const char *text, struct settings *settings)
+static int set(const struct command *c, const struct option *o, const char *text,
+               struct settings *settings)
 {
     void *to = (char *)settings + o->setting;
     char shown[96], range[96], *end = "";
     snprintf(shown, sizeof shown, "--%s %.60s", o->name, text);
-    snprintf(range, sizeof range, "a number from %.10g to %.10g is wanted%s", o->low, o->high, o->type == AUTO ? ", or auto" : "");
+    snprintf(range, sizeof range, "a number from %.10g to %.10g is wanted%s", o->low, o->high,
+             o->type == AUTO ? ", or auto" : "");
     errno = 0;
     switch (o->type) {
     case FLAG:
@@ -236,10 +298,14 @@ static int set(const struct command *c, const struct option *o, const char *text
     case SEED:
         *(uint64_t *)to = strtoull(text, &end, 10);
         if (errno || *end || !isdigit((unsigned char)*text))
-            return wrong(c, "'%s': a whole number from 0 to 18446744073709551615 is wanted%s", shown, "");
+            return wrong(c, "'%s': a whole number from 0 to 18446744073709551615 is wanted%s",
+                         shown, "");
         return 0;
     case SIZE:
-        return parse_size(text, to) ? 0 : wrong(c, "'%s': a size as 500M, 2G or 50%% of the memory is wanted%s", shown, "");
+        return parse_size(text, to)
+                   ? 0
+                   : wrong(c, "'%s': a size as 500M, 2G or 50%% of the memory is wanted%s", shown,
+                           "");
     case INT:
     case NUMBER:
     case AUTO: {
@@ -260,15 +326,20 @@ static int set(const struct command *c, const struct option *o, const char *text
 }
 
 /* One argument that begins with a dash; *i moves on when its value is the next argument. */
-static int parse_option(const struct command *c, int argc, char **argv, int *i, struct settings *settings)
+static int parse_option(const struct command *c, int argc, char **argv, int *i,
+                        struct settings *settings)
 {
     const char *given = argv[*i];
-    if (given[1] != '-') { /* letters, the last of which may take a value: -q, -o FILE, -oFILE, -qo FILE */
+    if (given[1] !=
+        '-') { /* letters, the last of which may take a value: -q, -o FILE, -oFILE, -qo FILE */
         for (const char *letter = given + 1; *letter; letter++) {
             const struct option *o = find(c, NULL, 0, *letter);
             if (!o)
                 return unknown(c, given);
-            const char *value = o->type == FLAG ? "" : letter[1] ? letter + 1 : *i + 1 < argc ? argv[++*i] : NULL;
+            const char *value = o->type == FLAG ? ""
+                                : letter[1]     ? letter + 1
+                                : *i + 1 < argc ? argv[++*i]
+                                                : NULL;
             if (!value)
                 return wrong(c, "option '%s' wants a value: %s", given, o->argument);
             const int bad = set(c, o, value, settings);
@@ -312,7 +383,8 @@ int options_parse(const struct command *c, int argc, char **argv, struct setting
     if (settings->n_arguments < c->least)
         return wrong(c, "%s is missing; finetune %s --help says more", c->arguments, c->name);
     if (c->most >= 0 && settings->n_arguments > c->most)
-        return wrong(c, "'%s' is one argument too many; finetune %s --help says more", settings->arguments[c->most], c->name);
+        return wrong(c, "'%s' is one argument too many; finetune %s --help says more",
+                     settings->arguments[c->most], c->name);
     return 0;
 }
 
@@ -325,11 +397,14 @@ void put_roff(const char *s)
         fputs(*s == '-' ? "\\-" : *s == '\\' ? "\\e" : (char[]){ *s, 0 }, stdout);
 }
 
-void options_each(const struct command *c, void (*each)(const struct option_text *, void *), void *user)
+void options_each(const struct command *c, void (*each)(const struct option_text *, void *),
+                  void *user)
 {
     for (size_t i = 0; i < N_OPTIONS; i++)
         if (options[i].commands & c->bit)
-            each(&(struct option_text){ options[i].name, options[i].letter, options[i].argument, options[i].choices, options[i].help }, user);
+            each(&(struct option_text){ options[i].name, options[i].letter, options[i].argument,
+                                        options[i].choices, options[i].help },
+                 user);
 }
 
 void options_manual(const struct command *c)
@@ -355,13 +430,15 @@ void options_manual(const struct command *c)
 
 void options_help(const struct command *c)
 {
-    printf("usage: finetune %s [OPTION...] %s\n\n%c%s.\n\n", c->name, c->arguments, toupper((unsigned char)c->summary[0]), c->summary + 1);
+    printf("usage: finetune %s [OPTION...] %s\n\n%c%s.\n\n", c->name, c->arguments,
+           toupper((unsigned char)c->summary[0]), c->summary + 1);
     for (size_t i = 0; i < N_OPTIONS; i++) {
         const struct option *o = &options[i];
         char left[64], choices[64] = "", initial[48] = "";
         if (!(o->commands & c->bit))
             continue;
-        snprintf(left, sizeof left, "%c%c%s--%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name,
+        snprintf(left, sizeof left, "%c%c%s--%s%s%s", o->letter ? '-' : ' ',
+                 o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name,
                  o->argument ? " " : "", o->argument ? o->argument : "");
         if (o->choices)
             snprintf(choices, sizeof choices, "%s: ", o->choices);

@@ -1,4 +1,5 @@
-/* What train, evaluate and features share: a dataset becomes features, bad pictures are kept with their reason. */
+/* What train, evaluate and features share: a dataset becomes features, bad pictures are kept with
+ * their reason. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,17 +41,20 @@ static int keep_row(void *user, const struct ft_row *row)
     if (row->status)
         j->failed = keep_bad(j->out, row, &j->error) != 0;
     else
-        j->failed = ft_features_append(j->out->features, row, j->dataset->labels[row->index], &j->error) != 0;
+        j->failed = ft_features_append(j->out->features, row, j->dataset->labels[row->index],
+                                       &j->error) != 0;
     return j->failed;
 }
 
 void extract_options(const struct settings *s, struct ft_extract_options *out)
 {
-    *out = (struct ft_extract_options){ .threads = s->threads, .max_pixels = (uint64_t)s->max_megapixels << 20 };
+    *out = (struct ft_extract_options){ .threads = s->threads,
+                                        .max_pixels = (uint64_t)s->max_megapixels << 20 };
 }
 
 /* The signals are only remembered meanwhile: pictures under way are finished and kept. */
-static int extract(const struct ft_backbone *backbone, const struct ft_extract_options *options, struct job *j, struct ft_error *err)
+static int extract(const struct ft_backbone *backbone, const struct ft_extract_options *options,
+                   struct job *j, struct ft_error *err)
 {
     signals_catch();
     const int rc = ft_extract(backbone, options, next_path, keep_row, j, err);
@@ -59,35 +63,43 @@ static int extract(const struct ft_backbone *backbone, const struct ft_extract_o
         *err = j->error;
     if (rc || !signals_caught())
         return rc ? err->code : 0;
-    snprintf(err->msg, sizeof err->msg, "stopped after %zu of %zu pictures%s", j->done, j->dataset->n,
-             options->cache && !ft_cache_warning(options->cache) ? ": their features are kept, the same command goes on from there" : "");
+    snprintf(err->msg, sizeof err->msg, "stopped after %zu of %zu pictures%s", j->done,
+             j->dataset->n,
+             options->cache && !ft_cache_warning(options->cache)
+                 ? ": their features are kept, the same command goes on from there"
+                 : "");
     return err->code = FT_ECANCELLED;
 }
 
-/* The scratch file is made in the cache's folder, or where temporary files are made if that has no room. */
-static int open_features(const struct ft_backbone *backbone, const struct ft_dataset *dataset, const struct settings *s, const struct ft_cache *cache,
+/* The scratch file is made in the cache's folder, or where temporary files are made if that has no
+ * room. */
+static int open_features(const struct ft_backbone *backbone, const struct ft_dataset *dataset,
+                         const struct settings *s, const struct ft_cache *cache,
                          struct ft_features **out, struct ft_error *err)
 {
     const int d = ft_backbone_features(backbone);
-    if (!cache || ft_features_new_bounded(d, dataset->n, s->memory, ft_cache_folder(cache), out, NULL))
+    if (!cache ||
+        ft_features_new_bounded(d, dataset->n, s->memory, ft_cache_folder(cache), out, NULL))
         return ft_features_new_bounded(d, dataset->n, s->memory, NULL, out, err);
     return 0;
 }
 
-int pictures_check_memory(const struct ft_backbone *backbone, const struct ft_dataset *dataset, const struct settings *s, const char *what,
-                          struct ft_error *err)
+int pictures_check_memory(const struct ft_backbone *backbone, const struct ft_dataset *dataset,
+                          const struct settings *s, const char *what, struct ft_error *err)
 {
     const uint64_t bytes = ft_features_bytes(ft_backbone_features(backbone), dataset->n);
     if (bytes <= s->memory)
         return 0;
     char wanted[24], allowed[24];
-    snprintf(err->msg, sizeof err->msg, "%s needs the features of %zu pictures in memory, %s, more than --memory allows, %s: give it more, or fewer pictures",
+    snprintf(err->msg, sizeof err->msg,
+             "%s needs the features of %zu pictures in memory, %s, more than --memory allows, %s: "
+             "give it more, or fewer pictures",
              what, dataset->n, size_text(bytes, wanted), size_text(s->memory, allowed));
     return err->code = FT_ELIMIT;
 }
 
-int pictures_extract(const struct ft_backbone *backbone, const struct ft_dataset *dataset, const struct settings *settings, struct pictures *out,
-                     struct ft_error *err)
+int pictures_extract(const struct ft_backbone *backbone, const struct ft_dataset *dataset,
+                     const struct settings *settings, struct pictures *out, struct ft_error *err)
 {
     struct ft_extract_options options;
     struct job j = { .dataset = dataset, .out = out };
@@ -127,12 +139,17 @@ void dataset_notes(const struct ft_dataset *d, const char *dir)
     for (int i = 0; i < d->n_empty; i++)
         note("'%s/%s' holds no pictures: it is not a class", dir, d->empty[i]);
     if (d->n_others)
-        note("%zu file%s in '%s' %s no picture", d->n_others, d->n_others == 1 ? "" : "s", dir, d->n_others == 1 ? "is" : "are");
+        note("%zu file%s in '%s' %s no picture", d->n_others, d->n_others == 1 ? "" : "s", dir,
+             d->n_others == 1 ? "is" : "are");
 }
 
 void backbone_options(const struct settings *s, struct ft_backbone_options *out)
 {
-    *out = (struct ft_backbone_options){ .rule = s->resize, .layer = s->layer, .preprocess = s->preprocess, .architecture = s->architecture, .size = s->size };
+    *out = (struct ft_backbone_options){ .rule = s->resize,
+                                         .layer = s->layer,
+                                         .preprocess = s->preprocess,
+                                         .architecture = s->architecture,
+                                         .size = s->size };
 }
 
 void backbone_notes(const struct ft_backbone *backbone, const char *path)

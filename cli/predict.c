@@ -29,7 +29,8 @@ static const char *next_input(void *user)
     return ft_inputs_next(((struct run *)user)->inputs);
 }
 
-/* The first `top` places of x->order become the most probable classes; ties go to the earlier class. */
+/* The first `top` places of x->order become the most probable classes; ties go to the earlier
+ * class. */
 static void sort_top(struct run *x, int top)
 {
     for (int i = 0; i < x->k; i++)
@@ -55,26 +56,31 @@ static int take_row(void *user, const struct ft_row *row)
     } else {
         ft_head_probabilities(x->head, row->feature, 1, x->p);
         sort_top(x, x->top);
-        prediction.label = (double)x->p[x->order[0]] < x->threshold ? "unknown" : x->classes[x->order[0]];
+        prediction.label =
+            (double)x->p[x->order[0]] < x->threshold ? "unknown" : x->classes[x->order[0]];
     }
     rows_put(&x->rows, &prediction);
     if (!row->status && sort_target(x->settings))
         x->failed = sort_picture(x->settings, row->path, prediction.label, &x->error);
-    return !flush_output() || x->stopped || x->failed; /* rows are there as soon as they are known; a reader that left ends the run */
+    /* rows are there as soon as they are known; a reader that left ends the run */
+    return !flush_output() || x->stopped || x->failed;
 }
 
 /* --threshold, or the one that was fitted when the model was trained. */
-static int find_threshold(const struct settings *s, const struct ft_model *model, double *out, struct ft_error *err)
+static int find_threshold(const struct settings *s, const struct ft_model *model, double *out,
+                          struct ft_error *err)
 {
     *out = s->threshold;
     if (s->threshold >= 0)
         return 0;
     cJSON *record = ft_model_record(model) ? cJSON_Parse(ft_model_record(model)) : NULL;
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(record, "threshold"), "value");
+    const cJSON *value = cJSON_GetObjectItemCaseSensitive(
+        cJSON_GetObjectItemCaseSensitive(record, "threshold"), "value");
     if (cJSON_IsNumber(value))
         *out = value->valuedouble;
     else {
-        snprintf(err->msg, sizeof err->msg, "'%s' has no threshold of its own: give one, as in --threshold 0.9", s->model);
+        snprintf(err->msg, sizeof err->msg,
+                 "'%s' has no threshold of its own: give one, as in --threshold 0.9", s->model);
         err->code = FT_EARG;
     }
     cJSON_Delete(record);
@@ -84,13 +90,15 @@ static int find_threshold(const struct settings *s, const struct ft_model *model
 static int check_settings(const struct settings *s)
 {
     if (!s->n_arguments && !s->files_from && !s->watch)
-        say("predict: PICTURE|DIR... is missing; --files-from FILE and --watch DIR name pictures too; finetune predict --help says more");
+        say("predict: PICTURE|DIR... is missing; --files-from FILE and --watch DIR name pictures "
+            "too; finetune predict --help says more");
     else if (!!s->copy_to + !!s->move_to + !!s->link_to > 1)
         say("predict: only one of --copy-to, --move-to and --link-to can be given");
     else if (s->dry_run && !sort_target(s))
         say("predict: --dry-run goes with --copy-to, --move-to or --link-to");
     else if (s->nul && !s->files_from)
-        say("predict: --null says how the paths of --files-from FILE end; standard input is --files-from -");
+        say("predict: --null says how the paths of --files-from FILE end; standard input is "
+            "--files-from -");
     else
         return 0;
     return EXIT_USAGE;
@@ -105,13 +113,18 @@ static bool asked_to_stop(void)
 static bool is_lone(const struct settings *s)
 {
     struct stat st;
-    return s->n_arguments == 1 && !s->files_from && !s->watch && !(!stat(s->arguments[0], &st) && S_ISDIR(st.st_mode));
+    return s->n_arguments == 1 && !s->files_from && !s->watch &&
+           !(!stat(s->arguments[0], &st) && S_ISDIR(st.st_mode));
 }
 
 static int run(struct run *x, const struct ft_model *model, struct ft_error *err)
 {
     const struct settings *s = x->settings;
-    const struct ft_inputs_options from = { .list = s->files_from, .nul = s->nul, .watch = s->watch, .except = sort_target(s), .stop = asked_to_stop };
+    const struct ft_inputs_options from = { .list = s->files_from,
+                                            .nul = s->nul,
+                                            .watch = s->watch,
+                                            .except = sort_target(s),
+                                            .stop = asked_to_stop };
     struct ft_extract_options options;
     int rc = ft_inputs_open(s->arguments, (size_t)s->n_arguments, &from, &x->inputs, err);
     if (rc)

@@ -15,7 +15,8 @@ static bool add_column(struct rows *r, enum column_kind kind, int place, const c
     return more[r->n++].name != NULL;
 }
 
-static const struct column *column_named(const struct column *columns, int n, const char *name, size_t length)
+static const struct column *column_named(const struct column *columns, int n, const char *name,
+                                         size_t length)
 {
     for (int i = 0; i < n; i++)
         if (strlen(columns[i].name) == length && !strncmp(columns[i].name, name, length))
@@ -23,20 +24,25 @@ static const struct column *column_named(const struct column *columns, int n, co
     return NULL;
 }
 
-/* All columns that the settings ask for. A class that is named like a column before it gets "class:" before its name. */
+/* All columns that the settings ask for. A class that is named like a column before it gets
+ * "class:" before its name. */
 static bool all_columns(struct rows *r, bool probabilities)
 {
-    bool fine = add_column(r, COLUMN_PATH, 0, "path") && add_column(r, COLUMN_LABEL, 0, "label") && add_column(r, COLUMN_PROBABILITY, 0, "probability") &&
-                add_column(r, COLUMN_STATUS, 0, "status") && add_column(r, COLUMN_ERROR, 0, "error");
+    bool fine = add_column(r, COLUMN_PATH, 0, "path") && add_column(r, COLUMN_LABEL, 0, "label") &&
+                add_column(r, COLUMN_PROBABILITY, 0, "probability") &&
+                add_column(r, COLUMN_STATUS, 0, "status") &&
+                add_column(r, COLUMN_ERROR, 0, "error");
     for (int i = 1; fine && i < r->top; i++) {
         char label[32], probability[32];
         snprintf(label, sizeof label, "label%d", i + 1);
         snprintf(probability, sizeof probability, "probability%d", i + 1);
-        fine = add_column(r, COLUMN_LABEL, i, label) && add_column(r, COLUMN_PROBABILITY, i, probability);
+        fine = add_column(r, COLUMN_LABEL, i, label) &&
+               add_column(r, COLUMN_PROBABILITY, i, probability);
     }
     for (int i = 0; fine && probabilities && i < r->k; i++) {
         char name[300];
-        const bool taken = column_named(r->columns, r->n, r->classes[i], strlen(r->classes[i])) != NULL;
+        const bool taken =
+            column_named(r->columns, r->n, r->classes[i], strlen(r->classes[i])) != NULL;
         snprintf(name, sizeof name, "%s%s", taken ? "class:" : "", r->classes[i]);
         fine = add_column(r, COLUMN_CLASS, i, name);
     }
@@ -50,12 +56,14 @@ static int choose(struct rows *r, const char *fields)
     int status = 0;
     r->columns = NULL;
     r->n = 0;
-    for (const char *f = fields; !status && (*f || f == fields);) { /* "" names the column '', which is none */
+    for (const char *f = fields;
+         !status && (*f || f == fields);) { /* "" names the column '', which is none */
         const size_t length = strcspn(f, ",");
         const struct column *c = column_named(all.columns, all.n, f, length);
         if (!c) {
-            say("predict: --fields '%.*s' is no column: %s, ... are, label2, ... with --top, the classes with --probabilities", (int)length, f,
-                "path, label, probability, status, error");
+            say("predict: --fields '%.*s' is no column: %s, ... are, label2, ... with --top, the "
+                "classes with --probabilities",
+                (int)length, f, "path, label, probability, status, error");
             status = EXIT_USAGE;
         } else if (column_named(r->columns, r->n, f, length)) {
             say("predict: --fields '%s' names '%s' twice", fields, c->name);
@@ -74,7 +82,11 @@ static int choose(struct rows *r, const char *fields)
 static void put_tsv(const struct rows *r, const char *s)
 {
     for (; *s; s++) {
-        const char *escape = *s == '\t' ? "\\t" : *s == '\n' ? "\\n" : *s == '\r' ? "\\r" : *s == '\\' ? "\\\\" : NULL;
+        const char *escape = *s == '\t'   ? "\\t"
+                             : *s == '\n' ? "\\n"
+                             : *s == '\r' ? "\\r"
+                             : *s == '\\' ? "\\\\"
+                                          : NULL;
         const int control = r->terminal ? control_bytes(s) : 0;
         if (escape)
             fputs(escape, stdout);
@@ -168,7 +180,10 @@ static void release(struct rows *r)
 int rows_begin(struct rows *r, const struct settings *s, char *const *classes, int k)
 {
     static const char *const formats[] = { "text", "tsv", "csv", "json", "jsonl" };
-    *r = (struct rows){ .classes = classes, .k = k, .top = s->top < k ? s->top : k, .terminal = isatty(STDOUT_FILENO) };
+    *r = (struct rows){ .classes = classes,
+                        .k = k,
+                        .top = s->top < k ? s->top : k,
+                        .terminal = isatty(STDOUT_FILENO) };
     while (strcmp(formats[r->format], s->format))
         r->format++;
     if (s->json && r->format == ROWS_TEXT)
@@ -202,7 +217,8 @@ static void put_text(const struct rows *r, const struct prediction *x)
     putchar('\n');
 }
 
-/* The list that --json has besides the columns, for programs that would rather not count label2, label3. */
+/* The list that --json has besides the columns, for programs that would rather not count label2,
+ * label3. */
 static void put_top(const struct rows *r, const struct prediction *x)
 {
     fputs(",\"top\":[", stdout);

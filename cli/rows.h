@@ -4,13 +4,21 @@
  *     label2,probability2,...     with --top K
  *     one named after each class  with --probabilities
  *
- * or those of them that --fields names. status is ok or bad; of a bad picture only path, status and error are there. */
+ * or those of them that --fields names. status is ok or bad; of a bad picture only path, status and
+ * error are there. */
 #ifndef FT_CLI_ROWS_H
 #define FT_CLI_ROWS_H
 
 #include "cli.h"
 
-enum column_kind { COLUMN_PATH, COLUMN_LABEL, COLUMN_PROBABILITY, COLUMN_STATUS, COLUMN_ERROR, COLUMN_CLASS };
+enum column_kind {
+    COLUMN_PATH,
+    COLUMN_LABEL,
+    COLUMN_PROBABILITY,
+    COLUMN_STATUS,
+    COLUMN_ERROR,
+    COLUMN_CLASS
+};
 
 struct column {
     enum column_kind kind;
@@ -20,10 +28,10 @@ struct column {
 
 struct prediction {
     const char *path;
-    const char *error;  /* NULL: good */
-    const float *p;     /* [k] */
-    const int *order;   /* [top] classes, most probable first */
-    const char *label;  /* of the first place: a class, or unknown */
+    const char *error; /* NULL: good */
+    const float *p;    /* [k] */
+    const int *order;  /* [top] classes, most probable first */
+    const char *label; /* of the first place: a class, or unknown */
 };
 
 struct rows {

@@ -31,7 +31,9 @@ static int copy_bytes(int from, int to)
     char buffer[65536];
     for (;;) {
         const ssize_t n = read(from, buffer, sizeof buffer);
-        if (n < 0 && errno == EINTR) /* being asked to stop does not spoil the picture that is being copied */
+        if (n < 0 &&
+            errno ==
+                EINTR) /* being asked to stop does not spoil the picture that is being copied */
             continue;
         if (n <= 0)
             return n ? -1 : 0;
@@ -46,7 +48,8 @@ static int copy_bytes(int from, int to)
     }
 }
 
-/* The whole file with its mode and times under a name that begins with a dot, from where it is renamed when complete. */
+/* The whole file with its mode and times under a name that begins with a dot, from where it is
+ * renamed when complete. */
 static int copy_file(const char *path, const char *temporary)
 {
     struct stat st;
@@ -87,13 +90,15 @@ struct place {
 
 static int numbered(const struct place *p, int number, char *out)
 {
-    const int n = number ? snprintf(out, PATH_MAX, "%s/%s-%d%s", p->dir, p->stem, number, p->ending) : snprintf(out, PATH_MAX, "%s/%s%s", p->dir, p->stem, p->ending);
+    const int n = number ? snprintf(out, PATH_MAX, "%s/%s-%d%s", p->dir, p->stem, number, p->ending)
+                         : snprintf(out, PATH_MAX, "%s/%s%s", p->dir, p->stem, p->ending);
     errno = ENAMETOOLONG;
     return n < PATH_MAX ? 0 : -1;
 }
 
 /* Tries `put` on name, name-1, name-2, ... until one is free. */
-static int put_fresh(const struct place *p, int (*put)(const char *from, const char *to), const char *from, char *out)
+static int put_fresh(const struct place *p, int (*put)(const char *from, const char *to),
+                     const char *from, char *out)
 {
     for (int i = 0; i < MOST_NUMBERED; i++) {
         if (numbered(p, i, out))
@@ -109,7 +114,8 @@ static int put_fresh(const struct place *p, int (*put)(const char *from, const c
 static int copy_to(const char *path, const struct place *p, char *out)
 {
     char temporary[PATH_MAX];
-    if (snprintf(temporary, sizeof temporary, "%s/.finetune-%ld.tmp", p->dir, (long)getpid()) >= (int)sizeof temporary) {
+    if (snprintf(temporary, sizeof temporary, "%s/.finetune-%ld.tmp", p->dir, (long)getpid()) >=
+        (int)sizeof temporary) {
         errno = ENAMETOOLONG;
         return -1;
     }
@@ -136,7 +142,8 @@ static int link_to(const char *path, const struct place *p, char *out)
     return rc;
 }
 
-int sort_picture(const struct settings *s, const char *path, const char *label, struct ft_error *err)
+int sort_picture(const struct settings *s, const char *path, const char *label,
+                 struct ft_error *err)
 {
     struct place p;
     char name[NAME_MAX + 1], out[PATH_MAX];
@@ -148,14 +155,18 @@ int sort_picture(const struct settings *s, const char *path, const char *label, 
     p.ending = dot && dot != base ? dot : "";
     p.stem[strlen(p.stem) - strlen(p.ending)] = 0;
     if (s->dry_run) {
-        for (int i = 0; i < MOST_NUMBERED && !numbered(&p, i, out) && !faccessat(AT_FDCWD, out, F_OK, AT_SYMLINK_NOFOLLOW); i++)
+        for (int i = 0; i < MOST_NUMBERED && !numbered(&p, i, out) &&
+                        !faccessat(AT_FDCWD, out, F_OK, AT_SYMLINK_NOFOLLOW);
+             i++)
             ;
         say("would %s '%s' to '%s'", s->copy_to ? "copy" : s->move_to ? "move" : "link", path, out);
         return 0;
     }
     if ((mkdir(target, 0777) && errno != EEXIST) || (mkdir(p.dir, 0777) && errno != EEXIST))
         return refuse_errno(err, "cannot make directory '%s'", p.dir);
-    if (s->copy_to ? copy_to(path, &p, out) : s->move_to ? move_to(path, &p, out) : link_to(path, &p, out))
+    if (s->copy_to   ? copy_to(path, &p, out)
+        : s->move_to ? move_to(path, &p, out)
+                     : link_to(path, &p, out))
         return refuse_errno(err, "cannot put '%s' into '%s'", path, p.dir);
     if (s->verbose)
         note("'%s' is now '%s'", path, out);

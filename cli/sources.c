@@ -13,7 +13,10 @@ static bool is_directory(const char *path)
 
 const char *source_name(const struct settings *s)
 {
-    return s->labels ? s->labels : s->n_arguments ? s->arguments[0] : s->files_from ? s->files_from : ".";
+    return s->labels        ? s->labels
+           : s->n_arguments ? s->arguments[0]
+           : s->files_from  ? s->files_from
+                            : ".";
 }
 
 static bool asked_to_stop(void)
@@ -24,7 +27,9 @@ static bool asked_to_stop(void)
 /* Inputs one by one, their labels from a table or from the directories that they are in. */
 static int collect(const struct settings *s, struct ft_dataset **out, struct ft_error *err)
 {
-    const struct ft_inputs_options from = { .list = s->files_from, .nul = s->nul, .stop = asked_to_stop };
+    const struct ft_inputs_options from = { .list = s->files_from,
+                                            .nul = s->nul,
+                                            .stop = asked_to_stop };
     struct ft_dataset *table = NULL;
     struct ft_inputs *inputs = NULL;
     int rc = s->labels ? ft_dataset_open_labels(s->labels, NULL, &table, err) : 0;
@@ -33,21 +38,25 @@ static int collect(const struct settings *s, struct ft_dataset **out, struct ft_
     if (!rc)
         rc = ft_dataset_open_inputs(inputs, table, out, err);
     if (!rc && (*out)->n_loose)
-        note("%zu picture%s no label and %s left out", (*out)->n_loose, (*out)->n_loose == 1 ? " has" : "s have", (*out)->n_loose == 1 ? "is" : "are");
+        note("%zu picture%s no label and %s left out", (*out)->n_loose,
+             (*out)->n_loose == 1 ? " has" : "s have", (*out)->n_loose == 1 ? "is" : "are");
     ft_inputs_free(inputs);
     ft_dataset_free(table);
     return rc;
 }
 
-/* `dir`, or the part of it that `choose` picks where it holds train, val and test; `doing` says what for. */
-static int open_part(const char *dir, const char *doing, char *(*choose)(char *train, char *val, char *test), struct ft_dataset **out, char **name,
-                     struct ft_error *err)
+/* `dir`, or the part of it that `choose` picks where it holds train, val and test; `doing` says
+ * what for. */
+static int open_part(const char *dir, const char *doing,
+                     char *(*choose)(char *train, char *val, char *test), struct ft_dataset **out,
+                     char **name, struct ft_error *err)
 {
     char *train = NULL, *val = NULL, *test = NULL;
     const bool parts = ft_dataset_layout(dir, &train, &val, &test);
     *name = strdup(parts ? choose(train, val, test) : dir);
     if (parts && *name)
-        note("'%s' holds train%s%s: %s '%s'", dir, val ? " and val" : "", test ? " and test" : "", doing, *name);
+        note("'%s' holds train%s%s: %s '%s'", dir, val ? " and val" : "", test ? " and test" : "",
+             doing, *name);
     free(train);
     free(val);
     free(test);
@@ -74,7 +83,8 @@ static char *test_part(char *train, char *val, char *test)
     return test ? test : val;
 }
 
-int source_part(const char *dir, const char *doing, struct ft_dataset **out, char **name, struct ft_error *err)
+int source_part(const char *dir, const char *doing, struct ft_dataset **out, char **name,
+                struct ft_error *err)
 {
     return open_part(dir, doing, train_part, out, name, err);
 }
@@ -93,12 +103,14 @@ int source_inputs(const struct settings *s, struct ft_dataset **out, struct ft_e
     if (s->labels && !s->files_from && (one_folder || !s->n_arguments))
         return ft_dataset_open_labels(s->labels, one_folder ? s->arguments[0] : NULL, out, err);
     struct stat st;
-    if (one_folder || (s->n_arguments == 1 && !s->labels && !s->files_from && stat(s->arguments[0], &st)))
+    if (one_folder ||
+        (s->n_arguments == 1 && !s->labels && !s->files_from && stat(s->arguments[0], &st)))
         return open_test(s->arguments[0], out, err);
     return collect(s, out, err);
 }
 
-int source_training(const struct settings *s, struct ft_dataset **out, char **dir, char **val, struct ft_error *err)
+int source_training(const struct settings *s, struct ft_dataset **out, char **dir, char **val,
+                    struct ft_error *err)
 {
     char *train = NULL, *test = NULL;
     const char *given = s->n_arguments ? s->arguments[0] : NULL;
@@ -107,8 +119,10 @@ int source_training(const struct settings *s, struct ft_dataset **out, char **di
         return ft_dataset_open_labels(s->labels, given, out, err);
     }
     if (ft_dataset_layout(given, &train, val, &test)) {
-        note("'%s' holds train%s%s: training on '%s'%s%s%s%s%s", given, *val ? " and val" : "", test ? " and test" : "", train,
-             *val ? ", reporting on '" : "", *val ? *val : "", *val ? "'" : "", test ? "; finetune evaluate takes " : "", test ? "the test part" : "");
+        note("'%s' holds train%s%s: training on '%s'%s%s%s%s%s", given, *val ? " and val" : "",
+             test ? " and test" : "", train, *val ? ", reporting on '" : "", *val ? *val : "",
+             *val ? "'" : "", test ? "; finetune evaluate takes " : "",
+             test ? "the test part" : "");
         free(test);
         *dir = train;
     } else

@@ -12,7 +12,7 @@
 /* Everything that a training makes, so that one function releases it. */
 struct training {
     const struct settings *settings;
-    char *dir;  /* where the pictures are: a folder or a table */
+    char *dir;     /* where the pictures are: a folder or a table */
     char *val_dir; /* NULL: none */
     struct ft_dataset *dataset;
     struct ft_backbone *backbone;
@@ -27,7 +27,8 @@ struct training {
     uint64_t bytes;
 };
 
-static int refuse(struct ft_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static int refuse(struct ft_error *err, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 static int refuse(struct ft_error *err, const char *format, ...)
 {
     va_list args;
@@ -38,7 +39,8 @@ static int refuse(struct ft_error *err, const char *format, ...)
 }
 
 /* Counts labels and checks that every class has enough; `what` names what is counted. */
-static int count_classes(struct training *t, const int32_t *labels, size_t n, const char *what, struct ft_error *err)
+static int count_classes(struct training *t, const int32_t *labels, size_t n, const char *what,
+                         struct ft_error *err)
 {
     const struct ft_dataset *d = t->dataset;
     memset(t->counts, 0, (size_t)d->n_classes * sizeof *t->counts);
@@ -47,11 +49,15 @@ static int count_classes(struct training *t, const int32_t *labels, size_t n, co
     for (int i = 0; i < d->n_classes; i++) {
         const char *name = d->classes[i], *plural = t->counts[i] == 1 ? "" : "s";
         if (t->counts[i] < 2 && t->settings->labels)
-            return refuse(err, "class '%s' has %zu %s%s: add more to '%s' (at least 2, better 50), or take that class out of it", name, t->counts[i], what,
-                          plural, t->dir);
+            return refuse(err,
+                          "class '%s' has %zu %s%s: add more to '%s' (at least 2, better 50), or "
+                          "take that class out of it",
+                          name, t->counts[i], what, plural, t->dir);
         if (t->counts[i] < 2)
-            return refuse(err, "class '%s' has %zu %s%s: add more to '%s/%s' (at least 2, better 50), or move that directory elsewhere", name,
-                          t->counts[i], what, plural, t->dir, name);
+            return refuse(err,
+                          "class '%s' has %zu %s%s: add more to '%s/%s' (at least 2, better 50), "
+                          "or move that directory elsewhere",
+                          name, t->counts[i], what, plural, t->dir, name);
     }
     return 0;
 }
@@ -63,10 +69,13 @@ static int open_folder(struct training *t, struct ft_error *err)
         return rc;
     const struct ft_dataset *d = t->dataset;
     if (d->n_loose)
-        note("%zu picture%s directly in '%s' %s in no class and left out", d->n_loose, d->n_loose == 1 ? "" : "s", t->dir, d->n_loose == 1 ? "is" : "are");
+        note("%zu picture%s directly in '%s' %s in no class and left out", d->n_loose,
+             d->n_loose == 1 ? "" : "s", t->dir, d->n_loose == 1 ? "is" : "are");
     if (d->n_classes < 2)
-        return refuse(err, "'%s' holds %s: at least two are needed, each a directory of pictures, as in images/cat/*.jpg and images/dog/*.jpg", t->dir,
-                      d->n_classes ? "only one class" : "no class");
+        return refuse(err,
+                      "'%s' holds %s: at least two are needed, each a directory of pictures, as in "
+                      "images/cat/*.jpg and images/dog/*.jpg",
+                      t->dir, d->n_classes ? "only one class" : "no class");
     t->counts = calloc((size_t)d->n_classes, sizeof *t->counts);
     if (!t->counts)
         return refuse(err, "out of memory for the classes");
@@ -80,17 +89,21 @@ static void report_images(const struct training *t)
     char list[400] = "";
     int length = 0;
     for (int i = 0; i < d->n_classes && i < SHOWN && length < (int)sizeof list; i++)
-        length += snprintf(list + length, sizeof list - (size_t)length, "%s%.60s %zu", i ? ", " : "", d->classes[i], t->counts[i]);
-    report("images", "%zu in %d classes: %s%s", d->n, d->n_classes, list, d->n_classes > SHOWN ? ", ..." : "");
+        length += snprintf(list + length, sizeof list - (size_t)length, "%s%.60s %zu",
+                           i ? ", " : "", d->classes[i], t->counts[i]);
+    report("images", "%zu in %d classes: %s%s", d->n, d->n_classes, list,
+           d->n_classes > SHOWN ? ", ..." : "");
 }
 
 static int extract(struct training *t, struct ft_error *err)
 {
     const struct ft_geometry *g = ft_backbone_geometry(t->backbone);
     if (g->width == g->height)
-        report("backbone", "%s · %d px · %d features", ft_backbone_name(t->backbone), g->width, ft_backbone_features(t->backbone));
+        report("backbone", "%s · %d px · %d features", ft_backbone_name(t->backbone), g->width,
+               ft_backbone_features(t->backbone));
     else
-        report("backbone", "%s · %dx%d px · %d features", ft_backbone_name(t->backbone), g->width, g->height, ft_backbone_features(t->backbone));
+        report("backbone", "%s · %dx%d px · %d features", ft_backbone_name(t->backbone), g->width,
+               g->height, ft_backbone_features(t->backbone));
     const int rc = pictures_extract(t->backbone, t->dataset, t->settings, &t->pictures, err);
     if (rc)
         return rc;
@@ -99,37 +112,50 @@ static int extract(struct training *t, struct ft_error *err)
     if (p->n_bad)
         snprintf(skipped, sizeof skipped, " · %zu skipped", p->n_bad);
     if (p->cache.hits)
-        snprintf(cached, sizeof cached, " · %llu from the cache", (unsigned long long)p->cache.hits);
-    report("features", "%zu/%zu%s%s · %.0f images/s · %.1f s", p->features->n, t->dataset->n, skipped, cached, (double)t->dataset->n / p->seconds, p->seconds);
+        snprintf(cached, sizeof cached, " · %llu from the cache",
+                 (unsigned long long)p->cache.hits);
+    report("features", "%zu/%zu%s%s · %.0f images/s · %.1f s", p->features->n, t->dataset->n,
+           skipped, cached, (double)t->dataset->n / p->seconds, p->seconds);
     char wanted[24], allowed[24];
     if (p->features->scratch)
-        report("memory", "features would take %s, more than --memory allows, %s: they are read from a scratch file",
-               size_text(ft_features_bytes(p->features->d, p->features->n), wanted), size_text(t->settings->memory, allowed));
+        report("memory",
+               "features would take %s, more than --memory allows, %s: they are read from a "
+               "scratch file",
+               size_text(ft_features_bytes(p->features->d, p->features->n), wanted),
+               size_text(t->settings->memory, allowed));
     pictures_list_bad(p);
     return count_classes(t, p->features->labels, p->features->n, "readable picture", err);
 }
 
-static int train_head(struct training *t, const struct ft_train_options *options, struct ft_error *err)
+static int train_head(struct training *t, const struct ft_train_options *options,
+                      struct ft_error *err)
 {
     const struct ft_features *f = t->pictures.features;
     const int k = t->dataset->n_classes;
-    uint64_t *group = malloc(f->n * sizeof *group); /* copies of a picture, near ones too, stay in one fold */
+    /* copies of a picture, near ones too, stay in one fold */
+    uint64_t *group = malloc(f->n * sizeof *group);
     if (!group)
         return refuse(err, "out of memory for %zu pictures", f->n);
     const struct ft_matrix x = ft_features_matrix(f);
     if (f->n > FT_GROUPS_MOST)
-        note("near copies are not looked for among more than %d pictures: only identical ones stay in one fold", FT_GROUPS_MOST);
+        note("near copies are not looked for among more than %d pictures: only identical ones stay "
+             "in one fold",
+             FT_GROUPS_MOST);
     int rc = ft_groups(f, t->dir, t->settings->group_by, t->settings->threads, group, err);
     if (!rc)
         rc = ft_train_matrix(&x, f->labels, group, k, options, &t->head, &t->validation, err);
     free(group);
     if (!rc)
-        rc = ft_metrics_compute(t->validation->raw, f->labels, t->validation->fold, f->n, k, &t->raw, err);
+        rc = ft_metrics_compute(t->validation->raw, f->labels, t->validation->fold, f->n, k,
+                                &t->raw, err);
     if (!rc)
-        rc = ft_metrics_compute(t->validation->calibrated, f->labels, t->validation->fold, f->n, k, &t->calibrated, err);
+        rc = ft_metrics_compute(t->validation->calibrated, f->labels, t->validation->fold, f->n, k,
+                                &t->calibrated, err);
     if (rc)
         return rc;
-    t->record = ft_report_training_json(&(struct ft_training){ options, t->validation, t->raw, t->calibrated, t->dataset->classes, t->counts, t->pictures.n_bad });
+    t->record = ft_report_training_json(&(struct ft_training){ options, t->validation, t->raw,
+                                                               t->calibrated, t->dataset->classes,
+                                                               t->counts, t->pictures.n_bad });
     return t->record ? 0 : refuse(err, "out of memory for the record");
 }
 
@@ -138,22 +164,28 @@ static void report_head(const struct training *t, const struct ft_training *summ
     const struct ft_validation *v = t->validation;
     char why[80] = "as given";
     if (v->n_grid > 1)
-        snprintf(why, sizeof why, "the best of %d by %d-fold cross-validation", v->n_grid, v->folds);
-    report("head", "softmax regression · L2 %.3g, %s%s", v->l2, why, v->weighted ? " · classes weighted" : "");
+        snprintf(why, sizeof why, "the best of %d by %d-fold cross-validation", v->n_grid,
+                 v->folds);
+    report("head", "softmax regression · L2 %.3g, %s%s", v->l2, why,
+           v->weighted ? " · classes weighted" : "");
     for (int i = 0; t->settings->verbose && i < v->n_grid; i++)
-        report("", "L2 %-8.3g log-loss %.4f · accuracy %.2f %%", v->grid[i].l2, v->grid[i].log_loss, 100 * v->grid[i].accuracy);
+        report("", "L2 %-8.3g log-loss %.4f · accuracy %.2f %%", v->grid[i].l2, v->grid[i].log_loss,
+               100 * v->grid[i].accuracy);
     char *choices = t->settings->verbose ? ft_report_choices_text(summary) : NULL;
     for (char *line = choices, *end; line && (end = strchr(line, '\n')); line = end + 1) {
         *end = 0;
         report("", "%s", line);
     }
     free(choices);
-    report("accuracy", "%.1f %% ± %.1f (cross-validated) · log-loss %.3f · calibration error %.1f %%", 100 * t->calibrated->accuracy,
-           100 * t->calibrated->accuracy_sd, t->calibrated->log_loss, 100 * t->calibrated->ece);
+    report("accuracy",
+           "%.1f %% ± %.1f (cross-validated) · log-loss %.3f · calibration error %.1f %%",
+           100 * t->calibrated->accuracy, 100 * t->calibrated->accuracy_sd, t->calibrated->log_loss,
+           100 * t->calibrated->ece);
 }
 
 /* With -v: what a picture of no known class would look like. */
-static int measure_unknown(const struct training *t, const struct ft_train_options *options, struct ft_error *err)
+static int measure_unknown(const struct training *t, const struct ft_train_options *options,
+                           struct ft_error *err)
 {
     const struct ft_features *f = t->pictures.features;
     struct ft_train_options fixed = *options;
@@ -166,12 +198,16 @@ static int measure_unknown(const struct training *t, const struct ft_train_optio
         return 0;
     }
     fixed.l2 = t->validation->l2;
-    const int rc = ft_unknown_measure(f->x, f->labels, t->validation->fold, f->n, f->d, t->dataset->n_classes, &fixed, &u, err);
+    const int rc = ft_unknown_measure(f->x, f->labels, t->validation->fold, f->n, f->d,
+                                      t->dataset->n_classes, &fixed, &u, err);
     if (!rc && u.left_out) {
         if (t->dataset->n_classes > 2)
-            snprintf(probability, sizeof probability, "%.3f by the highest probability, ", u.probability);
-        report("unknown", "%d classes left out in turn are told from the others with an AUROC of %s%.3f by distance (measured, no promise)", u.left_out,
-               probability, u.distance);
+            snprintf(probability, sizeof probability, "%.3f by the highest probability, ",
+                     u.probability);
+        report("unknown",
+               "%d classes left out in turn are told from the others with an AUROC of %s%.3f by "
+               "distance (measured, no promise)",
+               u.left_out, probability, u.distance);
     }
     return rc;
 }
@@ -183,7 +219,9 @@ static int check_val(const struct training *t, struct ft_error *err)
     struct ft_dataset *d = NULL;
     int rc = dir ? ft_dataset_open(dir, false, &d, err) : 0;
     if (d && !d->n)
-        rc = refuse(err, "'%s', which is to be reported on, holds no pictures inside class directories", dir);
+        rc = refuse(err,
+                    "'%s', which is to be reported on, holds no pictures inside class directories",
+                    dir);
     else if (d)
         rc = match_classes(d, dir, t->dataset->classes, t->dataset->n_classes, NULL, err);
     ft_dataset_free(d);
@@ -196,10 +234,12 @@ static int measure_val(struct training *t, struct ft_error *err)
     const struct evaluation *v = &t->val;
     if (!dir)
         return 0;
-    const int rc = evaluate_folder(t->backbone, t->head, t->dataset->classes, dir, t->settings, &t->val, err);
+    const int rc =
+        evaluate_folder(t->backbone, t->head, t->dataset->classes, dir, t->settings, &t->val, err);
     if (!rc)
-        report("val", "%.1f %% of %zu pictures in '%s' · log-loss %.3f · calibration error %.1f %%", 100 * v->metrics->accuracy, v->metrics->n, dir,
-               v->metrics->log_loss, 100 * v->metrics->ece);
+        report("val", "%.1f %% of %zu pictures in '%s' · log-loss %.3f · calibration error %.1f %%",
+               100 * v->metrics->accuracy, v->metrics->n, dir, v->metrics->log_loss,
+               100 * v->metrics->ece);
     return rc;
 }
 
@@ -218,10 +258,13 @@ static void print_json(const struct training *t)
     cJSON_AddNumberToObject(json, "seconds_features", t->pictures.seconds);
     cJSON *cache = cJSON_AddObjectToObject(json, "cache");
     cJSON_AddNumberToObject(cache, "hits", (double)t->pictures.cache.hits);
-    cJSON_AddNumberToObject(cache, "computed", (double)(t->pictures.features->n - t->pictures.cache.hits));
+    cJSON_AddNumberToObject(cache, "computed",
+                            (double)(t->pictures.features->n - t->pictures.cache.hits));
     cJSON *memory = cJSON_AddObjectToObject(json, "memory");
     cJSON_AddNumberToObject(memory, "limit", (double)t->settings->memory);
-    cJSON_AddNumberToObject(memory, "features", (double)ft_features_bytes(t->pictures.features->d, t->pictures.features->n));
+    cJSON_AddNumberToObject(
+        memory, "features",
+        (double)ft_features_bytes(t->pictures.features->d, t->pictures.features->n));
     cJSON_AddBoolToObject(memory, "scratch", t->pictures.features->scratch != NULL);
     cJSON_AddStringToObject(json, "output", t->settings->output);
     cJSON_AddNumberToObject(json, "bytes", (double)t->bytes);
@@ -237,8 +280,13 @@ static int run(struct training *t, struct ft_error *err)
 {
     const struct settings *s = t->settings;
     const struct ft_train_options options = {
-        .l2 = s->l2, .folds = s->folds, .seed = s->seed, .threads = s->threads,
-        .class_weight = !strcmp(s->class_weight, "none") ? 0 : !strcmp(s->class_weight, "balanced") ? 1 : -1,
+        .l2 = s->l2,
+        .folds = s->folds,
+        .seed = s->seed,
+        .threads = s->threads,
+        .class_weight = !strcmp(s->class_weight, "none")       ? 0
+                        : !strcmp(s->class_weight, "balanced") ? 1
+                                                               : -1,
     };
     int rc = ft_output_check(s->output, err);
     if (!rc && s->report)
@@ -259,7 +307,9 @@ static int run(struct training *t, struct ft_error *err)
         rc = train_head(t, &options, err);
     if (rc)
         return rc;
-    const struct ft_training summary = { &options, t->validation, t->raw, t->calibrated, t->dataset->classes, t->counts, t->pictures.n_bad };
+    const struct ft_training summary = { &options,         t->validation,       t->raw,
+                                         t->calibrated,    t->dataset->classes, t->counts,
+                                         t->pictures.n_bad };
     report_head(t, &summary);
     rc = measure_unknown(t, &options, err);
     if (!rc)
@@ -268,7 +318,8 @@ static int run(struct training *t, struct ft_error *err)
         rc = ft_gallery_new(t->pictures.features, t->dir, &t->gallery, err);
     signals_catch(); /* a stop now would leave the unfinished file behind */
     if (!rc)
-        rc = ft_model_save(t->backbone, t->head, t->dataset->classes, t->record, t->gallery, s->output, &t->bytes, err);
+        rc = ft_model_save(t->backbone, t->head, t->dataset->classes, t->record, t->gallery,
+                           s->output, &t->bytes, err);
     signals_release();
     if (rc)
         return rc;
@@ -280,7 +331,8 @@ static int run(struct training *t, struct ft_error *err)
             return rc;
         report("report", "%s", s->report);
     }
-    report("next", "finetune predict %s%s%simg.jpg", named ? "-m " : "", named ? s->output : "", named ? " " : "");
+    report("next", "finetune predict %s%s%simg.jpg", named ? "-m " : "", named ? s->output : "",
+           named ? " " : "");
     if (s->json)
         print_json(t);
     return 0;
@@ -289,7 +341,9 @@ static int run(struct training *t, struct ft_error *err)
 int train_main(const struct settings *s)
 {
     struct ft_error err;
-    struct training t = { .settings = s, };
+    struct training t = {
+        .settings = s,
+    };
     if (!s->n_arguments && !s->labels) {
         say("train: DIR is missing; finetune train --help says more");
         return EXIT_USAGE;

@@ -1,4 +1,5 @@
-/* Messages are cut, never overrun; file names inside them are the caller's bytes, control characters replaced by '?'. */
+/* Messages are cut, never overrun; file names inside them are the caller's bytes, control
+ * characters replaced by '?'. */
 #include "base/error.h"
 
 #include <errno.h>
@@ -8,7 +9,8 @@
 static void clean(char *s)
 {
     for (; *s; s++) {
-        const bool c1 = (unsigned char)s[0] == 0xc2 && ((unsigned char)s[1] & 0xe0) == 0x80; /* U+0080 to U+009F in UTF-8 */
+        /* U+0080 to U+009F in UTF-8 */
+        const bool c1 = (unsigned char)s[0] == 0xc2 && ((unsigned char)s[1] & 0xe0) == 0x80;
         if ((unsigned char)*s < 0x20 || *s == 0x7f || c1)
             *s = '?';
         if (c1)
@@ -58,7 +60,8 @@ int ft_error_prefix(struct ft_error *err, int code, const char *format, ...)
     const int n = vsnprintf(err->msg, sizeof err->msg, format, args);
     va_end(args);
     if (n >= 0 && (size_t)n < sizeof err->msg)
-        snprintf(err->msg + n, sizeof err->msg - (size_t)n, ": %.*s", (int)(sizeof deeper - 1), deeper);
+        snprintf(err->msg + n, sizeof err->msg - (size_t)n, ": %.*s", (int)(sizeof deeper - 1),
+                 deeper);
     clean(err->msg);
     err->code = code;
     return code;

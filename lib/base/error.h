@@ -6,12 +6,17 @@
 
 #include "finetune.h"
 
-/* Sets code and message; err may be NULL. Returns code, so `return ft_error_set(err, FT_EIO, ...)` reads well. */
-int ft_error_set(struct ft_error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Sets code and message; err may be NULL. Returns code, so `return ft_error_set(err, FT_EIO, ...)`
+ * reads well. */
+int ft_error_set(struct ft_error *err, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* FT_EIO with strerror(errno) after the message: "cannot open 'x': no such file or directory". */
-int ft_error_errno(struct ft_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Puts "format: " before the message that is there, to say where a deeper error happened. Returns err's code (or code). */
-int ft_error_prefix(struct ft_error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int ft_error_errno(struct ft_error *err, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Puts "format: " before the message that is there, to say where a deeper error happened. Returns
+ * err's code (or code). */
+int ft_error_prefix(struct ft_error *err, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 int ft_error_nomem(struct ft_error *err, const char *what);
 
 #endif

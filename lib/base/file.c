@@ -33,7 +33,8 @@ static int read_all(int fd, struct ft_bytes *bytes, size_t expect, struct ft_err
 int ft_file_read(const char *path, size_t limit, struct ft_bytes *bytes, struct ft_error *err)
 {
     struct stat st;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* nonblocking: a FIFO must not hang us */
+    /* nonblocking: a FIFO must not hang us */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return ft_error_errno(err, "cannot be opened");
     int rc = 0;
@@ -44,7 +45,8 @@ int ft_file_read(const char *path, size_t limit, struct ft_bytes *bytes, struct 
     else if (!S_ISREG(st.st_mode))
         rc = ft_error_set(err, FT_EFORMAT, "not a regular file");
     else if ((uint64_t)st.st_size > limit)
-        rc = ft_error_set(err, FT_ELIMIT, "%lld bytes are more than the limit of %zu", (long long)st.st_size, limit);
+        rc = ft_error_set(err, FT_ELIMIT, "%lld bytes are more than the limit of %zu",
+                          (long long)st.st_size, limit);
     if (!rc && (size_t)st.st_size > bytes->capacity) {
         uint8_t *p = realloc(bytes->data, (size_t)st.st_size);
         if (p) {
@@ -67,8 +69,8 @@ void ft_bytes_release(struct ft_bytes *bytes)
     *bytes = (struct ft_bytes){ 0 };
 }
 
-/* A new file beside `target`, with the mode that the umask leaves (mkstemp's is another, and asking for the umask changes it for all
- * threads). NULL: errno says why. */
+/* A new file beside `target`, with the mode that the umask leaves (mkstemp's is another, and asking
+ * for the umask changes it for all threads). NULL: errno says why. */
 static char *create_beside(const char *target)
 {
     static atomic_uint count;
@@ -76,7 +78,9 @@ static char *create_beside(const char *target)
         struct timespec now;
         char *path;
         clock_gettime(CLOCK_REALTIME, &now);
-        const unsigned suffix = ((unsigned)getpid() << 12 ^ (unsigned)now.tv_nsec ^ atomic_fetch_add(&count, 1) << 20) & 0xffffff;
+        const unsigned suffix =
+            ((unsigned)getpid() << 12 ^ (unsigned)now.tv_nsec ^ atomic_fetch_add(&count, 1) << 20) &
+            0xffffff;
         if (asprintf(&path, "%s.tmp-%06x", target, suffix) < 0)
             return errno = ENOMEM, NULL;
         const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -100,7 +104,8 @@ int ft_replace_begin(const char *path, struct ft_replacement *out, struct ft_err
     if (!*path) /* the file beside it could be made */
         return ft_error_set(err, FT_EARG, "cannot write '': a file needs a name");
     if (!stat(path, &st) && !S_ISREG(st.st_mode))
-        return ft_error_set(err, FT_EARG, "cannot write '%s': it is there and is not a regular file", path);
+        return ft_error_set(err, FT_EARG,
+                            "cannot write '%s': it is there and is not a regular file", path);
     /* A symbolic link is followed, so that the file it points to is replaced and the link stays. */
     r.target = realpath(path, NULL);
     if (!r.target)

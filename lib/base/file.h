@@ -13,19 +13,21 @@ struct ft_bytes {
     size_t capacity;
 };
 
-/* Reads a regular file of at most `limit` bytes into `bytes`, whose buffer is reused. Messages do not name the file: the caller prefixes it. */
+/* Reads a regular file of at most `limit` bytes into `bytes`, whose buffer is reused. Messages do
+ * not name the file: the caller prefixes it. */
 int ft_file_read(const char *path, size_t limit, struct ft_bytes *bytes, struct ft_error *err);
 void ft_bytes_release(struct ft_bytes *bytes);
 
-/* Replacing `path`: write to temporary->path (in the same directory), then commit (fsync, rename) or abort (unlink).
- * A crash or full disk at any moment leaves the old file intact. */
+/* Replacing `path`: write to temporary->path (in the same directory), then commit (fsync, rename)
+ * or abort (unlink). A crash or full disk at any moment leaves the old file intact. */
 struct ft_replacement {
     char *path;   /* the temporary file, empty, mode as umask says */
     char *target; /* what commit renames it to */
 };
 int ft_replace_begin(const char *path, struct ft_replacement *out, struct ft_error *err);
 int ft_replace_commit(struct ft_replacement *replacement, struct ft_error *err);
-void ft_replace_abort(struct ft_replacement *replacement); /* also fine after commit, or on a zeroed struct */
+/* also fine after commit, or on a zeroed struct */
+void ft_replace_abort(struct ft_replacement *replacement);
 /* All in one: path holds exactly these bytes, or what it held before. */
 int ft_file_replace(const char *path, const void *data, size_t size, struct ft_error *err);
 

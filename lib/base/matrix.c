@@ -19,7 +19,8 @@ struct ft_scratch {
     atomic_int failed; /* errno of the first read that failed */
 };
 
-/* A descriptor of a file without a name; file systems that know no such files get one whose name is removed at once. */
+/* A descriptor of a file without a name; file systems that know no such files get one whose name is
+ * removed at once. */
 static int open_nameless(const char *dir)
 {
     const int file = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -37,7 +38,9 @@ static int open_nameless(const char *dir)
 
 static int no_room(const struct ft_scratch *s, uint64_t bytes, struct ft_error *err)
 {
-    return ft_error_set(err, FT_EIO, "no room for %.1f MB of features in a scratch file in '%s': %s; --memory may allow more, --cache and TMPDIR name other folders",
+    return ft_error_set(err, FT_EIO,
+                        "no room for %.1f MB of features in a scratch file in '%s': %s; --memory "
+                        "may allow more, --cache and TMPDIR name other folders",
                         (double)bytes / 1e6, s->dir, strerror(errno));
 }
 
@@ -52,7 +55,8 @@ int ft_scratch_new(const char *dir, uint64_t bytes, struct ft_scratch **out, str
     int rc = s->dir ? 0 : ft_error_nomem(err, "a scratch file");
     if (!rc && (s->file = open_nameless(s->dir)) < 0)
         rc = ft_error_errno(err, "cannot make a scratch file in '%s'", s->dir);
-    if (!rc && bytes && fallocate(s->file, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) && errno != EOPNOTSUPP && errno != ENOSYS)
+    if (!rc && bytes && fallocate(s->file, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) &&
+        errno != EOPNOTSUPP && errno != ENOSYS)
         rc = no_room(s, bytes, err);
     if (rc)
         ft_scratch_free(s);
@@ -74,7 +78,8 @@ void ft_scratch_free(struct ft_scratch *s)
 int ft_scratch_append(struct ft_scratch *s, const void *data, size_t size, struct ft_error *err)
 {
     for (size_t done = 0; done < size;) {
-        const ssize_t n = pwrite(s->file, (const char *)data + done, size - done, (off_t)(s->size + done));
+        const ssize_t n =
+            pwrite(s->file, (const char *)data + done, size - done, (off_t)(s->size + done));
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
@@ -107,12 +112,15 @@ const float *ft_matrix_rows(const struct ft_matrix *m, size_t from, size_t rows,
     if (m->x)
         return m->x + from * (size_t)m->d;
     read_at(m->scratch, (char *)room, rows * width, (uint64_t)from * width);
-    posix_fadvise(m->scratch->file, (off_t)((uint64_t)(from + rows) * width), (off_t)(rows * width), POSIX_FADV_WILLNEED);
+    posix_fadvise(m->scratch->file, (off_t)((uint64_t)(from + rows) * width), (off_t)(rows * width),
+                  POSIX_FADV_WILLNEED);
     return room;
 }
 
 int ft_matrix_status(const struct ft_matrix *m, struct ft_error *err)
 {
     const int failed = m->scratch ? atomic_load(&m->scratch->failed) : 0;
-    return failed ? ft_error_set(err, FT_EIO, "cannot read the scratch file in '%s' again: %s", m->scratch->dir, strerror(failed)) : 0;
+    return failed ? ft_error_set(err, FT_EIO, "cannot read the scratch file in '%s' again: %s",
+                                 m->scratch->dir, strerror(failed))
+                  : 0;
 }

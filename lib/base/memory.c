@@ -20,10 +20,14 @@ void *ft_alloc(size_t count, size_t size)
     if (bytes < HUGE_FROM)
         return aligned_alloc(FT_ALIGN, ft_round_up(bytes ? bytes : 1, FT_ALIGN));
     void *p;
-    if (posix_memalign(&p, HUGE_PAGE, ft_round_up(bytes, FT_ALIGN))) /* aligned_alloc would want a multiple of the alignment */
+    if (posix_memalign(
+            &p, HUGE_PAGE,
+            ft_round_up(bytes,
+                        FT_ALIGN))) /* aligned_alloc would want a multiple of the alignment */
         return NULL;
 #ifdef MADV_HUGEPAGE
-    madvise(p, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* a wish: weights and activations cost 5000 page faults otherwise */
+    /* a wish: weights and activations cost 5000 page faults otherwise */
+    madvise(p, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
 #endif
     return p;
 }

@@ -1,4 +1,5 @@
-/* Sizes that come from files are multiplied with overflow checks; float buffers are aligned for the widest vectors. */
+/* Sizes that come from files are multiplied with overflow checks; float buffers are aligned for the
+ * widest vectors. */
 #ifndef FT_BASE_MEMORY_H
 #define FT_BASE_MEMORY_H
 
@@ -32,12 +33,14 @@ static inline size_t ft_round_up(size_t n, size_t to)
     return (n + to - 1) & ~(to - 1);
 }
 
-/* Uninitialised (zeroed) memory of count * size bytes, aligned to FT_ALIGN; NULL on overflow or when there is none. free() it. */
+/* Uninitialised (zeroed) memory of count * size bytes, aligned to FT_ALIGN; NULL on overflow or
+ * when there is none. free() it. */
 void *ft_alloc(size_t count, size_t size);
 void *ft_alloc_zero(size_t count, size_t size);
 /* NULL in, NULL out. */
 char *ft_strdup(const char *s);
-/* Makes room for one more element in an array of *capacity elements of `size` bytes that holds n; false when out of memory. */
+/* Makes room for one more element in an array of *capacity elements of `size` bytes that holds n;
+ * false when out of memory. */
 bool ft_grow(void **array, size_t *capacity, size_t n, size_t size);
 
 #endif

@@ -1,8 +1,10 @@
-/* A run is published by raising `round` under the lock; members spin inside one and for some 100 us after it, for the next may follow at
- * once and a virtual machine can take a millisecond to wake a core; then they sleep on a condition variable.
+/* A run is published by raising `round` under the lock; members spin inside one and for some 100 us
+ * after it, for the next may follow at once and a virtual machine can take a millisecond to wake a
+ * core; then they sleep on a condition variable.
  *
- * Stages are counted through all runs, so that a member that comes late, even after its run, finds every part taken and touches
- * nothing of the caller's. `taken` of a part is the stage it is taken up to; each has a cache line of its own. */
+ * Stages are counted through all runs, so that a member that comes late, even after its run, finds
+ * every part taken and touches nothing of the caller's. `taken` of a part is the stage it is taken
+ * up to; each has a cache line of its own. */
 #include "base/thread.h"
 
 #include <pthread.h>
@@ -66,12 +68,15 @@ static void run_stages(struct ft_team *t, struct stages s, void *context, int me
             const int p = member + k < t->size ? member + k : member + k - t->size;
             unsigned long long free = stage;
             if (atomic_load_explicit(&t->parts[p].taken, memory_order_relaxed) == stage &&
-                atomic_compare_exchange_strong_explicit(&t->parts[p].taken, &free, stage + 1, memory_order_acq_rel, memory_order_relaxed)) {
+                atomic_compare_exchange_strong_explicit(&t->parts[p].taken, &free, stage + 1,
+                                                        memory_order_acq_rel,
+                                                        memory_order_relaxed)) {
                 s.function(context, i, p);
                 atomic_fetch_add_explicit(&t->done, 1, memory_order_acq_rel);
             }
         }
-        for (unsigned spins = 0; atomic_load_explicit(&t->done, memory_order_acquire) < (stage + 1) * size; spins++)
+        for (unsigned spins = 0;
+             atomic_load_explicit(&t->done, memory_order_acquire) < (stage + 1) * size; spins++)
             relax(spins);
     }
 }
@@ -83,7 +88,9 @@ static void *member_main(void *argument)
     struct ft_team *t = me.team;
     unsigned seen = 0;
     for (;;) {
-        for (unsigned spins = 0; spins < SPINS && atomic_load_explicit(&t->round, memory_order_relaxed) == seen; spins++)
+        for (unsigned spins = 0;
+             spins < SPINS && atomic_load_explicit(&t->round, memory_order_relaxed) == seen;
+             spins++)
             relax(spins);
         pthread_mutex_lock(&t->lock);
         while (t->round == seen && !t->stop)
@@ -157,7 +164,8 @@ int ft_team_size(const struct ft_team *t)
 }
 
 /* Under the lock, so that a member copies all of one run. */
-static void publish(struct ft_team *t, void (*function)(void *, int), struct stages stages, void *context)
+static void publish(struct ft_team *t, void (*function)(void *, int), struct stages stages,
+                    void *context)
 {
     pthread_mutex_lock(&t->lock);
     t->function = function;
@@ -183,7 +191,9 @@ void ft_team_stages(struct ft_team *t, int n, void (*function)(void *, int, int)
 {
     if (n < 1)
         return;
-    const struct stages stages = { n, atomic_load_explicit(&t->done, memory_order_acquire) / (unsigned)t->size, function };
+    const struct stages stages = {
+        n, atomic_load_explicit(&t->done, memory_order_acquire) / (unsigned)t->size, function
+    };
     if (t->size > 1)
         publish(t, NULL, stages, context);
     run_stages(t, stages, context, 0);

@@ -1,4 +1,5 @@
-/* A folder becomes (path, class) rows. Links are followed, a directory that contains itself is entered once. */
+/* A folder becomes (path, class) rows. Links are followed, a directory that contains itself is
+ * entered once. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,7 +20,8 @@ struct walk {
 static int add_row(struct walk *w, const char *path, struct ft_error *err)
 {
     struct ft_dataset *d = w->dataset;
-    if (!ft_grow((void **)&d->paths, &w->rows_capacity, d->n, sizeof *d->paths) || !(d->paths[d->n] = ft_strdup(path)))
+    if (!ft_grow((void **)&d->paths, &w->rows_capacity, d->n, sizeof *d->paths) ||
+        !(d->paths[d->n] = ft_strdup(path)))
         return ft_error_nomem(err, "the list of pictures");
     d->n++;
     return 0;
@@ -33,9 +35,11 @@ static bool inside_already(const struct walk *w, const struct stat *st, int dept
     return false;
 }
 
-/* `path` and all below it. What is named like a picture but cannot be looked at (a link that leads nowhere) is a row: extraction says
- * what is wrong with it. Files are only counted where `keep` is false. */
-static int walk_path(struct walk *w, const char *path, const char *name, int depth, bool keep, struct ft_error *err)
+/* `path` and all below it. What is named like a picture but cannot be looked at (a link that leads
+ * nowhere) is a row: extraction says what is wrong with it. Files are only counted where `keep` is
+ * false. */
+static int walk_path(struct walk *w, const char *path, const char *name, int depth, bool keep,
+                     struct ft_error *err)
 {
     struct stat st;
     if (stat(path, &st) < 0)
@@ -57,7 +61,8 @@ static int walk_path(struct walk *w, const char *path, const char *name, int dep
     int rc = ft_walk_names(path, &names, &n, err);
     for (size_t i = 0; !rc && i < n; i++) {
         char *below = ft_walk_join(path, names[i]);
-        rc = below ? walk_path(w, below, names[i], depth + 1, keep, err) : ft_error_nomem(err, path);
+        rc =
+            below ? walk_path(w, below, names[i], depth + 1, keep, err) : ft_error_nomem(err, path);
         free(below);
     }
     ft_walk_free_names(names, n);
@@ -80,7 +85,8 @@ static int close_class(struct walk *w, size_t first, const char *name, struct ft
     return 0;
 }
 
-static int read_folder(struct walk *w, const char *dir, bool keep_loose, char **names, size_t n, struct ft_error *err)
+static int read_folder(struct walk *w, const char *dir, bool keep_loose, char **names, size_t n,
+                       struct ft_error *err)
 {
     struct ft_dataset *d = w->dataset;
     for (size_t i = 0; i < n; i++) {
@@ -118,7 +124,8 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const struct sorted *)a)->path, ((const struct sorted *)b)->path);
 }
 
-/* The walk goes by names, in which "a/b" comes before "a.b/c"; by the bytes of the path it is the other way round. */
+/* The walk goes by names, in which "a/b" comes before "a.b/c"; by the bytes of the path it is the
+ * other way round. */
 static int sort_rows(struct ft_dataset *d, struct ft_error *err)
 {
     struct sorted *rows = malloc((d->n + 1) * sizeof *rows);
@@ -142,7 +149,10 @@ int ft_dataset_open(const char *dir, bool keep_loose, struct ft_dataset **out, s
     if (stat(dir, &st) < 0)
         return ft_error_errno(err, "cannot open '%s'", dir);
     if (!S_ISDIR(st.st_mode))
-        return ft_error_set(err, FT_EARG, "'%s' is not a directory: name a folder that has one directory of pictures for each class", dir);
+        return ft_error_set(err, FT_EARG,
+                            "'%s' is not a directory: name a folder that has one directory of "
+                            "pictures for each class",
+                            dir);
     struct walk w = { .dataset = calloc(1, sizeof *w.dataset) };
     if (!w.dataset)
         return ft_error_nomem(err, dir);

@@ -1,4 +1,5 @@
-/* Pictures that must not be parted: a union-find over copies, near copies and names that belong together. */
+/* Pictures that must not be parted: a union-find over copies, near copies and names that belong
+ * together. */
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,9 +62,10 @@ static size_t largest(uint64_t *group, size_t n, size_t *size)
     return most;
 }
 
-/* Where everything resembles everything, near copies chain into one group that leaves nothing to validate with: then only
- * copies of the same bytes count. */
-static int join_near(const struct ft_features *f, int threads, uint64_t *group, struct ft_error *err)
+/* Where everything resembles everything, near copies chain into one group that leaves nothing to
+ * validate with: then only copies of the same bytes count. */
+static int join_near(const struct ft_features *f, int threads, uint64_t *group,
+                     struct ft_error *err)
 {
     struct ft_near *pairs = NULL;
     size_t n_pairs = 0;
@@ -72,7 +74,8 @@ static int join_near(const struct ft_features *f, int threads, uint64_t *group, 
     const struct ft_matrix x = ft_features_matrix(f);
     uint64_t *before = ft_alloc(f->n, sizeof *before);
     size_t *size = ft_alloc(f->n, sizeof *size);
-    int rc = before && size ? ft_near_pairs(&x, FT_SAME, threads, &pairs, &n_pairs, err) : ft_error_nomem(err, "the groups of pictures");
+    int rc = before && size ? ft_near_pairs(&x, FT_SAME, threads, &pairs, &n_pairs, err)
+                            : ft_error_nomem(err, "the groups of pictures");
     if (!rc) {
         const size_t most = largest(group, f->n, size);
         memcpy(before, group, f->n * sizeof *group);
@@ -97,7 +100,8 @@ static const char *below(const char *path, const char *dir)
 }
 
 /* Rows that match, with the hash of what they match; returns how many. */
-static int match_names(const struct ft_features *f, const char *dir, const char *pattern, struct keyed *keys, size_t *n, struct ft_error *err)
+static int match_names(const struct ft_features *f, const char *dir, const char *pattern,
+                       struct keyed *keys, size_t *n, struct ft_error *err)
 {
     regex_t regex;
     regmatch_t match[2];
@@ -106,7 +110,8 @@ static int match_names(const struct ft_features *f, const char *dir, const char 
     if (bad) {
         char why[200];
         regerror(bad, &regex, why, sizeof why);
-        return ft_error_set(err, FT_EARG, "'%s' is no extended regular expression: %s", pattern, why);
+        return ft_error_set(err, FT_EARG, "'%s' is no extended regular expression: %s", pattern,
+                            why);
     }
     for (size_t i = 0; i < f->n; i++) {
         const char *name = below(f->paths[i], dir);
@@ -121,7 +126,8 @@ static int match_names(const struct ft_features *f, const char *dir, const char 
     return 0;
 }
 
-int ft_groups(const struct ft_features *f, const char *dir, const char *pattern, int threads, uint64_t *group, struct ft_error *err)
+int ft_groups(const struct ft_features *f, const char *dir, const char *pattern, int threads,
+              uint64_t *group, struct ft_error *err)
 {
     size_t n_keys = 0;
     struct keyed *keys = ft_alloc(f->n, sizeof *keys);

@@ -1,4 +1,5 @@
-/* A stream of paths. Directories are entered one at a time: what is kept is the names in those that we are inside of. */
+/* A stream of paths. Directories are entered one at a time: what is kept is the names in those that
+ * we are inside of. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdlib.h>
@@ -32,7 +33,8 @@ struct ft_inputs {
     struct ft_error error;
 };
 
-int ft_inputs_open(char *const *arguments, size_t n, const struct ft_inputs_options *options, struct ft_inputs **out, struct ft_error *err)
+int ft_inputs_open(char *const *arguments, size_t n, const struct ft_inputs_options *options,
+                   struct ft_inputs **out, struct ft_error *err)
 {
     struct ft_inputs *x = calloc(1, sizeof *x);
     if (!x)
@@ -114,7 +116,8 @@ static const char *from_levels(struct ft_inputs *x)
         }
         if (stat(x->path, &st))
             continue;
-        if (S_ISDIR(st.st_mode) ? !enter(x, x->path, &st) : S_ISREG(st.st_mode) && ft_walk_candidate(x->path, name))
+        if (S_ISDIR(st.st_mode) ? !enter(x, x->path, &st)
+                                : S_ISREG(st.st_mode) && ft_walk_candidate(x->path, name))
             return x->path;
     }
     return NULL;

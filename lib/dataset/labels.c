@@ -1,4 +1,5 @@
-/* A table of labels, or inputs and their directories, become (path, class) rows; and a folder of folders named train, val, test is told apart from classes. */
+/* A table of labels, or inputs and their directories, become (path, class) rows; and a folder of
+ * folders named train, val, test is told apart from classes. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +12,11 @@
 #include "base/memory.h"
 #include "dataset/walk.h"
 
-#define TABLE_LIMIT ((size_t)1 << 30)
+#define TABLE_LIMIT  ((size_t)1 << 30)
 #define MOST_COLUMNS 4096
 
-/* One record of a CSV text (RFC 4180) that ends in NUL, cut up in place: fields [*n] of at most `most`. Returns where the next begins; NULL: a
- * quote is not closed. */
+/* One record of a CSV text (RFC 4180) that ends in NUL, cut up in place: fields [*n] of at most
+ * `most`. Returns where the next begins; NULL: a quote is not closed. */
 static char *cut_record(char *s, char **fields, int most, int *n)
 {
     *n = 0;
@@ -48,7 +49,9 @@ static char *cut_record(char *s, char **fields, int most, int *n)
 /* Where the columns are: by the header's names, or the first two of a table without one. */
 static bool find_columns(char *const *fields, int n, int *path, int *label)
 {
-    static const char *const paths[] = { "path", "file", "filename", "image" }, *const labels[] = { "label", "class" };
+    static const char *const paths[] = { "path", "file", "filename", "image" }, *const labels[] = {
+        "label", "class"
+    };
     *path = *label = -1;
     for (int i = n - 1; i >= 0; i--) {
         for (size_t j = 0; j < sizeof paths / sizeof *paths; j++)
@@ -81,7 +84,8 @@ struct table {
     size_t paths_capacity, labels_capacity;
 };
 
-static int read_rows(struct table *t, char *text, const char *csv, const char *dir, struct ft_error *err)
+static int read_rows(struct table *t, char *text, const char *csv, const char *dir,
+                     struct ft_error *err)
 {
     char **fields = malloc(MOST_COLUMNS * sizeof *fields);
     int n, path = 0, label = 1, rc = fields ? 0 : ft_error_nomem(err, csv);
@@ -89,7 +93,8 @@ static int read_rows(struct table *t, char *text, const char *csv, const char *d
     for (size_t record = 1; !rc && *text; record++) {
         text = cut_record(text, fields, MOST_COLUMNS, &n);
         if (!text) {
-            rc = ft_error_set(err, FT_EFORMAT, "'%s': record %zu opens a quote that is never closed", csv, record);
+            rc = ft_error_set(err, FT_EFORMAT,
+                              "'%s': record %zu opens a quote that is never closed", csv, record);
             break;
         }
         if (n == 1 && !*fields[0])
@@ -101,9 +106,13 @@ static int read_rows(struct table *t, char *text, const char *csv, const char *d
         }
         const int wanted = path > label ? path : label;
         if (n <= wanted || !*fields[path] || !*fields[label])
-            rc = ft_error_set(err, FT_EFORMAT, "'%s': record %zu has no %s: two columns are wanted, path,label", csv, record, n <= wanted || *fields[path] ? "label" : "path");
-        else if (!ft_grow((void **)&t->d->paths, &t->paths_capacity, t->d->n, sizeof *t->d->paths) ||
-                 !ft_grow((void **)&t->labels, &t->labels_capacity, t->d->n, sizeof *t->labels) || !(t->d->paths[t->d->n] = resolve(dir, fields[path])))
+            rc = ft_error_set(err, FT_EFORMAT,
+                              "'%s': record %zu has no %s: two columns are wanted, path,label", csv,
+                              record, n <= wanted || *fields[path] ? "label" : "path");
+        else if (!ft_grow((void **)&t->d->paths, &t->paths_capacity, t->d->n,
+                          sizeof *t->d->paths) ||
+                 !ft_grow((void **)&t->labels, &t->labels_capacity, t->d->n, sizeof *t->labels) ||
+                 !(t->d->paths[t->d->n] = resolve(dir, fields[path])))
             rc = ft_error_nomem(err, csv);
         else
             t->labels[t->d->n++] = fields[label];
@@ -137,12 +146,15 @@ static int number_labels(struct table *t, struct ft_error *err)
                 d->n_classes++;
         }
     for (size_t i = 0; !rc && i < d->n; i++)
-        d->labels[i] = (int32_t)((char **)bsearch(&t->labels[i], d->classes, (size_t)d->n_classes, sizeof *d->classes, by_bytes) - d->classes);
+        d->labels[i] = (int32_t)((char **)bsearch(&t->labels[i], d->classes, (size_t)d->n_classes,
+                                                  sizeof *d->classes, by_bytes) -
+                                 d->classes);
     free(sorted);
     return rc;
 }
 
-int ft_dataset_open_labels(const char *csv, const char *dir, struct ft_dataset **out, struct ft_error *err)
+int ft_dataset_open_labels(const char *csv, const char *dir, struct ft_dataset **out,
+                           struct ft_error *err)
 {
     struct ft_bytes bytes = { 0 };
     struct table t = { .d = calloc(1, sizeof *t.d) };
@@ -157,7 +169,8 @@ int ft_dataset_open_labels(const char *csv, const char *dir, struct ft_dataset *
     if (!rc && !text)
         rc = ft_error_nomem(err, csv);
     if (!rc) {
-        const size_t mark = bytes.size >= 3 && !memcmp(bytes.data, "\xef\xbb\xbf", 3) ? 3 : 0; /* a byte order mark, as spreadsheets write */
+        /* a byte order mark, as spreadsheets write */
+        const size_t mark = bytes.size >= 3 && !memcmp(bytes.data, "\xef\xbb\xbf", 3) ? 3 : 0;
         memcpy(text, bytes.data + mark, bytes.size - mark);
         text[bytes.size - mark] = 0;
         rc = read_rows(&t, text, csv, dir ? dir : slash ? beside : "", err);
@@ -176,9 +189,9 @@ int ft_dataset_open_labels(const char *csv, const char *dir, struct ft_dataset *
     return 0;
 }
 
-/* ---- labels for a stream of inputs ------------------------------------------------------------------------------------------ */
+/* ---- labels for a stream of inputs ----------------------------------------------------------- */
 
-struct known { /* a file in a table of labels */
+struct known {  /* a file in a table of labels */
     char *path; /* real */
     const char *label;
 };
@@ -208,14 +221,17 @@ static char *label_of(const char *path, const struct known *known, size_t n_know
     char *label = NULL;
     if (known) {
         struct known one = { .path = realpath(path, NULL) };
-        const struct known *found = one.path && n_known ? bsearch(&one, known, n_known, sizeof one, by_path) : NULL;
+        const struct known *found =
+            one.path && n_known ? bsearch(&one, known, n_known, sizeof one, by_path) : NULL;
         label = found ? ft_strdup(found->label) : NULL;
         free(one.path);
     } else { /* by the path as given, so that a link to a picture counts where it stands */
         const char *slash = strrchr(path, '/');
-        char *above = slash ? strndup(path, (size_t)(slash - path) + !(slash - path)) : ft_strdup(".");
+        char *above =
+            slash ? strndup(path, (size_t)(slash - path) + !(slash - path)) : ft_strdup(".");
         char *real = above ? realpath(above, NULL) : NULL;
-        const char *dir = real ? real : above, *last = dir ? strrchr(dir, '/') : NULL; /* not there: extraction will say so */
+        /* not there: extraction will say so */
+        const char *dir = real ? real : above, *last = dir ? strrchr(dir, '/') : NULL;
         label = ft_strdup(last ? last + 1 : dir);
         free(real);
         free(above);
@@ -223,7 +239,8 @@ static char *label_of(const char *path, const struct known *known, size_t n_know
     return label;
 }
 
-int ft_dataset_open_inputs(struct ft_inputs *inputs, const struct ft_dataset *table, struct ft_dataset **out, struct ft_error *err)
+int ft_dataset_open_inputs(struct ft_inputs *inputs, const struct ft_dataset *table,
+                           struct ft_dataset **out, struct ft_error *err)
 {
     size_t n_known = 0;
     struct table t = { .d = calloc(1, sizeof *t.d) };
@@ -235,7 +252,8 @@ int ft_dataset_open_inputs(struct ft_inputs *inputs, const struct ft_dataset *ta
             t.d->n_loose++;
             continue;
         }
-        if (!ft_grow((void **)&t.d->paths, &t.paths_capacity, t.d->n, sizeof *t.d->paths) || !ft_grow((void **)&t.labels, &t.labels_capacity, t.d->n, sizeof *t.labels) ||
+        if (!ft_grow((void **)&t.d->paths, &t.paths_capacity, t.d->n, sizeof *t.d->paths) ||
+            !ft_grow((void **)&t.labels, &t.labels_capacity, t.d->n, sizeof *t.labels) ||
             !(t.d->paths[t.d->n] = ft_strdup(path))) {
             free(label);
             rc = ft_error_nomem(err, "inputs");
@@ -260,7 +278,7 @@ int ft_dataset_open_inputs(struct ft_inputs *inputs, const struct ft_dataset *ta
     return 0;
 }
 
-/* ---- train, val, test ------------------------------------------------------------------------------------------------------- */
+/* ---- train, val, test ------------------------------------------------------------------------ */
 
 static bool has_directories(const char *dir)
 {

@@ -10,9 +10,12 @@
 
 #include "base/error.h"
 
-#define POLL_MS 100 /* how often `stop` is asked: a signal may be caught by another thread than the one that waits */
+#define POLL_MS                                                                                    \
+    100 /* how often `stop` is asked: a signal may be caught by another thread than the one that   \
+           waits */
 
-int ft_lines_open(const char *path, char end, bool (*stop)(void), struct ft_lines *out, struct ft_error *err)
+int ft_lines_open(const char *path, char end, bool (*stop)(void), struct ft_lines *out,
+                  struct ft_error *err)
 {
     const int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
     if (fd < 0)
@@ -39,7 +42,8 @@ static int fill(struct ft_lines *l, struct ft_error *err)
         l->capacity = capacity;
     }
     int ready = 0;
-    while (l->stop && !l->stop() && ready <= 0 && (!ready || errno == EINTR)) /* a signal that stops nothing (SIGCONT) ends no waiting */
+    while (l->stop && !l->stop() && ready <= 0 &&
+           (!ready || errno == EINTR)) /* a signal that stops nothing (SIGCONT) ends no waiting */
         ready = poll(&p, 1, POLL_MS);
     if (l->stop && l->stop()) {
         l->ended = true;

@@ -14,8 +14,10 @@ struct ft_lines {
 };
 
 /* path "-": standard input. */
-int ft_lines_open(const char *path, char end, bool (*stop)(void), struct ft_lines *out, struct ft_error *err);
-/* 1 and the next record without its end (lent until the next call), 0 at the end, or a negative FT_E... */
+int ft_lines_open(const char *path, char end, bool (*stop)(void), struct ft_lines *out,
+                  struct ft_error *err);
+/* 1 and the next record without its end (lent until the next call), 0 at the end, or a negative
+ * FT_E... */
 int ft_lines_next(struct ft_lines *lines, char **out, struct ft_error *err);
 void ft_lines_release(struct ft_lines *lines);
 

@@ -1,5 +1,6 @@
-/* Pairs of rows that look alike. Every row gets 256 signs of random projections; two rows at angle a differ in about 256 a / pi of
- * them (Charikar 2002), so that most pairs are settled by counting bits and only the rest by a product of d floats. */
+/* Pairs of rows that look alike. Every row gets 256 signs of random projections; two rows at angle
+ * a differ in about 256 a / pi of them (Charikar 2002), so that most pairs are settled by counting
+ * bits and only the rest by a product of d floats. */
 #include "dataset/near.h"
 
 #include <cblas.h>
@@ -99,8 +100,10 @@ static const float *unit_rows(const struct search *s, size_t from, size_t rows, 
 static void sign_block(void *context, size_t block, int member)
 {
     struct search *s = context;
-    const size_t from = block * BLOCK, rows = s->n - from < BLOCK ? s->n - from : BLOCK, d = (size_t)s->d;
-    float *projected = ft_alloc(rows, BITS * sizeof *projected), *room = ft_alloc(s->unit ? 1 : rows, d * sizeof *room);
+    const size_t from = block * BLOCK, rows = s->n - from < BLOCK ? s->n - from : BLOCK,
+                 d = (size_t)s->d;
+    float *projected = ft_alloc(rows, BITS * sizeof *projected),
+          *room = ft_alloc(s->unit ? 1 : rows, d * sizeof *room);
     (void)member;
     if (!projected || !room) {
         free(projected);
@@ -109,7 +112,8 @@ static void sign_block(void *context, size_t block, int member)
         return;
     }
     const float *unit = unit_rows(s, from, rows, room);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, BITS, s->d, 1, unit, s->d, s->planes, BITS, 0, projected, BITS);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, BITS, s->d, 1, unit, s->d,
+                s->planes, BITS, 0, projected, BITS);
     for (size_t i = 0; i < rows; i++)
         for (size_t b = 0; b < BITS; b++)
             s->signs[from + i][b / 64] |= (uint64_t)(projected[i * BITS + b] > 0) << b % 64;
@@ -127,7 +131,8 @@ static void keep(struct search *s, size_t a, size_t b, float distance)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Bits in which p and q differ, counted in parallel within words: not every CPU that this runs on has an instruction for it. */
+/* Bits in which p and q differ, counted in parallel within words: not every CPU that this runs on
+ * has an instruction for it. */
 static int differing(const uint64_t *p, const uint64_t *q)
 {
     uint64_t bytes = 0; /* eight counts of up to 32 */
@@ -176,10 +181,16 @@ static float *random_planes(int d)
     return planes;
 }
 
-int ft_near_pairs(const struct ft_matrix *x, float most, int threads, struct ft_near **pairs, size_t *n_pairs, struct ft_error *err)
+int ft_near_pairs(const struct ft_matrix *x, float most, int threads, struct ft_near **pairs,
+                  size_t *n_pairs, struct ft_error *err)
 {
-    const double share = acos(1 - (double)most) / M_PI; /* of the signs that differ; three standard deviations more are let through */
-    struct search s = { .n = x->n, .d = x->d, .most = most, .bits = (int)(BITS * share + 3 * sqrt(BITS * share * (1 - share))), .x = x };
+    /* of the signs that differ; three standard deviations more are let through */
+    const double share = acos(1 - (double)most) / M_PI;
+    struct search s = { .n = x->n,
+                        .d = x->d,
+                        .most = most,
+                        .bits = (int)(BITS * share + 3 * sqrt(BITS * share * (1 - share))),
+                        .x = x };
     struct ft_team *team = ft_team_new(threads > 0 ? threads : ft_cpu_count());
     float *unit = x->x ? ft_unit_rows(x->x, x->n, x->d) : NULL, *planes = random_planes(x->d);
     double *mean = x->x ? NULL : mean_row(x);
@@ -202,7 +213,8 @@ int ft_near_pairs(const struct ft_matrix *x, float most, int threads, struct ft_
     free(s.room);
     ft_team_free(team);
     pthread_mutex_destroy(&s.lock);
-    const int rc = s.failed ? ft_error_nomem(err, "the search for near duplicates") : ft_matrix_status(x, err);
+    const int rc =
+        s.failed ? ft_error_nomem(err, "the search for near duplicates") : ft_matrix_status(x, err);
     if (rc) {
         free(s.pairs);
         return rc;

@@ -4,7 +4,8 @@
 
 #include "finetune.h"
 
-/* x [n, d] less its mean, each row of length 1 (or 0): [n, d], free() it; NULL when out of memory. */
+/* x [n, d] less its mean, each row of length 1 (or 0): [n, d], free() it; NULL when out of memory.
+ */
 float *ft_unit_rows(const float *x, size_t n, int d);
 
 #endif

@@ -31,21 +31,28 @@ static void look(void *context, size_t i, int member)
     struct ft_facts facts = { 0 };
     facts.status = ft_file_read(s->paths[i], FILE_LIMIT, &w->bytes, NULL);
     if (!facts.status)
-        facts.status = ft_image_facts(&w->preparer, w->bytes.data, w->bytes.size, s->max_pixels, &facts, NULL);
+        facts.status =
+            ft_image_facts(&w->preparer, w->bytes.data, w->bytes.size, s->max_pixels, &facts, NULL);
     s->facts[i] = facts;
     const size_t done = atomic_fetch_add(&s->done, 1) + 1;
     if (s->step && member == 0)
         s->step(s->user, done);
 }
 
-int ft_survey(char *const *paths, size_t n, int threads, uint64_t max_pixels, void (*step)(void *, size_t), void *user, struct ft_facts *facts,
+int ft_survey(char *const *paths, size_t n, int threads, uint64_t max_pixels,
+              void (*step)(void *, size_t), void *user, struct ft_facts *facts,
               struct ft_error *err)
 {
     struct ft_team *team = ft_team_new(threads > 0 ? threads : ft_cpu_count());
     struct worker *workers = team ? calloc((size_t)ft_team_size(team), sizeof *workers) : NULL;
     int rc = workers ? 0 : ft_error_nomem(err, "the survey of pictures");
     if (!rc) {
-        struct survey s = { .paths = paths, .max_pixels = max_pixels, .facts = facts, .workers = workers, .step = step, .user = user };
+        struct survey s = { .paths = paths,
+                            .max_pixels = max_pixels,
+                            .facts = facts,
+                            .workers = workers,
+                            .step = step,
+                            .user = user };
         ft_team_each(team, n, look, &s);
         for (int i = 0; i < ft_team_size(team); i++) {
             ft_preparer_release(&workers[i].preparer);

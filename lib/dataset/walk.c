@@ -16,7 +16,8 @@
 
 static bool named_like_a_picture(const char *name)
 {
-    static const char *const endings[] = { "jpg", "jpeg", "jpe", "jfif", "png", "gif", "bmp", "webp", "tif", "tiff", "heic", "heif", "avif" };
+    static const char *const endings[] = { "jpg",  "jpeg", "jpe",  "jfif", "png",  "gif", "bmp",
+                                           "webp", "tif",  "tiff", "heic", "heif", "avif" };
     const char *dot = strrchr(name, '.');
     for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
         if (!strcasecmp(dot + 1, endings[i]))
@@ -55,7 +56,8 @@ int ft_walk_names(const char *path, char ***out, size_t *count, struct ft_error 
     for (struct dirent *e; !rc && (errno = 0, e = readdir(dir));) {
         if (e->d_name[0] == '.')
             continue;
-        if (!ft_grow((void **)&names, &capacity, n, sizeof *names) || !(names[n] = ft_strdup(e->d_name)))
+        if (!ft_grow((void **)&names, &capacity, n, sizeof *names) ||
+            !(names[n] = ft_strdup(e->d_name)))
             rc = ft_error_nomem(err, path);
         else
             n++;
@@ -81,5 +83,6 @@ char *ft_walk_join(const char *dir, const char *name)
 {
     char *path;
     const size_t n = strlen(dir);
-    return asprintf(&path, "%s%s%s", dir, n && dir[n - 1] == '/' ? "" : "/", name) < 0 ? NULL : path;
+    return asprintf(&path, "%s%s%s", dir, n && dir[n - 1] == '/' ? "" : "/", name) < 0 ? NULL
+                                                                                       : path;
 }

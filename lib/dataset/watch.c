@@ -1,7 +1,9 @@
-/* inotify(7). The kernel's queue is emptied into ours whenever it is looked at, so that it does not overflow while pictures are slower
- * than they arrive. A directory that appears is watched at once; a file that stands in it by then may still be written (then an event
- * follows) or be complete already: it is given when nothing has happened to it for a while. Should the kernel's queue overflow all the same,
- * the directories are looked through for what has changed since it was last known to be whole. */
+/* inotify(7). The kernel's queue is emptied into ours whenever it is looked at, so that it does not
+ * overflow while pictures are slower than they arrive. A directory that appears is watched at once;
+ * a file that stands in it by then may still be written (then an event follows) or be complete
+ * already: it is given when nothing has happened to it for a while. Should the kernel's queue
+ * overflow all the same, the directories are looked through for what has changed since it was last
+ * known to be whole. */
 #define _GNU_SOURCE
 #include "dataset/watch.h"
 
@@ -22,10 +24,11 @@
 #include "base/memory.h"
 #include "dataset/walk.h"
 
-#define EVENTS (IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
-#define POLL_MS 100
+#define EVENTS                                                                                     \
+    (IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
+#define POLL_MS        100
 #define SETTLE_SECONDS 0.5
-#define SLACK_SECONDS 1 /* by which the times of files may lag behind the clock */
+#define SLACK_SECONDS  1 /* by which the times of files may lag behind the clock */
 
 struct directory {
     int id; /* inotify's */
@@ -78,7 +81,8 @@ static bool same_time(const struct timespec *a, const struct timespec *b)
 static void remember(struct ft_watch *w, const char *path)
 {
     struct stat st;
-    if (stat(path, &st) || !ft_grow((void **)&w->recent, &w->recent_capacity, w->n_recent, sizeof *w->recent))
+    if (stat(path, &st) ||
+        !ft_grow((void **)&w->recent, &w->recent_capacity, w->n_recent, sizeof *w->recent))
         return;
     struct recent *r = &w->recent[w->n_recent++];
     *r = (struct recent){ .time = st.st_ctim, .since = now() };
@@ -150,15 +154,17 @@ static const char *path_of(const struct ft_watch *w, int id)
     return NULL;
 }
 
-/* Watches `path` and what is below, unless that is done already; files in it wait to be given as `scan` says, all of them in a directory that
- * is new to CHANGED. */
-static int add(struct ft_watch *w, const char *path, enum scan scan, int depth, struct ft_error *err)
+/* Watches `path` and what is below, unless that is done already; files in it wait to be given as
+ * `scan` says, all of them in a directory that is new to CHANGED. */
+static int add(struct ft_watch *w, const char *path, enum scan scan, int depth,
+               struct ft_error *err)
 {
     const int id = inotify_add_watch(w->fd, path, EVENTS);
     if (id < 0)
         return ft_error_errno(err, "cannot watch '%s'", path);
     if (!path_of(w, id)) {
-        if (!ft_grow((void **)&w->directories, &w->capacity, w->n, sizeof *w->directories) || !(w->directories[w->n].path = ft_strdup(path)))
+        if (!ft_grow((void **)&w->directories, &w->capacity, w->n, sizeof *w->directories) ||
+            !(w->directories[w->n].path = ft_strdup(path)))
             return ft_error_nomem(err, path);
         w->directories[w->n++].id = id;
         scan = scan == CHANGED ? EVERYTHING : scan;
@@ -177,7 +183,8 @@ static int add(struct ft_watch *w, const char *path, enum scan scan, int depth, 
             rc = 0;
         else if (S_ISDIR(st.st_mode) && depth < FT_WALK_DEPTH && !excepted(w, &st))
             rc = add(w, below, scan, depth + 1, err);
-        else if (S_ISREG(st.st_mode) && (scan == EVERYTHING || (scan == CHANGED && missed(w, below, &st)))) {
+        else if (S_ISREG(st.st_mode) &&
+                 (scan == EVERYTHING || (scan == CHANGED && missed(w, below, &st)))) {
             rc = arrive(w, below, false, st.st_size) ? 0 : ft_error_nomem(err, path);
             below = NULL;
         } else if (S_ISREG(st.st_mode) && scan == WATCH_ONLY && is_recent(w, &st))
@@ -197,7 +204,8 @@ int ft_watch_open(const char *dir, const char *except, struct ft_watch **out, st
     w->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (except)
         (void)!stat(except, &w->except);
-    const int rc = w->fd < 0 ? ft_error_errno(err, "cannot watch '%s'", dir) : add(w, dir, WATCH_ONLY, 0, err);
+    const int rc =
+        w->fd < 0 ? ft_error_errno(err, "cannot watch '%s'", dir) : add(w, dir, WATCH_ONLY, 0, err);
     if (rc) {
         ft_watch_free(w);
         return rc;
@@ -256,7 +264,8 @@ static void take(struct ft_watch *w, const struct inotify_event *e)
 static void look_through(struct ft_watch *w)
 {
     w->gone |= !w->n || access(w->directories[0].path, F_OK);
-    char *root = w->gone ? NULL : ft_strdup(w->directories[0].path); /* its place may move meanwhile */
+    /* its place may move meanwhile */
+    char *root = w->gone ? NULL : ft_strdup(w->directories[0].path);
     if (root)
         (void)add(w, root, CHANGED, 0, NULL);
     free(root);
@@ -271,14 +280,16 @@ static void drain(struct ft_watch *w)
     clock_gettime(CLOCK_REALTIME, &whole);
     while ((n = read(w->fd, w->buffer, sizeof w->buffer)) > 0)
         for (ssize_t at = 0; at < n;) {
-            const struct inotify_event *e = (const struct inotify_event *)(const void *)(w->buffer + at);
+            const struct inotify_event *e =
+                (const struct inotify_event *)(const void *)(w->buffer + at);
             take(w, e);
             at += (ssize_t)(sizeof *e + e->len);
         }
     if (w->overflown)
         look_through(w);
     else
-        forget_recent(w, start - 2 * SLACK_SECONDS - 0.1); /* later than that nothing can be found again */
+        /* later than that nothing can be found again */
+        forget_recent(w, start - 2 * SLACK_SECONDS - 0.1);
     w->whole = whole;
 }
 
@@ -333,7 +344,9 @@ int ft_watch_open(const char *dir, const char *except, struct ft_watch **out, st
 {
     (void)except;
     (void)out;
-    return ft_error_set(err, FT_EUNSUPPORTED, "cannot watch '%s': that needs Linux (inotify); run predict again and again instead", dir);
+    return ft_error_set(
+        err, FT_EUNSUPPORTED,
+        "cannot watch '%s': that needs Linux (inotify); run predict again and again instead", dir);
 }
 
 void ft_watch_free(struct ft_watch *watch)

@@ -1,5 +1,6 @@
-/* The index of one key is a hash table in memory, content -> (segment, row). Features that were computed wait in a pending segment, which
- * is written when it is full, when it is old, and when the cache is closed: a process that is killed loses that one at most. */
+/* The index of one key is a hash table in memory, content -> (segment, row). Features that were
+ * computed wait in a pending segment, which is written when it is full, when it is old, and when
+ * the cache is closed: a process that is killed loses that one at most. */
 #define _GNU_SOURCE
 #include "features/cache.h"
 
@@ -17,8 +18,12 @@
 #include "features/segment.h"
 
 #define PENDING_ROWS 1024
-#define PENDING_SECONDS 32 /* at first 4, doubled by every segment: a run that is stopped early has kept something, a long one few files */
-#define STALE_SECONDS 3600 /* an unfinished segment that is older was left by a process that died */
+#define PENDING_SECONDS                                                                            \
+    32 /* at first 4, doubled by every segment: a run that is stopped early has kept something, a  \
+          long one few files */
+#define STALE_SECONDS                                                                              \
+    3600 /* an unfinished segment that is older was left by a process that died                    \
+          */
 
 struct entry {
     uint64_t content[2], pixels, check;
@@ -45,7 +50,7 @@ struct ft_cache {
     pthread_mutex_t lock;
     bool selected, off;
     uint64_t key[2];
-    int d, folder; /* folder: descriptor, -1 when there is none */
+    int d, folder;       /* folder: descriptor, -1 when there is none */
     struct entry *table; /* [capacity], a power of two */
     size_t n, capacity;
     struct segment *segments; /* [n_segments] */
@@ -59,7 +64,8 @@ struct ft_cache {
 static void warn(struct ft_cache *c, const struct ft_error *why)
 {
     if (!c->warning[0])
-        snprintf(c->warning, sizeof c->warning, "features are not kept in the cache '%.200s': %.300s", c->path, why->msg);
+        snprintf(c->warning, sizeof c->warning,
+                 "features are not kept in the cache '%.200s': %.300s", c->path, why->msg);
     c->off = true;
 }
 
@@ -119,7 +125,9 @@ static bool put(struct ft_cache *c, const struct ft_segment_row *row, uint32_t s
         return false;
     struct entry *e = place(c, row->content);
     c->n += !e->segment;
-    *e = (struct entry){ { row->content[0], row->content[1] }, row->pixels, row->check, segment, (uint32_t)i };
+    *e = (struct entry){
+        { row->content[0], row->content[1] }, row->pixels, row->check, segment, (uint32_t)i
+    };
     return true;
 }
 
@@ -176,7 +184,8 @@ static int load_new(struct ft_cache *c, struct ft_error *err)
 static int open_key(struct ft_cache *c, struct ft_error *err)
 {
     char *path;
-    if (asprintf(&path, "%s/" FT_CACHE_SUBFOLDER "/%016llx%016llx", c->path, (unsigned long long)c->key[0], (unsigned long long)c->key[1]) < 0)
+    if (asprintf(&path, "%s/" FT_CACHE_SUBFOLDER "/%016llx%016llx", c->path,
+                 (unsigned long long)c->key[0], (unsigned long long)c->key[1]) < 0)
         return ft_error_nomem(err, "the cache");
     int rc = ft_cache_make_folder(path, err);
     if (!rc && (c->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
@@ -198,7 +207,8 @@ static void write_pending(struct ft_cache *c, struct pending *p)
     char name[64] = "";
     if (!p->n)
         return;
-    const int rc = ft_segment_write(c->folder, c->key, (uint32_t)c->d, p->rows, p->n, p->x, name, &err);
+    const int rc =
+        ft_segment_write(c->folder, c->key, (uint32_t)c->d, p->rows, p->n, p->x, name, &err);
     pthread_mutex_lock(&c->lock);
     if (rc)
         warn(c, &err);
@@ -209,7 +219,8 @@ static void write_pending(struct ft_cache *c, struct pending *p)
     pthread_mutex_unlock(&c->lock);
 }
 
-/* Segments that were of use are marked by their time, from which `prune` knows those that are not. */
+/* Segments that were of use are marked by their time, from which `prune` knows those that are not.
+ */
 static void touch_used(const struct ft_cache *c)
 {
     for (size_t i = 0; i < c->n_segments; i++)
@@ -250,8 +261,10 @@ void ft_cache_select(struct ft_cache *c, const uint64_t key[2], int d)
         warn(c, &err);
 }
 
-/* The feature of an entry in the pending segment, or where it can be read without the lock: the segment in *s. */
-static struct entry look_up(struct ft_cache *c, const uint64_t content[2], uint64_t max_pixels, float *feature, struct segment *s, bool *found)
+/* The feature of an entry in the pending segment, or where it can be read without the lock: the
+ * segment in *s. */
+static struct entry look_up(struct ft_cache *c, const uint64_t content[2], uint64_t max_pixels,
+                            float *feature, struct segment *s, bool *found)
 {
     struct entry e = { 0 };
     if (c->table)
@@ -261,12 +274,13 @@ static struct entry look_up(struct ft_cache *c, const uint64_t content[2], uint6
     *s = c->segments[e.segment - 1];
     *found = e.segment == c->pending.segment && c->pending.n;
     if (*found)
-        memcpy(feature, c->pending.x + (size_t)e.row * (size_t)c->d, (size_t)c->d * sizeof *feature);
+        memcpy(feature, c->pending.x + (size_t)e.row * (size_t)c->d,
+               (size_t)c->d * sizeof *feature);
     return e;
 }
 
-/* With the lock held: a segment has gone because `prune` merged it into another, or someone emptied the folder. What has come instead is
- * read; once for each segment that goes. */
+/* With the lock held: a segment has gone because `prune` merged it into another, or someone emptied
+ * the folder. What has come instead is read; once for each segment that goes. */
 static void replace_segment(struct ft_cache *c, uint32_t segment)
 {
     struct segment *gone = &c->segments[segment - 1];
@@ -278,14 +292,16 @@ static void replace_segment(struct ft_cache *c, uint32_t segment)
         warn(c, &err);
 }
 
-bool ft_cache_find(struct ft_cache *c, const uint64_t content[2], uint64_t max_pixels, float *feature)
+bool ft_cache_find(struct ft_cache *c, const uint64_t content[2], uint64_t max_pixels,
+                   float *feature)
 {
     struct segment s;
     bool found = false;
     int rc = FT_EIO;
     pthread_mutex_lock(&c->lock);
     struct entry e = look_up(c, content, max_pixels, feature, &s, &found);
-    for (int attempt = 0; attempt < 2 && !found && e.segment && s.name[0] && rc == FT_EIO; attempt++) {
+    for (int attempt = 0; attempt < 2 && !found && e.segment && s.name[0] && rc == FT_EIO;
+         attempt++) {
         pthread_mutex_unlock(&c->lock);
         rc = ft_segment_feature(c->folder, s.name, s.n, e.row, (size_t)c->d, e.check, feature);
         pthread_mutex_lock(&c->lock);
@@ -306,19 +322,24 @@ bool ft_cache_find(struct ft_cache *c, const uint64_t content[2], uint64_t max_p
 static struct pending detach(struct ft_cache *c)
 {
     struct pending full = c->pending;
-    c->pending = (struct pending){ .rows = malloc(PENDING_ROWS * sizeof *full.rows), .x = ft_alloc(PENDING_ROWS * (size_t)c->d, sizeof *full.x) };
+    c->pending = (struct pending){ .rows = malloc(PENDING_ROWS * sizeof *full.rows),
+                                   .x = ft_alloc(PENDING_ROWS * (size_t)c->d, sizeof *full.x) };
     c->off |= !c->pending.rows || !c->pending.x;
     return full;
 }
 
-void ft_cache_add(struct ft_cache *c, const uint64_t content[2], uint64_t pixels, const float *feature)
+void ft_cache_add(struct ft_cache *c, const uint64_t content[2], uint64_t pixels,
+                  const float *feature)
 {
     struct pending full = { 0 };
-    const struct ft_segment_row row = { { content[0], content[1] }, pixels, ft_segment_check(feature, (size_t)c->d) };
+    const struct ft_segment_row row = { { content[0], content[1] },
+                                        pixels,
+                                        ft_segment_check(feature, (size_t)c->d) };
     pthread_mutex_lock(&c->lock);
     c->counts.computed++;
     struct pending *p = &c->pending;
-    const bool waiting = !c->off && p->n && place(c, content)->segment == p->segment; /* a copy of a picture that waits already */
+    /* a copy of a picture that waits already */
+    const bool waiting = !c->off && p->n && place(c, content)->segment == p->segment;
     if (!c->off && !waiting) {
         if (!p->n) {
             p->since = time(NULL);

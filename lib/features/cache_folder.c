@@ -1,4 +1,5 @@
-/* The cache as a folder: where it is, what it holds, and how it is emptied. Only names that the cache itself gives are ever removed. */
+/* The cache as a folder: where it is, what it holds, and how it is emptied. Only names that the
+ * cache itself gives are ever removed. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -25,7 +26,8 @@ int ft_cache_default_folder(char **out, struct ft_error *err)
     else if (home && home[0])
         n = asprintf(out, "%s/.cache/finetune", home);
     else
-        return ft_error_set(err, FT_EARG, "neither XDG_CACHE_HOME nor HOME is set: name a folder with --cache");
+        return ft_error_set(err, FT_EARG,
+                            "neither XDG_CACHE_HOME nor HOME is set: name a folder with --cache");
     return n < 0 ? ft_error_nomem(err, "the cache") : 0;
 }
 
@@ -40,7 +42,8 @@ int ft_cache_make_folder(const char *path, struct ft_error *err)
             continue;
         const char end = *slash;
         *slash = 0;
-        failed = mkdir(copy, 0700) && errno != EEXIST && (!end || (errno != EROFS && errno != EACCES));
+        failed =
+            mkdir(copy, 0700) && errno != EEXIST && (!end || (errno != EROFS && errno != EACCES));
         *slash = end;
         if (!end)
             break;
@@ -94,7 +97,8 @@ static int list(int folder, const char *ending, char ***out, size_t *count, stru
     for (struct dirent *e; !rc && (e = readdir(dir));) {
         if (e->d_name[0] == '.' || !ends_in(e->d_name, ending))
             continue;
-        if (!ft_grow((void **)&names, &capacity, n, sizeof *names) || !(names[n] = ft_strdup(e->d_name)))
+        if (!ft_grow((void **)&names, &capacity, n, sizeof *names) ||
+            !(names[n] = ft_strdup(e->d_name)))
             rc = ft_error_nomem(err, "the cache");
         else
             n++;
@@ -134,7 +138,8 @@ int ft_cache_list(int folder, double age, char ***out, size_t *count, struct ft_
 /* What one walk over all segments does with each. */
 struct visit {
     struct ft_cache_info *info;
-    double older;   /* segments that were of no use for so many seconds are removed; negative: none */
+    /* segments that were of no use for so many seconds are removed; negative: none */
+    double older;
     double unfinished;
     bool damaged, merge; /* damaged ones are removed; small ones merged */
 };
@@ -157,12 +162,18 @@ static uint64_t size_of(int folder, const char *name)
     return fstatat(folder, name, &st, 0) ? 0 : (uint64_t)st.st_size;
 }
 
-static int keep_rows(struct folder *f, const struct ft_segment_row *rows, size_t n, size_t segment, bool removed, struct ft_error *err)
+static int keep_rows(struct folder *f, const struct ft_segment_row *rows, size_t n, size_t segment,
+                     bool removed, struct ft_error *err)
 {
     for (size_t i = 0; i < n; i++) {
         if (!ft_grow((void **)&f->rows, &f->capacity, f->n, sizeof *f->rows))
             return ft_error_nomem(err, "the cache");
-        f->rows[f->n++] = (struct ft_cache_row){ { rows[i].content[0], rows[i].content[1] }, rows[i].pixels, rows[i].check, (uint32_t)segment, (uint32_t)i, removed };
+        f->rows[f->n++] = (struct ft_cache_row){ { rows[i].content[0], rows[i].content[1] },
+                                                 rows[i].pixels,
+                                                 rows[i].check,
+                                                 (uint32_t)segment,
+                                                 (uint32_t)i,
+                                                 removed };
     }
     return 0;
 }
@@ -174,7 +185,9 @@ static int visit_segment(struct visit *v, struct folder *f, size_t i, struct ft_
     const char *name = f->names[i];
     const uint64_t size = size_of(f->fd, name);
     int rc = ft_segment_read(f->fd, name, f->key, &f->d, &rows, &n, NULL);
-    const bool damaged = rc == FT_EFORMAT, wanted = (v->older >= 0 && age_of(f->fd, name) >= v->older) || (damaged && v->damaged);
+    const bool damaged = rc == FT_EFORMAT,
+               wanted =
+                   (v->older >= 0 && age_of(f->fd, name) >= v->older) || (damaged && v->damaged);
     const bool removed = wanted && !unlinkat(f->fd, name, 0);
     rc = keep_rows(f, rows, n, i, removed, err);
     free(rows);
@@ -193,7 +206,8 @@ static int visit_segment(struct visit *v, struct folder *f, size_t i, struct ft_
 static int merge_key(struct visit *v, struct folder *f, struct ft_error *err)
 {
     uint64_t merged = 0, after = 0;
-    const int rc = ft_cache_merge(f->fd, f->key, f->d, f->names, f->counts, f->n_names, f->rows, f->n, &merged, err);
+    const int rc = ft_cache_merge(f->fd, f->key, f->d, f->names, f->counts, f->n_names, f->rows,
+                                  f->n, &merged, err);
     if (rc || !merged)
         return rc;
     char **names;
@@ -224,7 +238,8 @@ static int visit_folder(struct visit *v, struct folder *f, struct ft_error *err)
     if (rc)
         return rc;
     ft_cache_sort_rows(f->rows, f->n);
-    const size_t all = ft_cache_distinct(f->rows, f->n, false), left = ft_cache_distinct(f->rows, f->n, true);
+    const size_t all = ft_cache_distinct(f->rows, f->n, false),
+                 left = ft_cache_distinct(f->rows, f->n, true);
     v->info->entries += left;
     v->info->removed_entries += all - left;
     rc = v->merge && left ? merge_key(v, f, err) : 0;
@@ -240,7 +255,8 @@ static int visit_key(struct visit *v, int above, const char *name, struct ft_err
     if (f.fd < 0)
         return 0;
     int rc = 0;
-    if (strlen(name) == 32 && sscanf(name, "%16llx%16llx", &high, &low) == 2) { /* nothing else is the cache's */
+    if (strlen(name) == 32 &&
+        sscanf(name, "%16llx%16llx", &high, &low) == 2) { /* nothing else is the cache's */
         f.key[0] = high;
         f.key[1] = low;
         rc = visit_folder(v, &f, err);
@@ -259,13 +275,17 @@ static int visit_all(const char *dir, struct visit *v, struct ft_error *err)
     char *path = NULL, *folder = NULL, **keys;
     size_t n;
     *info = (struct ft_cache_info){ 0 };
-    int rc = dir ? (path = ft_strdup(dir)) ? 0 : ft_error_nomem(err, "the cache") : ft_cache_default_folder(&path, err);
+    int rc = dir ? (path = ft_strdup(dir)) ? 0 : ft_error_nomem(err, "the cache")
+                 : ft_cache_default_folder(&path, err);
     if (rc)
         return rc;
     snprintf(info->path, sizeof info->path, "%s", path);
-    const int fd = asprintf(&folder, "%s/" FT_CACHE_SUBFOLDER, path) < 0 ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd = asprintf(&folder, "%s/" FT_CACHE_SUBFOLDER, path) < 0
+                       ? -1
+                       : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        rc = errno == ENOENT ? 0 : ft_error_errno(err, "cannot open '%s'", path); /* no cache yet: it is empty */
+        /* no cache yet: it is empty */
+        rc = errno == ENOENT ? 0 : ft_error_errno(err, "cannot open '%s'", path);
     else {
         rc = list(fd, "", &keys, &n, err);
         for (size_t i = 0; !rc && i < n; i++)
@@ -291,5 +311,9 @@ int ft_cache_clear(const char *dir, struct ft_cache_info *out, struct ft_error *
 
 int ft_cache_prune(const char *dir, double days, struct ft_cache_info *out, struct ft_error *err)
 {
-    return visit_all(dir, &(struct visit){ .info = out, .older = 86400 * days, .unfinished = 600, .damaged = true, .merge = true }, err);
+    return visit_all(
+        dir,
+        &(struct visit){
+            .info = out, .older = 86400 * days, .unfinished = 600, .damaged = true, .merge = true },
+        err);
 }

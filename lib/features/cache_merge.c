@@ -1,5 +1,6 @@
-/* Segments become fewer. What is rewritten is checked on the way: a damaged row is left out, to be computed again. A process that is killed in
- * between leaves rows twice, which the next merge finds. A merged segment is as old as the youngest of its parts. */
+/* Segments become fewer. What is rewritten is checked on the way: a damaged row is left out, to be
+ * computed again. A process that is killed in between leaves rows twice, which the next merge
+ * finds. A merged segment is as old as the youngest of its parts. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,7 +13,8 @@
 #include "features/cache.h"
 #include "features/segment.h"
 
-#define MERGED_BYTES ((size_t)32 << 20) /* of a merged segment's features; half of that is large enough to stay */
+#define MERGED_BYTES                                                                               \
+    ((size_t)32 << 20) /* of a merged segment's features; half of that is large enough to stay */
 
 struct merge {
     int folder;
@@ -20,7 +22,7 @@ struct merge {
     uint32_t d;
     char *const *names;
     const size_t *counts;
-    size_t most, n; /* rows that a segment may hold, rows that wait to be written */
+    size_t most, n;              /* rows that a segment may hold, rows that wait to be written */
     struct ft_segment_row *rows; /* [most] */
     float *x;                    /* [most, d] */
     struct timespec youngest;
@@ -80,16 +82,21 @@ static int write_waiting(struct merge *m, struct ft_error *err)
 
 static int copy_row(struct merge *m, const struct ft_cache_row *row, struct ft_error *err)
 {
-    const int rc = ft_segment_feature(m->folder, m->names[row->segment], m->counts[row->segment], row->row, m->d, row->check, m->x + m->n * m->d);
+    const int rc = ft_segment_feature(m->folder, m->names[row->segment], m->counts[row->segment],
+                                      row->row, m->d, row->check, m->x + m->n * m->d);
     if (rc == FT_EIO)
-        return ft_error_set(err, rc, "another prune is at work on '%s': nothing was lost, this one can be repeated", m->names[row->segment]);
+        return ft_error_set(
+            err, rc, "another prune is at work on '%s': nothing was lost, this one can be repeated",
+            m->names[row->segment]);
     if (rc)
         return 0;
-    m->rows[m->n++] = (struct ft_segment_row){ { row->content[0], row->content[1] }, row->pixels, row->check };
+    m->rows[m->n++] =
+        (struct ft_segment_row){ { row->content[0], row->content[1] }, row->pixels, row->check };
     return m->n == m->most ? write_waiting(m, err) : 0;
 }
 
-/* Marks the segments to rewrite; live [n_names] rows that count. Returns how many, 0 where one would only become another. */
+/* Marks the segments to rewrite; live [n_names] rows that count. Returns how many, 0 where one
+ * would only become another. */
 static size_t choose(const struct merge *m, size_t n_names, const size_t *live, bool *chosen)
 {
     size_t count = 0, superseded = 0;
@@ -106,13 +113,15 @@ static void find_youngest(struct merge *m, size_t n_names, const bool *chosen)
     for (size_t i = 0; i < n_names; i++) {
         struct stat st;
         if (chosen[i] && !fstatat(m->folder, m->names[i], &st, 0) &&
-            (st.st_mtim.tv_sec > m->youngest.tv_sec || (st.st_mtim.tv_sec == m->youngest.tv_sec && st.st_mtim.tv_nsec > m->youngest.tv_nsec)))
+            (st.st_mtim.tv_sec > m->youngest.tv_sec ||
+             (st.st_mtim.tv_sec == m->youngest.tv_sec && st.st_mtim.tv_nsec > m->youngest.tv_nsec)))
             m->youngest = st.st_mtim;
     }
 }
 
 /* rows [n]: those that count, in the order of their places. */
-static int rewrite(struct merge *m, const struct ft_cache_row *rows, size_t n, size_t n_names, const bool *chosen, uint64_t *merged, struct ft_error *err)
+static int rewrite(struct merge *m, const struct ft_cache_row *rows, size_t n, size_t n_names,
+                   const bool *chosen, uint64_t *merged, struct ft_error *err)
 {
     int rc = 0;
     find_youngest(m, n_names, chosen);
@@ -126,11 +135,17 @@ static int rewrite(struct merge *m, const struct ft_cache_row *rows, size_t n, s
     return rc;
 }
 
-int ft_cache_merge(int folder, const uint64_t key[2], uint32_t d, char *const *names, const size_t *counts, size_t n_names, struct ft_cache_row *rows,
-                   size_t n, uint64_t *merged, struct ft_error *err)
+int ft_cache_merge(int folder, const uint64_t key[2], uint32_t d, char *const *names,
+                   const size_t *counts, size_t n_names, struct ft_cache_row *rows, size_t n,
+                   uint64_t *merged, struct ft_error *err)
 {
     const size_t width = (size_t)d * sizeof(float);
-    struct merge m = { .folder = folder, .key = key, .d = d, .names = names, .counts = counts, .most = MERGED_BYTES / width + 1 };
+    struct merge m = { .folder = folder,
+                       .key = key,
+                       .d = d,
+                       .names = names,
+                       .counts = counts,
+                       .most = MERGED_BYTES / width + 1 };
     size_t *live = ft_alloc_zero(n_names + 1, sizeof *live), left = 0;
     bool *chosen = ft_alloc_zero(n_names + 1, sizeof *chosen);
     int rc = live && chosen ? 0 : ft_error_nomem(err, "the cache");
@@ -138,9 +153,12 @@ int ft_cache_merge(int folder, const uint64_t key[2], uint32_t d, char *const *n
         if (!same_as_before(rows, i) && !rows[i].removed)
             live[rows[i].segment]++;
     if (!rc && choose(&m, n_names, live, chosen)) {
-        for (size_t i = 0, previous = n; i < n; i++) { /* keep those that count: the comparison is with the row before, wherever it went */
+        for (size_t i = 0, previous = n; i < n; i++) { /* keep those that count: the comparison is
+                                                          with the row before, wherever it went */
             const struct ft_cache_row row = rows[i];
-            const bool counts_once = (previous == n || memcmp(rows[previous].content, row.content, sizeof row.content)) && !row.removed;
+            const bool counts_once = (previous == n || memcmp(rows[previous].content, row.content,
+                                                              sizeof row.content)) &&
+                                     !row.removed;
             if (counts_once) {
                 rows[left] = row;
                 previous = left++;
@@ -150,7 +168,8 @@ int ft_cache_merge(int folder, const uint64_t key[2], uint32_t d, char *const *n
             qsort(rows, left, sizeof *rows, by_place);
         m.rows = ft_alloc(m.most, sizeof *m.rows);
         m.x = ft_alloc(m.most, width);
-        rc = m.rows && m.x ? rewrite(&m, rows, left, n_names, chosen, merged, err) : ft_error_nomem(err, "the cache");
+        rc = m.rows && m.x ? rewrite(&m, rows, left, n_names, chosen, merged, err)
+                           : ft_error_nomem(err, "the cache");
     }
     free(m.rows);
     free(m.x);

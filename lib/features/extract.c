@@ -1,6 +1,7 @@
-/* A ring of slots holds the inputs that are under way, in their order. A worker takes the next path into the slot at `taken`, works
- * without the lock, marks the slot done and, if nobody is handing out rows, hands out all that are ready from `emitted` on. Where a
- * plan carries several pictures together, a worker holds decoded ones until it has as many or no further input can be had.
+/* A ring of slots holds the inputs that are under way, in their order. A worker takes the next path
+ * into the slot at `taken`, works without the lock, marks the slot done and, if nobody is handing
+ * out rows, hands out all that are ready from `emitted` on. Where a plan carries several pictures
+ * together, a worker holds decoded ones until it has as many or no further input can be had.
  *
  *     emitted <= rows under way or done < taken <= emitted + slots
  */
@@ -17,9 +18,9 @@
 #include "features/cache.h"
 #include "image/image.h"
 
-#define FILE_LIMIT ((size_t)1 << 30) /* bytes of a picture's file */
+#define FILE_LIMIT       ((size_t)1 << 30) /* bytes of a picture's file */
 #define SLOTS_PER_WORKER 8
-#define MOST_PICTURES 4 /* fewer than the slots of a worker */
+#define MOST_PICTURES    4 /* fewer than the slots of a worker */
 
 struct slot {
     struct ft_row row;
@@ -33,7 +34,7 @@ struct slot {
 struct worker {
     struct ft_preparer preparer;
     struct ft_bytes bytes;
-    uint8_t *pixels; /* [pictures, h, w, 3] */
+    uint8_t *pixels;    /* [pictures, h, w, 3] */
     struct slot **held; /* [pictures] whose pixels wait for the network */
     int n_held;
     void *arena;
@@ -51,8 +52,8 @@ struct extraction {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     size_t n_slots, taken, emitted;
-    struct slot *slots;     /* [n_slots] */
-    struct worker *workers; /* [n_workers] */
+    struct slot *slots;      /* [n_slots] */
+    struct worker *workers;  /* [n_workers] */
     int n_workers, pictures; /* that a worker carries together */
     size_t d, picture_bytes;
     bool reading, emitting, ended, cancelled;
@@ -75,17 +76,23 @@ static bool work_on(struct extraction *x, struct worker *w, struct slot *s)
     row->status = ft_file_read(s->path, FILE_LIMIT, &w->bytes, &s->err);
     if (!row->status) {
         ft_hash(w->bytes.data, w->bytes.size, row->content);
-        row->cached = x->cache && ft_cache_find(x->cache, row->content, x->max_pixels ? x->max_pixels : FT_IMAGE_MAX_PIXELS_DEFAULT, s->feature);
+        row->cached =
+            x->cache &&
+            ft_cache_find(x->cache, row->content,
+                          x->max_pixels ? x->max_pixels : FT_IMAGE_MAX_PIXELS_DEFAULT, s->feature);
     }
     if (!row->status && !row->cached) {
-        row->status = ft_image_prepare(&w->preparer, w->bytes.data, w->bytes.size, x->geometry, x->max_pixels,
-                                       w->pixels + (size_t)w->n_held * x->picture_bytes, &s->err);
-        s->full_pixels = (uint64_t)w->preparer.image.full_width * (uint64_t)w->preparer.image.full_height;
+        row->status =
+            ft_image_prepare(&w->preparer, w->bytes.data, w->bytes.size, x->geometry, x->max_pixels,
+                             w->pixels + (size_t)w->n_held * x->picture_bytes, &s->err);
+        s->full_pixels =
+            (uint64_t)w->preparer.image.full_width * (uint64_t)w->preparer.image.full_height;
     }
     if (!row->status && !row->cached) {
         const struct ft_shape in = ft_plan_input(x->plan);
         if (in.c == 1)
-            ft_image_to_grey(w->pixels + (size_t)w->n_held * x->picture_bytes, (size_t)in.h * (size_t)in.w);
+            ft_image_to_grey(w->pixels + (size_t)w->n_held * x->picture_bytes,
+                             (size_t)in.h * (size_t)in.w);
         w->held[w->n_held++] = s;
         return true;
     }
@@ -115,14 +122,16 @@ static void compute(struct extraction *x, struct worker *w)
         struct slot *s = w->held[i];
         for (size_t k = 0; k < x->d && !s->row.status; k++)
             if (!(s->feature[k] - s->feature[k] == 0))
-                s->row.status = ft_error_set(&s->err, FT_EFORMAT, "the network's output is not finite for this picture");
+                s->row.status = ft_error_set(&s->err, FT_EFORMAT,
+                                             "the network's output is not finite for this picture");
         if (!s->row.status && x->cache)
             ft_cache_add(x->cache, s->row.content, s->full_pixels, s->feature);
         finish(s);
     }
 }
 
-/* With the lock held; lets it go while the caller's function runs. Takes a slot for the next input, or sets ended. */
+/* With the lock held; lets it go while the caller's function runs. Takes a slot for the next input,
+ * or sets ended. */
 static struct slot *take(struct extraction *x)
 {
     x->reading = true;
@@ -250,16 +259,25 @@ static void release(struct extraction *x)
     pthread_mutex_destroy(&x->lock);
 }
 
-int ft_extract_plan(const struct ft_plan *plan, const struct ft_geometry *geometry, const struct ft_extract_options *options,
-                    const char *(*next)(void *), int (*emit)(void *, const struct ft_row *), void *user, struct ft_error *err)
+int ft_extract_plan(const struct ft_plan *plan, const struct ft_geometry *geometry,
+                    const struct ft_extract_options *options, const char *(*next)(void *),
+                    int (*emit)(void *, const struct ft_row *), void *user, struct ft_error *err)
 {
     const int threads = options->threads > 0 ? options->threads : ft_cpu_count();
     const struct ft_shape out = ft_plan_output(plan);
     const int pictures = ft_plan_pictures(plan);
     struct extraction x = {
-        .plan = plan, .geometry = geometry, .max_pixels = options->max_pixels, .cache = options->cache, .next = next, .emit = emit, .user = user,
+        .plan = plan,
+        .geometry = geometry,
+        .max_pixels = options->max_pixels,
+        .cache = options->cache,
+        .next = next,
+        .emit = emit,
+        .user = user,
         .n_workers = options->lone ? 1 : threads,
-        .pictures = options->lone || options->prompt ? 1 : pictures < MOST_PICTURES ? pictures : MOST_PICTURES,
+        .pictures = options->lone || options->prompt ? 1
+                    : pictures < MOST_PICTURES       ? pictures
+                                                     : MOST_PICTURES,
         .picture_bytes = (size_t)geometry->width * (size_t)geometry->height * 3,
         .d = (size_t)out.h * (size_t)out.w * (size_t)out.c,
     };

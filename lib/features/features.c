@@ -1,4 +1,5 @@
-/* Features kept for training, in memory or in a scratch file, and their HDF5 file: `features` [n, d] float32, `paths` [n] and `classes` [k] strings, `labels` [n] int32. */
+/* Features kept for training, in memory or in a scratch file, and their HDF5 file: `features` [n,
+ * d] float32, `paths` [n] and `classes` [k] strings, `labels` [n] int32. */
 #include <hdf5.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,8 +38,10 @@ static bool resize(void *array, size_t count, size_t size)
 static int make_room(struct ft_features_store *store, size_t rows, struct ft_error *err)
 {
     struct ft_features *f = &store->shown;
-    if ((!f->scratch && !resize(&f->x, rows, (size_t)f->d * sizeof *f->x)) || !resize(&f->paths, rows, sizeof *f->paths) ||
-        !resize(&f->labels, rows, sizeof *f->labels) || !resize(&f->content, rows, sizeof *f->content))
+    if ((!f->scratch && !resize(&f->x, rows, (size_t)f->d * sizeof *f->x)) ||
+        !resize(&f->paths, rows, sizeof *f->paths) ||
+        !resize(&f->labels, rows, sizeof *f->labels) ||
+        !resize(&f->content, rows, sizeof *f->content))
         return ft_error_nomem(err, "features");
     store->capacity = rows;
     return 0;
@@ -49,7 +52,8 @@ uint64_t ft_features_bytes(int d, size_t rows)
     return 2 * (uint64_t)rows * (uint64_t)d * sizeof(float);
 }
 
-int ft_features_new_bounded(int d, size_t rows, uint64_t memory, const char *dir, struct ft_features **out, struct ft_error *err)
+int ft_features_new_bounded(int d, size_t rows, uint64_t memory, const char *dir,
+                            struct ft_features **out, struct ft_error *err)
 {
     struct ft_features *f = NULL;
     int rc = ft_features_new(d, &f, err);
@@ -69,7 +73,8 @@ struct ft_matrix ft_features_matrix(const struct ft_features *f)
     return (struct ft_matrix){ .n = f->n, .d = f->d, .x = f->x, .scratch = f->scratch };
 }
 
-int ft_features_append(struct ft_features *f, const struct ft_row *row, int32_t label, struct ft_error *err)
+int ft_features_append(struct ft_features *f, const struct ft_row *row, int32_t label,
+                       struct ft_error *err)
 {
     struct ft_features_store *store = (struct ft_features_store *)f;
     if (f->n == store->capacity && make_room(store, f->n ? f->n + f->n / 2 : 64, err))
@@ -77,7 +82,9 @@ int ft_features_append(struct ft_features *f, const struct ft_row *row, int32_t 
     char *path = ft_strdup(row->path);
     if (!path)
         return ft_error_nomem(err, "features");
-    const int rc = f->scratch ? ft_scratch_append(f->scratch, row->feature, (size_t)f->d * sizeof *f->x, err) : 0;
+    const int rc =
+        f->scratch ? ft_scratch_append(f->scratch, row->feature, (size_t)f->d * sizeof *f->x, err)
+                   : 0;
     if (rc) {
         free(path);
         return rc;
@@ -120,7 +127,8 @@ static hid_t create(hid_t file, const char *name, int rank, const hsize_t *shape
 static bool put(hid_t file, const char *name, hsize_t n, hid_t type, const void *data)
 {
     const hid_t set = create(file, name, 1, &n, type);
-    const bool ok = set >= 0 && (!n || H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0);
+    const bool ok =
+        set >= 0 && (!n || H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0);
     if (set >= 0)
         H5Dclose(set);
     return ok;
@@ -131,7 +139,8 @@ static bool put_block(hid_t set, const struct ft_matrix *x, size_t from, size_t 
     const hsize_t start[2] = { from, 0 }, count[2] = { rows, (hsize_t)x->d };
     const hid_t all = H5Dget_space(set), block = H5Screate_simple(2, count, NULL);
     const bool ok = H5Sselect_hyperslab(all, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
-                    H5Dwrite(set, H5T_NATIVE_FLOAT, block, all, H5P_DEFAULT, ft_matrix_rows(x, from, rows, room)) >= 0;
+                    H5Dwrite(set, H5T_NATIVE_FLOAT, block, all, H5P_DEFAULT,
+                             ft_matrix_rows(x, from, rows, room)) >= 0;
     H5Sclose(block);
     H5Sclose(all);
     return ok;
@@ -162,19 +171,22 @@ static bool put_strings(hid_t file, const char *name, char *const *strings, size
     return ok;
 }
 
-static bool write_file(const char *path, const struct ft_features *f, char *const *classes, size_t k)
+static bool write_file(const char *path, const struct ft_features *f, char *const *classes,
+                       size_t k)
 {
     ft_h5_begin();
     const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     if (file < 0)
         return false;
     const struct ft_matrix x = ft_features_matrix(f);
-    const bool ok = put_matrix(file, "features", &x) && put(file, "labels", f->n, H5T_STD_I32LE, f->labels) &&
-                    put_strings(file, "paths", f->paths, f->n) && put_strings(file, "classes", classes, k);
+    const bool ok =
+        put_matrix(file, "features", &x) && put(file, "labels", f->n, H5T_STD_I32LE, f->labels) &&
+        put_strings(file, "paths", f->paths, f->n) && put_strings(file, "classes", classes, k);
     return (H5Fclose(file) >= 0) && ok;
 }
 
-int ft_features_save(const struct ft_features *f, char *const *classes, int n_classes, const char *path, struct ft_error *err)
+int ft_features_save(const struct ft_features *f, char *const *classes, int n_classes,
+                     const char *path, struct ft_error *err)
 {
     struct ft_replacement r = { 0 };
     int rc = ft_replace_begin(path, &r, err);

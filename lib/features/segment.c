@@ -24,7 +24,8 @@ struct header {
     uint64_t check; /* of header and rows, taken with this field zero */
     uint64_t spare[2];
 };
-_Static_assert(sizeof(struct header) == 64 && sizeof(struct ft_segment_row) == 32, "the layout of a segment");
+_Static_assert(sizeof(struct header) == 64 && sizeof(struct ft_segment_row) == 32,
+               "the layout of a segment");
 
 static uint64_t hash(const void *data, size_t size)
 {
@@ -69,10 +70,13 @@ static struct header *read_index(int fd, const uint64_t *key, uint32_t d)
 {
     struct header h;
     struct stat st;
-    if (fstat(fd, &st) || !read_at(fd, &h, sizeof h, 0) || memcmp(h.magic, MAGIC, sizeof h.magic) || h.order != ORDER || !h.d || !h.n)
+    if (fstat(fd, &st) || !read_at(fd, &h, sizeof h, 0) || memcmp(h.magic, MAGIC, sizeof h.magic) ||
+        h.order != ORDER || !h.d || !h.n)
         return NULL;
-    const uint64_t a_row = sizeof(struct ft_segment_row) + (uint64_t)h.d * sizeof(float), left = (uint64_t)st.st_size - sizeof h;
-    if (h.n > left / a_row || h.n * a_row != left || (key && memcmp(h.key, key, sizeof h.key)) || (d && h.d != d))
+    const uint64_t a_row = sizeof(struct ft_segment_row) + (uint64_t)h.d * sizeof(float),
+                   left = (uint64_t)st.st_size - sizeof h;
+    if (h.n > left / a_row || h.n * a_row != left || (key && memcmp(h.key, key, sizeof h.key)) ||
+        (d && h.d != d))
         return NULL;
     const size_t size = sizeof h + (size_t)h.n * sizeof(struct ft_segment_row);
     struct header *block = malloc(size);
@@ -87,7 +91,8 @@ static struct header *read_index(int fd, const uint64_t *key, uint32_t d)
     return NULL;
 }
 
-int ft_segment_read(int folder, const char *name, const uint64_t *key, uint32_t *d, struct ft_segment_row **rows, size_t *n, struct ft_error *err)
+int ft_segment_read(int folder, const char *name, const uint64_t *key, uint32_t *d,
+                    struct ft_segment_row **rows, size_t *n, struct ft_error *err)
 {
     const int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -103,18 +108,22 @@ int ft_segment_read(int folder, const char *name, const uint64_t *key, uint32_t 
     return 0;
 }
 
-int ft_segment_feature(int folder, const char *name, size_t n, size_t i, size_t d, uint64_t check, float *feature)
+int ft_segment_feature(int folder, const char *name, size_t n, size_t i, size_t d, uint64_t check,
+                       float *feature)
 {
     const int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return FT_EIO;
-    const uint64_t at = sizeof(struct header) + n * sizeof(struct ft_segment_row) + (uint64_t)i * d * sizeof *feature;
-    const bool ok = read_at(fd, feature, d * sizeof *feature, (off_t)at) && ft_segment_check(feature, d) == check;
+    const uint64_t at = sizeof(struct header) + n * sizeof(struct ft_segment_row) +
+                        (uint64_t)i * d * sizeof *feature;
+    const bool ok = read_at(fd, feature, d * sizeof *feature, (off_t)at) &&
+                    ft_segment_check(feature, d) == check;
     close(fd);
     return ok ? 0 : FT_EFORMAT;
 }
 
-int ft_segment_write(int folder, const uint64_t key[2], uint32_t d, const struct ft_segment_row *rows, size_t n, const float *x, char name[64],
+int ft_segment_write(int folder, const uint64_t key[2], uint32_t d,
+                     const struct ft_segment_row *rows, size_t n, const float *x, char name[64],
                      struct ft_error *err)
 {
     const size_t size = sizeof(struct header) + n * sizeof *rows;
@@ -123,15 +132,20 @@ int ft_segment_write(int folder, const uint64_t key[2], uint32_t d, const struct
     struct header *h = calloc(1, size);
     if (!h)
         return ft_error_nomem(err, "a segment of the cache");
-    *h = (struct header){ .magic = MAGIC, .order = ORDER, .d = d, .n = n, .key = { key[0], key[1] } };
+    *h = (struct header){
+        .magic = MAGIC, .order = ORDER, .d = d, .n = n, .key = { key[0], key[1] }
+    };
     memcpy(h + 1, rows, n * sizeof *rows);
     h->check = hash(h, size);
     clock_gettime(CLOCK_REALTIME, &now);
-    snprintf(final, sizeof final, "%012llx%08lx-%lx" FT_SEGMENT_ENDING, (unsigned long long)now.tv_sec, (unsigned long)now.tv_nsec, (unsigned long)getpid());
+    snprintf(final, sizeof final, "%012llx%08lx-%lx" FT_SEGMENT_ENDING,
+             (unsigned long long)now.tv_sec, (unsigned long)now.tv_nsec, (unsigned long)getpid());
     snprintf(temporary, sizeof temporary, FT_SEGMENT_TEMPORARY "%s", final);
     const int fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    bool ok = fd >= 0 && write_all(fd, h, size) && write_all(fd, x, n * d * sizeof *x) && !fsync(fd) && !renameat(folder, temporary, folder, final);
-    const int rc = ok ? fsync(folder), 0 : ft_error_errno(err, "cannot write a segment of the cache");
+    bool ok = fd >= 0 && write_all(fd, h, size) && write_all(fd, x, n * d * sizeof *x) &&
+              !fsync(fd) && !renameat(folder, temporary, folder, final);
+    const int rc = ok ? fsync(folder),
+              0       : ft_error_errno(err, "cannot write a segment of the cache");
     if (fd >= 0)
         close(fd);
     if (!ok && fd >= 0)

@@ -1,11 +1,14 @@
-/* Inverted residuals depth first: a convolution that makes many channels, a depthwise one and a pointwise one that makes few of
- * them again (M. Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, 2018). Where the wide map between them
- * does not fit the second-level cache, the three steps go through bands of output rows. For one panel of channels at a time, the
- * rows of the wide map that a band needs are made in a scratch with a border of zeros, and the depthwise step reads them there;
- * after all panels the band is projected. Rows that the next band needs as well are kept. Where something else comes before the
- * projection (squeeze and excitation looks at the whole map) the block is the first two steps. Two steps, and all channels at a
- * time, it is also where a large map is only halved by a pool after it (VGG's first). The steps' own kernel rows do the work on
- * maps that lie in the scratch, so every value is what it would be in one go. */
+/* Inverted residuals depth first: a convolution that makes many channels, a depthwise one and a
+ * pointwise one that makes few of them again (M. Sandler et al., MobileNetV2: Inverted Residuals
+ * and Linear Bottlenecks, 2018). Where the wide map between them does not fit the second-level
+ * cache, the three steps go through bands of output rows. For one panel of channels at a time, the
+ * rows of the wide map that a band needs are made in a scratch with a border of zeros, and the
+ * depthwise step reads them there; after all panels the band is projected. Rows that the next band
+ * needs as well are kept. Where something else comes before the projection (squeeze and excitation
+ * looks at the whole map) the block is the first two steps. Two steps, and all channels at a time,
+ * it is also where a large map is only halved by a pool after it (VGG's first). The steps' own
+ * kernel rows do the work on maps that lie in the scratch, so every value is what it would be in
+ * one go. */
 #include <string.h>
 #include <time.h>
 
@@ -14,58 +17,72 @@
 #include "graph/steps.h"
 
 enum {
-    WIDE_FROM = 1 << 20,     /* bytes of the wide map from which bands are faster, */
-    HALVED_FROM = 8 << 20,   /* and of one that is halved: few tiles at a time have to read all weights */
+    WIDE_FROM = 1 << 20, /* bytes of the wide map from which bands are faster, */
+    /* and of one that is halved: few tiles at a time have to read all weights */
+    HALVED_FROM = 8 << 20,
     BAND_BYTES = 400 * 1024, /* of scratch that a band may take: 150 to 900 KB differ by 1 % */
     LINE = FT_ALIGN / sizeof(float),
     MOST_PARTS = 8,
     MOST_STEPS = 3
 };
 
-/* ---- finding blocks ---------------------------------------------------------------------------------------------- */
+/* ---- finding blocks -------------------------------------------------------------------------- */
 
 /* Is the value all of a buffer that only these two steps use? */
-static bool private_value(const struct ft_plan *plan, const struct ft_value *v, int writer, int reader)
+static bool private_value(const struct ft_plan *plan, const struct ft_value *v, int writer,
+                          int reader)
 {
     const struct ft_buffer *b = &plan->buffers[v->buffer];
-    return b->first == writer && b->last == reader && v->y == 0 && v->x == 0 && v->channel == 0 && v->h == b->h && v->w == b->w && v->c == b->c;
+    return b->first == writer && b->last == reader && v->y == 0 && v->x == 0 && v->channel == 0 &&
+           v->h == b->h && v->w == b->w && v->c == b->c;
 }
 
 static bool pointwise(const struct ft_work *w)
 {
-    return w->kernel[0] == 1 && w->kernel[1] == 1 && w->stride[0] == 1 && w->stride[1] == 1 && w->groups == 1;
+    return w->kernel[0] == 1 && w->kernel[1] == 1 && w->stride[0] == 1 && w->stride[1] == 1 &&
+           w->groups == 1;
 }
 
 static bool expands(const struct ft_plan *plan, int i)
 {
     const struct ft_step *expand = &plan->steps[i], *depthwise = expand + 1;
     const struct ft_work *d = &depthwise->work;
-    if (i + 1 >= plan->n_steps || expand->operation != FT_OP_CONVOLUTION || depthwise->operation != FT_OP_DEPTHWISE)
+    if (i + 1 >= plan->n_steps || expand->operation != FT_OP_CONVOLUTION ||
+        depthwise->operation != FT_OP_DEPTHWISE)
         return false;
-    const bool strided = expand->work.stride[0] > 1 && expand->work.groups == 1; /* without a stride 3x3 is Winograd's */
-    const bool shaped = (pointwise(&expand->work) || strided) && d->multiplier == 1 && d->dilation[0] == 1 && d->dilation[1] == 1 &&
-                        d->kernel[0] >= d->stride[0];
+    /* without a stride 3x3 is Winograd's */
+    const bool strided = expand->work.stride[0] > 1 && expand->work.groups == 1;
+    const bool shaped = (pointwise(&expand->work) || strided) && d->multiplier == 1 &&
+                        d->dilation[0] == 1 && d->dilation[1] == 1 && d->kernel[0] >= d->stride[0];
     /* the depthwise step may read a window that a layer of padding made */
-    const bool chained = depthwise->in.buffer == expand->out.buffer && depthwise->in.channel == 0 && depthwise->in.c == expand->out.c;
-    return shaped && chained && depthwise->other.buffer < 0 && private_value(plan, &expand->out, i, i + 1);
+    const bool chained = depthwise->in.buffer == expand->out.buffer && depthwise->in.channel == 0 &&
+                         depthwise->in.c == expand->out.c;
+    return shaped && chained && depthwise->other.buffer < 0 &&
+           private_value(plan, &expand->out, i, i + 1);
 }
 
 static bool projects(const struct ft_plan *plan, int i)
 {
     const struct ft_step *depthwise = &plan->steps[i - 1], *project = &plan->steps[i];
-    return i < plan->n_steps && project->operation == FT_OP_CONVOLUTION && pointwise(&project->work) && project->in.buffer == depthwise->out.buffer &&
-           project->in.y == 0 && project->in.x == 0 && project->in.h == depthwise->out.h && project->in.w == depthwise->out.w &&
-           project->other.buffer != depthwise->out.buffer && private_value(plan, &depthwise->out, i - 1, i);
+    return i < plan->n_steps && project->operation == FT_OP_CONVOLUTION &&
+           pointwise(&project->work) && project->in.buffer == depthwise->out.buffer &&
+           project->in.y == 0 && project->in.x == 0 && project->in.h == depthwise->out.h &&
+           project->in.w == depthwise->out.w && project->other.buffer != depthwise->out.buffer &&
+           private_value(plan, &depthwise->out, i - 1, i);
 }
 
-/* A map that is only halved, by the largest of 2 x 2: bands may begin at any even row of the result, with whole tiles of Winograd's. */
+/* A map that is only halved, by the largest of 2 x 2: bands may begin at any even row of the
+ * result, with whole tiles of Winograd's. */
 static bool halves(const struct ft_plan *plan, int i)
 {
     const struct ft_step *s = &plan->steps[i];
     const struct ft_work *p = &s[1].work;
-    return i + 1 < plan->n_steps && s[0].operation == FT_OP_CONVOLUTION && s[1].operation == FT_OP_MAX_POOL && p->kernel[0] == 2 && p->kernel[1] == 2 &&
-           p->stride[0] == 2 && p->stride[1] == 2 && p->pad[0] == 0 && p->pad[1] == 0 && s[1].in.buffer == s[0].out.buffer && s[1].in.h == s[0].out.h &&
-           s[1].in.w == s[0].out.w && s[1].in.c == s[0].out.c && private_value(plan, &s[0].out, i, i + 1);
+    return i + 1 < plan->n_steps && s[0].operation == FT_OP_CONVOLUTION &&
+           s[1].operation == FT_OP_MAX_POOL && p->kernel[0] == 2 && p->kernel[1] == 2 &&
+           p->stride[0] == 2 && p->stride[1] == 2 && p->pad[0] == 0 && p->pad[1] == 0 &&
+           s[1].in.buffer == s[0].out.buffer && s[1].in.h == s[0].out.h &&
+           s[1].in.w == s[0].out.w && s[1].in.c == s[0].out.c &&
+           private_value(plan, &s[0].out, i, i + 1);
 }
 
 /* Steps of the block that begins at step i; 0: none does. */
@@ -76,7 +93,8 @@ static int block_steps(const struct ft_plan *plan, int i)
     return halves(plan, i) ? 2 : !expands(plan, i) ? 0 : projects(plan, i + 2) ? 3 : 2;
 }
 
-/* The values in the middle leave the arena. What goes in is read, and what comes out written, from the first band to the last. */
+/* The values in the middle leave the arena. What goes in is read, and what comes out written, from
+ * the first band to the last. */
 static void make_block(struct ft_plan *plan, int i, int n)
 {
     struct ft_step *s = &plan->steps[i];
@@ -95,11 +113,13 @@ static void make_block(struct ft_plan *plan, int i, int n)
 
 void ft_plan_blocks(struct ft_plan *plan, enum ft_plan_blocks wanted)
 {
-    if (wanted == FT_BLOCKS_NEVER || !(ft_cpu_features() & FT_CPU_AVX2)) /* OpenBLAS wants large products */
+    if (wanted == FT_BLOCKS_NEVER ||
+        !(ft_cpu_features() & FT_CPU_AVX2)) /* OpenBLAS wants large products */
         return;
     for (int i = 0; i < plan->n_steps; i++) {
         const struct ft_value *wide = &plan->steps[i].out;
-        const size_t bytes = (size_t)wide->h * (size_t)wide->w * (size_t)wide->c * sizeof(float), enough = halves(plan, i) ? HALVED_FROM : WIDE_FROM;
+        const size_t bytes = (size_t)wide->h * (size_t)wide->w * (size_t)wide->c * sizeof(float),
+                     enough = halves(plan, i) ? HALVED_FROM : WIDE_FROM;
         const int n = bytes >= enough || wanted == FT_BLOCKS_ALWAYS ? block_steps(plan, i) : 0;
         if (n) {
             make_block(plan, i, n);
@@ -108,14 +128,17 @@ void ft_plan_blocks(struct ft_plan *plan, enum ft_plan_blocks wanted)
     }
 }
 
-/* ---- bands ------------------------------------------------------------------------------------------------------- */
+/* ---- bands ----------------------------------------------------------------------------------- */
 
 struct bands {
-    int rows, channels;      /* of output in a band; of the wide map at a time */
-    int top, left;           /* rows and columns of zeros that the second step reads before the wide map */
-    int span, stride;        /* rows of the wide map that a row of output needs, and from a row of output to the next */
-    int pixel;               /* of the wide map in the scratch */
-    size_t line, thin_line;  /* floats of a row of the wide map, and of what the depthwise step makes of it */
+    int rows, channels; /* of output in a band; of the wide map at a time */
+    /* rows and columns of zeros that the second step reads before the wide map */
+    int top, left;
+    /* rows of the wide map that a row of output needs, and from a row of output to the next */
+    int span, stride;
+    int pixel; /* of the wide map in the scratch */
+    /* floats of a row of the wide map, and of what the depthwise step makes of it */
+    size_t line, thin_line;
     size_t wide, kept, thin; /* floats of the three parts of the scratch */
 };
 
@@ -132,18 +155,32 @@ static int wide_rows(const struct bands *b, int rows)
 static struct bands plan_bands(const struct ft_step *s)
 {
     const struct ft_work *d = &s[1].work;
-    struct bands b = { .channels = s[0].row->channels ? s[0].row->channels : FT_CHANNELS_STEP, .top = d->pad[0] - s[1].in.y,
-                       .left = d->pad[1] - s[1].in.x, .span = d->kernel[0], .stride = d->stride[0] };
-    const int right = (s[1].out.w - 1) * d->stride[1] + d->kernel[1] - b.left - s[0].out.w, h = s[1].out.h, c = s[1].out.c;
+    struct bands b = { .channels = s[0].row->channels ? s[0].row->channels : FT_CHANNELS_STEP,
+                       .top = d->pad[0] - s[1].in.y,
+                       .left = d->pad[1] - s[1].in.x,
+                       .span = d->kernel[0],
+                       .stride = d->stride[0] };
+    const int right = (s[1].out.w - 1) * d->stride[1] + d->kernel[1] - b.left - s[0].out.w,
+              h = s[1].out.h, c = s[1].out.c;
     if (s[1].operation == FT_OP_MAX_POOL)
-        b.channels = s[1].out.c; /* all at once: Winograd's transform of the input serves all of them */
-    b.pixel = b.channels + LINE; /* room for a wide last panel; a panel of 32 channels is an odd number of lines then */
-    b.line = ft_round_up((size_t)(b.left + s[0].out.w + (right > 0 ? right : 0)) * (size_t)b.pixel, LINE);
-    b.thin_line = s[1].block_ends ? 0 : ft_round_up((size_t)s[1].out.w * (size_t)d->out.pixel, LINE);
-    b.kept = (size_t)((c / b.channels + 2) * overlap(&b)) * b.line; /* halves may end in half a panel each */
-    const size_t fixed = b.kept + (size_t)overlap(&b) * b.line, each = (size_t)b.stride * b.line + b.thin_line;
-    const int fit = fixed < BAND_BYTES / sizeof(float) ? (int)((BAND_BYTES / sizeof(float) - fixed) / each) : 0, n = (h + fit) / (fit + 1);
-    b.rows = (int)ft_round_up((size_t)((h + n - 1) / n), 2); /* as equal as can be, and even for the depthwise tiles */
+        /* all at once: Winograd's transform of the input serves all of them */
+        b.channels = s[1].out.c;
+    /* room for a wide last panel; a panel of 32 channels is an odd number of lines then */
+    b.pixel = b.channels + LINE;
+    b.line = ft_round_up((size_t)(b.left + s[0].out.w + (right > 0 ? right : 0)) * (size_t)b.pixel,
+                         LINE);
+    b.thin_line =
+        s[1].block_ends ? 0 : ft_round_up((size_t)s[1].out.w * (size_t)d->out.pixel, LINE);
+    /* halves may end in half a panel each */
+    b.kept = (size_t)((c / b.channels + 2) * overlap(&b)) * b.line;
+    const size_t fixed = b.kept + (size_t)overlap(&b) * b.line,
+                 each = (size_t)b.stride * b.line + b.thin_line;
+    const int fit = fixed < BAND_BYTES / sizeof(float)
+                        ? (int)((BAND_BYTES / sizeof(float) - fixed) / each)
+                        : 0,
+              n = (h + fit) / (fit + 1);
+    /* as equal as can be, and even for the depthwise tiles */
+    b.rows = (int)ft_round_up((size_t)((h + n - 1) / n), 2);
     b.wide = (size_t)wide_rows(&b, b.rows) * b.line;
     b.thin = (size_t)b.rows * b.thin_line;
     return b;
@@ -152,10 +189,11 @@ static struct bands plan_bands(const struct ft_step *s)
 size_t ft_block_scratch(const struct ft_step *s)
 {
     const struct bands b = plan_bands(s);
-    return MOST_PARTS * (b.wide + b.kept + b.thin + LINE) + (s->row->scratch ? 2 * s->row->scratch(&s->work) : 0);
+    return MOST_PARTS * (b.wide + b.kept + b.thin + LINE) +
+           (s->row->scratch ? 2 * s->row->scratch(&s->work) : 0);
 }
 
-/* ---- running ----------------------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 struct band_run {
     const struct ft_step *steps;
@@ -184,7 +222,8 @@ static void run_rows(struct band_run *r, int step, int y0, int y1)
         r->seconds[step] += ft_plan_clock() - start;
 }
 
-/* Lays a map so that its row y, channel c is where the scratch begins: the rows and channels there keep their numbers. */
+/* Lays a map so that its row y, channel c is where the scratch begins: the rows and channels there
+ * keep their numbers. */
 static void lay(struct ft_map *map, float *scratch, size_t line, int pixel, int y, int c)
 {
     map->data = scratch - (ptrdiff_t)y * (ptrdiff_t)line - c;
@@ -196,14 +235,16 @@ static void lay(struct ft_map *map, float *scratch, size_t line, int pixel, int 
 static void clear_lines(const struct band_run *r, int first, int from, int to)
 {
     if (from < to)
-        memset(r->wide + (size_t)(from - first) * r->bands.line, 0, (size_t)(to - from) * r->bands.line * sizeof(float));
+        memset(r->wide + (size_t)(from - first) * r->bands.line, 0,
+               (size_t)(to - from) * r->bands.line * sizeof(float));
 }
 
 /* Columns left and right of the wide map, which no step writes. */
 static void clear_sides(const struct band_run *r)
 {
     const struct bands *b = &r->bands;
-    const size_t left = (size_t)b->left * (size_t)b->pixel, right = left + (size_t)r->steps[0].out.w * (size_t)b->pixel;
+    const size_t left = (size_t)b->left * (size_t)b->pixel,
+                 right = left + (size_t)r->steps[0].out.w * (size_t)b->pixel;
     for (int y = 0; y < wide_rows(b, b->rows); y++) {
         float *line = r->wide + (size_t)y * b->line;
         memset(line, 0, left * sizeof *line);
@@ -221,12 +262,13 @@ static int smaller(int a, int b)
     return a < b ? a : b;
 }
 
-/* Output rows y0..y1 of the second step, channels c0..c1 of the wide map, panel number `panel`. Rows of the wide map before and behind
- * it are zeros. */
+/* Output rows y0..y1 of the second step, channels c0..c1 of the wide map, panel number `panel`.
+ * Rows of the wide map before and behind it are zeros. */
 static void run_panel(struct band_run *r, int panel, int y0, int y1, int c0, int c1)
 {
     const struct bands *b = &r->bands;
-    const int h = r->steps[0].out.h, first = y0 * b->stride - b->top, end = first + wide_rows(b, y1 - y0);
+    const int h = r->steps[0].out.h, first = y0 * b->stride - b->top,
+              end = first + wide_rows(b, y1 - y0);
     const bool begins = y0 == r->y0, ends = y1 == r->y1;
     const size_t keep = (size_t)overlap(b) * b->line;
     float *kept = r->kept + (size_t)panel * keep;
@@ -253,9 +295,15 @@ static int panel_end(const struct bands *b, int c, int c0)
     return end > c0 ? end : c;
 }
 
-void ft_block_run(const struct ft_step *s, const struct ft_work *last, const struct ft_map *in, double *seconds)
+void ft_block_run(const struct ft_step *s, const struct ft_work *last, const struct ft_map *in,
+                  double *seconds)
 {
-    struct band_run r = { .steps = s, .bands = plan_bands(s), .y0 = last->y0, .y1 = last->y1, .work = { s[0].work, s[1].work }, .seconds = seconds };
+    struct band_run r = { .steps = s,
+                          .bands = plan_bands(s),
+                          .y0 = last->y0,
+                          .y1 = last->y1,
+                          .work = { s[0].work, s[1].work },
+                          .seconds = seconds };
     const struct bands *b = &r.bands;
     const int c = s[1].out.c;
     r.work[s[1].block_ends ? 1 : 2] = *last;

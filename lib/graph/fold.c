@@ -28,7 +28,8 @@ static void forward(struct ft_nodes *nodes, int from, int to)
 
 static bool weighted(const struct ft_node *node)
 {
-    return node->kind == FT_LAYER_CONV2D || node->kind == FT_LAYER_DEPTHWISE_CONV2D || node->kind == FT_LAYER_DENSE;
+    return node->kind == FT_LAYER_CONV2D || node->kind == FT_LAYER_DEPTHWISE_CONV2D ||
+           node->kind == FT_LAYER_DENSE;
 }
 
 /* Neither clamped nor activated. */
@@ -37,7 +38,8 @@ static bool plain(const struct ft_node *node)
     return node->activation == FT_ACT_LINEAR && isinf(node->lo) && isinf(node->hi);
 }
 
-/* Node i takes the place of its only input's producer, or rather the other way round: the producer moves to i. */
+/* Node i takes the place of its only input's producer, or rather the other way round: the producer
+ * moves to i. */
 static void absorb(struct ft_nodes *nodes, int producer, int i)
 {
     struct ft_node *p = &nodes->node[producer], *node = &nodes->node[i];
@@ -55,7 +57,8 @@ static void absorb(struct ft_nodes *nodes, int producer, int i)
     p->needed = false;
 }
 
-/* x * s1 + o1 followed by x * s2 + o2; the node may have neither yet. Takes over the arrays it lacks from `after`. */
+/* x * s1 + o1 followed by x * s2 + o2; the node may have neither yet. Takes over the arrays it
+ * lacks from `after`. */
 static void compose(struct ft_node *node, struct ft_node *after)
 {
     for (int c = 0; c < node->shape.c; c++) {
@@ -70,8 +73,10 @@ static void compose(struct ft_node *node, struct ft_node *after)
     after->offset = offset;
 }
 
-/* clamp(x, lo, hi) * s with s > 0, the same for all channels, is clamp(x * s, lo * s, hi * s): the x / 6 after relu6. */
-static bool fold_through_clamp(struct ft_node *node, struct ft_node *p, struct ft_nodes *nodes, int i)
+/* clamp(x, lo, hi) * s with s > 0, the same for all channels, is clamp(x * s, lo * s, hi * s): the
+ * x / 6 after relu6. */
+static bool fold_through_clamp(struct ft_node *node, struct ft_node *p, struct ft_nodes *nodes,
+                               int i)
 {
     const bool can = weighted(p) || p->kind == FT_LAYER_RESCALING;
     const float s = node->scale[0];
@@ -155,10 +160,12 @@ static bool find_hard_swish(struct ft_nodes *nodes, int i)
     for (int turn = 0; turn < 2; turn++) {
         const int x = node->inputs[turn], g = node->inputs[1 - turn];
         struct ft_node *gate = &nodes->node[g];
-        bool same = gate->kind == FT_LAYER_RESCALING && gate->n_inputs == 1 && gate->inputs[0] == x && gate->activation == FT_ACT_LINEAR &&
-                    gate->uses == 1 && fabsf(gate->lo) < 1e-6f && fabsf(gate->hi - 1) < 1e-6f;
+        bool same = gate->kind == FT_LAYER_RESCALING && gate->n_inputs == 1 &&
+                    gate->inputs[0] == x && gate->activation == FT_ACT_LINEAR && gate->uses == 1 &&
+                    fabsf(gate->lo) < 1e-6f && fabsf(gate->hi - 1) < 1e-6f;
         for (int c = 0; same && c < gate->shape.c; c++)
-            same = fabsf(gate->scale[c] - 1.0f / 6) < 1e-6f && fabsf(gate->offset[c] - 0.5f) < 1e-6f;
+            same =
+                fabsf(gate->scale[c] - 1.0f / 6) < 1e-6f && fabsf(gate->offset[c] - 0.5f) < 1e-6f;
         if (!same)
             continue;
         node->kind = FT_LAYER_ACTIVATION;
@@ -177,7 +184,8 @@ void ft_nodes_fold(struct ft_nodes *nodes)
         struct ft_node *node = &nodes->node[i];
         if (!node->needed)
             continue;
-        const bool nothing = node->kind == FT_LAYER_IDENTITY || (node->kind == FT_LAYER_ACTIVATION && plain(node));
+        const bool nothing =
+            node->kind == FT_LAYER_IDENTITY || (node->kind == FT_LAYER_ACTIVATION && plain(node));
         if (nothing) {
             forward(nodes, i, node->inputs[0]);
             continue;

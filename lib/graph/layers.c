@@ -1,4 +1,5 @@
-/* What each layer of a network is, before anything is fused: its output, parameters and multiply-adds. */
+/* What each layer of a network is, before anything is fused: its output, parameters and
+ * multiply-adds. */
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -7,26 +8,39 @@
 
 static uint64_t multiply_adds(const struct ft_layer *layer, struct ft_shape in, struct ft_shape out)
 {
-    const uint64_t kernel = layer->weights[FT_W_KERNEL].count, pixels = (uint64_t)out.h * (uint64_t)out.w;
+    const uint64_t kernel = layer->weights[FT_W_KERNEL].count,
+                   pixels = (uint64_t)out.h * (uint64_t)out.w;
     switch (layer->kind) {
     case FT_LAYER_CONV2D:
     case FT_LAYER_DEPTHWISE_CONV2D:
-    case FT_LAYER_DENSE: return pixels * kernel;
-    case FT_LAYER_SEPARABLE_CONV2D: return pixels * (kernel + layer->weights[FT_W_POINTWISE].count);
-    case FT_LAYER_CONV2D_TRANSPOSE: return (uint64_t)in.h * (uint64_t)in.w * kernel;
-    default: return 0;
+    case FT_LAYER_DENSE:
+        return pixels * kernel;
+    case FT_LAYER_SEPARABLE_CONV2D:
+        return pixels * (kernel + layer->weights[FT_W_POINTWISE].count);
+    case FT_LAYER_CONV2D_TRANSPOSE:
+        return (uint64_t)in.h * (uint64_t)in.w * kernel;
+    default:
+        return 0;
     }
 }
 
-int ft_network_layers(const struct ft_network *network, int height, int width, struct ft_layer_info *out, struct ft_error *err)
+int ft_network_layers(const struct ft_network *network, int height, int width,
+                      struct ft_layer_info *out, struct ft_error *err)
 {
     struct ft_nodes nodes = { 0 };
     int *place = ft_alloc((size_t)network->n_layers, sizeof *place);
-    const int rc = place ? ft_nodes_sketch(network, height, width, &nodes, place, err) : ft_error_nomem(err, "layers");
+    const int rc = place ? ft_nodes_sketch(network, height, width, &nodes, place, err)
+                         : ft_error_nomem(err, "layers");
     for (int i = 0; !rc && i < network->n_layers; i++) {
         const struct ft_layer *l = &network->layers[i];
-        const struct ft_shape s = nodes.node[place[i]].shape, in = l->n_inputs ? nodes.node[place[l->inputs[0]]].shape : s;
-        out[i] = (struct ft_layer_info){ .name = l->name, .kind = ft_layer_kind_name(l->kind), .kernel = "", .height = s.h, .width = s.w, .channels = s.c,
+        const struct ft_shape s = nodes.node[place[i]].shape,
+                              in = l->n_inputs ? nodes.node[place[l->inputs[0]]].shape : s;
+        out[i] = (struct ft_layer_info){ .name = l->name,
+                                         .kind = ft_layer_kind_name(l->kind),
+                                         .kernel = "",
+                                         .height = s.h,
+                                         .width = s.w,
+                                         .channels = s.c,
                                          .multiply_adds = multiply_adds(l, in, s) };
         for (int w = 0; w < FT_MAX_WEIGHTS; w++)
             out[i].parameters += l->weights[w].count;

@@ -1,6 +1,7 @@
-/* Where everything lies in the arena: borders first, then buffers by decreasing size, each at the lowest place where no buffer
- * that lives at the same time is in the way; first those that pictures share, behind them those that each has for itself (the
- * greedy-by-size strategy of Y. Pisarchyk and J. Lee, Efficient Memory Management for Deep Neural Net Inference, 2020). */
+/* Where everything lies in the arena: borders first, then buffers by decreasing size, each at the
+ * lowest place where no buffer that lives at the same time is in the way; first those that pictures
+ * share, behind them those that each has for itself (the greedy-by-size strategy of Y. Pisarchyk
+ * and J. Lee, Efficient Memory Management for Deep Neural Net Inference, 2020). */
 #include "graph/steps.h"
 
 #include <stdlib.h>
@@ -14,8 +15,10 @@ static void widen(int *border, int wanted)
         *border = wanted;
 }
 
-/* `value` is read from row -top and column -left to `bottom` rows and `right` columns past its end. */
-static void need_border(struct ft_plan *plan, const struct ft_value *value, int top, int bottom, int left, int right)
+/* `value` is read from row -top and column -left to `bottom` rows and `right` columns past its end.
+ */
+static void need_border(struct ft_plan *plan, const struct ft_value *value, int top, int bottom,
+                        int left, int right)
 {
     struct ft_buffer *b = &plan->buffers[value->buffer];
     widen(&b->top, top - value->y);
@@ -26,7 +29,8 @@ static void need_border(struct ft_plan *plan, const struct ft_value *value, int 
 
 static int excess(const struct ft_work *w, int axis, int out, int in)
 {
-    const int past = (out - 1) * w->stride[axis] - w->pad[axis] + (w->kernel[axis] - 1) * w->dilation[axis] + 1 - in;
+    const int past = (out - 1) * w->stride[axis] - w->pad[axis] +
+                     (w->kernel[axis] - 1) * w->dilation[axis] + 1 - in;
     return past > 0 ? past : 0;
 }
 
@@ -35,8 +39,8 @@ static void find_borders(struct ft_plan *plan)
     for (int i = 0; i < plan->n_steps; i++) {
         const struct ft_step *s = &plan->steps[i];
         if (s->operation == FT_OP_CONVOLUTION || s->operation == FT_OP_DEPTHWISE)
-            need_border(plan, &s->in, s->work.pad[0], excess(&s->work, 0, s->out.h, s->in.h), s->work.pad[1],
-                        excess(&s->work, 1, s->out.w, s->in.w));
+            need_border(plan, &s->in, s->work.pad[0], excess(&s->work, 0, s->out.h, s->in.h),
+                        s->work.pad[1], excess(&s->work, 1, s->out.w, s->in.w));
         else
             need_border(plan, &s->in, 0, 0, 0, 0);
         if (s->other.buffer >= 0)
@@ -45,8 +49,9 @@ static void find_borders(struct ft_plan *plan)
     need_border(plan, &plan->result, 0, 0, 0, 0);
 }
 
-/* Pixels a multiple of four cache lines apart would share a quarter or less of the first-level cache's sets, where a tile reads a line of
- * each; to part those two lines apart, too, brought nothing. */
+/* Pixels a multiple of four cache lines apart would share a quarter or less of the first-level
+ * cache's sets, where a tile reads a line of each; to part those two lines apart, too, brought
+ * nothing. */
 static int pixel_stride(const struct ft_buffer *b)
 {
     enum { CONFLICT = 64, APART = 16 };
@@ -57,8 +62,9 @@ static bool buffer_floats(struct ft_buffer *b)
 {
     size_t n;
     b->pixel = pixel_stride(b);
-    if (!ft_size_mul((size_t)(b->top + b->h + b->bottom), (size_t)(b->left + b->w + b->right), &n) || !ft_size_mul(n, (size_t)b->pixel, &n) ||
-        n > (size_t)1 << 30)
+    if (!ft_size_mul((size_t)(b->top + b->h + b->bottom), (size_t)(b->left + b->w + b->right),
+                     &n) ||
+        !ft_size_mul(n, (size_t)b->pixel, &n) || n > (size_t)1 << 30)
         return false;
     b->floats = b->elsewhere ? 0 : ft_round_up(n, FT_ALIGN / sizeof(float));
     return true;
@@ -84,7 +90,8 @@ static void place(struct ft_buffer **order, int n, size_t base)
         moved = false;
         for (int i = 0; i < n; i++) {
             const struct ft_buffer *o = order[i];
-            if (alive_together(b, o) && b->offset < o->offset + o->floats && o->offset < b->offset + b->floats) {
+            if (alive_together(b, o) && b->offset < o->offset + o->floats &&
+                o->offset < b->offset + b->floats) {
                 b->offset = o->offset + o->floats;
                 moved = true;
             }
@@ -92,15 +99,22 @@ static void place(struct ft_buffer **order, int n, size_t base)
     }
 }
 
-/* Small maps with many weights are worth running for several pictures at a time: a weight that comes from memory is then used as
- * often as it costs. That begins at the first step with many weights, for the maps go to the third-level cache and back. The
- * buffers that are used from there on each picture needs for itself. */
+/* Small maps with many weights are worth running for several pictures at a time: a weight that
+ * comes from memory is then used as often as it costs. That begins at the first step with many
+ * weights, for the maps go to the third-level cache and back. The buffers that are used from there
+ * on each picture needs for itself. */
 static void gather_pictures(struct ft_plan *plan, int wanted)
 {
-    enum { SMALL = 400 /* pixels */, MANY = 6 << 20 /* weights: more than caches hold */, HEAVY = 1 << 19 /* of one step */, TOGETHER = 4 };
+    enum {
+        SMALL = 400 /* pixels */,
+        MANY = 6 << 20 /* weights: more than caches hold */,
+        HEAVY = 1 << 19 /* of one step */,
+        TOGETHER = 4
+    };
     uint64_t weights = 0;
     int first = plan->n_steps;
-    for (; first > 0 && plan->steps[first - 1].out.h * plan->steps[first - 1].out.w <= SMALL; first--)
+    for (; first > 0 && plan->steps[first - 1].out.h * plan->steps[first - 1].out.w <= SMALL;
+         first--)
         weights += plan->steps[first - 1].parameters;
     while (!wanted && first < plan->n_steps && plan->steps[first].parameters < HEAVY)
         first++;
@@ -136,8 +150,8 @@ int ft_plan_layout(struct ft_plan *plan, int pictures, struct ft_error *err)
     for (int i = 0; i < plan->n_buffers; i++) {
         if (!buffer_floats(&plan->buffers[i])) {
             free(order);
-            return ft_error_set(err, FT_ELIMIT, "an activation of %d x %d x %d is too large", plan->buffers[i].h, plan->buffers[i].w,
-                                plan->buffers[i].c);
+            return ft_error_set(err, FT_ELIMIT, "an activation of %d x %d x %d is too large",
+                                plan->buffers[i].h, plan->buffers[i].w, plan->buffers[i].c);
         }
     }
     plan->arena_floats = 0;
@@ -156,7 +170,8 @@ struct ft_map ft_value_map(const struct ft_plan *plan, const struct ft_value *v,
     const ptrdiff_t row = (ptrdiff_t)(b->left + b->w + b->right) * b->pixel;
     struct ft_map m = { .h = v->h, .w = v->w, .c = v->c, .row = row, .pixel = b->pixel };
     if (arena)
-        m.data = arena + b->offset + (b->top + v->y) * row + (ptrdiff_t)(b->left + v->x) * b->pixel + v->channel;
+        m.data = arena + b->offset + (b->top + v->y) * row +
+                 (ptrdiff_t)(b->left + v->x) * b->pixel + v->channel;
     if (v->broadcast)
         m.row = m.pixel = 0;
     return m;

@@ -21,8 +21,8 @@ void ft_nodes_release(struct ft_nodes *nodes)
 
 bool ft_node_merges(enum ft_layer_kind kind)
 {
-    return kind == FT_LAYER_ADD || kind == FT_LAYER_MULTIPLY || kind == FT_LAYER_AVERAGE || kind == FT_LAYER_MAXIMUM ||
-           kind == FT_LAYER_MINIMUM || kind == FT_LAYER_SUBTRACT;
+    return kind == FT_LAYER_ADD || kind == FT_LAYER_MULTIPLY || kind == FT_LAYER_AVERAGE ||
+           kind == FT_LAYER_MAXIMUM || kind == FT_LAYER_MINIMUM || kind == FT_LAYER_SUBTRACT;
 }
 
 /* Activations that are a clamp are said by lo and hi. */
@@ -40,25 +40,32 @@ static void set_activation(struct ft_node *node, const struct ft_layer_params *p
         node->hi = shaped ? p->most : 6;
 }
 
-/* A grouped convolution whose groups are single channels is a depthwise one; the kernels lie alike. */
+/* A grouped convolution whose groups are single channels is a depthwise one; the kernels lie alike.
+ */
 static bool is_depthwise(const struct ft_layer *layer, int channels)
 {
-    return layer->kind == FT_LAYER_CONV2D && layer->params.groups > 1 && layer->params.groups == channels && layer->params.filters % channels == 0;
+    return layer->kind == FT_LAYER_CONV2D && layer->params.groups > 1 &&
+           layer->params.groups == channels && layer->params.filters % channels == 0;
 }
 
 static bool carries_activation(enum ft_layer_kind kind)
 {
-    return kind == FT_LAYER_CONV2D || kind == FT_LAYER_DEPTHWISE_CONV2D || kind == FT_LAYER_DENSE || kind == FT_LAYER_ACTIVATION ||
-           kind == FT_LAYER_SEPARABLE_CONV2D || kind == FT_LAYER_CONV2D_TRANSPOSE || kind == FT_LAYER_ADD;
+    return kind == FT_LAYER_CONV2D || kind == FT_LAYER_DEPTHWISE_CONV2D || kind == FT_LAYER_DENSE ||
+           kind == FT_LAYER_ACTIVATION || kind == FT_LAYER_SEPARABLE_CONV2D ||
+           kind == FT_LAYER_CONV2D_TRANSPOSE || kind == FT_LAYER_ADD;
 }
 
 /* inputs [n] are nodes. */
 static int copy_layer(const struct ft_layer *layer, const int *inputs, int n, struct ft_node *node)
 {
-    *node = (struct ft_node){ .kind = layer->kind, .layer = layer, .target = layer, .n_inputs = n, .params = layer->params };
+    *node = (struct ft_node){
+        .kind = layer->kind, .layer = layer, .target = layer, .n_inputs = n, .params = layer->params
+    };
     node->kernel = &layer->weights[FT_W_KERNEL];
     node->bias = &layer->weights[FT_W_BIAS];
-    set_activation(node, carries_activation(layer->kind) ? &layer->params : &(struct ft_layer_params){ .activation = FT_ACT_LINEAR });
+    set_activation(node, carries_activation(layer->kind)
+                             ? &layer->params
+                             : &(struct ft_layer_params){ .activation = FT_ACT_LINEAR });
     node->inputs = ft_alloc((size_t)n + 1, sizeof *node->inputs);
     if (!node->inputs)
         return FT_ENOMEM;
@@ -108,12 +115,14 @@ static int check_inputs(const struct ft_layer *layer, int index, struct ft_error
 {
     const bool many = ft_node_merges(layer->kind) || layer->kind == FT_LAYER_CONCATENATE;
     const int least = layer->kind == FT_LAYER_INPUT ? 0 : 1;
-    if (layer->n_inputs < least || (layer->kind == FT_LAYER_SUBTRACT && layer->n_inputs != 2) || (!many && layer->n_inputs != least))
-        return ft_error_set(err, FT_EFORMAT, "layer '%s': %s with %d inputs makes no sense", layer->name, ft_layer_kind_name(layer->kind),
-                            layer->n_inputs);
+    if (layer->n_inputs < least || (layer->kind == FT_LAYER_SUBTRACT && layer->n_inputs != 2) ||
+        (!many && layer->n_inputs != least))
+        return ft_error_set(err, FT_EFORMAT, "layer '%s': %s with %d inputs makes no sense",
+                            layer->name, ft_layer_kind_name(layer->kind), layer->n_inputs);
     for (int i = 0; i < layer->n_inputs; i++)
         if (layer->inputs[i] < 0 || layer->inputs[i] >= index)
-            return ft_error_set(err, FT_EFORMAT, "layer '%s': its input does not come before it", layer->name);
+            return ft_error_set(err, FT_EFORMAT, "layer '%s': its input does not come before it",
+                                layer->name);
     return 0;
 }
 
@@ -123,13 +132,19 @@ static int input_shape(struct ft_node *node, int height, int width, struct ft_er
     const struct ft_layer_params *p = &node->params;
     if (p->rank != 3)
         return ft_error_set(err, FT_EUNSUPPORTED,
-                            "layer '%s': an input of rank %d is not supported: pictures are [height, width, channels]",
+                            "layer '%s': an input of rank %d is not supported: pictures are "
+                            "[height, width, channels]",
                             node->layer->name, p->rank);
-    node->shape = (struct ft_shape){ 3, height ? height : p->shape[0], width ? width : p->shape[1], p->shape[2] };
+    node->shape = (struct ft_shape){ 3, height ? height : p->shape[0], width ? width : p->shape[1],
+                                     p->shape[2] };
     if (node->shape.h <= 0 || node->shape.w <= 0)
-        return ft_error_set(err, FT_EARG, "layer '%s': the network leaves the size of its input open: give one", node->layer->name);
+        return ft_error_set(err, FT_EARG,
+                            "layer '%s': the network leaves the size of its input open: give one",
+                            node->layer->name);
     if (node->shape.c != 3 && node->shape.c != 1)
-        return ft_error_set(err, FT_EUNSUPPORTED, "layer '%s': an input of %d channels is not supported: only 3 (colour) and 1 (grey) are",
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "layer '%s': an input of %d channels is not supported: only 3 (colour) "
+                            "and 1 (grey) are",
                             node->layer->name, node->shape.c);
     return 0;
 }
@@ -144,7 +159,11 @@ static int mark_needed(struct ft_nodes *nodes, struct ft_error *err)
             nodes->node[nodes->node[i].inputs[k]].needed = true;
     for (int i = 0; i < nodes->n; i++)
         inputs += nodes->node[i].needed && nodes->node[i].kind == FT_LAYER_INPUT;
-    return inputs == 1 ? 0 : ft_error_set(err, FT_EUNSUPPORTED, "a network with %d inputs is not supported: one picture comes in", inputs);
+    return inputs == 1
+               ? 0
+               : ft_error_set(err, FT_EUNSUPPORTED,
+                              "a network with %d inputs is not supported: one picture comes in",
+                              inputs);
 }
 
 static int finish_node(struct ft_nodes *nodes, int i, int height, int width, struct ft_error *err)
@@ -156,18 +175,20 @@ static int finish_node(struct ft_nodes *nodes, int i, int height, int width, str
         node->kind = FT_LAYER_DEPTHWISE_CONV2D;
         node->params.multiplier = node->params.filters / in;
     }
-    int failed = node->kind == FT_LAYER_INPUT ? input_shape(node, height, width, err) : ft_node_shape(nodes, node, err);
+    int failed = node->kind == FT_LAYER_INPUT ? input_shape(node, height, width, err)
+                                              : ft_node_shape(nodes, node, err);
     if (failed)
         return failed;
-    if (!ft_size_mul((size_t)node->shape.h, (size_t)node->shape.w, &count) || !ft_size_mul(count, (size_t)node->shape.c, &count) ||
-        count > (size_t)1 << 29)
-        return ft_error_set(err, FT_ELIMIT, "layer '%s': an output of %d x %d x %d is too large", node->layer->name, node->shape.h,
-                            node->shape.w, node->shape.c);
+    if (!ft_size_mul((size_t)node->shape.h, (size_t)node->shape.w, &count) ||
+        !ft_size_mul(count, (size_t)node->shape.c, &count) || count > (size_t)1 << 29)
+        return ft_error_set(err, FT_ELIMIT, "layer '%s': an output of %d x %d x %d is too large",
+                            node->layer->name, node->shape.h, node->shape.w, node->shape.c);
     return ft_node_weights(nodes, node, err);
 }
 
 /* Nodes of layers 0..last. */
-static int add_layers(const struct ft_network *network, int last, struct ft_nodes *nodes, int *place, struct ft_error *err)
+static int add_layers(const struct ft_network *network, int last, struct ft_nodes *nodes,
+                      int *place, struct ft_error *err)
 {
     int failed = 0;
     nodes->node = ft_alloc_zero(2 * ((size_t)last + 1), sizeof *nodes->node);
@@ -181,13 +202,15 @@ static int add_layers(const struct ft_network *network, int last, struct ft_node
     return failed;
 }
 
-int ft_nodes_sketch(const struct ft_network *network, int height, int width, struct ft_nodes *out, int *place, struct ft_error *err)
+int ft_nodes_sketch(const struct ft_network *network, int height, int width, struct ft_nodes *out,
+                    int *place, struct ft_error *err)
 {
     struct ft_nodes nodes = { 0 };
     const int failed = add_layers(network, network->n_layers - 1, &nodes, place, err);
     for (int i = 0, bad = 0; !failed && !bad && i < nodes.n; i++) {
         struct ft_node *node = &nodes.node[i];
-        bad = node->kind == FT_LAYER_INPUT ? input_shape(node, height, width, NULL) : ft_node_shape(&nodes, node, NULL);
+        bad = node->kind == FT_LAYER_INPUT ? input_shape(node, height, width, NULL)
+                                           : ft_node_shape(&nodes, node, NULL);
         if (bad)
             node->shape = (struct ft_shape){ 0 };
     }
@@ -198,11 +221,13 @@ int ft_nodes_sketch(const struct ft_network *network, int height, int width, str
     return failed;
 }
 
-int ft_nodes_new(const struct ft_network *network, int last, int height, int width, struct ft_nodes *out, struct ft_error *err)
+int ft_nodes_new(const struct ft_network *network, int last, int height, int width,
+                 struct ft_nodes *out, struct ft_error *err)
 {
     struct ft_nodes nodes = { 0 };
     int *place = ft_alloc((size_t)last + 1, sizeof *place);
-    int failed = place ? add_layers(network, last, &nodes, place, err) : ft_error_nomem(err, "the plan of a network");
+    int failed = place ? add_layers(network, last, &nodes, place, err)
+                       : ft_error_nomem(err, "the plan of a network");
     if (!failed) {
         nodes.output = place[last];
         failed = mark_needed(&nodes, err);

@@ -1,5 +1,6 @@
-/* Rows chosen, weights packed: one block of constants, in order of use, each step's weights and then its bias. Steps are packed side by side
- * on all cores: most of the time goes into the first touch of memory. */
+/* Rows chosen, weights packed: one block of constants, in order of use, each step's weights and
+ * then its bias. Steps are packed side by side on all cores: most of the time goes into the first
+ * touch of memory. */
 #include "graph/steps.h"
 
 #include <stdlib.h>
@@ -13,13 +14,14 @@
 /* Weights and bias are the node's scale and offset. */
 static bool by_channel(const struct ft_step *s)
 {
-    return s->operation == FT_OP_AFFINE || s->operation == FT_OP_LAYER_NORM || s->operation == FT_OP_GROUP_NORM;
+    return s->operation == FT_OP_AFFINE || s->operation == FT_OP_LAYER_NORM ||
+           s->operation == FT_OP_GROUP_NORM;
 }
 
 static bool has_weights(const struct ft_step *s)
 {
-    return s->operation == FT_OP_CONVOLUTION || s->operation == FT_OP_DEPTHWISE || s->operation == FT_OP_TRANSPOSE ||
-           s->operation == FT_OP_PRELU || by_channel(s);
+    return s->operation == FT_OP_CONVOLUTION || s->operation == FT_OP_DEPTHWISE ||
+           s->operation == FT_OP_TRANSPOSE || s->operation == FT_OP_PRELU || by_channel(s);
 }
 
 static size_t weight_floats(const struct ft_step *s)
@@ -43,7 +45,8 @@ static bool reserve(struct ft_step *s, size_t *at)
     return ft_size_add(*at, ft_round_up((size_t)s->out.c, 64), at);
 }
 
-/* The kernel with each output channel's scale multiplied in, as Keras lays it out: the last axis is the output channel. */
+/* The kernel with each output channel's scale multiplied in, as Keras lays it out: the last axis is
+ * the output channel. */
 static void scale_kernel(const struct ft_node *node, float *to)
 {
     const struct ft_tensor *t = node->kernel;
@@ -57,7 +60,8 @@ static void scale_kernel(const struct ft_node *node, float *to)
 static void fill(struct ft_plan *plan, const struct ft_step *s, float *scaled)
 {
     const struct ft_node *node = s->node;
-    const size_t n = weight_floats(s), channels = node->offset ? (size_t)node->shape.c : 0, room = ft_round_up((size_t)s->out.c, 64);
+    const size_t n = weight_floats(s), channels = node->offset ? (size_t)node->shape.c : 0,
+                 room = ft_round_up((size_t)s->out.c, 64);
     float *weights = plan->constants + s->weights, *bias = plan->constants + s->bias;
     memset(weights + n, 0, (size_t)(bias - weights - (ptrdiff_t)n) * sizeof *weights);
     memset(bias + channels, 0, (room - channels) * sizeof *bias);
@@ -91,9 +95,11 @@ static void choose_rows(struct ft_plan *plan, bool exact)
         s->work.out = ft_value_map(plan, &s->out, NULL);
         s->work.exact = exact;
         s->row = ft_kernel_choose(s->operation, &s->work, features);
-        const size_t alone = s->row->scratch ? 2 * s->row->scratch(&s->work) : 0; /* for two parts; pages that are not used cost nothing */
+        /* for two parts; pages that are not used cost nothing */
+        const size_t alone = s->row->scratch ? 2 * s->row->scratch(&s->work) : 0;
         s->work.pictures = plan->pictures;
-        const size_t together = s->row->scratch && i >= plan->together ? s->row->scratch(&s->work) : 0;
+        const size_t together =
+            s->row->scratch && i >= plan->together ? s->row->scratch(&s->work) : 0;
         s->work.pictures = 1;
         if (alone > plan->scratch_floats)
             plan->scratch_floats = alone;
@@ -144,7 +150,11 @@ int ft_plan_pack(struct ft_plan *plan, bool exact, struct ft_error *err)
             largest = s->node->kernel->count;
     }
     struct ft_team *team = ft_team_new(total < FLOATS_FOR_A_TEAM ? 1 : ft_cpu_count());
-    struct packing p = { .plan = plan, .largest = largest, .scaled = team ? ft_alloc(largest * (size_t)ft_team_size(team), sizeof *p.scaled) : NULL };
+    struct packing p = {
+        .plan = plan,
+        .largest = largest,
+        .scaled = team ? ft_alloc(largest * (size_t)ft_team_size(team), sizeof *p.scaled) : NULL
+    };
     plan->constants = ft_alloc(total, sizeof *plan->constants);
     const bool done = p.scaled && plan->constants;
     if (done)

@@ -35,18 +35,22 @@ static bool exact_wanted(void)
     return exact && strcmp(exact, "") && strcmp(exact, "0");
 }
 
-int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *options, struct ft_plan **out, struct ft_error *err)
+int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *options,
+                struct ft_plan **out, struct ft_error *err)
 {
     struct ft_nodes nodes = { 0 };
     const int last = options->layer == -1 ? network->output : options->layer;
     if (last < 0 || last >= network->n_layers)
-        return ft_error_set(err, FT_EARG, "there is no layer %d: the network has %d", last, network->n_layers);
+        return ft_error_set(err, FT_EARG, "there is no layer %d: the network has %d", last,
+                            network->n_layers);
     if (options->height < 0 || options->width < 0)
-        return ft_error_set(err, FT_EARG, "an input of %d x %d makes no sense", options->height, options->width);
+        return ft_error_set(err, FT_EARG, "an input of %d x %d makes no sense", options->height,
+                            options->width);
     ft_blas_alone(); /* one picture, one thread: two levels of threads are slower than one */
     struct ft_plan *plan = ft_alloc_zero(1, sizeof *plan);
     int failed = plan ? 0 : ft_error_nomem(err, "the plan of a network");
-    failed = failed ? failed : ft_nodes_new(network, last, options->height, options->width, &nodes, err);
+    failed =
+        failed ? failed : ft_nodes_new(network, last, options->height, options->width, &nodes, err);
     if (!failed) {
         ft_nodes_fold(&nodes);
         failed = ft_plan_emit(plan, &nodes, err);
@@ -113,7 +117,12 @@ int ft_plan_steps(const struct ft_plan *plan)
 void ft_plan_step(const struct ft_plan *plan, int i, struct ft_layer_info *out)
 {
     const struct ft_step *s = &plan->steps[i];
-    *out = (struct ft_layer_info){ .name = s->name, .kind = ft_layer_kind_name(s->kind), .kernel = s->row->name, .height = s->out.h,
-                                   .width = s->out.w, .channels = s->out.c, .parameters = s->parameters,
+    *out = (struct ft_layer_info){ .name = s->name,
+                                   .kind = ft_layer_kind_name(s->kind),
+                                   .kernel = s->row->name,
+                                   .height = s->out.h,
+                                   .width = s->out.w,
+                                   .channels = s->out.c,
+                                   .parameters = s->parameters,
                                    .multiply_adds = s->multiply_adds };
 }

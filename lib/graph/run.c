@@ -1,5 +1,6 @@
-/* Running a plan: alone step by step, or a team stage by stage (stages.c). Every output value is computed the same way whatever
- * part it falls into and whichever pictures it is carried together with. Alone is one part. */
+/* Running a plan: alone step by step, or a team stage by stage (stages.c). Every output value is
+ * computed the same way whatever part it falls into and whichever pictures it is carried together
+ * with. Alone is one part. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -15,18 +16,24 @@ struct run {
     double *seconds; /* [steps] added to, or NULL */
 };
 
-/* Of rows y0..y1 (with what is above the first and below the last) and channels c0..c1 of the value: parts together clear all.
- * Where the value is a slice of the channels, its first part clears the others' border, too. */
-static void clear_border(const struct ft_plan *plan, const struct ft_step *s, const struct ft_work *w, float *arena, int picture)
+/* Of rows y0..y1 (with what is above the first and below the last) and channels c0..c1 of the
+ * value: parts together clear all. Where the value is a slice of the channels, its first part
+ * clears the others' border, too. */
+static void clear_border(const struct ft_plan *plan, const struct ft_step *s,
+                         const struct ft_work *w, float *arena, int picture)
 {
     const struct ft_buffer *b = &plan->buffers[s->clear];
-    const int across = b->left + b->w + b->right, top = b->top + s->out.y, bottom = b->bottom + b->h - s->out.y - s->out.h;
-    const bool slice = s->out.c != b->c, all = slice || (w->c0 == 0 && w->c1 == s->out.c); /* the gaps between pixels as well */
+    const int across = b->left + b->w + b->right, top = b->top + s->out.y,
+              bottom = b->bottom + b->h - s->out.y - s->out.h;
+    /* the gaps between pixels as well */
+    const bool slice = s->out.c != b->c, all = slice || (w->c0 == 0 && w->c1 == s->out.c);
     if (slice && w->c0 > 0)
         return;
-    for (int y = w->y0 == 0 ? -top : w->y0; y < (w->y1 == s->out.h ? s->out.h + bottom : w->y1); y++) {
+    for (int y = w->y0 == 0 ? -top : w->y0; y < (w->y1 == s->out.h ? s->out.h + bottom : w->y1);
+         y++) {
         const bool inside = y + top >= b->top && y + top < b->top + b->h;
-        float *row = arena + b->offset + (b->own ? (size_t)picture * plan->apart : 0) + (ptrdiff_t)(y + top) * across * b->pixel;
+        float *row = arena + b->offset + (b->own ? (size_t)picture * plan->apart : 0) +
+                     (ptrdiff_t)(y + top) * across * b->pixel;
         for (int x = 0; x < across; x++) {
             if (inside && x == b->left)
                 x += b->w;
@@ -51,15 +58,19 @@ static void load_pixels(const struct run *r, int picture, int part)
     const struct ft_plan *p = r->plan;
     const struct ft_map m = map_of(r, &p->pixels, picture);
     const int n = m.w * m.c;
-    const struct ft_step like = { .out = p->pixels, .clear = p->pixels.buffer, .split = FT_SPLIT_ROWS, .grain = 1 };
+    const struct ft_step like = {
+        .out = p->pixels, .clear = p->pixels.buffer, .split = FT_SPLIT_ROWS, .grain = 1
+    };
     struct ft_work w;
     ft_step_part(&like, part, r->parts, &w);
     clear_border(p, &like, &w, r->arena, picture);
     for (int y = w.y0; y < w.y1; y++)
-        p->pixel_row->run(r->pixels[picture] + (size_t)y * (size_t)n, p->scale, p->offset, n, ft_map_to(&m, y, 0));
+        p->pixel_row->run(r->pixels[picture] + (size_t)y * (size_t)n, p->scale, p->offset, n,
+                          ft_map_to(&m, y, 0));
 }
 
-/* One step, or the block that ends in it; a block's other steps do nothing by themselves. For pictures picture .. picture + n. */
+/* One step, or the block that ends in it; a block's other steps do nothing by themselves. For
+ * pictures picture .. picture + n. */
 static void run_step(const struct run *r, const struct ft_step *s, int picture, int n, int part)
 {
     const struct ft_plan *p = r->plan;
@@ -73,8 +84,10 @@ static void run_step(const struct run *r, const struct ft_step *s, int picture, 
     w.out = map_of(r, &s->out, picture);
     w.pictures = n;
     w.apart = (ptrdiff_t)p->apart;
-    w.scratch_floats = p->scratch_floats / (size_t)sharing & ~(size_t)(FT_ALIGN / sizeof(float) - 1);
-    w.scratch = r->arena + p->scratch_offset + (size_t)(r->n - 1) * p->apart + (size_t)part * w.scratch_floats;
+    w.scratch_floats =
+        p->scratch_floats / (size_t)sharing & ~(size_t)(FT_ALIGN / sizeof(float) - 1);
+    w.scratch = r->arena + p->scratch_offset + (size_t)(r->n - 1) * p->apart +
+                (size_t)part * w.scratch_floats;
     ft_step_part(s, part, sharing, &w);
     if (w.y0 >= w.y1 || w.c0 >= w.c1)
         return;
@@ -119,7 +132,8 @@ static void run_stage(void *context, int stage, int part)
     const struct ft_plan *p = r->plan;
     if (stage == 0)
         load_pixels(r, 0, part);
-    for (int i = stage ? stage - 1 : 0; i < p->n_steps && p->steps[i].stage <= stage; i++) /* each stage has a step or more */
+    for (int i = stage ? stage - 1 : 0; i < p->n_steps && p->steps[i].stage <= stage;
+         i++) /* each stage has a step or more */
         if (p->steps[i].stage == stage)
             run_step(r, &p->steps[i], 0, 1, part);
 }
@@ -133,9 +147,12 @@ static void copy_result(const struct run *r, int picture)
             memcpy(to, ft_map_at(&m, y, x), (size_t)m.c * sizeof *to);
 }
 
-void ft_plan_run_several(const struct ft_plan *plan, int n, const uint8_t *const *pixels, void *arena, float *const *outputs)
+void ft_plan_run_several(const struct ft_plan *plan, int n, const uint8_t *const *pixels,
+                         void *arena, float *const *outputs)
 {
-    const struct run r = { .plan = plan, .parts = 1, .n = n, .pixels = pixels, .arena = arena, .outputs = outputs };
+    const struct run r = {
+        .plan = plan, .parts = 1, .n = n, .pixels = pixels, .arena = arena, .outputs = outputs
+    };
     run_alone(&r);
     for (int k = 0; k < n; k++)
         copy_result(&r, k);
@@ -146,15 +163,24 @@ void ft_plan_run(const struct ft_plan *plan, const uint8_t *pixels, void *arena,
     ft_plan_run_several(plan, 1, &pixels, arena, &output);
 }
 
-void ft_plan_run_team(const struct ft_plan *plan, struct ft_team *team, const uint8_t *pixels, void *arena, float *output)
+void ft_plan_run_team(const struct ft_plan *plan, struct ft_team *team, const uint8_t *pixels,
+                      void *arena, float *output)
 {
-    struct run r = { .plan = plan, .parts = ft_team_size(team), .n = 1, .pixels = &pixels, .arena = arena, .outputs = &output };
+    struct run r = { .plan = plan,
+                     .parts = ft_team_size(team),
+                     .n = 1,
+                     .pixels = &pixels,
+                     .arena = arena,
+                     .outputs = &output };
     ft_team_stages(team, plan->n_stages, run_stage, &r);
     copy_result(&r, 0);
 }
 
-void ft_plan_profile(const struct ft_plan *plan, int n, const uint8_t *const *pixels, void *arena, double *seconds)
+void ft_plan_profile(const struct ft_plan *plan, int n, const uint8_t *const *pixels, void *arena,
+                     double *seconds)
 {
-    const struct run r = { .plan = plan, .parts = 1, .n = n, .pixels = pixels, .arena = arena, .seconds = seconds };
+    const struct run r = {
+        .plan = plan, .parts = 1, .n = n, .pixels = pixels, .arena = arena, .seconds = seconds
+    };
     run_alone(&r);
 }

@@ -1,6 +1,7 @@
-/* How a team shares the steps of one picture. A step is cut into parts by rows or by channels; a stage is a run of steps that a
- * part can go through without waiting for the others: what it reads of the stage's own results it has made itself, and what it
- * writes lies where no other part of the stage reads or writes. Between stages all parts wait for each other. */
+/* How a team shares the steps of one picture. A step is cut into parts by rows or by channels; a
+ * stage is a run of steps that a part can go through without waiting for the others: what it reads
+ * of the stage's own results it has made itself, and what it writes lies where no other part of the
+ * stage reads or writes. Between stages all parts wait for each other. */
 #include "graph/steps.h"
 
 enum { ROWS_FROM = 14 /* larger maps are cut by rows */ };
@@ -10,7 +11,8 @@ static int part_start(const struct ft_step *s, int n, int part, int parts)
     const int units = (n + s->grain - 1) / s->grain;
     if (part == parts)
         return n;
-    return s->split == FT_SPLIT_ROWS ? units * part / parts * s->grain : ft_channels_cut(n, s->grain, n * part / parts);
+    return s->split == FT_SPLIT_ROWS ? units * part / parts * s->grain
+                                     : ft_channels_cut(n, s->grain, n * part / parts);
 }
 
 void ft_step_part(const struct ft_step *s, int part, int parts, struct ft_work *w)
@@ -35,17 +37,20 @@ static double half_of(int n, int at)
 /* Must see all channels of a pixel. */
 static bool whole_pixels(const struct ft_step *s)
 {
-    return (s->operation == FT_OP_ACTIVATE && s->work.activation == FT_ACT_SOFTMAX) || s->operation == FT_OP_LAYER_NORM ||
-           s->operation == FT_OP_UNIT_NORM;
+    return (s->operation == FT_OP_ACTIVATE && s->work.activation == FT_ACT_SOFTMAX) ||
+           s->operation == FT_OP_LAYER_NORM || s->operation == FT_OP_UNIT_NORM;
 }
 
-/* Few filters may make the halves unequal; and where they do not, but weights are fewer than pixels, it is better to read half of
- * the pixels, which another member made, than half of the weights. */
+/* Few filters may make the halves unequal; and where they do not, but weights are fewer than
+ * pixels, it is better to read half of the pixels, which another member made, than half of the
+ * weights. */
 static bool rather_rows(const struct ft_step *s, int rows, int channels)
 {
-    const double by_rows = half_of(s->out.h, s->out.h / rows / 2 * rows), by_channels = half_of(s->out.c, ft_channels_cut(s->out.c, channels, s->out.c / 2));
+    const double by_rows = half_of(s->out.h, s->out.h / rows / 2 * rows),
+                 by_channels = half_of(s->out.c, ft_channels_cut(s->out.c, channels, s->out.c / 2));
     const bool few_weights = s->out.h * s->out.w > s->work.kernel[0] * s->work.kernel[1] * s->out.c;
-    return s->operation == FT_OP_CONVOLUTION && s->in.c > s->out.c && by_rows + (few_weights ? 0 : 0.04) <= by_channels;
+    return s->operation == FT_OP_CONVOLUTION && s->in.c > s->out.c &&
+           by_rows + (few_weights ? 0 : 0.04) <= by_channels;
 }
 
 /* Cuts between channels would fall into groups. */
@@ -57,30 +62,41 @@ static bool in_groups(const struct ft_step *s)
 /* Small maps by channels, for then each weight is read by one member only. */
 static void choose_split(struct ft_step *s)
 {
-    const int rows = s->row->rows ? s->row->rows : 1, channels = s->row->channels ? s->row->channels : FT_CHANNELS_STEP;
+    const int rows = s->row->rows ? s->row->rows : 1,
+              channels = s->row->channels ? s->row->channels : FT_CHANNELS_STEP;
     const bool many_rows = s->out.h >= ROWS_FROM * (rows > 1 ? 2 : 1);
-    s->split = many_rows || rather_rows(s, rows, channels) || whole_pixels(s) || in_groups(s) || s->block ? FT_SPLIT_ROWS : FT_SPLIT_CHANNELS;
-    if (s->operation == FT_OP_FLATTEN || s->operation == FT_OP_GROUP_NORM || ((whole_pixels(s) || in_groups(s)) && s->out.h < 2))
+    s->split =
+        many_rows || rather_rows(s, rows, channels) || whole_pixels(s) || in_groups(s) || s->block
+            ? FT_SPLIT_ROWS
+            : FT_SPLIT_CHANNELS;
+    if (s->operation == FT_OP_FLATTEN || s->operation == FT_OP_GROUP_NORM ||
+        ((whole_pixels(s) || in_groups(s)) && s->out.h < 2))
         s->split = FT_SPLIT_NONE;
     s->grain = s->split == FT_SPLIT_ROWS ? rows : channels;
 }
 
 static bool same_window(const struct ft_value *a, const struct ft_value *b)
 {
-    return a->buffer == b->buffer && a->y == b->y && a->x == b->x && a->channel == b->channel && a->h == b->h && a->w == b->w && a->c == b->c;
+    return a->buffer == b->buffer && a->y == b->y && a->x == b->x && a->channel == b->channel &&
+           a->h == b->h && a->w == b->w && a->c == b->c;
 }
 
 /* Do parts of `later` read from what `earlier` wrote only what the same part wrote? */
-static bool reads_own(const struct ft_step *earlier, const struct ft_step *later, const struct ft_value *read)
+static bool reads_own(const struct ft_step *earlier, const struct ft_step *later,
+                      const struct ft_value *read)
 {
     if (read->buffer != earlier->out.buffer)
         return true;
-    if (read->broadcast || !same_window(read, &earlier->out) || later->split != earlier->split || later->split == FT_SPLIT_NONE ||
-        later->operation == FT_OP_PERMUTE || later->operation == FT_OP_TRANSPOSE)
+    if (read->broadcast || !same_window(read, &earlier->out) || later->split != earlier->split ||
+        later->split == FT_SPLIT_NONE || later->operation == FT_OP_PERMUTE ||
+        later->operation == FT_OP_TRANSPOSE)
         return false;
     if (later->split == FT_SPLIT_ROWS)
-        return read->h == later->out.h && later->work.kernel[0] == 1 && later->work.stride[0] == 1 && later->work.pad[0] == 0;
-    return read->c == later->out.c && (later->operation != FT_OP_CONVOLUTION || read == &later->other) && later->work.multiplier == 1;
+        return read->h == later->out.h && later->work.kernel[0] == 1 &&
+               later->work.stride[0] == 1 && later->work.pad[0] == 0;
+    return read->c == later->out.c &&
+           (later->operation != FT_OP_CONVOLUTION || read == &later->other) &&
+           later->work.multiplier == 1;
 }
 
 static bool overlap(const struct ft_plan *plan, const struct ft_value *a, const struct ft_value *b)
@@ -92,10 +108,13 @@ static bool overlap(const struct ft_plan *plan, const struct ft_value *a, const 
 }
 
 /* May `later` write while another part is still at `earlier`? */
-static bool writes_free(const struct ft_plan *plan, const struct ft_step *earlier, const struct ft_step *later)
+static bool writes_free(const struct ft_plan *plan, const struct ft_step *earlier,
+                        const struct ft_step *later)
 {
-    const bool in_place = same_window(&earlier->out, &later->out) && same_window(&later->in, &later->out);
-    return !overlap(plan, &earlier->in, &later->out) && !overlap(plan, &earlier->other, &later->out) &&
+    const bool in_place =
+        same_window(&earlier->out, &later->out) && same_window(&later->in, &later->out);
+    return !overlap(plan, &earlier->in, &later->out) &&
+           !overlap(plan, &earlier->other, &later->out) &&
            (in_place || !overlap(plan, &earlier->out, &later->out));
 }
 
@@ -112,11 +131,13 @@ static bool fits(const struct ft_plan *plan, int first, int i)
         return s->block > 1;
     const int grain = plan->steps[first].grain;
     /* by channels all steps of a stage are cut where the first one is */
-    if (s->split != plan->steps[first].split || (s->split == FT_SPLIT_CHANNELS && s->out.c != plan->steps[first].out.c) ||
+    if (s->split != plan->steps[first].split ||
+        (s->split == FT_SPLIT_CHANNELS && s->out.c != plan->steps[first].out.c) ||
         (s->grain != grain && (s->split == FT_SPLIT_ROWS || s->operation == FT_OP_CONVOLUTION)))
         return false;
     for (int j = first; j < i; j++)
-        if (clears_for_all(plan, &plan->steps[j]) || !reads_own(&plan->steps[j], s, &s->in) || !reads_own(&plan->steps[j], s, &s->other) || !writes_free(plan, &plan->steps[j], s))
+        if (clears_for_all(plan, &plan->steps[j]) || !reads_own(&plan->steps[j], s, &s->in) ||
+            !reads_own(&plan->steps[j], s, &s->other) || !writes_free(plan, &plan->steps[j], s))
             return false;
     return true;
 }

@@ -6,8 +6,8 @@
 static const double prior = 16; /* 1 / variance of ln T: a standard deviation of 0.25 */
 
 /* At beta = 1 / T: sums over rows of d loss / d beta = E[z] - z_y and of its derivative Var[z]. */
-static void slopes(const float *z, const int32_t *y, const int32_t *fold, int32_t except, size_t n, int k, double beta, double *first,
-                   double *second)
+static void slopes(const float *z, const int32_t *y, const int32_t *fold, int32_t except, size_t n,
+                   int k, double beta, double *first, double *second)
 {
     double s1 = 0, s2 = 0;
     for (size_t i = 0; i < n; i++) {
@@ -32,15 +32,18 @@ static void slopes(const float *z, const int32_t *y, const int32_t *fold, int32_
     *second = s2;
 }
 
-double ft_temperature_fit(const float *z, const int32_t *y, const int32_t *fold, int32_t except, size_t n, int k)
+double ft_temperature_fit(const float *z, const int32_t *y, const int32_t *fold, int32_t except,
+                          size_t n, int k)
 {
-    /* Newton on t = ln T inside a bracket of the root of the derivative; bisection where Newton would leave it. */
+    /* Newton on t = ln T inside a bracket of the root of the derivative; bisection where Newton
+     * would leave it. */
     double low = -3, high = 3, t = 0;
     for (int i = 0; i < 60 && high - low > 1e-9; i++) {
         const double beta = exp(-t);
         double first, second;
         slopes(z, y, fold, except, n, k, beta, &first, &second);
-        const double slope = prior * t - beta * first, bend = prior + beta * first + beta * beta * second;
+        const double slope = prior * t - beta * first,
+                     bend = prior + beta * first + beta * beta * second;
         if (slope < 0)
             low = t;
         else

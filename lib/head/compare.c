@@ -1,4 +1,5 @@
-/* McNemar's test (1947) in its exact form: of the pictures that only one of two classifiers gets right, each would have half. */
+/* McNemar's test (1947) in its exact form: of the pictures that only one of two classifiers gets
+ * right, each would have half. */
 #include <math.h>
 
 #include "finetune.h"
@@ -17,11 +18,13 @@ static double two_sided(size_t fewer, size_t n)
     const double all = (double)n;
     double sum = 0;
     for (size_t i = 0; i <= fewer; i++)
-        sum += exp(lgamma(all + 1) - lgamma((double)i + 1) - lgamma(all - (double)i + 1) - all * M_LN2);
+        sum += exp(lgamma(all + 1) - lgamma((double)i + 1) - lgamma(all - (double)i + 1) -
+                   all * M_LN2);
     return fmin(1, 2 * sum);
 }
 
-void ft_compare(const float *p_a, const float *p_b, const int32_t *y, size_t n, int k, struct ft_comparison *out)
+void ft_compare(const float *p_a, const float *p_b, const int32_t *y, size_t n, int k,
+                struct ft_comparison *out)
 {
     struct ft_comparison c = { 0 };
     for (size_t i = 0; i < n; i++) {

@@ -1,8 +1,9 @@
-/* Cross-validation: fit every fold along the L2 grid (large to small, each fit starting from the one before, all folds in lockstep), choose
- * L2, fit the temperature.
+/* Cross-validation: fit every fold along the L2 grid (large to small, each fit starting from the
+ * one before, all folds in lockstep), choose L2, fit the temperature.
  *
- * L2 is chosen by the out-of-fold log-loss weighted as the training is: one criterion throughout. The temperature is fitted without
- * weights, since calibration means agreement with the frequencies among the user's own pictures. */
+ * L2 is chosen by the out-of-fold log-loss weighted as the training is: one criterion throughout.
+ * The temperature is fitted without weights, since calibration means agreement with the frequencies
+ * among the user's own pictures. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,14 +15,16 @@
 
 enum { MOST_COLUMNS = 512, CHUNK = 512 };
 
-/* Predicted decrease of the objective over itself at which a fit ends: log-losses differ between L2 values by far more. */
+/* Predicted decrease of the objective over itself at which a fit ends: log-losses differ between L2
+ * values by far more. */
 static const double tolerance_cv = 1e-5;
 
-/* The smallest L2 values take the longest, and where they overfit they are not worth it: beyond this many products of an evaluation the
- * walk ends after two values in a row that get clearly worse. Shorter walks show the whole curve. */
+/* The smallest L2 values take the longest, and where they overfit they are not worth it: beyond
+ * this many products of an evaluation the walk ends after two values in a row that get clearly
+ * worse. Shorter walks show the whole curve. */
 static const double long_work = 1e9, clearly = 0.02;
 
-/* ---- out-of-fold scores ---------------------------------------------------------------------------------------------- */
+/* ---- out-of-fold scores ---------------------------------------------------------------------- */
 
 struct scoring {
     const struct ft_head_training *t;
@@ -41,7 +44,8 @@ static void score_chunk(void *context, size_t chunk, int member)
         size_t top = 0;
         for (size_t c = 1; c < k; c++)
             top = z[c] > z[top] ? c : top;
-        loss += ft_softmax_loss(z, t->k, y, 1) / (t->weighted ? t->k * t->class_rows[y] : (double)t->n);
+        loss +=
+            ft_softmax_loss(z, t->k, y, 1) / (t->weighted ? t->k * t->class_rows[y] : (double)t->n);
         right += top == (size_t)y;
     }
     s->loss[chunk] = loss;
@@ -66,10 +70,11 @@ static int score(const struct ft_head_training *t, struct ft_l2_row *row, struct
     return 0;
 }
 
-/* ---- cross-validation ------------------------------------------------------------------------------------------------ */
+/* ---- cross-validation ------------------------------------------------------------------------ */
 
 /* How each fold's training rows are standardised, in one pass for all. */
-static int standardise_folds(const struct ft_head_training *t, struct ft_fit *fits, struct ft_error *err)
+static int standardise_folds(const struct ft_head_training *t, struct ft_fit *fits,
+                             struct ft_error *err)
 {
     const size_t folds = (size_t)t->folds;
     const float **weight = ft_alloc(folds, sizeof *weight);
@@ -87,11 +92,13 @@ static int standardise_folds(const struct ft_head_training *t, struct ft_fit *fi
     return status;
 }
 
-/* All folds at one L2, as many at a time as make a product of sensible width. Curvature is remembered from the L2 before, unless the
- * variables change. */
-static int fit_folds(struct ft_head_training *t, struct ft_fit *fits, double l2, double before, struct ft_error *err)
+/* All folds at one L2, as many at a time as make a product of sensible width. Curvature is
+ * remembered from the L2 before, unless the variables change. */
+static int fit_folds(struct ft_head_training *t, struct ft_fit *fits, double l2, double before,
+                     struct ft_error *err)
 {
-    const int columns = ft_softmax_columns(t->k), together = columns < MOST_COLUMNS ? MOST_COLUMNS / columns : 1;
+    const int columns = ft_softmax_columns(t->k),
+              together = columns < MOST_COLUMNS ? MOST_COLUMNS / columns : 1;
     if (t->preconditioned)
         ft_precondition_factor(&t->precondition, l2);
     for (int f = 0; f < t->folds; f++) {
@@ -103,7 +110,8 @@ static int fit_folds(struct ft_head_training *t, struct ft_fit *fits, double l2,
     }
     for (int f = 0; f < t->folds; f += together) {
         const int count = t->folds - f < together ? t->folds - f : together;
-        const int status = ft_softmax_fit(&t->design, t->y, t->k, fits + f, (size_t)count, t->team, err);
+        const int status =
+            ft_softmax_fit(&t->design, t->y, t->k, fits + f, (size_t)count, t->team, err);
         if (status)
             return status;
     }
@@ -116,7 +124,8 @@ bool ft_l2_hopeless(const struct ft_l2_row *grid, int done)
     for (int i = 0; i < done; i++)
         lowest = fmin(lowest, grid[i].log_loss);
     const double worse = lowest * (1 + clearly);
-    return done >= 3 && grid[done - 2].log_loss > worse && grid[done - 1].log_loss > fmax(worse, grid[done - 2].log_loss);
+    return done >= 3 && grid[done - 2].log_loss > worse &&
+           grid[done - 1].log_loss > fmax(worse, grid[done - 2].log_loss);
 }
 
 static int walk_grid(struct ft_head_training *t, struct ft_fit *fits, struct ft_error *err)
@@ -150,7 +159,8 @@ int ft_cross_validate(struct ft_head_training *t, struct ft_error *err)
     for (int f = 0; f < t->folds && !status; f++) {
         status = ft_fit_init(&fits[f], t->design.d, t->k, err);
         if (!status)
-            status = ft_fit_set_up(t, f, t->weight + (size_t)f * t->n, t->absent + (size_t)f * (size_t)t->k, &fits[f], err);
+            status = ft_fit_set_up(t, f, t->weight + (size_t)f * t->n,
+                                   t->absent + (size_t)f * (size_t)t->k, &fits[f], err);
         fits[f].logits = t->logits;
         fits[f].precondition = t->preconditioned ? &t->precondition : NULL;
         fits[f].optimiser.tolerance = tolerance_cv;
@@ -165,11 +175,12 @@ int ft_cross_validate(struct ft_head_training *t, struct ft_error *err)
     return status;
 }
 
-/* ---- temperature and validation -------------------------------------------------------------------------------------- */
+/* ---- temperature and validation -------------------------------------------------------------- */
 
 struct calibration {
     const struct ft_head_training *t;
-    double *temperature; /* [folds + 1] for the rows of a fold, fitted on the others; the last on all rows */
+    /* [folds + 1] for the rows of a fold, fitted on the others; the last on all rows */
+    double *temperature;
     struct ft_validation *out;
 };
 
@@ -178,7 +189,8 @@ static void calibrate_fold(void *context, size_t f, int member)
     struct calibration *c = context;
     const struct ft_head_training *t = c->t;
     (void)member;
-    c->temperature[f] = ft_temperature_fit(t->best, t->y, t->fold, (int)f < t->folds ? (int32_t)f : -1, t->n, t->k);
+    c->temperature[f] =
+        ft_temperature_fit(t->best, t->y, t->fold, (int)f < t->folds ? (int32_t)f : -1, t->n, t->k);
 }
 
 static void fill_probabilities(void *context, size_t chunk, int member)
@@ -197,7 +209,8 @@ int ft_validation_make(struct ft_head_training *t, struct ft_validation **out, s
 {
     struct ft_validation *v = ft_alloc_zero(1, sizeof *v);
     double *temperature = ft_alloc((size_t)t->folds + 1, sizeof *temperature);
-    if (!v || !temperature || !(v->fold = ft_alloc(t->n, sizeof *v->fold)) || !(v->grid = ft_alloc((size_t)t->n_grid, sizeof *v->grid))) {
+    if (!v || !temperature || !(v->fold = ft_alloc(t->n, sizeof *v->fold)) ||
+        !(v->grid = ft_alloc((size_t)t->n_grid, sizeof *v->grid))) {
         free(temperature);
         ft_validation_free(v);
         return ft_error_nomem(err, "the cross-validated probabilities");

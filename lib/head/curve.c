@@ -1,5 +1,6 @@
-/* Accuracy against the number of pictures, and a power law through it (Hestness et al. 2017, Deep Learning Scaling is Predictable,
- * Empirically): error = floor + scale * images^-power, by weighted least squares over a grid of powers. */
+/* Accuracy against the number of pictures, and a power law through it (Hestness et al. 2017, Deep
+ * Learning Scaling is Predictable, Empirically): error = floor + scale * images^-power, by weighted
+ * least squares over a grid of powers. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +10,10 @@
 #include "base/random.h"
 #include "finetune.h"
 
-enum { BOOTSTRAP = 400, POWERS = 60, LEAST = 4 }; /* LEAST: pictures of a class at the first point */
+/* LEAST: pictures of a class at the first point */
+enum { BOOTSTRAP = 400, POWERS = 60, LEAST = 4 };
 
-/* ---- the law ------------------------------------------------------------------------------------------------------------- */
+/* ---- the law --------------------------------------------------------------------------------- */
 
 double ft_power_law_error(const struct ft_power_law *law, double images)
 {
@@ -20,7 +22,8 @@ double ft_power_law_error(const struct ft_power_law *law, double images)
 }
 
 /* floor and scale, not negative, for one power; returns the sum of squares. */
-static double fit_linear(const double *m, const double *error, const double *weight, int n, double power, struct ft_power_law *law)
+static double fit_linear(const double *m, const double *error, const double *weight, int n,
+                         double power, struct ft_power_law *law)
 {
     double sw = 0, su = 0, suu = 0, se = 0, sue = 0, square = 0;
     for (int i = 0; i < n; i++) {
@@ -32,7 +35,8 @@ static double fit_linear(const double *m, const double *error, const double *wei
         sue += w * u * error[i];
     }
     const double det = sw * suu - su * su;
-    double floor = det > 1e-300 ? (suu * se - su * sue) / det : 0, scale = det > 1e-300 ? (sw * sue - su * se) / det : 0;
+    double floor = det > 1e-300 ? (suu * se - su * sue) / det : 0,
+           scale = det > 1e-300 ? (sw * sue - su * se) / det : 0;
     if (floor < 0 || det <= 1e-300) {
         floor = 0;
         scale = suu > 0 ? sue / suu : 0;
@@ -49,12 +53,15 @@ static double fit_linear(const double *m, const double *error, const double *wei
     return square;
 }
 
-static struct ft_power_law fit_law(const double *m, const double *error, const double *weight, int n)
+static struct ft_power_law fit_law(const double *m, const double *error, const double *weight,
+                                   int n)
 {
     struct ft_power_law best = { 0 }, law;
     double least = INFINITY;
     for (int i = 0; i < POWERS; i++) {
-        const double square = fit_linear(m, error, weight, n, 0.05 * pow(40, (double)i / (POWERS - 1)), &law); /* 0.05 to 2 */
+        /* 0.05 to 2 */
+        const double square =
+            fit_linear(m, error, weight, n, 0.05 * pow(40, (double)i / (POWERS - 1)), &law);
         if (square < least) {
             least = square;
             best = law;
@@ -75,7 +82,8 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void predict(const struct ft_power_law *law, double *errors, double images, struct ft_curve_point *out)
+static void predict(const struct ft_power_law *law, double *errors, double images,
+                    struct ft_curve_point *out)
 {
     qsort(errors, BOOTSTRAP, sizeof *errors, by_value);
     out->images = images;
@@ -87,7 +95,8 @@ static void predict(const struct ft_power_law *law, double *errors, double image
 /* The law through the points, each the share of n pictures, and its band from points drawn anew. */
 static void extrapolate(struct ft_curve *c, size_t n, uint64_t seed)
 {
-    double m[FT_CURVE_POINTS], error[FT_CURVE_POINTS], weight[FT_CURVE_POINTS], drawn[FT_CURVE_POINTS], sd[FT_CURVE_POINTS];
+    double m[FT_CURVE_POINTS], error[FT_CURVE_POINTS], weight[FT_CURVE_POINTS],
+        drawn[FT_CURVE_POINTS], sd[FT_CURVE_POINTS];
     double now[BOOTSTRAP], doubled[BOOTSTRAP];
     const double all = (double)n;
     struct ft_random random = { seed };
@@ -110,7 +119,7 @@ static void extrapolate(struct ft_curve *c, size_t n, uint64_t seed)
     predict(&c->law, doubled, 2 * all, &c->doubled);
 }
 
-/* ---- the measurement ----------------------------------------------------------------------------------------------------- */
+/* ---- the measurement ------------------------------------------------------------------------- */
 
 struct measurement {
     const float *x;
@@ -125,7 +134,8 @@ struct measurement {
     float *p;        /* [k] */
 };
 
-/* `share` of every class outside `fold`, in the order of the shuffle, at least two of each; returns how many. */
+/* `share` of every class outside `fold`, in the order of the shuffle, at least two of each; returns
+ * how many. */
 static size_t take(struct measurement *m, int32_t fold, double share)
 {
     const size_t d = (size_t)m->d, k = (size_t)m->k;
@@ -146,12 +156,14 @@ static size_t take(struct measurement *m, int32_t fold, double share)
 }
 
 /* Rows of `fold` that a head from `share` of the others gets right. */
-static int judge(struct measurement *m, int32_t fold, double share, size_t *right, double *images, struct ft_error *err)
+static int judge(struct measurement *m, int32_t fold, double share, size_t *right, double *images,
+                 struct ft_error *err)
 {
     struct ft_head *head = NULL;
     struct ft_validation *validation = NULL;
     const size_t taken = take(m, fold, share);
-    const int rc = ft_train(m->some_x, m->some_y, NULL, taken, m->d, m->k, &m->options, &head, &validation, err);
+    const int rc = ft_train(m->some_x, m->some_y, NULL, taken, m->d, m->k, &m->options, &head,
+                            &validation, err);
     for (size_t i = 0; !rc && i < m->n; i++) {
         if (m->fold[i] != fold)
             continue;
@@ -179,7 +191,8 @@ static void shuffle(size_t *order, size_t n, uint64_t seed)
     }
 }
 
-static int measure(struct measurement *m, int folds, void (*step)(void *, size_t, size_t), void *user, struct ft_curve *out, struct ft_error *err)
+static int measure(struct measurement *m, int folds, void (*step)(void *, size_t, size_t),
+                   void *user, struct ft_curve *out, struct ft_error *err)
 {
     size_t smallest = SIZE_MAX;
     memset(m->rows, 0, 2 * (size_t)m->k * sizeof *m->rows);
@@ -189,8 +202,10 @@ static int measure(struct measurement *m, int folds, void (*step)(void *, size_t
         smallest = m->rows[c] < smallest ? m->rows[c] : smallest;
     const double within = (double)smallest * (folds - 1) / folds;
     if (within < 2 * LEAST)
-        return ft_error_set(err, FT_EARG, "the smallest class has %zu picture%s: a learning curve needs at least %d of each", smallest,
-                            smallest == 1 ? "" : "s", 3 * LEAST);
+        return ft_error_set(
+            err, FT_EARG,
+            "the smallest class has %zu picture%s: a learning curve needs at least %d of each",
+            smallest, smallest == 1 ? "" : "s", 3 * LEAST);
     const double halvings = floor(log2(within / LEAST));
     out->n_points = halvings + 1 < FT_CURVE_POINTS ? (int)halvings + 1 : FT_CURVE_POINTS;
     for (int i = 0; i < out->n_points; i++) {
@@ -206,15 +221,20 @@ static int measure(struct measurement *m, int folds, void (*step)(void *, size_t
         }
         double interval[2];
         ft_wilson(right, m->n, interval);
-        out->points[i] = (struct ft_curve_point){ images / folds, (double)right / (double)m->n, interval[0], interval[1] };
+        out->points[i] = (struct ft_curve_point){ images / folds, (double)right / (double)m->n,
+                                                  interval[0], interval[1] };
     }
     return 0;
 }
 
-int ft_curve_measure(const float *x, const int32_t *y, const int32_t *fold, int folds, size_t n, int d, int k, const struct ft_train_options *options,
-                     void (*step)(void *, size_t, size_t), void *user, struct ft_curve *out, struct ft_error *err)
+int ft_curve_measure(const float *x, const int32_t *y, const int32_t *fold, int folds, size_t n,
+                     int d, int k, const struct ft_train_options *options,
+                     void (*step)(void *, size_t, size_t), void *user, struct ft_curve *out,
+                     struct ft_error *err)
 {
-    struct measurement m = { .x = x, .y = y, .fold = fold, .n = n, .d = d, .k = k, .options = *options };
+    struct measurement m = {
+        .x = x, .y = y, .fold = fold, .n = n, .d = d, .k = k, .options = *options
+    };
     struct ft_curve curve = { 0 };
     m.options.folds = 3; /* only for choosing L2 */
     m.order = ft_alloc(n, sizeof *m.order);
@@ -222,7 +242,9 @@ int ft_curve_measure(const float *x, const int32_t *y, const int32_t *fold, int 
     m.some_x = ft_alloc(n, (size_t)d * sizeof *m.some_x);
     m.some_y = ft_alloc(n, sizeof *m.some_y);
     m.p = ft_alloc((size_t)k, sizeof *m.p);
-    int rc = m.order && m.rows && m.some_x && m.some_y && m.p ? 0 : ft_error_nomem(err, "the learning curve");
+    int rc = m.order && m.rows && m.some_x && m.some_y && m.p
+                 ? 0
+                 : ft_error_nomem(err, "the learning curve");
     if (!rc) {
         shuffle(m.order, n, options->seed);
         rc = measure(&m, folds, step, user, &curve, err);

@@ -1,5 +1,6 @@
-/* Moments are taken in one pass over blocks of rows. Blocks belong to fixed lanes, and what the lanes found is put together in their order (Chan,
- * Golub and LeVeque 1983, Algorithms for computing the sample variance): results do not depend on the number of threads. */
+/* Moments are taken in one pass over blocks of rows. Blocks belong to fixed lanes, and what the
+ * lanes found is put together in their order (Chan, Golub and LeVeque 1983, Algorithms for
+ * computing the sample variance): results do not depend on the number of threads. */
 #include "head/design.h"
 
 #include <math.h>
@@ -9,9 +10,10 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-enum { BLOCK = 128, COLUMNS = 64, LANES = 16 }; /* COLUMNS: whose sums stay in the first cache while a block of rows passes */
+/* COLUMNS: whose sums stay in the first cache while a block of rows passes */
+enum { BLOCK = 128, COLUMNS = 64, LANES = 16 };
 
-/* ---- rows -------------------------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 static void standardise(const struct ft_design *design, const float *raw, size_t rows, float *out)
 {
@@ -43,17 +45,18 @@ float *ft_design_room(const struct ft_design *design, size_t rows)
     return ft_alloc(design->x || design->raw.x ? 1 : rows, (size_t)design->d * sizeof(float));
 }
 
-/* ---- moments ----------------------------------------------------------------------------------------------------------- */
+/* ---- moments --------------------------------------------------------------------------------- */
 
-/* 1 / sd, or 0 when the spread is no more than rounding (or too small to divide by): such a feature tells nothing. */
+/* 1 / sd, or 0 when the spread is no more than rounding (or too small to divide by): such a feature
+ * tells nothing. */
 static double inverse_sd(double mean, double variance)
 {
     const double sd = sqrt(variance);
     return sd > 1e-30 && sd > 6e-8 * fabs(mean) ? 1 / sd : 0;
 }
 
-/* Of the rows of one lane that one weight selects. Differences from a row that is in the sample make the variance exact for constant
- * features and safe for the rest. */
+/* Of the rows of one lane that one weight selects. Differences from a row that is in the sample
+ * make the variance exact for constant features and safe for the rest. */
 struct sums {
     size_t rows;
     double *first, *sum, *square; /* [d] the first row; of x - first */
@@ -67,8 +70,10 @@ struct moments {
     float **room;      /* [lanes] */
 };
 
-/* Adds the rows of a block that `weight` selects, whose first row is row number `from` of the design. */
-static void add_block(struct sums *s, const float *x, const float *weight, size_t from, size_t rows, size_t d)
+/* Adds the rows of a block that `weight` selects, whose first row is row number `from` of the
+ * design. */
+static void add_block(struct sums *s, const float *x, const float *weight, size_t from, size_t rows,
+                      size_t d)
 {
     size_t chosen[BLOCK], n = 0;
     for (size_t i = 0; i < rows; i++) {
@@ -100,10 +105,12 @@ static void add_lane(void *context, size_t lane, int member)
     const size_t blocks = (design->n + BLOCK - 1) / BLOCK, end = (lane + 1) * blocks / m->lanes;
     (void)member;
     for (size_t block = lane * blocks / m->lanes; block < end; block++) {
-        const size_t from = block * BLOCK, rows = design->n - from < BLOCK ? design->n - from : BLOCK;
+        const size_t from = block * BLOCK,
+                     rows = design->n - from < BLOCK ? design->n - from : BLOCK;
         const float *x = ft_design_rows(design, from, rows, m->room[lane]);
         for (size_t i = 0; i < m->count; i++)
-            add_block(&m->sums[lane * m->count + i], x, m->weight ? m->weight[i] : NULL, from, rows, (size_t)design->d);
+            add_block(&m->sums[lane * m->count + i], x, m->weight ? m->weight[i] : NULL, from, rows,
+                      (size_t)design->d);
     }
 }
 
@@ -116,10 +123,12 @@ static double combine(const struct moments *m, size_t i, size_t j, double *mean)
         const struct sums *s = &m->sums[lane * m->count + i];
         if (!s->rows)
             continue;
-        const double n = (double)s->rows, offset = s->sum[j] / n, own = s->first[j] + offset, delta = own - centre;
+        const double n = (double)s->rows, offset = s->sum[j] / n, own = s->first[j] + offset,
+                     delta = own - centre;
         if (!isfinite(s->square[j]))
             return NAN;
-        spread += s->square[j] - n * offset * offset + (rows > 0 ? delta * delta * (rows * n / (rows + n)) : 0);
+        spread += s->square[j] - n * offset * offset +
+                  (rows > 0 ? delta * delta * (rows * n / (rows + n)) : 0);
         centre = rows > 0 ? centre + delta * (n / (rows + n)) : own;
         rows += n;
     }
@@ -163,8 +172,9 @@ static int moments_take(struct moments *m, struct ft_team *team, struct ft_error
     return status;
 }
 
-int ft_design_moments(const struct ft_design *design, const float *const *weight, size_t count, float *const *shift, float *const *scale,
-                      struct ft_team *team, struct ft_error *err)
+int ft_design_moments(const struct ft_design *design, const float *const *weight, size_t count,
+                      float *const *shift, float *const *scale, struct ft_team *team,
+                      struct ft_error *err)
 {
     struct moments m = { .design = design, .weight = weight, .count = count };
     const int status = moments_take(&m, team, err);
@@ -181,7 +191,7 @@ int ft_design_moments(const struct ft_design *design, const float *const *weight
     return 0;
 }
 
-/* ---- the design -------------------------------------------------------------------------------------------------------- */
+/* ---- the design ------------------------------------------------------------------------------ */
 
 static int not_finite(const struct ft_matrix *raw, struct ft_error *err)
 {
@@ -192,8 +202,10 @@ static int not_finite(const struct ft_matrix *raw, struct ft_error *err)
         const float *row = ft_matrix_rows(raw, i, 1, room);
         for (size_t j = 0; !status && j < d; j++) {
             if (!isfinite(row[j]))
-                status = ft_error_set(err, FT_EFORMAT, "feature %zu of row %zu is '%s': the backbone's weights are damaged or the features overflow", j, i,
-                                      isnan(row[j]) ? "nan" : "inf");
+                status = ft_error_set(err, FT_EFORMAT,
+                                      "feature %zu of row %zu is '%s': the backbone's weights are "
+                                      "damaged or the features overflow",
+                                      j, i, isnan(row[j]) ? "nan" : "inf");
         }
     }
     free(room);
@@ -203,7 +215,8 @@ static int not_finite(const struct ft_matrix *raw, struct ft_error *err)
 static void standardise_block(void *context, size_t block, int member)
 {
     const struct ft_design *design = context;
-    const size_t from = block * BLOCK, rows = design->n - from < BLOCK ? design->n - from : BLOCK, at = from * (size_t)design->d;
+    const size_t from = block * BLOCK, rows = design->n - from < BLOCK ? design->n - from : BLOCK,
+                 at = from * (size_t)design->d;
     (void)member;
     standardise(design, design->raw.x + at, rows, design->x + at);
 }
@@ -225,10 +238,13 @@ static int measure(struct ft_design *design, struct ft_team *team, struct ft_err
     moments_release(&m);
     design->mean = mean;
     design->scale = scale;
-    return !mean || !scale ? ft_error_nomem(err, "the features") : finite ? 0 : not_finite(&design->raw, err);
+    return !mean || !scale ? ft_error_nomem(err, "the features")
+           : finite        ? 0
+                           : not_finite(&design->raw, err);
 }
 
-int ft_design_init(struct ft_design *out, const struct ft_matrix *raw, struct ft_team *team, struct ft_error *err)
+int ft_design_init(struct ft_design *out, const struct ft_matrix *raw, struct ft_team *team,
+                   struct ft_error *err)
 {
     struct ft_design design = { .n = raw->n, .d = raw->d, .raw = *raw };
     size_t count;

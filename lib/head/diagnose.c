@@ -1,4 +1,5 @@
-/* What is wrong with a folder of pictures, from features, facts of the files and out-of-fold probabilities. */
+/* What is wrong with a folder of pictures, from features, facts of the files and out-of-fold
+ * probabilities. */
 #include "head/diagnose.h"
 
 #include <stdlib.h>
@@ -7,10 +8,13 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-enum { PRINT_BITS = 18 }; /* of 63: copies of one picture that were cropped by 5 % differ in up to 18, strangers in about 31 */
+/* of 63: copies of one picture that were cropped by 5 % differ in up to 18, strangers in about 31
+ */
+enum { PRINT_BITS = 18 };
 
 /* Near pairs whose perceptual hashes agree, without copies of the same bytes. */
-static int find_near(const struct ft_features *f, const struct ft_facts *facts, int threads, struct ft_diagnosis *out, struct ft_error *err)
+static int find_near(const struct ft_features *f, const struct ft_facts *facts, int threads,
+                     struct ft_diagnosis *out, struct ft_error *err)
 {
     const struct ft_matrix x = ft_features_matrix(f);
     const int rc = ft_near_pairs(&x, FT_NEAR, threads, &out->near, &out->n_near, err);
@@ -25,22 +29,25 @@ static int find_near(const struct ft_features *f, const struct ft_facts *facts, 
     return rc;
 }
 
-/* The worst that is to be said of a picture's quality, or NULL. Limits were chosen on photographs of 1000 pets, of which they name few. */
+/* The worst that is to be said of a picture's quality, or NULL. Limits were chosen on photographs
+ * of 1000 pets, of which they name few. */
 static const char *fault_of(const struct ft_facts *x)
 {
-    const double shorter = x->width < x->height ? x->width : x->height, longer = x->width < x->height ? x->height : x->width;
+    const double shorter = x->width < x->height ? x->width : x->height,
+                 longer = x->width < x->height ? x->height : x->width;
     if (x->status || !x->width)
         return NULL;
-    return x->contrast < 3       ? "blank"
-           : shorter < 64        ? "tiny"
-           : x->brightness < 25  ? "very dark"
-           : x->brightness > 242 ? "very bright"
+    return x->contrast < 3        ? "blank"
+           : shorter < 64         ? "tiny"
+           : x->brightness < 25   ? "very dark"
+           : x->brightness > 242  ? "very bright"
            : longer > 3 * shorter ? "odd aspect ratio"
-           : x->sharpness < 20   ? "very blurred"
-                                 : NULL;
+           : x->sharpness < 20    ? "very blurred"
+                                  : NULL;
 }
 
-static int find_faults(const struct ft_facts *facts, size_t n, struct ft_diagnosis *out, struct ft_error *err)
+static int find_faults(const struct ft_facts *facts, size_t n, struct ft_diagnosis *out,
+                       struct ft_error *err)
 {
     size_t capacity = 0;
     for (size_t i = 0; i < n; i++) {
@@ -54,20 +61,39 @@ static int find_faults(const struct ft_facts *facts, size_t n, struct ft_diagnos
     return 0;
 }
 
-static double file_size(const struct ft_facts *x) { return (double)x->bytes; }
-static double picture_size(const struct ft_facts *x) { return (double)x->width * x->height; }
-static double aspect_ratio(const struct ft_facts *x) { return x->height ? (double)x->width / x->height : 0; }
-static double brightness(const struct ft_facts *x) { return x->brightness; }
-static double quality(const struct ft_facts *x) { return x->jpeg_quality; }
-static double camera(const struct ft_facts *x) { return (double)(x->camera >> 11); } /* exact in a double */
+static double file_size(const struct ft_facts *x)
+{
+    return (double)x->bytes;
+}
+static double picture_size(const struct ft_facts *x)
+{
+    return (double)x->width * x->height;
+}
+static double aspect_ratio(const struct ft_facts *x)
+{
+    return x->height ? (double)x->width / x->height : 0;
+}
+static double brightness(const struct ft_facts *x)
+{
+    return x->brightness;
+}
+static double quality(const struct ft_facts *x)
+{
+    return x->jpeg_quality;
+}
+static double camera(const struct ft_facts *x)
+{
+    return (double)(x->camera >> 11);
+} /* exact in a double */
 
 static const struct {
     const char *name;
     double (*of)(const struct ft_facts *);
     bool categories;
 } features[FT_SHORTCUTS] = {
-    { "file size", file_size, false }, { "picture size", picture_size, false }, { "aspect ratio", aspect_ratio, false },
-    { "brightness", brightness, false }, { "JPEG quality", quality, false }, { "EXIF camera", camera, true },
+    { "file size", file_size, false },       { "picture size", picture_size, false },
+    { "aspect ratio", aspect_ratio, false }, { "brightness", brightness, false },
+    { "JPEG quality", quality, false },      { "EXIF camera", camera, true },
 };
 
 static int highest_first(const void *a, const void *b)
@@ -76,7 +102,9 @@ static int highest_first(const void *a, const void *b)
     return (x->auc < y->auc) - (x->auc > y->auc);
 }
 
-static int find_shortcuts(const struct ft_facts *facts, const int32_t *y, const struct ft_validation *v, struct ft_diagnosis *out, struct ft_error *err)
+static int find_shortcuts(const struct ft_facts *facts, const int32_t *y,
+                          const struct ft_validation *v, struct ft_diagnosis *out,
+                          struct ft_error *err)
 {
     double *value = ft_alloc(v->n, sizeof *value);
     int rc = value ? 0 : ft_error_nomem(err, "the search for shortcuts");
@@ -94,7 +122,8 @@ static int find_shortcuts(const struct ft_facts *facts, const int32_t *y, const 
     return rc;
 }
 
-int ft_diagnose(const struct ft_features *f, const struct ft_facts *facts, const struct ft_validation *v, int threads, struct ft_diagnosis **out,
+int ft_diagnose(const struct ft_features *f, const struct ft_facts *facts,
+                const struct ft_validation *v, int threads, struct ft_diagnosis **out,
                 struct ft_error *err)
 {
     struct ft_diagnosis *d = ft_alloc_zero(1, sizeof *d);
@@ -106,7 +135,8 @@ int ft_diagnose(const struct ft_features *f, const struct ft_facts *facts, const
     if (!rc && f->n)
         rc = ft_outliers_find(f->x, f->n, f->d, threads, &d->outliers, &d->n_outliers, err);
     if (!rc && v)
-        rc = ft_suspects_find(v->calibrated, f->labels, v->n, v->k, &d->suspects, &d->n_suspects, err);
+        rc = ft_suspects_find(v->calibrated, f->labels, v->n, v->k, &d->suspects, &d->n_suspects,
+                              err);
     if (!rc && v)
         rc = find_shortcuts(facts, f->labels, v, d, err);
     if (rc)

@@ -1,5 +1,6 @@
-/* Groups are taken largest first, in random order within a size, and each goes to the fold that holds the smallest share of its
- * classes so far (then to the fold with the fewest rows): single pictures are dealt out evenly, class by class. */
+/* Groups are taken largest first, in random order within a size, and each goes to the fold that
+ * holds the smallest share of its classes so far (then to the fold with the fewest rows): single
+ * pictures are dealt out evenly, class by class. */
 #include "head/folds.h"
 
 #include <stdlib.h>
@@ -51,8 +52,10 @@ static size_t mark_groups(struct entry *entries, size_t n, uint64_t seed)
     return groups;
 }
 
-/* The fold for the group entries[0..size): held [folds, k] rows so far, rows [folds], of [k] all rows of a class. */
-static int choose(const struct entry *entries, const int32_t *y, int k, int folds, const size_t *held, const size_t *rows, const size_t *of)
+/* The fold for the group entries[0..size): held [folds, k] rows so far, rows [folds], of [k] all
+ * rows of a class. */
+static int choose(const struct entry *entries, const int32_t *y, int k, int folds,
+                  const size_t *held, const size_t *rows, const size_t *of)
 {
     int best = 0;
     double best_share = 0;
@@ -70,10 +73,12 @@ static int choose(const struct entry *entries, const int32_t *y, int k, int fold
     return best;
 }
 
-int ft_folds_assign(const int32_t *y, const uint64_t *group, size_t n, int k, int folds, uint64_t seed, int32_t *fold, struct ft_error *err)
+int ft_folds_assign(const int32_t *y, const uint64_t *group, size_t n, int k, int folds,
+                    uint64_t seed, int32_t *fold, struct ft_error *err)
 {
     struct entry *entries = ft_alloc(n, sizeof *entries);
-    size_t *held = ft_alloc_zero((size_t)folds * (size_t)k, sizeof *held), *rows = ft_alloc_zero((size_t)folds, sizeof *rows),
+    size_t *held = ft_alloc_zero((size_t)folds * (size_t)k, sizeof *held),
+           *rows = ft_alloc_zero((size_t)folds, sizeof *rows),
            *of = ft_alloc_zero((size_t)k, sizeof *of);
     int status;
     if (!entries || !held || !rows || !of) {
@@ -86,7 +91,10 @@ int ft_folds_assign(const int32_t *y, const uint64_t *group, size_t n, int k, in
     }
     const size_t groups = mark_groups(entries, n, seed);
     if (groups < 2) {
-        status = ft_error_set(err, FT_EARG, "all %zu pictures are the same one: cross-validation needs at least two different pictures", n);
+        status = ft_error_set(err, FT_EARG,
+                              "all %zu pictures are the same one: cross-validation needs at least "
+                              "two different pictures",
+                              n);
         goto done;
     }
     status = groups < (size_t)folds ? (int)groups : folds;

@@ -28,20 +28,23 @@ void ft_head_probabilities(const struct ft_head *head, const float *x, size_t n,
         float *z = p + from * k;
         for (size_t i = 0; i < rows * k; i++)
             z[i] = head->b[i % k];
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)k, (int)d, 1, x + from * d, (int)d, head->w, (int)k, 1, z, (int)k);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)k, (int)d, 1,
+                    x + from * d, (int)d, head->w, (int)k, 1, z, (int)k);
         for (size_t i = 0; i < rows; i++)
             ft_softmax(z + i * k, head->k, 1, z + i * k);
     }
 }
 
-int ft_head_judge(const struct ft_head *head, const struct ft_matrix *x, float *p, struct ft_error *err)
+int ft_head_judge(const struct ft_head *head, const struct ft_matrix *x, float *p,
+                  struct ft_error *err)
 {
     float *room = ft_alloc(x->x ? 1 : BLOCK, (size_t)x->d * sizeof *room);
     if (!room)
         return ft_error_nomem(err, "features");
     for (size_t from = 0; from < x->n; from += BLOCK) {
         const size_t rows = x->n - from < BLOCK ? x->n - from : BLOCK;
-        ft_head_probabilities(head, ft_matrix_rows(x, from, rows, room), rows, p + from * (size_t)head->k);
+        ft_head_probabilities(head, ft_matrix_rows(x, from, rows, room), rows,
+                              p + from * (size_t)head->k);
     }
     free(room);
     return ft_matrix_status(x, err);

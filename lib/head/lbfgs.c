@@ -9,7 +9,8 @@
 #include "base/memory.h"
 
 static const double armijo = 1e-4, curvature = 0.9; /* the usual constants for quasi-Newton steps */
-static const double noise = 2e-6;                   /* differences below noise * |f| are not trusted */
+/* differences below noise * |f| are not trusted */
+static const double noise = 2e-6;
 enum { MAX_TRIALS = 25 };
 
 double ft_dot(const float *a, const float *b, size_t n)
@@ -37,7 +38,8 @@ int ft_lbfgs_init(struct ft_lbfgs *o, size_t n, struct ft_error *err)
             goto fail;
     }
     size_t ring;
-    if (!ft_size_mul(n, FT_LBFGS_PAIRS, &ring) || !(o->s = ft_alloc(ring, sizeof(float))) || !(o->y = ft_alloc(ring, sizeof(float))))
+    if (!ft_size_mul(n, FT_LBFGS_PAIRS, &ring) || !(o->s = ft_alloc(ring, sizeof(float))) ||
+        !(o->y = ft_alloc(ring, sizeof(float))))
         goto fail;
     return 0;
 fail:
@@ -78,7 +80,8 @@ void ft_lbfgs_shift(struct ft_lbfgs *o, double add, size_t count)
         add_scaled(add, s, y, count);
         o->sy[i] = ft_dot(s, y, o->n);
         o->yy[i] = ft_dot(y, y, o->n);
-        if (!(o->sy[i] > 1e-9 * o->yy[i])) { /* a smaller penalty left this pair without curvature */
+        if (!(o->sy[i] >
+              1e-9 * o->yy[i])) { /* a smaller penalty left this pair without curvature */
             ft_lbfgs_forget(o);
             return;
         }
@@ -134,7 +137,8 @@ static bool begin_search(struct ft_lbfgs *o)
     o->slope_low = o->slope0;
     o->trials = 0;
     o->searching = true;
-    /* without curvature the length of the gradient means nothing: go a unit's distance, at most the gradient itself */
+    /* without curvature the length of the gradient means nothing: go a unit's distance, at most the
+     * gradient itself */
     try_step(o, o->pairs ? 1 : fmin(1, 1 / sqrt(-o->slope0)));
     return true;
 }
@@ -182,7 +186,8 @@ static double interpolate(const struct ft_lbfgs *o)
 
 static double extrapolate(const struct ft_lbfgs *o, double slope)
 {
-    const double secant = o->step * o->slope0 / (o->slope0 - slope); /* where the slope would vanish */
+    /* where the slope would vanish */
+    const double secant = o->step * o->slope0 / (o->slope0 - slope);
     if (!(secant > 2 * o->step))
         return 2 * o->step;
     return secant < 10 * o->step ? secant : 10 * o->step;
@@ -203,7 +208,8 @@ static bool accept(struct ft_lbfgs *o, double f)
     return false;
 }
 
-/* The line search found nothing: once more without the remembered curvature, then this is as low as float32 can see. */
+/* The line search found nothing: once more without the remembered curvature, then this is as low as
+ * float32 can see. */
 static bool give_up(struct ft_lbfgs *o)
 {
     if (o->failures++ == 0) {

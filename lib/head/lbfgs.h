@@ -1,6 +1,7 @@
-/* Limited-memory BFGS with a weak-Wolfe line search, as a state machine: the caller evaluates, so that many minimisations can share
- * one pass over the data. Nocedal and Wright, Numerical Optimization (2006), algorithms 7.4 and 7.5; line search by bracketing
- * with cubic interpolation; near the minimum, where differences of f drown in rounding, slopes decide (Hager and Zhang 2005).
+/* Limited-memory BFGS with a weak-Wolfe line search, as a state machine: the caller evaluates, so
+ * that many minimisations can share one pass over the data. Nocedal and Wright, Numerical
+ * Optimization (2006), algorithms 7.4 and 7.5; line search by bracketing with cubic interpolation;
+ * near the minimum, where differences of f drown in rounding, slopes decide (Hager and Zhang 2005).
  *
  *     ft_lbfgs_start(&o);                       with the first point in o.x
  *     do { f = value at o.x; o.g = gradient at o.x; } while (ft_lbfgs_next(&o, f));
@@ -25,13 +26,15 @@ struct ft_lbfgs {
     int iterations, evaluations;
 
     /* private */
-    float *x0, *g0, *direction;      /* [n] the last accepted point, its gradient, where to go from it */
-    float *s, *y;                    /* [FT_LBFGS_PAIRS, n] differences of points and of gradients, a ring */
+    /* [n] the last accepted point, its gradient, where to go from it */
+    float *x0, *g0, *direction;
+    /* [FT_LBFGS_PAIRS, n] differences of points and of gradients, a ring */
+    float *s, *y;
     double sy[FT_LBFGS_PAIRS], yy[FT_LBFGS_PAIRS];
     int pairs, newest;
     bool searching;
-    double slope0, decrease;         /* along direction at x0; of the last accepted step */
-    double step, low, high;          /* bracket; high is infinite until a step was too long */
+    double slope0, decrease; /* along direction at x0; of the last accepted step */
+    double step, low, high;  /* bracket; high is infinite until a step was too long */
     double f_low, slope_low, f_high, slope_high;
     int trials, failures;
 };

@@ -1,5 +1,6 @@
-/* Definitions are scikit-learn's (accuracy_score, log_loss, brier_score_loss, precision_recall_fscore_support with zero_division=0); the
- * calibration error is that of Guo et al. 2017, bins open below and closed above. */
+/* Definitions are scikit-learn's (accuracy_score, log_loss, brier_score_loss,
+ * precision_recall_fscore_support with zero_division=0); the calibration error is that of Guo et
+ * al. 2017, bins open below and closed above. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -51,7 +52,8 @@ static void add_row(struct ft_metrics *m, const float *row, int32_t y)
     const int top = most_likely(row, m->k);
     const bool right = top == y;
     double square = 0;
-    int above = 0; /* classes more probable than the true one; of equals the first counts as more probable */
+    /* classes more probable than the true one; of equals the first counts as more probable */
+    int above = 0;
     for (int c = 0; c < m->k; c++) {
         const double off = (double)row[c] - (c == y);
         square += off * off;
@@ -73,7 +75,8 @@ static void add_row(struct ft_metrics *m, const float *row, int32_t y)
 void ft_wilson(size_t right, size_t n, double interval[2])
 {
     const double z = 1.959963984540054, all = (double)n, p = (double)right / all;
-    const double middle = (p + z * z / (2 * all)) / (1 + z * z / all), half = z / (1 + z * z / all) * sqrt(p * (1 - p) / all + z * z / (4 * all * all));
+    const double middle = (p + z * z / (2 * all)) / (1 + z * z / all),
+                 half = z / (1 + z * z / all) * sqrt(p * (1 - p) / all + z * z / (4 * all * all));
     interval[0] = right ? middle - half : 0;
     interval[1] = right < n ? middle + half : 1;
 }
@@ -88,7 +91,8 @@ static void per_class(struct ft_metrics *m)
             of->support += m->confusion[c * k + other];
             of->predicted += m->confusion[other * k + c];
         }
-        const double right = (double)m->confusion[c * k + c], both = (double)(of->support + of->predicted);
+        const double right = (double)m->confusion[c * k + c],
+                     both = (double)(of->support + of->predicted);
         of->precision = of->predicted ? right / (double)of->predicted : 0;
         of->recall = of->support ? right / (double)of->support : 0;
         of->f1 = both > 0 ? 2 * right / both : 0;
@@ -99,12 +103,13 @@ static void per_class(struct ft_metrics *m)
 }
 
 /* Sample standard deviation of the folds' accuracies; folds without rows do not count. */
-static int accuracy_spread(const float *p, const int32_t *y, const int32_t *fold, size_t n, int k, double *out, struct ft_error *err)
+static int accuracy_spread(const float *p, const int32_t *y, const int32_t *fold, size_t n, int k,
+                           double *out, struct ft_error *err)
 {
     int32_t most = 0;
     for (size_t i = 0; i < n; i++)
         most = fold[i] > most ? fold[i] : most;
-    size_t (*counts)[2] = ft_alloc_zero((size_t)most + 1, sizeof *counts); /* rows, right */
+    size_t(*counts)[2] = ft_alloc_zero((size_t)most + 1, sizeof *counts); /* rows, right */
     if (!counts)
         return ft_error_nomem(err, "the metrics");
     for (size_t i = 0; i < n; i++) {
@@ -133,17 +138,21 @@ static int accuracy_spread(const float *p, const int32_t *y, const int32_t *fold
 static int check_rows(const int32_t *y, const int32_t *fold, size_t n, int k, struct ft_error *err)
 {
     if (n == 0 || k < 1)
-        return ft_error_set(err, FT_EARG, "no pictures to measure: give at least one with a known class");
+        return ft_error_set(err, FT_EARG,
+                            "no pictures to measure: give at least one with a known class");
     for (size_t i = 0; i < n; i++) {
         if (y[i] < 0 || y[i] >= k)
-            return ft_error_set(err, FT_EARG, "row %zu has class %d: labels are 0 to %d", i, (int)y[i], k - 1);
+            return ft_error_set(err, FT_EARG, "row %zu has class %d: labels are 0 to %d", i,
+                                (int)y[i], k - 1);
         if (fold && fold[i] < 0)
-            return ft_error_set(err, FT_EARG, "row %zu has fold %d: folds count from 0", i, (int)fold[i]);
+            return ft_error_set(err, FT_EARG, "row %zu has fold %d: folds count from 0", i,
+                                (int)fold[i]);
     }
     return 0;
 }
 
-int ft_metrics_compute(const float *p, const int32_t *y, const int32_t *fold, size_t n, int k, struct ft_metrics **out, struct ft_error *err)
+int ft_metrics_compute(const float *p, const int32_t *y, const int32_t *fold, size_t n, int k,
+                       struct ft_metrics **out, struct ft_error *err)
 {
     int status = check_rows(y, fold, n, k, err);
     if (status)
@@ -172,7 +181,8 @@ int ft_metrics_compute(const float *p, const int32_t *y, const int32_t *fold, si
     ft_wilson(m->right, n, m->interval);
     per_class(m);
     for (int c = 0; c < k && !status; c++)
-        status = ft_ranking(p + c, (size_t)k, y, c, n, &m->per_class[c].roc_auc, &m->per_class[c].average_precision, err);
+        status = ft_ranking(p + c, (size_t)k, y, c, n, &m->per_class[c].roc_auc,
+                            &m->per_class[c].average_precision, err);
     if (status)
         goto fail;
     if (fold && (status = accuracy_spread(p, y, fold, n, k, &m->accuracy_sd, err)))

@@ -8,14 +8,15 @@
 #include "dataset/near.h"
 #include "head/diagnose.h"
 
-enum { NEAREST = 5, BLOCK = 64, MOST = 20000 }; /* MOST: rows that the others are compared with, evenly spread where there are more */
+/* MOST: rows that the others are compared with, evenly spread where there are more */
+enum { NEAREST = 5, BLOCK = 64, MOST = 20000 };
 
 struct job {
     size_t n, n_against;
     int d;
-    const float *unit;  /* [n, d] */
-    float *against;     /* [n_against, d] */
-    double *distance;   /* [n] */
+    const float *unit; /* [n, d] */
+    float *against;    /* [n_against, d] */
+    double *distance;  /* [n] */
     bool failed;
 };
 
@@ -41,15 +42,16 @@ static double nearest(const float *cosine, size_t n, size_t self)
 static void measure(void *context, size_t block, int member)
 {
     struct job *job = context;
-    const size_t from = block * BLOCK, rows = job->n - from < BLOCK ? job->n - from : BLOCK, m = job->n_against, d = (size_t)job->d;
+    const size_t from = block * BLOCK, rows = job->n - from < BLOCK ? job->n - from : BLOCK,
+                 m = job->n_against, d = (size_t)job->d;
     float *cosine = ft_alloc(rows, m * sizeof *cosine);
     (void)member;
     if (!cosine) {
         job->failed = true;
         return;
     }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)m, job->d, 1, job->unit + from * d, job->d, job->against, job->d, 0, cosine,
-                (int)m);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)m, job->d, 1,
+                job->unit + from * d, job->d, job->against, job->d, 0, cosine, (int)m);
     for (size_t i = 0; i < rows; i++)
         job->distance[from + i] = nearest(cosine + i * m, m, job->n == m ? from + i : SIZE_MAX);
     free(cosine);
@@ -70,7 +72,8 @@ static int furthest_first(const void *a, const void *b)
 }
 
 /* Rows above the limit; scratch [n]. */
-static int choose(const double *distance, size_t n, double *scratch, struct ft_outlier **out, size_t *count)
+static int choose(const double *distance, size_t n, double *scratch, struct ft_outlier **out,
+                  size_t *count)
 {
     struct ft_outlier *list = NULL;
     size_t found = 0, capacity = 0;
@@ -98,7 +101,8 @@ static int choose(const double *distance, size_t n, double *scratch, struct ft_o
     return 0;
 }
 
-int ft_outliers_find(const float *x, size_t n, int d, int threads, struct ft_outlier **out, size_t *count, struct ft_error *err)
+int ft_outliers_find(const float *x, size_t n, int d, int threads, struct ft_outlier **out,
+                     size_t *count, struct ft_error *err)
 {
     struct job job = { .n = n, .n_against = n < MOST ? n : MOST, .d = d };
     struct ft_team *team = ft_team_new(threads > 0 ? threads : ft_cpu_count());

@@ -10,12 +10,14 @@
 #include "base/memory.h"
 #include "kernels/kernels.h"
 
-/* READ: rows that a work item reads. SAMPLE: rows for each feature that C is made of: eigenvalues that so few get wrong drown in l2. */
+/* READ: rows that a work item reads. SAMPLE: rows for each feature that C is made of: eigenvalues
+ * that so few get wrong drown in l2. */
 enum { PANEL = 128, PIECE = 4096, READ = 128, SAMPLE = 4 };
 
-/* With many classes most rows are told apart at the minimum, where p (1 - p) is a fraction of its 1/k at the start. Evaluations to 1e-5
- * of the minimum, 20000 rows of 100 classes, l2 0.01, for shares of 0.2 and 0.1: clusters 20, 18; overlapping blends of real
- * features 30, 26; blends that overlap more 22, 24. Few classes keep the bound. README.md has what else was tried. */
+/* With many classes most rows are told apart at the minimum, where p (1 - p) is a fraction of its
+ * 1/k at the start. Evaluations to 1e-5 of the minimum, 20000 rows of 100 classes, l2 0.01, for
+ * shares of 0.2 and 0.1: clusters 20, 18; overlapping blends of real features 30, 26; blends that
+ * overlap more 22, 24. Few classes keep the bound. README.md has what else was tried. */
 static float curvature_of(int k)
 {
     return (k < 10 ? 1 : 0.1f) / (float)k;
@@ -23,7 +25,8 @@ static float curvature_of(int k)
 
 bool ft_precondition_pays(const struct ft_design *design, int k)
 {
-    /* C costs d / (4 k) evaluations and saves some tens of them; a solve costs d / (2 n) of an evaluation. */
+    /* C costs d / (4 k) evaluations and saves some tens of them; a solve costs d / (2 n) of an
+     * evaluation. */
     return k > 2 && design->n >= (size_t)design->d && design->d <= 60 * k;
 }
 
@@ -39,7 +42,8 @@ struct covariance {
 static void read_rows(void *context, size_t item, int member)
 {
     struct covariance *c = context;
-    const size_t d = (size_t)c->design->d, end = (item + 1) * READ < c->rows ? (item + 1) * READ : c->rows;
+    const size_t d = (size_t)c->design->d,
+                 end = (item + 1) * READ < c->rows ? (item + 1) * READ : c->rows;
     (void)member;
     for (size_t i = item * READ; i < end; i++) {
         float *to = c->x + i * d;
@@ -53,18 +57,29 @@ static void read_rows(void *context, size_t item, int member)
 static void covariance_panel(void *context, size_t item, int member)
 {
     const struct covariance *c = context;
-    const size_t d = (size_t)c->design->d, from = item * PANEL, count = d - from < PANEL ? d - from : PANEL;
+    const size_t d = (size_t)c->design->d, from = item * PANEL,
+                 count = d - from < PANEL ? d - from : PANEL;
     (void)member;
     for (size_t row = 0; row < c->rows; row += PANEL) { /* as many as stay in cache */
         const float *x = c->x + row * d + from;
-        const struct ft_product product = { .a = x, .b = x, .c = c->out + from * d + from, .m = (int)(d - from), .n = (int)count,
-                                            .k = (int)(c->rows - row < PANEL ? c->rows - row : PANEL), .a_row = 1, .a_step = (ptrdiff_t)d,
-                                            .b_row = (ptrdiff_t)d, .c_row = (ptrdiff_t)d, .add = c->from + row > 0 };
+        const struct ft_product product = { .a = x,
+                                            .b = x,
+                                            .c = c->out + from * d + from,
+                                            .m = (int)(d - from),
+                                            .n = (int)count,
+                                            .k = (int)(c->rows - row < PANEL ? c->rows - row
+                                                                             : PANEL),
+                                            .a_row = 1,
+                                            .a_step = (ptrdiff_t)d,
+                                            .b_row = (ptrdiff_t)d,
+                                            .c_row = (ptrdiff_t)d,
+                                            .add = c->from + row > 0 };
         c->product->run(&product);
     }
 }
 
-/* The products of a panel after the other for one piece of rows, then for the next: the rows are read once. */
+/* The products of a panel after the other for one piece of rows, then for the next: the rows are
+ * read once. */
 static int covariance_fill(struct covariance *c, struct ft_team *team, struct ft_error *err)
 {
     const size_t d = (size_t)c->design->d;
@@ -82,7 +97,8 @@ static int covariance_fill(struct covariance *c, struct ft_team *team, struct ft
     return ft_design_status(c->design, err);
 }
 
-int ft_precondition_init(struct ft_precondition *out, const struct ft_design *design, int k, struct ft_team *team, struct ft_error *err)
+int ft_precondition_init(struct ft_precondition *out, const struct ft_design *design, int k,
+                         struct ft_team *team, struct ft_error *err)
 {
     const size_t d = (size_t)design->d;
     struct ft_precondition p = { .d = design->d, .curvature = curvature_of(k) };
@@ -93,7 +109,11 @@ int ft_precondition_init(struct ft_precondition *out, const struct ft_design *de
         return ft_error_nomem(err, "the training of the head");
     }
     const size_t rows = SAMPLE * d, step = design->n > rows ? design->n / rows : 1;
-    struct covariance c = { .design = design, .product = ft_product_choose(), .n = (design->n - 1) / step + 1, .step = step, .out = p.covariance };
+    struct covariance c = { .design = design,
+                            .product = ft_product_choose(),
+                            .n = (design->n - 1) / step + 1,
+                            .step = step,
+                            .out = p.covariance };
     ft_blas_alone();
     const int status = covariance_fill(&c, team, err);
     if (status)
@@ -110,7 +130,8 @@ void ft_precondition_release(struct ft_precondition *p)
     *p = (struct ft_precondition){ 0 };
 }
 
-/* Cholesky of a small diagonal block a [count, count] with rows d apart. Pivots stay positive: any factor will do. */
+/* Cholesky of a small diagonal block a [count, count] with rows d apart. Pivots stay positive: any
+ * factor will do. */
 static void factor_block(float *a, size_t d, size_t count, double least)
 {
     for (size_t j = 0; j < count; j++) {
@@ -139,26 +160,32 @@ void ft_precondition_factor(struct ft_precondition *p, double l2)
     }
     for (size_t from = 0; from < d; from += PANEL) {
         const size_t count = d - from < PANEL ? d - from : PANEL, below = d - from - count;
-        float *block = p->factor + from * d + from, *panel = block + count * d, *rest = panel + count;
+        float *block = p->factor + from * d + from, *panel = block + count * d,
+              *rest = panel + count;
         factor_block(block, d, count, ridge / 2);
         if (!below)
             break;
-        cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, (int)below, (int)count, 1, block, (int)d, panel, (int)d);
-        cblas_ssyrk(CblasRowMajor, CblasLower, CblasNoTrans, (int)below, (int)count, -1, panel, (int)d, 1, rest, (int)d);
+        cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, (int)below,
+                    (int)count, 1, block, (int)d, panel, (int)d);
+        cblas_ssyrk(CblasRowMajor, CblasLower, CblasNoTrans, (int)below, (int)count, -1, panel,
+                    (int)d, 1, rest, (int)d);
     }
 }
 
 void ft_precondition_apply(const struct ft_precondition *p, float *w, size_t rows)
 {
-    cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, (int)rows, p->d, 1, p->factor, p->d, w, p->d);
+    cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, (int)rows, p->d,
+                1, p->factor, p->d, w, p->d);
 }
 
 void ft_precondition_undo(const struct ft_precondition *p, float *w, size_t rows)
 {
-    cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, (int)rows, p->d, 1, p->factor, p->d, w, p->d);
+    cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, (int)rows, p->d,
+                1, p->factor, p->d, w, p->d);
 }
 
 void ft_precondition_gradient(const struct ft_precondition *p, float *g, size_t rows)
 {
-    cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, (int)rows, p->d, 1, p->factor, p->d, g, p->d);
+    cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, (int)rows, p->d, 1,
+                p->factor, p->d, g, p->d);
 }

@@ -17,8 +17,8 @@ static int by_score(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-int ft_ranking(const float *score, size_t stride, const int32_t *y, int32_t c, size_t n, double *roc_auc, double *average_precision,
-               struct ft_error *err)
+int ft_ranking(const float *score, size_t stride, const int32_t *y, int32_t c, size_t n,
+               double *roc_auc, double *average_precision, struct ft_error *err)
 {
     struct ranked *rows = ft_alloc(n, sizeof *rows);
     if (!rows)

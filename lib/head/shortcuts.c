@@ -1,5 +1,6 @@
-/* How well one number a picture tells its class, out of fold: the number is cut into bins, a bin's score for a class is the class's share
- * of it among the rows of other folds (two rows' worth of the overall shares added), and that score is ranked as any other. */
+/* How well one number a picture tells its class, out of fold: the number is cut into bins, a bin's
+ * score for a class is the class's share of it among the rows of other folds (two rows' worth of
+ * the overall shares added), and that score is ranked as any other. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,9 @@ static size_t cut(struct valued *rows, size_t n, bool categories, size_t *bin)
 }
 
 /* score [n, k] from bin [n]; count [bins, k] is scratch. */
-static void score_rows(const size_t *bin, size_t bins, const int32_t *y, const struct ft_validation *v, const double *share, double *count, float *score)
+static void score_rows(const size_t *bin, size_t bins, const int32_t *y,
+                       const struct ft_validation *v, const double *share, double *count,
+                       float *score)
 {
     const size_t k = (size_t)v->k;
     for (int32_t f = 0; f < v->folds; f++) {
@@ -65,10 +68,13 @@ static void score_rows(const size_t *bin, size_t bins, const int32_t *y, const s
 static double standard_error(double auc, double positives, double negatives)
 {
     const double q1 = auc / (2 - auc), q2 = 2 * auc * auc / (1 + auc);
-    return sqrt((auc * (1 - auc) + (positives - 1) * (q1 - auc * auc) + (negatives - 1) * (q2 - auc * auc)) / (positives * negatives));
+    return sqrt((auc * (1 - auc) + (positives - 1) * (q1 - auc * auc) +
+                 (negatives - 1) * (q2 - auc * auc)) /
+                (positives * negatives));
 }
 
-static int best_class(const float *score, const int32_t *y, const struct ft_validation *v, const double *share, struct ft_shortcut *out, struct ft_error *err)
+static int best_class(const float *score, const int32_t *y, const struct ft_validation *v,
+                      const double *share, struct ft_shortcut *out, struct ft_error *err)
 {
     for (int c = 0; c < v->k; c++) {
         const double rows = share[c] * (double)v->n;
@@ -88,7 +94,9 @@ static int best_class(const float *score, const int32_t *y, const struct ft_vali
     return 0;
 }
 
-int ft_shortcut_measure(const double *value, bool categories, const int32_t *y, const struct ft_validation *v, struct ft_shortcut *out, struct ft_error *err)
+int ft_shortcut_measure(const double *value, bool categories, const int32_t *y,
+                        const struct ft_validation *v, struct ft_shortcut *out,
+                        struct ft_error *err)
 {
     const size_t n = v->n, k = (size_t)v->k;
     struct valued *rows = ft_alloc(n, sizeof *rows);
@@ -105,7 +113,8 @@ int ft_shortcut_measure(const double *value, bool categories, const int32_t *y, 
         count = ft_alloc(bins, k * sizeof *count);
         if (count)
             score_rows(bin, bins, y, v, share, count, score);
-        rc = count ? best_class(score, y, v, share, out, err) : ft_error_nomem(err, "the search for shortcuts");
+        rc = count ? best_class(score, y, v, share, out, err)
+                   : ft_error_nomem(err, "the search for shortcuts");
     }
     free(rows);
     free(bin);

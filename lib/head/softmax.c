@@ -9,8 +9,10 @@
 #include "base/memory.h"
 #include "kernels/kernels.h"
 
-/* 112 rows of 1280 features stay in a core's L2 between the two products, and are whole tiles of the kernels. */
-enum { BLOCK = 112, MOST_LANES = 16, SLICE = 16 }; /* SLICE: columns of one fit that a work item prepares or adds up */
+/* 112 rows of 1280 features stay in a core's L2 between the two products, and are whole tiles of
+ * the kernels. */
+/* SLICE: columns of one fit that a work item prepares or adds up */
+enum { BLOCK = 112, MOST_LANES = 16, SLICE = 16 };
 
 int ft_softmax_columns(int k)
 {
@@ -43,7 +45,7 @@ void ft_fit_release(struct ft_fit *fit)
     *fit = (struct ft_fit){ 0 };
 }
 
-/* ---- a row's loss ------------------------------------------------------------------------------------------------ */
+/* ---- a row's loss ---------------------------------------------------------------------------- */
 
 static int argmax(const float *z, int k)
 {
@@ -102,7 +104,8 @@ static double residual(float *z, int k, int y, double weight)
         z[c] = expf(z[c] - highest);
         part[c % PARTS] += z[c];
     }
-    /* without the top class itself, exactly 1: summed in double, its neighbours keep their digits */
+    /* without the top class itself, exactly 1: summed in double, its neighbours keep their digits
+     */
     double rest = part[0] + part[1] + (part[2] + part[3]) - 1;
     if (rest < 0)
         rest = 0;
@@ -122,7 +125,7 @@ static double residual_pair(float *u, int y, double weight)
     return log1p(e) + (margin > 0 ? 0 : -margin);
 }
 
-/* ---- value and gradient of all running fits ------------------------------------------------------------------------ */
+/* ---- value and gradient of all running fits -------------------------------------------------- */
 
 struct lane {
     float *x;        /* [BLOCK, d] room for rows that are not in memory */
@@ -135,19 +138,20 @@ struct lane {
 struct evaluation {
     const struct ft_design *design;
     const int32_t *y;
-    int k, columns; /* columns of one fit */
+    int k, columns;       /* columns of one fit */
     struct ft_fit **fits; /* [count] the running ones */
     size_t count, lanes;
     size_t slices; /* of a fit's columns */
     size_t stride; /* count * columns, in whole cache lines */
     const struct ft_product_row *product;
-    float *w, *v;   /* [count * columns, d] W; [d, stride] scaled to the shared design */
-    float *offset;  /* [count * columns] */
+    float *w, *v;  /* [count * columns, d] W; [d, stride] scaled to the shared design */
+    float *offset; /* [count * columns] */
     struct lane lane[MOST_LANES];
 };
 
 /* Rows [from, from + rows) of fit j's logits: residuals in place, loss and sums added up. */
-static void block_residuals(struct evaluation *e, struct lane *lane, size_t j, size_t from, size_t rows)
+static void block_residuals(struct evaluation *e, struct lane *lane, size_t j, size_t from,
+                            size_t rows)
 {
     const struct ft_fit *fit = e->fits[j];
     const size_t first = j * (size_t)e->columns, k = (size_t)e->k;
@@ -167,7 +171,8 @@ static void block_residuals(struct evaluation *e, struct lane *lane, size_t j, s
             continue;
         }
         const double weight = fit->weight[row];
-        lane->loss[j] += weight * (e->k == 2 ? residual_pair(z, e->y[row], weight) : residual(z, e->k, e->y[row], weight));
+        lane->loss[j] += weight * (e->k == 2 ? residual_pair(z, e->y[row], weight)
+                                             : residual(z, e->k, e->y[row], weight));
         for (int c = 0; c < e->columns; c++)
             lane->sums[first + (size_t)c] += z[c];
     }
@@ -184,13 +189,31 @@ static void run_lane(void *context, size_t index, int member)
     memset(lane->loss, 0, e->count * sizeof(double));
     memset(lane->sums, 0, wide * sizeof(double));
     bool add = false; /* the first block overwrites the gradient */
-    for (size_t block = index * blocks / e->lanes; block < end; block++) { /* one stretch of rows: files are read in order */
+    for (size_t block = index * blocks / e->lanes; block < end;
+         block++) { /* one stretch of rows: files are read in order */
         const size_t from = block * BLOCK, rows = n - from < BLOCK ? n - from : BLOCK;
         const float *x = ft_design_rows(e->design, from, rows, lane->x);
-        const struct ft_product logits = { .a = x, .b = e->v, .c = lane->z, .m = (int)rows, .n = (int)wide, .k = (int)d,
-                                           .a_row = (ptrdiff_t)d, .a_step = 1, .b_row = stride, .c_row = stride };
-        const struct ft_product gradient = { .a = lane->z, .b = x, .c = lane->gradient, .m = (int)wide, .n = (int)d, .k = (int)rows,
-                                             .a_row = 1, .a_step = stride, .b_row = (ptrdiff_t)d, .c_row = (ptrdiff_t)d, .add = add };
+        const struct ft_product logits = { .a = x,
+                                           .b = e->v,
+                                           .c = lane->z,
+                                           .m = (int)rows,
+                                           .n = (int)wide,
+                                           .k = (int)d,
+                                           .a_row = (ptrdiff_t)d,
+                                           .a_step = 1,
+                                           .b_row = stride,
+                                           .c_row = stride };
+        const struct ft_product gradient = { .a = lane->z,
+                                             .b = x,
+                                             .c = lane->gradient,
+                                             .m = (int)wide,
+                                             .n = (int)d,
+                                             .k = (int)rows,
+                                             .a_row = 1,
+                                             .a_step = stride,
+                                             .b_row = (ptrdiff_t)d,
+                                             .c_row = (ptrdiff_t)d,
+                                             .add = add };
         e->product->run(&logits);
         for (size_t j = 0; j < e->count; j++)
             block_residuals(e, lane, j, from, rows);
@@ -199,7 +222,8 @@ static void run_lane(void *context, size_t index, int member)
     }
 }
 
-/* The columns [*first, end) of a fit that work item `item` stands for; *fit is its number. Returns end. */
+/* The columns [*first, end) of a fit that work item `item` stands for; *fit is its number. Returns
+ * end. */
 static size_t slice(const struct evaluation *e, size_t item, size_t *fit, size_t *first)
 {
     const size_t columns = (size_t)e->columns;
@@ -222,12 +246,14 @@ static void prepare_slice(void *context, size_t item, int member)
     if (fit->precondition)
         ft_precondition_undo(fit->precondition, w, end - first);
     const double unit = fit->precondition ? sqrt(fit->precondition->curvature) : 1;
-    float *scaled = fit->optimiser.g + first * d, *v = e->v + j * columns + first; /* the gradient's room is free */
+    /* the gradient's room is free */
+    float *scaled = fit->optimiser.g + first * d, *v = e->v + j * columns + first;
     for (size_t c = first; c < end; c++) {
         float *row = scaled + (c - first) * d;
         for (size_t i = 0; i < d; i++)
             row[i] = w[(c - first) * d + i] * fit->scale[i];
-        e->offset[j * columns + c] = (float)(fit->optimiser.x[columns * d + c] / unit - ft_dot(fit->shift, row, d));
+        e->offset[j * columns + c] =
+            (float)(fit->optimiser.x[columns * d + c] / unit - ft_dot(fit->shift, row, d));
     }
     for (size_t i = 0; i < d; i++) {
         for (size_t c = 0; c < end - first; c++)
@@ -289,7 +315,7 @@ static void step_fit(void *context, size_t j, int member)
         e->fits[j] = NULL;
 }
 
-/* ---- minimising ---------------------------------------------------------------------------------------------------- */
+/* ---- minimising ------------------------------------------------------------------------------ */
 
 static void evaluation_release(struct evaluation *e)
 {
@@ -311,11 +337,14 @@ static size_t whole_lines(size_t floats)
     return (floats + 15) / 16 * 16;
 }
 
-static int evaluation_init(struct evaluation *e, const struct ft_design *design, const int32_t *y, int k, struct ft_fit *fits, size_t count,
-                           struct ft_error *err)
+static int evaluation_init(struct evaluation *e, const struct ft_design *design, const int32_t *y,
+                           int k, struct ft_fit *fits, size_t count, struct ft_error *err)
 {
-    *e = (struct evaluation){ .design = design, .y = y, .k = k, .columns = ft_softmax_columns(k), .count = count };
-    const size_t wide = count * (size_t)e->columns, d = (size_t)design->d, blocks = (design->n + BLOCK - 1) / BLOCK;
+    *e = (struct evaluation){
+        .design = design, .y = y, .k = k, .columns = ft_softmax_columns(k), .count = count
+    };
+    const size_t wide = count * (size_t)e->columns, d = (size_t)design->d,
+                 blocks = (design->n + BLOCK - 1) / BLOCK;
     /* A lane needs a gradient of its own: fewer lanes for large ones, by sizes alone. */
     const size_t affordable = ((size_t)1 << 24) / (wide * d + 1);
     e->lanes = affordable < 4 ? 4 : affordable > MOST_LANES ? MOST_LANES : affordable;
@@ -359,8 +388,8 @@ static void change_variables(struct ft_fit *fit, int columns, bool forth)
         b[c] = (float)(forth ? b[c] * unit : b[c] / unit);
 }
 
-int ft_softmax_fit(const struct ft_design *design, const int32_t *y, int k, struct ft_fit *fits, size_t count, struct ft_team *team,
-                   struct ft_error *err)
+int ft_softmax_fit(const struct ft_design *design, const int32_t *y, int k, struct ft_fit *fits,
+                   size_t count, struct ft_team *team, struct ft_error *err)
 {
     struct evaluation e;
     int status = evaluation_init(&e, design, y, k, fits, count, err);

@@ -12,9 +12,11 @@ static int worst_first(const void *a, const void *b)
     return (x->row > y->row) - (x->row < y->row);
 }
 
-int ft_suspects_find(const float *p, const int32_t *y, size_t n, int k, struct ft_suspect **out, size_t *count, struct ft_error *err)
+int ft_suspects_find(const float *p, const int32_t *y, size_t n, int k, struct ft_suspect **out,
+                     size_t *count, struct ft_error *err)
 {
-    double *mean = ft_alloc_zero((size_t)k, sizeof *mean), *rows = ft_alloc_zero((size_t)k, sizeof *rows);
+    double *mean = ft_alloc_zero((size_t)k, sizeof *mean),
+           *rows = ft_alloc_zero((size_t)k, sizeof *rows);
     struct ft_suspect *list = NULL;
     size_t found = 0, capacity = 0;
     int rc = mean && rows ? 0 : ft_error_nomem(err, "the search for wrong labels");
@@ -32,7 +34,8 @@ int ft_suspects_find(const float *p, const int32_t *y, size_t n, int k, struct f
             continue;
         const bool confident = (double)row[best] >= mean[best] / rows[best];
         if (ft_grow((void **)&list, &capacity, found, sizeof *list))
-            list[found++] = (struct ft_suspect){ i, best, (double)row[best] - (double)row[y[i]], confident };
+            list[found++] =
+                (struct ft_suspect){ i, best, (double)row[best] - (double)row[y[i]], confident };
         else
             rc = ft_error_nomem(err, "the search for wrong labels");
     }

@@ -1,5 +1,6 @@
-/* Telling pictures of an unknown class from those of known ones. Lee et al. 2018, A Simple Unified Framework for Detecting Out-of-Distribution
- * Samples: Gaussians with one covariance, here of features scaled by their spread within classes, with a ridge, since features are many. */
+/* Telling pictures of an unknown class from those of known ones. Lee et al. 2018, A Simple Unified
+ * Framework for Detecting Out-of-Distribution Samples: Gaussians with one covariance, here of
+ * features scaled by their spread within classes, with a ridge, since features are many. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,12 +21,12 @@ struct trial {
     const struct ft_train_options *options;
     struct ft_team *team;
     size_t n_known, n_test;
-    float *known;    /* [n_known, d] trained on; then their residuals */
-    int32_t *labels; /* [n_known] without the class left out */
-    float *test;     /* [n_test, d] */
+    float *known;        /* [n_known, d] trained on; then their residuals */
+    int32_t *labels;     /* [n_known] without the class left out */
+    float *test;         /* [n_test, d] */
     int32_t *is_unknown; /* [n_test] */
-    float *mean;     /* [k - 1, d] */
-    float *score;    /* [n_test] higher: rather unknown */
+    float *mean;         /* [k - 1, d] */
+    float *score;        /* [n_test] higher: rather unknown */
 };
 
 /* Rows of the class left out and of fold 0 are tests, the others are known. */
@@ -35,7 +36,8 @@ static void deal(struct trial *t)
     t->n_known = t->n_test = 0;
     for (size_t i = 0; i < t->n; i++) {
         const bool unknown = t->y[i] == t->left_out, test = unknown || t->fold[i] == 0;
-        memcpy(test ? t->test + t->n_test * d : t->known + t->n_known * d, t->x + i * d, d * sizeof *t->x);
+        memcpy(test ? t->test + t->n_test * d : t->known + t->n_known * d, t->x + i * d,
+               d * sizeof *t->x);
         if (test)
             t->is_unknown[t->n_test++] = unknown;
         else
@@ -50,7 +52,9 @@ static int by_probability(struct trial *t, double *auc, struct ft_error *err)
     struct ft_validation *validation = NULL;
     double precision;
     float *p = ft_alloc(t->n_test, (size_t)k * sizeof *p);
-    int rc = p ? ft_train(t->known, t->labels, NULL, t->n_known, t->d, k, t->options, &head, &validation, err) : ft_error_nomem(err, "a left-out class");
+    int rc = p ? ft_train(t->known, t->labels, NULL, t->n_known, t->d, k, t->options, &head,
+                          &validation, err)
+               : ft_error_nomem(err, "a left-out class");
     if (!rc) {
         ft_head_probabilities(head, t->test, t->n_test, p);
         for (size_t i = 0; i < t->n_test; i++) {
@@ -66,7 +70,8 @@ static int by_probability(struct trial *t, double *auc, struct ft_error *err)
     return rc;
 }
 
-/* Means of classes; known rows become residuals; all three are scaled by the spread of the residuals. */
+/* Means of classes; known rows become residuals; all three are scaled by the spread of the
+ * residuals. */
 static int centre(struct trial *t, struct ft_error *err)
 {
     const size_t d = (size_t)t->d, k = (size_t)t->k - 1;
@@ -115,7 +120,8 @@ static int by_distance(struct trial *t, double *auc, struct ft_error *err)
         rc = ft_precondition_init(&p, &residuals, 1, t->team, err);
     if (rc)
         return rc;
-    ft_precondition_factor(&p, ridge); /* covariance + ridge = L L^T; distances are those of x L^-T */
+    /* covariance + ridge = L L^T; distances are those of x L^-T */
+    ft_precondition_factor(&p, ridge);
     ft_precondition_gradient(&p, t->test, t->n_test);
     ft_precondition_gradient(&p, t->mean, k);
     for (size_t i = 0; i < t->n_test; i++) {
@@ -172,8 +178,9 @@ static int measure(struct trial *t, struct ft_unknown *out, struct ft_error *err
     return 0;
 }
 
-int ft_unknown_measure(const float *x, const int32_t *y, const int32_t *fold, size_t n, int d, int k, const struct ft_train_options *options,
-                       struct ft_unknown *out, struct ft_error *err)
+int ft_unknown_measure(const float *x, const int32_t *y, const int32_t *fold, size_t n, int d,
+                       int k, const struct ft_train_options *options, struct ft_unknown *out,
+                       struct ft_error *err)
 {
     const size_t width = (size_t)d * sizeof(float);
     struct ft_train_options fixed = *options;

@@ -1,5 +1,6 @@
-/* What a picture's file says beside its content, and a perceptual hash: the signs of the lowest 63 frequencies of a 32 x 32 grey
- * picture's cosine transform about their median (Zauner 2010, Implementation and Benchmarking of Perceptual Image Hash Functions). */
+/* What a picture's file says beside its content, and a perceptual hash: the signs of the lowest 63
+ * frequencies of a 32 x 32 grey picture's cosine transform about their median (Zauner 2010,
+ * Implementation and Benchmarking of Perceptual Image Hash Functions). */
 #include <libexif/exif-data.h>
 #include <math.h>
 #include <stdlib.h>
@@ -11,7 +12,8 @@
 
 enum { SIDE = 256, GRID = 32, LOW = 8 };
 
-/* The quality at which the IJG's library scales the standard's luminance table (ITU T.81, K.1) to one with this sum. */
+/* The quality at which the IJG's library scales the standard's luminance table (ITU T.81, K.1) to
+ * one with this sum. */
 static int quality_of(unsigned sum)
 {
     const double scale = 100.0 * sum / 3688;
@@ -33,7 +35,8 @@ static int jpeg_quality(const uint8_t *p, size_t n)
                 return 0;
             unsigned sum = 0;
             for (size_t i = 0; i < 64; i++)
-                sum += wide == 2 ? (unsigned)(p[t + 1 + 2 * i] << 8 | p[t + 2 + 2 * i]) : p[t + 1 + i];
+                sum +=
+                    wide == 2 ? (unsigned)(p[t + 1 + 2 * i] << 8 | p[t + 2 + 2 * i]) : p[t + 1 + i];
             if ((p[t] & 15) == 0)
                 return quality_of(sum);
             t += 1 + 64 * wide;
@@ -113,7 +116,8 @@ static void measure(const uint8_t *px, int w, int h, struct ft_facts *out)
     for (int y = 1; y < h - 1; y++)
         for (int x = 1; x < w - 1; x++) {
             const uint8_t *p = px + 3 * (y * w + x);
-            const double v = luma(p - 3) + luma(p + 3) + luma(p - 3 * w) + luma(p + 3 * w) - 4 * luma(p);
+            const double v =
+                luma(p - 3) + luma(p + 3) + luma(p - 3 * w) + luma(p + 3 * w) - 4 * luma(p);
             edge += v;
             edge_square += v * v;
         }
@@ -128,7 +132,8 @@ static double shrink_of(const void *user, int width, int height)
     return (double)(width > height ? width : height) / SIDE;
 }
 
-int ft_image_facts(struct ft_preparer *preparer, const uint8_t *bytes, size_t n, uint64_t max_pixels, struct ft_facts *out, struct ft_error *err)
+int ft_image_facts(struct ft_preparer *preparer, const uint8_t *bytes, size_t n,
+                   uint64_t max_pixels, struct ft_facts *out, struct ft_error *err)
 {
     const struct ft_decode_request request = { max_pixels, shrink_of, NULL };
     struct ft_image *image = &preparer->image;
@@ -144,15 +149,18 @@ int ft_image_facts(struct ft_preparer *preparer, const uint8_t *bytes, size_t n,
         facts.jpeg_quality = jpeg_quality(bytes, n);
         facts.camera = camera_of(bytes, n);
     }
-    const double box[4] = { 0, 0, image->width, image->height }, longer = fmax(image->width, image->height);
+    const double box[4] = { 0, 0, image->width, image->height },
+                 longer = fmax(image->width, image->height);
     const int w = longer > SIDE ? (int)fmax(1, lround(image->width * SIDE / longer)) : image->width;
-    const int h = longer > SIDE ? (int)fmax(1, lround(image->height * SIDE / longer)) : image->height;
+    const int h =
+        longer > SIDE ? (int)fmax(1, lround(image->height * SIDE / longer)) : image->height;
     uint8_t *scaled = malloc((size_t)w * (size_t)h * 3);
     if (!scaled)
         return ft_error_nomem(err, "a picture");
     rc = ft_image_resize(image, box, w, h, FT_FILTER_BILINEAR, &preparer->resizer, scaled, err);
     if (!rc)
-        rc = ft_image_resize(image, box, GRID, GRID, FT_FILTER_BICUBIC, &preparer->resizer, small, err);
+        rc = ft_image_resize(image, box, GRID, GRID, FT_FILTER_BICUBIC, &preparer->resizer, small,
+                             err);
     if (!rc) {
         measure(scaled, w, h, &facts);
         for (int i = 0; i < GRID * GRID; i++)

@@ -16,21 +16,27 @@ void ft_image_release(struct ft_image *image)
     *image = (struct ft_image){ 0 };
 }
 
-int ft_image_check_limit(uint64_t width, uint64_t height, const struct ft_decode_request *request, struct ft_error *err)
+int ft_image_check_limit(uint64_t width, uint64_t height, const struct ft_decode_request *request,
+                         struct ft_error *err)
 {
-    const uint64_t limit = request && request->max_pixels ? request->max_pixels : FT_IMAGE_MAX_PIXELS_DEFAULT;
+    const uint64_t limit =
+        request && request->max_pixels ? request->max_pixels : FT_IMAGE_MAX_PIXELS_DEFAULT;
     if (!width || !height)
-        return ft_error_set(err, FT_EFORMAT, "a picture without pixels: %llu x %llu", (unsigned long long)width, (unsigned long long)height);
+        return ft_error_set(err, FT_EFORMAT, "a picture without pixels: %llu x %llu",
+                            (unsigned long long)width, (unsigned long long)height);
     if (width > INT_MAX / 4 || height > INT_MAX / 4 || width * height > limit)
-        return ft_error_set(err, FT_ELIMIT, "a picture of %llu x %llu pixels is over the limit of %llu pixels", (unsigned long long)width,
-                            (unsigned long long)height, (unsigned long long)limit);
+        return ft_error_set(
+            err, FT_ELIMIT, "a picture of %llu x %llu pixels is over the limit of %llu pixels",
+            (unsigned long long)width, (unsigned long long)height, (unsigned long long)limit);
     return 0;
 }
 
-int ft_image_reserve(struct ft_image *out, int width, int height, int channels, struct ft_error *err)
+int ft_image_reserve(struct ft_image *out, int width, int height, int channels,
+                     struct ft_error *err)
 {
     size_t size;
-    if (!ft_size_mul((size_t)width * (size_t)channels, (size_t)height, &size) || !ft_size_add(size, FT_IMAGE_SLACK, &size))
+    if (!ft_size_mul((size_t)width * (size_t)channels, (size_t)height, &size) ||
+        !ft_size_add(size, FT_IMAGE_SLACK, &size))
         return ft_error_nomem(err, "a picture");
     if (size > out->capacity) {
         uint8_t *pixels = malloc(size); /* the old pixels are not worth copying */
@@ -47,7 +53,8 @@ int ft_image_reserve(struct ft_image *out, int width, int height, int channels, 
     return 0;
 }
 
-int ft_image_decode(const uint8_t *bytes, size_t n, const struct ft_decode_request *request, struct ft_image *out, struct ft_error *err)
+int ft_image_decode(const uint8_t *bytes, size_t n, const struct ft_decode_request *request,
+                    struct ft_image *out, struct ft_error *err)
 {
     const char *name;
     int orientation = 1, rc;
@@ -59,10 +66,12 @@ int ft_image_decode(const uint8_t *bytes, size_t n, const struct ft_decode_reque
         rc = ft_png_decode(bytes, n, request, out, &orientation, err);
         break;
     case FT_IMAGE_OTHER:
-        return ft_error_set(err, FT_EUNSUPPORTED, "%s %s picture, not JPEG or PNG: convert it first",
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "%s %s picture, not JPEG or PNG: convert it first",
                             strchr("AOSi", *name) ? "an" : "a", name);
     default:
-        return n ? ft_error_set(err, FT_EFORMAT, "not a picture: neither JPEG nor PNG, whatever its name")
+        return n ? ft_error_set(err, FT_EFORMAT,
+                                "not a picture: neither JPEG nor PNG, whatever its name")
                  : ft_error_set(err, FT_EFORMAT, "an empty file");
     }
     return rc ? rc : ft_image_turn(out, orientation, err);
@@ -83,8 +92,8 @@ void ft_geometry_box(const struct ft_geometry *geometry, int width, int height, 
     box[3] = box[1] + h;
 }
 
-/* The rectangle of the output that the box is resized to; all of it but for PAD. Halves are rounded to even, as
- * Pillow's ImageOps.pad does. */
+/* The rectangle of the output that the box is resized to; all of it but for PAD. Halves are rounded
+ * to even, as Pillow's ImageOps.pad does. */
 static void target_of(const struct ft_geometry *geometry, int width, int height, int target[4])
 {
     const int W = geometry->width, H = geometry->height;
@@ -119,8 +128,9 @@ void ft_preparer_release(struct ft_preparer *preparer)
     ft_resizer_release(&preparer->resizer);
 }
 
-int ft_image_prepare(struct ft_preparer *preparer, const uint8_t *bytes, size_t n, const struct ft_geometry *geometry, uint64_t max_pixels,
-                     uint8_t *out, struct ft_error *err)
+int ft_image_prepare(struct ft_preparer *preparer, const uint8_t *bytes, size_t n,
+                     const struct ft_geometry *geometry, uint64_t max_pixels, uint8_t *out,
+                     struct ft_error *err)
 {
     const struct ft_decode_request request = { max_pixels, shrink_of, geometry };
     struct ft_image *image = &preparer->image;
@@ -132,19 +142,23 @@ int ft_image_prepare(struct ft_preparer *preparer, const uint8_t *bytes, size_t 
     ft_geometry_box(geometry, image->full_width, image->full_height, box);
     target_of(geometry, image->full_width, image->full_height, target);
     for (int i = 0; i < 4; i++) { /* of the full picture to the delivered one */
-        const double origin = i % 2 ? image->top : image->left, end = i % 2 ? image->height : image->width;
+        const double origin = i % 2 ? image->top : image->left,
+                     end = i % 2 ? image->height : image->width;
         box[i] = fmin(fmax(origin + box[i] * image->scale, 0), end);
     }
     const size_t stride = (size_t)geometry->width * 3;
     if (geometry->rule == FT_RESIZE_PAD)
         memset(out, 0, stride * (size_t)geometry->height);
-    return ft_image_resize_into(image, box, target[2], target[3], geometry->filter, &preparer->resizer,
-                                out + (size_t)target[1] * stride + (size_t)target[0] * 3, stride, err);
+    return ft_image_resize_into(
+        image, box, target[2], target[3], geometry->filter, &preparer->resizer,
+        out + (size_t)target[1] * stride + (size_t)target[0] * 3, stride, err);
 }
 
 /* ITU-R 601-2, in 16 bits of fraction. */
 void ft_image_to_grey(uint8_t *pixels, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        pixels[i] = (uint8_t)((19595u * pixels[3 * i] + 38470u * pixels[3 * i + 1] + 7471u * pixels[3 * i + 2] + 0x8000u) >> 16);
+        pixels[i] = (uint8_t)((19595u * pixels[3 * i] + 38470u * pixels[3 * i + 1] +
+                               7471u * pixels[3 * i + 2] + 0x8000u) >>
+                              16);
 }

@@ -1,11 +1,14 @@
-/* JPEG through libjpeg-turbo: every kind that it decodes, to RGB, at a reduced scale where the caller allows it.
+/* JPEG through libjpeg-turbo: every kind that it decodes, to RGB, at a reduced scale where the
+ * caller allows it.
  *
- * What counts as a bad picture: everything libjpeg calls an error, and those of its warnings after which pixels are made up
- * (the file ends early, a code is invalid, a marker stands in the middle of the data). Its harmless warnings, such as
- * superfluous bytes before a marker, are common in photographs that every program opens, and are ignored.
+ * What counts as a bad picture: everything libjpeg calls an error, and those of its warnings after
+ * which pixels are made up (the file ends early, a code is invalid, a marker stands in the middle
+ * of the data). Its harmless warnings, such as superfluous bytes before a marker, are common in
+ * photographs that every program opens, and are ignored.
  *
- * CMYK and YCCK are taken as Adobe writes them, inverted, and made RGB as (255 - ink) (255 - black) / 255: what Pillow does.
- * The inverse DCT and chroma upsampling are libjpeg's accurate ones, which are Pillow's default. */
+ * CMYK and YCCK are taken as Adobe writes them, inverted, and made RGB as (255 - ink) (255 - black)
+ * / 255: what Pillow does. The inverse DCT and chroma upsampling are libjpeg's accurate ones, which
+ * are Pillow's default. */
 #include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,10 +19,12 @@
 #include "base/error.h"
 #include "image/decoders.h"
 
-/* libjpeg's coefficients of a progressive picture at the pixel limit, and its row buffers, fit; a forged sampling does not. */
-#define MEMORY_BASE (64L << 20)
+/* libjpeg's coefficients of a progressive picture at the pixel limit, and its row buffers, fit; a
+ * forged sampling does not. */
+#define MEMORY_BASE      (64L << 20)
 #define MEMORY_PER_PIXEL 8
-#define SCANS_MAX 200 /* a progressive picture has about 10; each one more costs a pass over all of it */
+#define SCANS_MAX                                                                                  \
+    200 /* a progressive picture has about 10; each one more costs a pass over all of it */
 
 struct jpeg_reader {
     struct jpeg_decompress_struct codec;
@@ -57,18 +62,24 @@ _Noreturn static void fail_jpeg(j_common_ptr codec)
     if (code == JERR_OUT_OF_MEMORY)
         give_up(r, ft_error_nomem(r->err, "a picture"));
     if (code == JERR_NO_BACKING_STORE)
-        give_up(r, ft_error_set(r->err, FT_ELIMIT, "decoding this JPEG takes more memory than a picture of its size should"));
-    if (code == JERR_BAD_PRECISION || code == JERR_SOF_UNSUPPORTED || code == JERR_CONVERSION_NOTIMPL)
-        give_up(r, ft_error_set(r->err, FT_EUNSUPPORTED, "a rare kind of JPEG (%s): convert it first", message));
+        give_up(r, ft_error_set(
+                       r->err, FT_ELIMIT,
+                       "decoding this JPEG takes more memory than a picture of its size should"));
+    if (code == JERR_BAD_PRECISION || code == JERR_SOF_UNSUPPORTED ||
+        code == JERR_CONVERSION_NOTIMPL)
+        give_up(r, ft_error_set(r->err, FT_EUNSUPPORTED,
+                                "a rare kind of JPEG (%s): convert it first", message));
     if (code == JWRN_JPEG_EOF || code == JERR_INPUT_EMPTY || code == JERR_INPUT_EOF)
-        give_up(r, ft_error_set(r->err, FT_EFORMAT, "truncated JPEG: the file ends before the picture does"));
+        give_up(r, ft_error_set(r->err, FT_EFORMAT,
+                                "truncated JPEG: the file ends before the picture does"));
     give_up(r, ft_error_set(r->err, FT_EFORMAT, "damaged JPEG: %s", message));
 }
 
 /* Level -1 is a warning, above it are traces. */
 static void judge_warning(j_common_ptr codec, int level)
 {
-    static const int fatal[] = { JWRN_JPEG_EOF, JWRN_HIT_MARKER, JWRN_HUFF_BAD_CODE, JWRN_ARITH_BAD_CODE, JWRN_MUST_RESYNC };
+    static const int fatal[] = { JWRN_JPEG_EOF, JWRN_HIT_MARKER, JWRN_HUFF_BAD_CODE,
+                                 JWRN_ARITH_BAD_CODE, JWRN_MUST_RESYNC };
     if (level >= 0)
         return;
     codec->err->num_warnings++;
@@ -97,8 +108,8 @@ static int orientation_of(const struct jpeg_decompress_struct *codec)
     return 1;
 }
 
-/* A Huffman-coded block of 8 x 8 takes at least one bit, so a small file cannot hold a large picture: known before any memory is
- * asked for. */
+/* A Huffman-coded block of 8 x 8 takes at least one bit, so a small file cannot hold a large
+ * picture: known before any memory is asked for. */
 static int check_size(struct jpeg_reader *r)
 {
     const uint64_t width = r->codec.image_width, height = r->codec.image_height;
@@ -106,18 +117,22 @@ static int check_size(struct jpeg_reader *r)
     if (rc)
         return rc;
     if (!r->codec.arith_code && width * height / 512 > r->n)
-        return ft_error_set(r->err, FT_EFORMAT, "truncated JPEG: %zu bytes cannot hold the %llu x %llu pixels that it claims", r->n,
-                            (unsigned long long)width, (unsigned long long)height);
+        return ft_error_set(
+            r->err, FT_EFORMAT,
+            "truncated JPEG: %zu bytes cannot hold the %llu x %llu pixels that it claims", r->n,
+            (unsigned long long)width, (unsigned long long)height);
     return 0;
 }
 
-/* The smallest of libjpeg's fast scales (8, 4, 2 or 1 eighths) that leaves the picture MARGIN times larger than what it is resized to.
- * A scaled inverse DCT aliases a little, so the last word must be the resizing filter's. Mean difference to a full decode over 60
- * photographs, in grey levels, for margins of 1, 1.5, 2, 3 and 4: 2, 1, 0.6, 0.35, 0.25; storing the result as a JPEG of quality 95
- * would cost 3. Beyond a factor of 2 the time is mostly entropy decoding, which no scale avoids: 4000 x 3000 pixels in a file of 2 MB
- * (quality 88, 4:2:0) become a network's 224 x 224 in 21.8 ms of one core, and jpeg_read_coefficients alone takes 20.2; progressive, 87.9
- * and 84.9. At 2 eighths, where such a picture is decoded, the inverse DCTs read coefficients of all frequencies, so no scan can be left
- * out without changing pixels. */
+/* The smallest of libjpeg's fast scales (8, 4, 2 or 1 eighths) that leaves the picture MARGIN times
+ * larger than what it is resized to. A scaled inverse DCT aliases a little, so the last word must
+ * be the resizing filter's. Mean difference to a full decode over 60 photographs, in grey levels,
+ * for margins of 1, 1.5, 2, 3 and 4: 2, 1, 0.6, 0.35, 0.25; storing the result as a JPEG of quality
+ * 95 would cost 3. Beyond a factor of 2 the time is mostly entropy decoding, which no scale avoids:
+ * 4000 x 3000 pixels in a file of 2 MB (quality 88, 4:2:0) become a network's 224 x 224 in 21.8 ms
+ * of one core, and jpeg_read_coefficients alone takes 20.2; progressive, 87.9 and 84.9. At 2
+ * eighths, where such a picture is decoded, the inverse DCTs read coefficients of all frequencies,
+ * so no scan can be left out without changing pixels. */
 #define MARGIN 2.0
 
 static int eighths_of(const struct jpeg_reader *r)
@@ -137,7 +152,8 @@ static void cmyk_to_rgb(const uint8_t *s, uint8_t *d, size_t width)
 {
     for (; width--; s += 4, d += 3)
         for (int c = 0; c < 3; c++) {
-            /* 255 - black - round(ink (255 - black) / 255) in Pillow's order of rounding; stored values are 255 - ink. */
+            /* 255 - black - round(ink (255 - black) / 255) in Pillow's order of rounding; stored
+             * values are 255 - ink. */
             const int light = s[3], ink = 255 - s[c];
             d[c] = (uint8_t)(light - (ink * light + 127) / 255);
         }
@@ -149,7 +165,9 @@ static void read_rows(struct jpeg_reader *r)
     struct jpeg_decompress_struct *codec = &r->codec;
     const size_t stride = (size_t)codec->output_width * 3;
     const bool cmyk = codec->out_color_space == JCS_CMYK;
-    JSAMPARRAY inks = cmyk ? codec->mem->alloc_sarray((j_common_ptr)codec, JPOOL_IMAGE, codec->output_width * 4, 1) : NULL;
+    JSAMPARRAY inks = cmyk ? codec->mem->alloc_sarray((j_common_ptr)codec, JPOOL_IMAGE,
+                                                      codec->output_width * 4, 1)
+                           : NULL;
     while (codec->output_scanline < codec->output_height) {
         uint8_t *to = r->out->pixels + codec->output_scanline * stride;
         JSAMPROW rows[BATCH];
@@ -171,7 +189,8 @@ static int read_picture(struct jpeg_reader *r)
     if (rc)
         return rc;
     r->orientation = orientation_of(codec);
-    codec->mem->max_memory_to_use = MEMORY_BASE + (long)codec->image_width * (long)codec->image_height * MEMORY_PER_PIXEL;
+    codec->mem->max_memory_to_use =
+        MEMORY_BASE + (long)codec->image_width * (long)codec->image_height * MEMORY_PER_PIXEL;
     codec->progress = &r->progress;
     codec->out_color_space = codec->num_components == 4 ? JCS_CMYK : JCS_RGB;
     codec->scale_num = (unsigned)eighths_of(r);
@@ -197,10 +216,12 @@ static void run(struct jpeg_reader *r)
     r->rc = read_picture(r);
 }
 
-int ft_jpeg_decode(const uint8_t *bytes, size_t n, const struct ft_decode_request *request, struct ft_image *out, int *orientation,
-                   struct ft_error *err)
+int ft_jpeg_decode(const uint8_t *bytes, size_t n, const struct ft_decode_request *request,
+                   struct ft_image *out, int *orientation, struct ft_error *err)
 {
-    struct jpeg_reader r = { .bytes = bytes, .n = n, .request = request, .out = out, .orientation = 1, .err = err };
+    struct jpeg_reader r = {
+        .bytes = bytes, .n = n, .request = request, .out = out, .orientation = 1, .err = err
+    };
     r.codec.err = jpeg_std_error(&r.errors);
     r.errors.error_exit = fail_jpeg;
     r.errors.emit_message = judge_warning;

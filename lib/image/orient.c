@@ -1,7 +1,8 @@
 /* EXIF orientation: the tag is read by libexif, and the stored picture is turned upright.
  *
- * The tag says where the stored row 0 and column 0 belong (EXIF 2.3, 4.6.4 A): 1 top left, 2 top right, 3 bottom right,
- * 4 bottom left, and with rows and columns exchanged 5 left top, 6 right top, 7 right bottom, 8 left bottom. */
+ * The tag says where the stored row 0 and column 0 belong (EXIF 2.3, 4.6.4 A): 1 top left, 2 top
+ * right, 3 bottom right, 4 bottom left, and with rows and columns exchanged 5 left top, 6 right
+ * top, 7 right bottom, 8 left bottom. */
 #include <libexif/exif-data.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -14,17 +15,21 @@ int ft_exif_orientation(const uint8_t *tiff, size_t n)
 {
     static const uint8_t head[6] = { 'E', 'x', 'i', 'f', 0, 0 };
     int orientation = 1;
-    if (n < 8 || n > 65536 * 4) /* a JPEG's is at most 64 KB; a PNG's larger one is not worth the trouble */
+    if (n < 8 ||
+        n > 65536 * 4) /* a JPEG's is at most 64 KB; a PNG's larger one is not worth the trouble */
         return 1;
     uint8_t *block = malloc(n + sizeof head);
     ExifData *data = block ? exif_data_new() : NULL;
     if (data) {
         memcpy(block, head, sizeof head);
         memcpy(block + sizeof head, tiff, n);
-        exif_data_unset_option(data, EXIF_DATA_OPTION_FOLLOW_SPECIFICATION); /* read what is there, repair nothing */
+        /* read what is there, repair nothing */
+        exif_data_unset_option(data, EXIF_DATA_OPTION_FOLLOW_SPECIFICATION);
         exif_data_load_data(data, block, (unsigned)(n + sizeof head));
-        const ExifEntry *entry = exif_content_get_entry(data->ifd[EXIF_IFD_0], EXIF_TAG_ORIENTATION);
-        if (entry && entry->format == EXIF_FORMAT_SHORT && entry->components == 1 && entry->size >= 2) {
+        const ExifEntry *entry =
+            exif_content_get_entry(data->ifd[EXIF_IFD_0], EXIF_TAG_ORIENTATION);
+        if (entry && entry->format == EXIF_FORMAT_SHORT && entry->components == 1 &&
+            entry->size >= 2) {
             const int value = exif_get_short(entry->data, exif_data_get_byte_order(data));
             if (value >= 1 && value <= 8)
                 orientation = value;
@@ -35,7 +40,8 @@ int ft_exif_orientation(const uint8_t *tiff, size_t n)
     return orientation;
 }
 
-/* Where stored pixel (0, 0) lands in the upright picture, and the step of a stored column and row there. */
+/* Where stored pixel (0, 0) lands in the upright picture, and the step of a stored column and row
+ * there. */
 struct walk {
     ptrdiff_t start, column, row;
 };
@@ -64,12 +70,14 @@ static struct walk walk_of(int orientation, int width, int height)
 }
 
 /* Tiles keep the strided side of a transposition in the cache. */
-static void copy_turned(const uint8_t *from, uint8_t *to, int width, int height, const struct walk *walk)
+static void copy_turned(const uint8_t *from, uint8_t *to, int width, int height,
+                        const struct walk *walk)
 {
     enum { TILE = 32 };
     for (int y0 = 0; y0 < height; y0 += TILE)
         for (int x0 = 0; x0 < width; x0 += TILE) {
-            const int y1 = height - y0 < TILE ? height : y0 + TILE, x1 = width - x0 < TILE ? width : x0 + TILE;
+            const int y1 = height - y0 < TILE ? height : y0 + TILE,
+                      x1 = width - x0 < TILE ? width : x0 + TILE;
             for (int y = y0; y < y1; y++) {
                 const uint8_t *s = from + ((ptrdiff_t)y * width + x0) * 3;
                 uint8_t *d = to + (walk->start + y * walk->row + x0 * walk->column) * 3;
@@ -106,7 +114,8 @@ int ft_image_turn(struct ft_image *image, int orientation, struct ft_error *err)
         swap_int(&image->width, &image->height);
         swap_int(&image->full_width, &image->full_height);
     }
-    /* A reduced picture's last column may stand for less than a whole one: when it comes first now, the rest moves. */
+    /* A reduced picture's last column may stand for less than a whole one: when it comes first now,
+     * the rest moves. */
     if (orientation == 2 || orientation == 3 || orientation == 7 || orientation == 6)
         image->left = image->width - image->full_width * image->scale;
     if (orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8)

@@ -1,8 +1,8 @@
 /* PNG through libpng: every colour type and depth to RGB of 8 bits.
  *
- * 16-bit samples keep their high byte (as Pillow's RGB;16B does), alpha and transparent colours are laid over white,
- * gamma and colour profiles are ignored (as Pillow and Keras do). The pixels must be complete and their checksums right;
- * what follows them may be damaged. */
+ * 16-bit samples keep their high byte (as Pillow's RGB;16B does), alpha and transparent colours are
+ * laid over white, gamma and colour profiles are ignored (as Pillow and Keras do). The pixels must
+ * be complete and their checksums right; what follows them may be damaged. */
 #include <png.h>
 #include <setjmp.h>
 #include <stdlib.h>
@@ -30,7 +30,8 @@ static void fail_png(png_structp png, png_const_charp message)
 {
     struct png_reader *r = png_get_error_ptr(png);
     if (!r->complete || !strncmp(message, "IDAT", 4))
-        r->rc = r->at > r->n ? ft_error_set(r->err, FT_EFORMAT, "truncated PNG: the file ends before the picture does")
+        r->rc = r->at > r->n ? ft_error_set(r->err, FT_EFORMAT,
+                                            "truncated PNG: the file ends before the picture does")
                              : ft_error_set(r->err, FT_EFORMAT, "damaged PNG: %s", message);
     longjmp(png_jmpbuf(png), 1);
 }
@@ -52,7 +53,8 @@ static void read_bytes(png_structp png, png_bytep to, size_t n)
     r->at += n;
 }
 
-/* Only what changes the pixels is read; the rest (texts and profiles may be compressed bombs) is skipped. */
+/* Only what changes the pixels is read; the rest (texts and profiles may be compressed bombs) is
+ * skipped. */
 static void skip_chunks(png_structp png)
 {
     static const png_byte skipped[] = "iCCP\0tEXt\0zTXt\0iTXt\0sPLT\0hIST\0tIME\0pCAL\0";
@@ -61,14 +63,18 @@ static void skip_chunks(png_structp png)
     png_set_user_limits(png, 0x7fffffff, 0x7fffffff); /* ours is on pixels */
 }
 
-/* Deflate packs at most 1032 bytes into one, so a small file cannot hold a large picture: known before any memory is asked for. */
+/* Deflate packs at most 1032 bytes into one, so a small file cannot hold a large picture: known
+ * before any memory is asked for. */
 static int check_plausible(struct png_reader *r, uint64_t width, uint64_t height)
 {
-    const uint64_t depth = png_get_bit_depth(r->png, r->info), channels = png_get_channels(r->png, r->info);
+    const uint64_t depth = png_get_bit_depth(r->png, r->info),
+                   channels = png_get_channels(r->png, r->info);
     const uint64_t bits = width * height * depth * channels;
     if (bits / 8 / 1032 > r->n)
-        return ft_error_set(r->err, FT_EFORMAT, "truncated PNG: %zu bytes cannot hold the %llu x %llu pixels that it claims", r->n,
-                            (unsigned long long)width, (unsigned long long)height);
+        return ft_error_set(
+            r->err, FT_EFORMAT,
+            "truncated PNG: %zu bytes cannot hold the %llu x %llu pixels that it claims", r->n,
+            (unsigned long long)width, (unsigned long long)height);
     return 0;
 }
 
@@ -98,7 +104,8 @@ static int read_pixels(struct png_reader *r)
     png_set_read_fn(r->png, r, read_bytes);
     skip_chunks(r->png);
     png_read_info(r->png, r->info);
-    const png_uint_32 width = png_get_image_width(r->png, r->info), height = png_get_image_height(r->png, r->info);
+    const png_uint_32 width = png_get_image_width(r->png, r->info),
+                      height = png_get_image_height(r->png, r->info);
     int rc = ft_image_check_limit(width, height, r->request, r->err);
     if (!rc)
         rc = check_plausible(r, width, height);
@@ -144,13 +151,16 @@ static int check_header(const struct png_reader *r)
     const uint8_t *b = r->bytes;
     if (r->n < 24 || memcmp(b + 12, "IHDR", 4))
         return 0; /* libpng says what is wrong */
-    return ft_image_check_limit(png_get_uint_32(b + 16), png_get_uint_32(b + 20), r->request, r->err);
+    return ft_image_check_limit(png_get_uint_32(b + 16), png_get_uint_32(b + 20), r->request,
+                                r->err);
 }
 
-int ft_png_decode(const uint8_t *bytes, size_t n, const struct ft_decode_request *request, struct ft_image *out, int *orientation,
-                  struct ft_error *err)
+int ft_png_decode(const uint8_t *bytes, size_t n, const struct ft_decode_request *request,
+                  struct ft_image *out, int *orientation, struct ft_error *err)
 {
-    struct png_reader r = { .bytes = bytes, .n = n, .request = request, .out = out, .orientation = 1, .err = err };
+    struct png_reader r = {
+        .bytes = bytes, .n = n, .request = request, .out = out, .orientation = 1, .err = err
+    };
     r.rc = check_header(&r);
     if (r.rc)
         return r.rc;

@@ -1,7 +1,9 @@
-/* Antialiased resizing in two passes, across and down, each rounding to bytes: the arithmetic of Pillow 13, so that the bytes are the
- * same, down to the pass that goes first (older ones always went across first; the order matters only where the first pass clips). The
- * filter's support grows with the reduction (that is the antialiasing), centres lie at half pixels, weights
- * are normalised to sum 1 and rounded to 22 bits. The filter may reach outside the box, never outside the picture. */
+/* Antialiased resizing in two passes, across and down, each rounding to bytes: the arithmetic of
+ * Pillow 13, so that the bytes are the same, down to the pass that goes first (older ones always
+ * went across first; the order matters only where the first pass clips). The filter's support grows
+ * with the reduction (that is the antialiasing), centres lie at half pixels, weights are normalised
+ * to sum 1 and rounded to 22 bits. The filter may reach outside the box, never outside the picture.
+ */
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -75,7 +77,8 @@ static void fill_output(const struct span *s, struct ft_resize_axis *axis, int i
     axis->count[i] = count;
     const size_t row = (size_t)i * (size_t)s->taps;
     for (int j = 0; j < s->taps; j++) {
-        const double w = j < count ? (sum != 0 ? scratch[j] / sum : scratch[j]) * (1 << FT_RESIZE_BITS) : 0;
+        const double w =
+            j < count ? (sum != 0 ? scratch[j] / sum : scratch[j]) * (1 << FT_RESIZE_BITS) : 0;
         const int32_t weight = (int32_t)(w < 0 ? w - 0.5 : w + 0.5);
         axis->weight[row + (size_t)j] = weight;
         axis->high[row + (size_t)j] = (int16_t)(weight >> FT_RESIZE_LOW_BITS);
@@ -94,7 +97,8 @@ static void *carve(struct carver *c, size_t count, size_t size)
 {
     const size_t at = c->at;
     size_t bytes;
-    if (!ft_size_mul(count, size, &bytes) || !ft_size_add(bytes, FT_ALIGN - 1, &bytes) || !ft_size_add(at, bytes & ~(size_t)(FT_ALIGN - 1), &c->at))
+    if (!ft_size_mul(count, size, &bytes) || !ft_size_add(bytes, FT_ALIGN - 1, &bytes) ||
+        !ft_size_add(at, bytes & ~(size_t)(FT_ALIGN - 1), &c->at))
         c->overflow = true;
     return c->base ? c->base + at : NULL;
 }
@@ -115,15 +119,17 @@ struct plan {
     struct ft_resize_axis across, down;
     bool down_first;
     double *scratch;
-    size_t stride;   /* of the rows between the passes, in bytes */
-    uint8_t *middle; /* across first: [rows read by down, stride]; else one row, of the columns read by across */
+    size_t stride; /* of the rows between the passes, in bytes */
+    /* across first: [rows read by down, stride]; else one row, of the columns read by across */
+    uint8_t *middle;
     uint8_t *spare[2]; /* rows past whose end reading and writing does no harm */
 };
 
 /* At most this many inputs are read along an axis. */
 static size_t reach(const struct span *s)
 {
-    const double first = floor(s->from - s->support), end = ceil(s->from + s->step * s->n + s->support);
+    const double first = floor(s->from - s->support),
+                 end = ceil(s->from + s->step * s->n + s->support);
     return (size_t)((end > s->size ? s->size : end) - (first < 0 ? 0 : first));
 }
 
@@ -140,13 +146,15 @@ static void carve_plan(struct carver *c, const struct span *x, const struct span
     carve_axis(c, y, &p->down);
     p->scratch = carve(c, (size_t)(x->taps > y->taps ? x->taps : y->taps), sizeof *p->scratch);
     p->down_first = goes_down_first(x, y);
-    p->stride = ft_round_up((p->down_first ? reach(x) : (size_t)x->n) * 3 + FT_IMAGE_SLACK, FT_ALIGN);
+    p->stride =
+        ft_round_up((p->down_first ? reach(x) : (size_t)x->n) * 3 + FT_IMAGE_SLACK, FT_ALIGN);
     p->middle = carve(c, p->down_first ? 1 : reach(y), p->stride);
     for (int i = 0; i < 2; i++)
         p->spare[i] = carve(c, ((size_t)x->size + (size_t)x->n) * 3 + FT_IMAGE_SLACK, 1);
 }
 
-static int make_plan(const struct span *x, const struct span *y, struct ft_resizer *resizer, struct plan *p, struct ft_error *err)
+static int make_plan(const struct span *x, const struct span *y, struct ft_resizer *resizer,
+                     struct plan *p, struct ft_error *err)
 {
     struct carver c = { 0 };
     carve_plan(&c, x, y, p);
@@ -183,22 +191,28 @@ void ft_resizer_release(struct ft_resizer *resizer)
     *resizer = (struct ft_resizer){ 0 };
 }
 
-/* A picture of hundreds of millions by one pixel takes some kilobytes of file and, at 8 bytes a weight, all memory. */
+/* A picture of hundreds of millions by one pixel takes some kilobytes of file and, at 8 bytes a
+ * weight, all memory. */
 static int check_length(const struct span *x, const struct span *y, struct ft_error *err)
 {
     const double weights = 2 * (x->n * (x->support + 2) + y->n * (y->support + 2));
     if (weights > MOST_WEIGHTS)
-        return ft_error_set(err, FT_ELIMIT, "a picture of %d x %d pixels is too long to be resized", x->size, y->size);
+        return ft_error_set(err, FT_ELIMIT, "a picture of %d x %d pixels is too long to be resized",
+                            x->size, y->size);
     return 0;
 }
 
-static int check(const struct ft_image *image, const double box[4], int width, int height, struct ft_error *err)
+static int check(const struct ft_image *image, const double box[4], int width, int height,
+                 struct ft_error *err)
 {
     if (width < 1 || height < 1 || width > INT_MAX / 64 || height > INT_MAX / 64)
-        return ft_error_set(err, FT_EARG, "cannot resize a picture to %d x %d pixels", width, height);
-    if (!(box[0] >= 0 && box[1] >= 0 && box[2] <= image->width && box[3] <= image->height && box[0] < box[2] && box[1] < box[3]))
-        return ft_error_set(err, FT_EARG, "box %g, %g to %g, %g is not inside the picture of %d x %d pixels", box[0], box[1], box[2],
-                            box[3], image->width, image->height);
+        return ft_error_set(err, FT_EARG, "cannot resize a picture to %d x %d pixels", width,
+                            height);
+    if (!(box[0] >= 0 && box[1] >= 0 && box[2] <= image->width && box[3] <= image->height &&
+          box[0] < box[2] && box[1] < box[3]))
+        return ft_error_set(err, FT_EARG,
+                            "box %g, %g to %g, %g is not inside the picture of %d x %d pixels",
+                            box[0], box[1], box[2], box[3], image->width, image->height);
     return 0;
 }
 
@@ -207,29 +221,36 @@ static int end_of(const struct ft_resize_axis *axis)
     return axis->first[axis->n - 1] + axis->count[axis->n - 1];
 }
 
-/* A row of the picture that may be read FT_IMAGE_SLACK bytes past its end: itself, or at the end of the picture a copy. */
+/* A row of the picture that may be read FT_IMAGE_SLACK bytes past its end: itself, or at the end of
+ * the picture a copy. */
 static const uint8_t *row_of(const struct ft_image *image, int y, uint8_t *spare)
 {
     const size_t stride = (size_t)image->width * 3;
     const uint8_t *row = image->pixels + (size_t)y * stride;
-    return (size_t)(image->height - 1 - y) * stride < FT_IMAGE_SLACK ? memcpy(spare, row, stride) : row;
+    return (size_t)(image->height - 1 - y) * stride < FT_IMAGE_SLACK ? memcpy(spare, row, stride)
+                                                                     : row;
 }
 
-static void run_across_first(const struct ft_image *image, const struct plan *p, uint8_t *out, size_t stride)
+static void run_across_first(const struct ft_image *image, const struct plan *p, uint8_t *out,
+                             size_t stride)
 {
     const struct ft_resize_row *row = best_row();
     const int top = p->down.first[0], end = end_of(&p->down);
     for (int y = top; y < end; y += 2) {
         const int other = y + 1 < end ? 1 : 0;
-        const uint8_t *const from[2] = { row_of(image, y, p->spare[0]), row_of(image, y + other, p->spare[other]) };
-        uint8_t *const to[2] = { p->middle + (size_t)(y - top) * p->stride, p->middle + (size_t)(y + other - top) * p->stride };
+        const uint8_t *const from[2] = { row_of(image, y, p->spare[0]),
+                                         row_of(image, y + other, p->spare[other]) };
+        uint8_t *const to[2] = { p->middle + (size_t)(y - top) * p->stride,
+                                 p->middle + (size_t)(y + other - top) * p->stride };
         row->across(&p->across, from, to);
     }
     for (int i = 0; i < p->down.n; i++)
-        row->down(&p->down, i, p->middle, p->stride, top, out + (size_t)i * stride, (size_t)p->across.n * 3);
+        row->down(&p->down, i, p->middle, p->stride, top, out + (size_t)i * stride,
+                  (size_t)p->across.n * 3);
 }
 
-static void run_down_first(const struct ft_image *image, const struct plan *p, uint8_t *out, size_t stride)
+static void run_down_first(const struct ft_image *image, const struct plan *p, uint8_t *out,
+                           size_t stride)
 {
     const struct ft_resize_row *row = best_row();
     const int left = p->across.first[0], end = end_of(&p->across);
@@ -237,19 +258,22 @@ static void run_down_first(const struct ft_image *image, const struct plan *p, u
     for (int i = 0; i < p->across.n; i++) /* the middle begins at the first column that is needed */
         p->across.first[i] -= left;
     for (int i = 0; i < p->down.n; i++) {
-        row->down(&p->down, i, image->pixels + (size_t)left * 3, (size_t)image->width * 3, 0, p->middle, (size_t)(end - left) * 3);
+        row->down(&p->down, i, image->pixels + (size_t)left * 3, (size_t)image->width * 3, 0,
+                  p->middle, (size_t)(end - left) * 3);
         row->across(&p->across, from, p->spare);
         memcpy(out + (size_t)i * stride, p->spare[0], (size_t)p->across.n * 3);
     }
 }
 
-int ft_image_resize_into(const struct ft_image *image, const double box[4], int width, int height, enum ft_resize_filter filter,
-                         struct ft_resizer *resizer, uint8_t *out, size_t stride, struct ft_error *err)
+int ft_image_resize_into(const struct ft_image *image, const double box[4], int width, int height,
+                         enum ft_resize_filter filter, struct ft_resizer *resizer, uint8_t *out,
+                         size_t stride, struct ft_error *err)
 {
     int rc = check(image, box, width, height, err);
     if (rc)
         return rc;
-    const struct span x = span_of(image->width, box[0], box[2], width, filter), y = span_of(image->height, box[1], box[3], height, filter);
+    const struct span x = span_of(image->width, box[0], box[2], width, filter),
+                      y = span_of(image->height, box[1], box[3], height, filter);
     struct plan p;
     rc = check_length(&x, &y, err);
     if (!rc)
@@ -263,8 +287,10 @@ int ft_image_resize_into(const struct ft_image *image, const double box[4], int 
     return 0;
 }
 
-int ft_image_resize(const struct ft_image *image, const double box[4], int width, int height, enum ft_resize_filter filter,
-                    struct ft_resizer *resizer, uint8_t *out, struct ft_error *err)
+int ft_image_resize(const struct ft_image *image, const double box[4], int width, int height,
+                    enum ft_resize_filter filter, struct ft_resizer *resizer, uint8_t *out,
+                    struct ft_error *err)
 {
-    return ft_image_resize_into(image, box, width, height, filter, resizer, out, (size_t)width * 3, err);
+    return ft_image_resize_into(image, box, width, height, filter, resizer, out, (size_t)width * 3,
+                                err);
 }

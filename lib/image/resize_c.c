@@ -33,7 +33,8 @@ static void across_one(const struct ft_resize_axis *axis, const uint8_t *from, u
     }
 }
 
-void ft_resize_across_c(const struct ft_resize_axis *axis, const uint8_t *const from[2], uint8_t *const to[2])
+void ft_resize_across_c(const struct ft_resize_axis *axis, const uint8_t *const from[2],
+                        uint8_t *const to[2])
 {
     across_one(axis, from[0], to[0]);
     if (from[1] != from[0])
@@ -41,7 +42,8 @@ void ft_resize_across_c(const struct ft_resize_axis *axis, const uint8_t *const 
 }
 
 /* Strips of columns, so that the sums stay in registers or at least in the first cache. */
-void ft_resize_down_c(const struct ft_resize_axis *axis, int i, const uint8_t *rows, size_t stride, int base, uint8_t *to, size_t n)
+void ft_resize_down_c(const struct ft_resize_axis *axis, int i, const uint8_t *rows, size_t stride,
+                      int base, uint8_t *to, size_t n)
 {
     enum { STRIP = 256 };
     const int32_t *w = axis->weight + (size_t)i * (size_t)axis->taps;

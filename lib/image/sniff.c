@@ -1,4 +1,5 @@
-/* Recognising a file by its first bytes: a table of signatures (the formats' own specifications). */
+/* Recognising a file by its first bytes: a table of signatures (the formats' own specifications).
+ */
 #include <string.h>
 
 #include "image/image.h"
@@ -17,14 +18,16 @@ static const struct signature signatures[] = {
     { "PNG", 0, 8, "\x89PNG\r\n\x1a\n", 0, 0, "", FT_IMAGE_PNG },
     { "GIF", 0, 4, "GIF8", 0, 0, "", FT_IMAGE_OTHER },
     { "WebP", 0, 4, "RIFF", 8, 4, "WEBP", FT_IMAGE_OTHER },
-    { "BMP", 0, 2, "BM", 6, 4, "\0\0\0\0", FT_IMAGE_OTHER }, /* its reserved words tell it from a text that begins with BM */
+    /* its reserved words tell it from a text that begins with BM */
+    { "BMP", 0, 2, "BM", 6, 4, "\0\0\0\0", FT_IMAGE_OTHER },
     { "TIFF", 0, 4, "II*\0", 0, 0, "", FT_IMAGE_OTHER },
     { "TIFF", 0, 4, "MM\0*", 0, 0, "", FT_IMAGE_OTHER },
     { "TIFF", 0, 4, "II+\0", 0, 0, "", FT_IMAGE_OTHER },
     { "TIFF", 0, 4, "MM\0+", 0, 0, "", FT_IMAGE_OTHER },
     { "AVIF", 4, 4, "ftyp", 8, 4, "avif", FT_IMAGE_OTHER },
     { "AVIF", 4, 4, "ftyp", 8, 4, "avis", FT_IMAGE_OTHER },
-    { "HEIC", 4, 4, "ftyp", 8, 2, "he", FT_IMAGE_OTHER }, /* heic, heix, heim, heis, hevc, hevx, ... */
+    /* heic, heix, heim, heis, hevc, hevx, ... */
+    { "HEIC", 4, 4, "ftyp", 8, 2, "he", FT_IMAGE_OTHER },
     { "HEIF", 4, 4, "ftyp", 8, 4, "mif1", FT_IMAGE_OTHER },
     { "HEIF", 4, 4, "ftyp", 8, 4, "msf1", FT_IMAGE_OTHER },
     { "raw camera", 4, 4, "ftyp", 8, 4, "crx ", FT_IMAGE_OTHER },
@@ -57,7 +60,8 @@ enum ft_image_format ft_image_sniff(const uint8_t *bytes, size_t n, const char *
         *name = NULL;
     for (size_t i = 0; n && i < sizeof signatures / sizeof *signatures; i++) {
         const struct signature *s = signatures + i;
-        if (has(bytes, n, s->offset, s->n, s->bytes) && has(bytes, n, s->offset2, s->n2, s->bytes2)) {
+        if (has(bytes, n, s->offset, s->n, s->bytes) &&
+            has(bytes, n, s->offset2, s->n2, s->bytes2)) {
             if (name)
                 *name = s->name;
             return s->format;

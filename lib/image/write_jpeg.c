@@ -21,7 +21,8 @@ _Noreturn static void give_up(j_common_ptr codec)
     longjmp(((struct writer *)codec->client_data)->escape, 1);
 }
 
-int ft_image_encode_jpeg(const uint8_t *pixels, int width, int height, int quality, uint8_t **out, size_t *n, struct ft_error *err)
+int ft_image_encode_jpeg(const uint8_t *pixels, int width, int height, int quality, uint8_t **out,
+                         size_t *n, struct ft_error *err)
 {
     struct writer *w = calloc(1, sizeof *w);
     if (!w)
@@ -47,7 +48,8 @@ int ft_image_encode_jpeg(const uint8_t *pixels, int width, int height, int quali
         w->codec.optimize_coding = TRUE;
         jpeg_start_compress(&w->codec, TRUE);
         while (w->codec.next_scanline < w->codec.image_height) {
-            JSAMPROW row = (JSAMPROW)(uintptr_t)(pixels + 3 * (size_t)w->codec.next_scanline * (size_t)width);
+            JSAMPROW row =
+                (JSAMPROW)(uintptr_t)(pixels + 3 * (size_t)w->codec.next_scanline * (size_t)width);
             jpeg_write_scanlines(&w->codec, &row, 1);
         }
         jpeg_finish_compress(&w->codec);

@@ -6,12 +6,17 @@
 #include "base/file.h"
 #include "image/image.h"
 
-int ft_image_write_png(const char *path, const uint8_t *pixels, int width, int height, struct ft_error *err)
+int ft_image_write_png(const char *path, const uint8_t *pixels, int width, int height,
+                       struct ft_error *err)
 {
-    png_image image = { .version = PNG_IMAGE_VERSION, .width = (png_uint_32)width, .height = (png_uint_32)height, .format = PNG_FORMAT_RGB };
+    png_image image = { .version = PNG_IMAGE_VERSION,
+                        .width = (png_uint_32)width,
+                        .height = (png_uint_32)height,
+                        .format = PNG_FORMAT_RGB };
     struct ft_replacement file = { 0 };
     if (width < 1 || height < 1)
-        return ft_error_set(err, FT_EARG, "cannot write '%s': a picture of %d x %d pixels", path, width, height);
+        return ft_error_set(err, FT_EARG, "cannot write '%s': a picture of %d x %d pixels", path,
+                            width, height);
     int rc = ft_replace_begin(path, &file, err);
     if (rc)
         return rc;

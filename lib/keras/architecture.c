@@ -1,5 +1,6 @@
-/* Which description fits a file of weights alone. Layers that have weights must be as many as in the description, with or without its top;
- * then the weights are tried on, those descriptions first whose names of layers agree. Weights go to layers by position, as Keras itself does
+/* Which description fits a file of weights alone. Layers that have weights must be as many as in
+ * the description, with or without its top; then the weights are tried on, those descriptions first
+ * whose names of layers agree. Weights go to layers by position, as Keras itself does
  * (load_weights_from_hdf5_group in keras/src/legacy/saving/legacy_h5_format.py). */
 #include "keras/architecture.h"
 
@@ -21,7 +22,8 @@ struct contents {
     int n;
 };
 
-static int legacy_contents(const struct ft_h5 *h5, int64_t group, struct contents *c, struct ft_error *err)
+static int legacy_contents(const struct ft_h5 *h5, int64_t group, struct contents *c,
+                           struct ft_error *err)
 {
     int rc = ft_h5_names(h5, group, "layer_names", &c->names, err);
     if (!rc && !(c->weighted = calloc((size_t)c->names.n + 1, sizeof *c->weighted)))
@@ -40,7 +42,8 @@ static int legacy_contents(const struct ft_h5 *h5, int64_t group, struct content
     return rc;
 }
 
-/* Whether a group of a Keras 3 file holds weights: layers have them in vars, models inside the network have layers. */
+/* Whether a group of a Keras 3 file holds weights: layers have them in vars, models inside the
+ * network have layers. */
 static int holds_weights(int64_t group, bool *out, struct ft_error *err)
 {
     static const char *const parts[] = { "vars", "layers" };
@@ -88,7 +91,7 @@ static void contents_release(struct contents *c)
     ft_names_release(&c->names);
 }
 
-/* ---- a description tried on --------------------------------------------------------------------------------------------------- */
+/* ---- a description tried on ------------------------------------------------------------------ */
 
 struct candidate {
     char path[1200];
@@ -98,11 +101,14 @@ struct candidate {
 
 static cJSON *configuration(const struct ft_description *d, bool top, int size)
 {
-    cJSON *json = cJSON_Duplicate(d->json, true), *config = cJSON_GetObjectItemCaseSensitive(json, "config");
+    cJSON *json = cJSON_Duplicate(d->json, true),
+          *config = cJSON_GetObjectItemCaseSensitive(json, "config");
     cJSON *layers = cJSON_GetObjectItemCaseSensitive(config, "layers");
-    cJSON *first = cJSON_GetArrayItem(layers, 0), *settings = cJSON_GetObjectItemCaseSensitive(first, "config");
+    cJSON *first = cJSON_GetArrayItem(layers, 0),
+          *settings = cJSON_GetObjectItemCaseSensitive(first, "config");
     const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(first, "name"));
-    const char *ends[2][2] = { { "input_layers", name ? name : "" }, { "output_layers", top || !*d->cut ? d->last : d->cut } };
+    const char *ends[2][2] = { { "input_layers", name ? name : "" },
+                               { "output_layers", top || !*d->cut ? d->last : d->cut } };
     for (int i = 0; i < 2; i++) {
         cJSON *end = cJSON_AddArrayToObject(config, ends[i][0]), *one = cJSON_CreateArray();
         cJSON_AddItemToArray(one, cJSON_CreateString(ends[i][1]));
@@ -120,7 +126,8 @@ static cJSON *configuration(const struct ft_description *d, bool top, int size)
     return json;
 }
 
-static int make(const struct ft_description *d, const struct ft_variant *v, bool top, struct ft_draft *draft, struct ft_error *err)
+static int make(const struct ft_description *d, const struct ft_variant *v, bool top,
+                struct ft_draft *draft, struct ft_error *err)
 {
     int rc = ft_draft_new(configuration(d, top, v ? v->size : 224), draft, err);
     if (rc)
@@ -133,7 +140,8 @@ static int make(const struct ft_description *d, const struct ft_variant *v, bool
     return draft->name ? ft_draft_sort_file(draft, err) : ft_error_nomem(err, "the network");
 }
 
-/* Layers with weights take the groups of a legacy file in order. False: they are more or fewer. *alike counts equal names. */
+/* Layers with weights take the groups of a legacy file in order. False: they are more or fewer.
+ * *alike counts equal names. */
 static bool take_groups(struct ft_draft *draft, const struct contents *c, bool legacy, int *alike)
 {
     const char *last = NULL, *was = NULL; /* group of the file, name in the description */
@@ -143,7 +151,8 @@ static bool take_groups(struct ft_draft *draft, const struct contents *c, bool l
         struct ft_draft_layer *d = &draft->layers[i];
         if (!d->needs)
             continue;
-        if (!(last && d->inner && !strcmp(was, d->top))) { /* layers of an inner model share a group */
+        if (!(last && d->inner &&
+              !strcmp(was, d->top))) { /* layers of an inner model share a group */
             if (n == c->n)
                 return false;
             was = d->top;
@@ -167,10 +176,12 @@ static uint64_t count_weights(const struct ft_draft *draft)
 }
 
 /* Reads the weights to see whether they fit, and how many they are. */
-static int try_on(const struct ft_h5 *h5, int64_t group, struct ft_draft *draft, uint64_t *weights, struct ft_error *err)
+static int try_on(const struct ft_h5 *h5, int64_t group, struct ft_draft *draft, uint64_t *weights,
+                  struct ft_error *err)
 {
     struct ft_heap heap = { 0 };
-    const int rc = group ? ft_weights_read(h5, group, draft, &heap, err) : ft_weights_read_store(h5, draft, &heap, err);
+    const int rc = group ? ft_weights_read(h5, group, draft, &heap, err)
+                         : ft_weights_read_store(h5, draft, &heap, err);
     if (!rc)
         *weights = count_weights(draft);
     for (size_t i = 0; i < heap.n; i++)
@@ -193,7 +204,8 @@ static const struct ft_variant *find_variant(const struct ft_description *d, uin
     return v;
 }
 
-static int fit(const struct ft_h5 *h5, int64_t group, const struct contents *c, const struct candidate *k, struct ft_draft *out, struct ft_error *err)
+static int fit(const struct ft_h5 *h5, int64_t group, const struct contents *c,
+               const struct candidate *k, struct ft_draft *out, struct ft_error *err)
 {
     struct ft_description d;
     struct ft_draft whole = { 0 }, cut = { 0 };
@@ -214,7 +226,8 @@ static int fit(const struct ft_h5 *h5, int64_t group, const struct contents *c, 
         struct contents fewer = *c;
         int layers = 0;
         for (int i = 0; i < cut.n; i++)
-            layers += cut.layers[i].needs && !(i && cut.layers[i].inner && !strcmp(cut.layers[i].top, cut.layers[i - 1].top));
+            layers += cut.layers[i].needs && !(i && cut.layers[i].inner &&
+                                               !strcmp(cut.layers[i].top, cut.layers[i - 1].top));
         fewer.n = layers < c->n ? layers : c->n;
         if (!take_groups(&cut, &fewer, group, &alike))
             below = 0;
@@ -231,10 +244,11 @@ static int fit(const struct ft_h5 *h5, int64_t group, const struct contents *c, 
     return rc;
 }
 
-/* ---- all descriptions --------------------------------------------------------------------------------------------------------- */
+/* ---- all descriptions ------------------------------------------------------------------------ */
 
 /* Both forms of a description that have as many layers as the file. */
-static int consider(const struct contents *c, int64_t group, const char *path, struct candidate *list, int n)
+static int consider(const struct contents *c, int64_t group, const char *path,
+                    struct candidate *list, int n)
 {
     struct ft_description d;
     if (!ft_description_may_fit(path, c->n) || ft_description_read(path, &d, NULL))
@@ -256,10 +270,12 @@ static int consider(const struct contents *c, int64_t group, const char *path, s
 static int by_alike(const void *a, const void *b)
 {
     const struct candidate *x = a, *y = b;
-    return x->alike != y->alike ? (x->alike < y->alike) - (x->alike > y->alike) : strcmp(x->path, y->path);
+    return x->alike != y->alike ? (x->alike < y->alike) - (x->alike > y->alike)
+                                : strcmp(x->path, y->path);
 }
 
-static int consider_all(const struct contents *c, int64_t group, const struct ft_network_options *o, struct candidate *list, struct ft_error *err)
+static int consider_all(const struct contents *c, int64_t group, const struct ft_network_options *o,
+                        struct candidate *list, struct ft_error *err)
 {
     char path[1200];
     int n = 0;
@@ -269,7 +285,9 @@ static int consider_all(const struct contents *c, int64_t group, const struct ft
     for (struct dirent *entry; (entry = readdir(dir)) && n < CANDIDATES;) {
         const char *dot = strrchr(entry->d_name, '.');
         const size_t length = dot ? (size_t)(dot - entry->d_name) : 0;
-        if (!dot || strcmp(dot, ".txt") || (o->architecture && (strlen(o->architecture) != length || strncmp(o->architecture, entry->d_name, length))))
+        if (!dot || strcmp(dot, ".txt") ||
+            (o->architecture && (strlen(o->architecture) != length ||
+                                 strncmp(o->architecture, entry->d_name, length))))
             continue;
         snprintf(path, sizeof path, "%s/%s", o->architectures, entry->d_name);
         n = consider(c, group, path, list, n);
@@ -279,14 +297,18 @@ static int consider_all(const struct contents *c, int64_t group, const struct ft
     return n;
 }
 
-int ft_architecture_draft(const struct ft_h5 *h5, int64_t group, const struct ft_network_options *options, struct ft_draft *draft,
+int ft_architecture_draft(const struct ft_h5 *h5, int64_t group,
+                          const struct ft_network_options *options, struct ft_draft *draft,
                           struct ft_error *err)
 {
     static const char hint[] = "save the whole model with Keras (model.save('model.h5'))";
     struct contents c = { 0 };
     struct ft_error why = { 0 };
     if (!options || !options->architectures)
-        return ft_error_set(err, FT_EUNSUPPORTED, "no attribute 'model_config': a weights-only file does not say what the network is; %s", hint);
+        return ft_error_set(
+            err, FT_EUNSUPPORTED,
+            "no attribute 'model_config': a weights-only file does not say what the network is; %s",
+            hint);
     struct candidate *list = calloc(CANDIDATES, sizeof *list);
     int rc = list ? 0 : ft_error_nomem(err, "descriptions"), n = 0;
     bool found = false;
@@ -308,15 +330,20 @@ int ft_architecture_draft(const struct ft_h5 *h5, int64_t group, const struct ft
     } else if (!rc && n < 0)
         rc = n;
     else if (!rc && options->architecture)
-        rc = ft_error_set(err, FT_EFORMAT, "the weights are not those of '%s'%s%s", options->architecture, *why.msg ? ": " : "", why.msg);
+        rc = ft_error_set(err, FT_EFORMAT, "the weights are not those of '%s'%s%s",
+                          options->architecture, *why.msg ? ": " : "", why.msg);
     else if (!rc)
-        rc = ft_error_set(err, FT_EUNSUPPORTED, "a weights-only file of a network that is not known: %s, or name its architecture (--arch)", hint);
+        rc = ft_error_set(err, FT_EUNSUPPORTED,
+                          "a weights-only file of a network that is not known: %s, or name its "
+                          "architecture (--arch)",
+                          hint);
     contents_release(&c);
     free(list);
     return rc;
 }
 
-void ft_architecture_names(const char *folder, void (*each)(void *user, const char *name), void *user)
+void ft_architecture_names(const char *folder, void (*each)(void *user, const char *name),
+                           void *user)
 {
     char path[1200];
     DIR *dir = opendir(folder);

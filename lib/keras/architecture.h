@@ -1,12 +1,15 @@
-/* What a weights-only file leaves out: descriptions of known networks, one text file each (weights/architectures, made from Keras by
- * scripts/make_architectures.py). Widths are those of the weights, so that one description serves all widths of a family.
+/* What a weights-only file leaves out: descriptions of known networks, one text file each
+ * (weights/architectures, made from Keras by scripts/make_architectures.py). Widths are those of
+ * the weights, so that one description serves all widths of a family.
  *
  *     !preprocess caffe                 how pixels enter: tf, torch, caffe, none
  *     !variant resnet50 224 23587712    name, input size, number of weights up to the cut
  *     !cut avg_pool                     the layer that a file without top ends in
- *     !layers 106 107                   how many layers have weights up to the cut, and in all: a quick look (may be left out)
+ *     !layers 106 107                   how many layers have weights up to the cut, and in all: a
+ *                                       quick look (may be left out)
  *     = a Conv2D {"kernel_size":7}      class and settings, for use below
- *     conv1_conv a 1                    a layer: name, settings, inputs as lines back (none: the line before; =3.0: a number)
+ *     conv1_conv a 1                    a layer: name, settings, inputs as lines back (none: the
+ *                                       line before; =3.0: a number)
  *     {stem                             a Sequential inside the network, up to the line }
  */
 #ifndef FT_KERAS_ARCHITECTURE_H
@@ -14,9 +17,10 @@
 
 #include "keras/draft.h"
 
-/* Finds the description that fits the weights in `group` (0: the layout of Keras 3). draft->name and draft->preprocess are set, weights are
- * not read. */
-int ft_architecture_draft(const struct ft_h5 *h5, int64_t group, const struct ft_network_options *options, struct ft_draft *draft,
+/* Finds the description that fits the weights in `group` (0: the layout of Keras 3). draft->name
+ * and draft->preprocess are set, weights are not read. */
+int ft_architecture_draft(const struct ft_h5 *h5, int64_t group,
+                          const struct ft_network_options *options, struct ft_draft *draft,
                           struct ft_error *err);
 
 struct ft_variant {
@@ -34,7 +38,8 @@ struct ft_description {
     char last[128];
 };
 int ft_description_read(const char *path, struct ft_description *out, struct ft_error *err);
-/* Whether a description may be of a network with so many layers that have weights, as far as its first lines say. */
+/* Whether a description may be of a network with so many layers that have weights, as far as its
+ * first lines say. */
 bool ft_description_may_fit(const char *path, int layers);
 void ft_description_release(struct ft_description *d);
 

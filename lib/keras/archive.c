@@ -1,5 +1,5 @@
-/* .keras archives, with libzip. The weights are unpacked to a file without a name and mapped, so that their pages can be dropped like
- * those of any other weights. */
+/* .keras archives, with libzip. The weights are unpacked to a file without a name and mapped, so
+ * that their pages can be dropped like those of any other weights. */
 #define _GNU_SOURCE
 #include "keras/archive.h"
 
@@ -18,31 +18,38 @@ bool ft_archive_is(const uint8_t *map, size_t size)
 }
 
 #ifndef FT_HAVE_LIBZIP
-int ft_archive_read(const uint8_t *map, size_t size, char **config, uint8_t **weights, size_t *weights_size, struct ft_error *err)
+int ft_archive_read(const uint8_t *map, size_t size, char **config, uint8_t **weights,
+                    size_t *weights_size, struct ft_error *err)
 {
     (void)map, (void)size, (void)config, (void)weights, (void)weights_size;
-    return ft_error_set(err, FT_EUNSUPPORTED, "a .keras archive, and this program was built without libzip: install libzip and build again, or save "
-                                              "the network as .h5 with Keras (model.save('model.h5'))");
+    return ft_error_set(err, FT_EUNSUPPORTED,
+                        "a .keras archive, and this program was built without libzip: install "
+                        "libzip and build again, or save "
+                        "the network as .h5 with Keras (model.save('model.h5'))");
 }
 #else
 #include <zip.h>
 
-#define CONFIG_LIMIT ((uint64_t)8 << 20)
+#define CONFIG_LIMIT  ((uint64_t)8 << 20)
 #define WEIGHTS_LIMIT ((uint64_t)16 << 30)
 /* An entry may unpack to this many times its stored size. */
-#define BOMB_RATIO 1000
+#define BOMB_RATIO    1000
 
-static int open_entry(zip_t *zip, const char *name, uint64_t limit, zip_file_t **out, uint64_t *size, struct ft_error *err)
+static int open_entry(zip_t *zip, const char *name, uint64_t limit, zip_file_t **out,
+                      uint64_t *size, struct ft_error *err)
 {
     zip_stat_t st;
     zip_stat_init(&st);
-    if (zip_stat(zip, name, 0, &st) < 0 || !(st.valid & ZIP_STAT_SIZE) || !(st.valid & ZIP_STAT_COMP_SIZE))
+    if (zip_stat(zip, name, 0, &st) < 0 || !(st.valid & ZIP_STAT_SIZE) ||
+        !(st.valid & ZIP_STAT_COMP_SIZE))
         return ft_error_set(err, FT_EFORMAT, "not a Keras archive: '%s' is not in it", name);
     if (st.size > limit || st.size / BOMB_RATIO > st.comp_size)
-        return ft_error_set(err, FT_ELIMIT, "'%s' in the archive would unpack to %llu MB", name, (unsigned long long)st.size >> 20);
+        return ft_error_set(err, FT_ELIMIT, "'%s' in the archive would unpack to %llu MB", name,
+                            (unsigned long long)st.size >> 20);
     *out = zip_fopen_index(zip, st.index, 0);
     if (!*out)
-        return ft_error_set(err, FT_EUNSUPPORTED, "'%s' in the archive cannot be read: %s", name, zip_strerror(zip));
+        return ft_error_set(err, FT_EUNSUPPORTED, "'%s' in the archive cannot be read: %s", name,
+                            zip_strerror(zip));
     *size = st.size;
     return 0;
 }
@@ -80,7 +87,9 @@ static int copy_entry(zip_file_t *file, uint64_t size, FILE *to, struct ft_error
             break;
     }
     if (n < 0 || done != size)
-        return ft_error_set(err, n > 0 ? FT_EIO : FT_EFORMAT, n > 0 ? "cannot unpack the archive: is the disk full?" : "'model.weights.h5' in the archive is damaged");
+        return ft_error_set(err, n > 0 ? FT_EIO : FT_EFORMAT,
+                            n > 0 ? "cannot unpack the archive: is the disk full?"
+                                  : "'model.weights.h5' in the archive is damaged");
     return fflush(to) ? ft_error_errno(err, "cannot unpack the archive") : 0;
 }
 
@@ -97,7 +106,8 @@ static int read_weights(zip_t *zip, uint8_t **out, size_t *out_size, struct ft_e
         rc = ft_error_errno(err, "cannot make a temporary file to unpack the archive");
     else
         rc = copy_entry(file, size, to, err);
-    if (!rc && (!size || (map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fileno(to), 0)) == MAP_FAILED))
+    if (!rc &&
+        (!size || (map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fileno(to), 0)) == MAP_FAILED))
         rc = ft_error_errno(err, "cannot map what the archive holds");
     zip_fclose(file);
     if (to)
@@ -109,7 +119,8 @@ static int read_weights(zip_t *zip, uint8_t **out, size_t *out_size, struct ft_e
     return 0;
 }
 
-int ft_archive_read(const uint8_t *map, size_t size, char **config, uint8_t **weights, size_t *weights_size, struct ft_error *err)
+int ft_archive_read(const uint8_t *map, size_t size, char **config, uint8_t **weights,
+                    size_t *weights_size, struct ft_error *err)
 {
     zip_error_t why;
     zip_error_init(&why);
@@ -118,7 +129,9 @@ int ft_archive_read(const uint8_t *map, size_t size, char **config, uint8_t **we
     char *text = NULL;
     int rc = 0;
     if (!zip) {
-        rc = ft_error_set(err, FT_EFORMAT, "a damaged archive (%s): was it copied or downloaded whole?", zip_error_strerror(&why));
+        rc = ft_error_set(err, FT_EFORMAT,
+                          "a damaged archive (%s): was it copied or downloaded whole?",
+                          zip_error_strerror(&why));
         zip_source_free(source);
     }
     if (!rc)

@@ -18,7 +18,8 @@ static hid_t open_file(const char *path, unsigned how)
     return file;
 }
 
-int ft_blob_write(const char *path, const char *name, const void *data, size_t size, struct ft_error *err)
+int ft_blob_write(const char *path, const char *name, const void *data, size_t size,
+                  struct ft_error *err)
 {
     const hid_t file = open_file(path, H5F_ACC_RDWR);
     if (file < 0)
@@ -42,15 +43,17 @@ static int64_t length_of(hid_t set)
 {
     const hid_t space = H5Dget_space(set), type = H5Dget_type(set), how = H5Dget_create_plist(set);
     hsize_t count = 0;
-    const bool plain = H5Tequal(type, H5T_STD_U8LE) > 0 && H5Pget_layout(how) == H5D_CONTIGUOUS && H5Pget_external_count(how) == 0 &&
-                       H5Sget_simple_extent_ndims(space) == 1 && H5Sget_simple_extent_dims(space, &count, NULL) == 1;
+    const bool plain = H5Tequal(type, H5T_STD_U8LE) > 0 && H5Pget_layout(how) == H5D_CONTIGUOUS &&
+                       H5Pget_external_count(how) == 0 && H5Sget_simple_extent_ndims(space) == 1 &&
+                       H5Sget_simple_extent_dims(space, &count, NULL) == 1;
     H5Pclose(how);
     H5Tclose(type);
     H5Sclose(space);
     return plain && count < INT64_MAX ? (int64_t)count : -1;
 }
 
-int ft_blob_read(const char *path, const char *name, size_t limit, uint8_t **data, size_t *size, struct ft_error *err)
+int ft_blob_read(const char *path, const char *name, size_t limit, uint8_t **data, size_t *size,
+                 struct ft_error *err)
 {
     H5L_info_t link;
     int rc = 0;
@@ -59,13 +62,16 @@ int ft_blob_read(const char *path, const char *name, size_t limit, uint8_t **dat
     *size = 0;
     if (file < 0)
         return ft_error_set(err, FT_EIO, "cannot open '%s'", path);
-    const bool there = H5Lexists(file, name, H5P_DEFAULT) > 0 && H5Lget_info(file, name, &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_HARD;
+    const bool there = H5Lexists(file, name, H5P_DEFAULT) > 0 &&
+                       H5Lget_info(file, name, &link, H5P_DEFAULT) >= 0 &&
+                       link.type == H5L_TYPE_HARD;
     const hid_t set = there ? H5Dopen2(file, name, H5P_DEFAULT) : -1;
     if (there) {
         const int64_t count = set < 0 ? -1 : length_of(set);
         uint8_t *bytes = NULL;
         if (count < 0 || (uint64_t)count > limit)
-            rc = ft_error_set(err, FT_EFORMAT, "'%s': '%s' is not a list of bytes of a sensible length", path, name);
+            rc = ft_error_set(err, FT_EFORMAT,
+                              "'%s': '%s' is not a list of bytes of a sensible length", path, name);
         else if (!(bytes = ft_alloc((size_t)count + 1, 1)))
             rc = ft_error_nomem(err, path);
         else if (H5Dread(set, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes) < 0)

@@ -1,5 +1,6 @@
-/* Models are called on each other until only layers are left. A call of a layer becomes a layer of the draft; a call of a model becomes the
- * calls of its members, whose inputs stand for what the model was called on. */
+/* Models are called on each other until only layers are left. A call of a layer becomes a layer of
+ * the draft; a call of a model becomes the calls of its members, whose inputs stand for what the
+ * model was called on. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +56,7 @@ static void calls_free(struct call *calls, int n)
     free(calls);
 }
 
-/* ---- where a layer's weights are ------------------------------------------------------------------------------------------ */
+/* ---- where a layer's weights are ------------------------------------------------------------- */
 
 static const char *top_of(const struct scope *s, const char *name)
 {
@@ -64,7 +65,8 @@ static const char *top_of(const struct scope *s, const char *name)
     return name;
 }
 
-/* "outer/inner" or "layers/functional/layers/conv2d_1", from the inside out; NULL when out of memory. */
+/* "outer/inner" or "layers/functional/layers/conv2d_1", from the inside out; NULL when out of
+ * memory. */
 static char *path_of(const struct scope *s, const struct ft_member *member, bool store)
 {
     char *path = ft_strdup("");
@@ -72,7 +74,9 @@ static char *path_of(const struct scope *s, const struct ft_member *member, bool
         char *longer = NULL, number[16] = "";
         if (member->number)
             snprintf(number, sizeof number, "_%d", member->number);
-        if (asprintf(&longer, "%s%s%s%s%s", store ? "layers/" : "", store ? member->group : member->name, store ? number : "", *path ? "/" : "", path) < 0)
+        if (asprintf(&longer, "%s%s%s%s%s", store ? "layers/" : "",
+                     store ? member->group : member->name, store ? number : "", *path ? "/" : "",
+                     path) < 0)
             longer = NULL;
         free(path);
         path = longer;
@@ -80,7 +84,7 @@ static char *path_of(const struct scope *s, const struct ft_member *member, bool
     return path;
 }
 
-/* ---- calls of layers -------------------------------------------------------------------------------------------------------- */
+/* ---- calls of layers ------------------------------------------------------------------------- */
 
 static struct ft_draft_layer *add_layer(struct expansion *x, struct ft_error *err)
 {
@@ -99,8 +103,8 @@ static struct ft_draft_layer *add_layer(struct expansion *x, struct ft_error *er
 }
 
 /* A layer that is an inner model's input stands for another. */
-static int call_layer(struct expansion *x, const struct scope *s, const struct ft_member *member, const cJSON *node, int origin, struct call *call,
-                      struct ft_error *err)
+static int call_layer(struct expansion *x, const struct scope *s, const struct ft_member *member,
+                      const cJSON *node, int origin, struct call *call, struct ft_error *err)
 {
     struct ft_draft_layer *layer = add_layer(x, err);
     if (!layer)
@@ -121,7 +125,8 @@ static int call_layer(struct expansion *x, const struct scope *s, const struct f
 static int expand(struct expansion *x, struct scope *s, struct call *result, struct ft_error *err);
 
 /* All calls of a member. The calls of a model take the same origins: they share weights. */
-static int call_member(struct expansion *x, const struct scope *s, const struct ft_member *member, struct ft_error *err)
+static int call_member(struct expansion *x, const struct scope *s, const struct ft_member *member,
+                       struct ft_error *err)
 {
     const cJSON *node = member->nodes;
     const int origin = *s->origin;
@@ -131,7 +136,10 @@ static int call_member(struct expansion *x, const struct scope *s, const struct 
         if (!member->inner)
             rc = call_layer(x, s, member, node, origin, call, err);
         else {
-            struct scope inner = { .model = member->inner, .outer = s, .member = member, .origin = i ? &again : s->origin };
+            struct scope inner = { .model = member->inner,
+                                   .outer = s,
+                                   .member = member,
+                                   .origin = i ? &again : s->origin };
             again = origin;
             rc = expand(x, &inner, call, err);
         }
@@ -141,38 +149,49 @@ static int call_member(struct expansion *x, const struct scope *s, const struct 
     return rc;
 }
 
-/* ---- inputs ----------------------------------------------------------------------------------------------------------------- */
+/* ---- inputs ---------------------------------------------------------------------------------- */
 
-static int add_reference(const struct scope *s, struct list *list, const char *name, const cJSON *node, const cJSON *tensor, int *others,
-                         struct ft_error *err)
+static int add_reference(const struct scope *s, struct list *list, const char *name,
+                         const cJSON *node, const cJSON *tensor, int *others, struct ft_error *err)
 {
     const struct ft_member *member = ft_member_find(s->model, name);
-    if (!member && cJSON_IsNumber(node) && node->valuedouble == -1) { /* ["_CONSTANT_VALUE", -1, 3.0, {}] */
+    if (!member && cJSON_IsNumber(node) &&
+        node->valuedouble == -1) { /* ["_CONSTANT_VALUE", -1, 3.0, {}] */
         ++*others;
         return 0;
     }
     if (!member)
         return ft_error_set(err, FT_EFORMAT, "its input '%s' is not in the network", name);
-    int call = cJSON_IsNumber(node) && node->valuedouble >= 0 && node->valuedouble <= FT_DRAFT_LIMIT ? (int)node->valuedouble : -1;
-    if (member->inner && member->highest == member->n_calls) /* Keras counts the call that made the inner model */
+    int call = cJSON_IsNumber(node) && node->valuedouble >= 0 && node->valuedouble <= FT_DRAFT_LIMIT
+                   ? (int)node->valuedouble
+                   : -1;
+    if (member->inner &&
+        member->highest == member->n_calls) /* Keras counts the call that made the inner model */
         call--;
     if (call < 0 || call >= member->n_calls)
-        return ft_error_set(err, FT_EFORMAT, "its input '%s' is called %d times, but a later call is wanted", name, member->n_calls);
+        return ft_error_set(err, FT_EFORMAT,
+                            "its input '%s' is called %d times, but a later call is wanted", name,
+                            member->n_calls);
     const struct list *outputs = &s->calls[member->first + call].outputs;
     if (!cJSON_IsNumber(tensor) || !(tensor->valuedouble >= 0 && tensor->valuedouble < outputs->n))
-        return ft_error_set(err, FT_EUNSUPPORTED, "its input '%s' has %d outputs, but another is wanted", name, outputs->n);
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "its input '%s' has %d outputs, but another is wanted", name,
+                            outputs->n);
     return list_add(list, outputs->at[(int)tensor->valuedouble], err);
 }
 
 static bool is_reference(const cJSON *value)
 {
     const cJSON *name = cJSON_IsArray(value) ? value->child : NULL;
-    return name && cJSON_IsString(name) && cJSON_IsNumber(name->next) && cJSON_IsNumber(name->next->next);
+    return name && cJSON_IsString(name) && cJSON_IsNumber(name->next) &&
+           cJSON_IsNumber(name->next->next);
 }
 
-/* ["name", node, tensor, {}], lists of these; {"args": [...], "kwargs": {}}; {"class_name": "__keras_tensor__", ...}. Tensors may be keyword
- * arguments. Counts what is no layer in *others. Depth is bounded by cJSON's. */
-static int collect(const struct scope *s, struct list *list, const cJSON *value, int *others, struct ft_error *err)
+/* ["name", node, tensor, {}], lists of these; {"args": [...], "kwargs": {}}; {"class_name":
+ * "__keras_tensor__", ...}. Tensors may be keyword arguments. Counts what is no layer in *others.
+ * Depth is bounded by cJSON's. */
+static int collect(const struct scope *s, struct list *list, const cJSON *value, int *others,
+                   struct ft_error *err)
 {
     int rc = 0;
     if (is_reference(value)) {
@@ -184,7 +203,8 @@ static int collect(const struct scope *s, struct list *list, const cJSON *value,
         return rc;
     }
     if (cJSON_IsObject(value)) {
-        const cJSON *history = ft_field(ft_field(value, "config"), "keras_history"), *args = ft_field(value, "args"), *keywords = ft_field(value, "kwargs");
+        const cJSON *history = ft_field(ft_field(value, "config"), "keras_history"),
+                    *args = ft_field(value, "args"), *keywords = ft_field(value, "kwargs");
         if (history || !args)
             return history ? collect(s, list, history, others, err) : (++*others, 0);
         rc = collect(s, list, args, others, err);
@@ -203,12 +223,14 @@ static int collect(const struct scope *s, struct list *list, const cJSON *value,
 }
 
 /* What a call is called on. */
-static int connect(struct expansion *x, const struct ft_member *member, const struct call *call, struct list *inputs, struct ft_error *err)
+static int connect(struct expansion *x, const struct ft_member *member, const struct call *call,
+                   struct list *inputs, struct ft_error *err)
 {
     struct ft_draft_layer *layers = x->draft->layers;
     if (member->inner) {
         if (call->inputs.n != inputs->n)
-            return ft_error_set(err, FT_EFORMAT, "it has %d inputs, but is called on %d", call->inputs.n, inputs->n);
+            return ft_error_set(err, FT_EFORMAT, "it has %d inputs, but is called on %d",
+                                call->inputs.n, inputs->n);
         for (int i = 0; i < inputs->n; i++)
             layers[call->inputs.at[i]].stands_for = inputs->at[i];
         return 0;
@@ -234,7 +256,8 @@ static int connect_functional(struct expansion *x, const struct scope *s, struct
             int others = 0, rc = node ? collect(s, &inputs, node, &others, err) : 0;
             const struct call *call = &s->calls[member->first + i];
             if (!rc && others && !member->inner && !x->draft->layers[call->outputs.at[0]].operation)
-                rc = ft_error_set(err, FT_EUNSUPPORTED, "an input that is not a layer is not supported");
+                rc = ft_error_set(err, FT_EUNSUPPORTED,
+                                  "an input that is not a layer is not supported");
             if (!rc)
                 rc = connect(x, member, call, &inputs, err);
             free(inputs.at);
@@ -245,18 +268,21 @@ static int connect_functional(struct expansion *x, const struct scope *s, struct
     return 0;
 }
 
-static int functional_ends(const struct scope *s, const char *key, struct list *out, struct ft_error *err)
+static int functional_ends(const struct scope *s, const char *key, struct list *out,
+                           struct ft_error *err)
 {
     int others = 0;
     const cJSON *ends = ft_field(s->model->config, key);
     const int rc = ends ? collect(s, out, ends, &others, err) : 0;
     if (!rc && out->n && !others)
         return 0;
-    return rc ? ft_error_prefix(err, rc, "'%s'", key) : ft_error_set(err, FT_EFORMAT, "the network has no '%s'", key);
+    return rc ? ft_error_prefix(err, rc, "'%s'", key)
+              : ft_error_set(err, FT_EFORMAT, "the network has no '%s'", key);
 }
 
 /* A chain. Where it does not begin with an input layer, it is given one. */
-static int connect_sequential(struct expansion *x, const struct scope *s, struct call *result, struct ft_error *err)
+static int connect_sequential(struct expansion *x, const struct scope *s, struct call *result,
+                              struct ft_error *err)
 {
     const struct ft_model_config *m = s->model;
     const bool begins = !strcmp(m->members[0].kind, "InputLayer");
@@ -311,7 +337,7 @@ static int expand(struct expansion *x, struct scope *s, struct call *result, str
     return rc;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 /* The layer that `at` stands for in the end. */
 static int follow(const struct ft_draft *d, int at, int *out, struct ft_error *err)
@@ -319,27 +345,32 @@ static int follow(const struct ft_draft *d, int at, int *out, struct ft_error *e
     int steps = 0;
     while (d->layers[at].stands_for != NO_CALLER) {
         if (d->layers[at].stands_for == OPEN)
-            return ft_error_set(err, FT_EFORMAT, "the input '%s' of a model inside the network is not connected",
+            return ft_error_set(err, FT_EFORMAT,
+                                "the input '%s' of a model inside the network is not connected",
                                 d->layers[at].scope ? d->layers[at].scope : "");
         at = d->layers[at].stands_for;
         if (steps++ > d->n)
-            return ft_error_set(err, FT_EFORMAT, "the input of a model inside the network depends on itself");
+            return ft_error_set(err, FT_EFORMAT,
+                                "the input of a model inside the network depends on itself");
     }
     *out = at;
     return 0;
 }
 
-int ft_model_config_expand(const struct ft_model_config *m, struct ft_draft *draft, struct ft_error *err)
+int ft_model_config_expand(const struct ft_model_config *m, struct ft_draft *draft,
+                           struct ft_error *err)
 {
     struct expansion x = { .draft = draft };
     struct scope s = { .model = m, .origin = &draft->n_origins };
     struct call ends = { 0 };
     int rc = expand(&x, &s, &ends, err);
     if (!rc && ends.outputs.n != 1)
-        rc = ft_error_set(err, FT_EUNSUPPORTED, "the network has %d outputs: only one is supported", ends.outputs.n);
+        rc = ft_error_set(err, FT_EUNSUPPORTED, "the network has %d outputs: only one is supported",
+                          ends.outputs.n);
     for (int i = 0; !rc && i < draft->n; i++)
         for (int j = 0; !rc && j < draft->layers[i].layer.n_inputs; j++)
-            rc = follow(draft, draft->layers[i].layer.inputs[j], &draft->layers[i].layer.inputs[j], err);
+            rc = follow(draft, draft->layers[i].layer.inputs[j], &draft->layers[i].layer.inputs[j],
+                        err);
     if (!rc)
         rc = follow(draft, ends.outputs.at[0], &draft->output, err);
     free(ends.inputs.at);

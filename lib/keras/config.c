@@ -1,6 +1,6 @@
-/* model_config to a draft: the JSON becomes models with members (this file), models are called on each other until only layers are left
- * (calls.c). The dialects of Keras 1.2, 2 and 3, Functional and Sequential, nested: tf_keras/src/engine/functional.py,
- * keras/src/models/functional.py. */
+/* model_config to a draft: the JSON becomes models with members (this file), models are called on
+ * each other until only layers are left (calls.c). The dialects of Keras 1.2, 2 and 3, Functional
+ * and Sequential, nested: tf_keras/src/engine/functional.py, keras/src/models/functional.py. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +37,7 @@ void ft_draft_release(struct ft_draft *draft)
     *draft = (struct ft_draft){ 0 };
 }
 
-/* ---- names ------------------------------------------------------------------------------------------------------------ */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
 {
@@ -65,19 +65,21 @@ struct ft_member *ft_member_find(const struct ft_model_config *m, const char *na
     return found ? *found : NULL;
 }
 
-/* ---- models --------------------------------------------------------------------------------------------------------------- */
+/* ---- models ---------------------------------------------------------------------------------- */
 
 static bool is_model(const char *kind)
 {
     return !strcmp(kind, "Sequential") || !strcmp(kind, "Functional") || !strcmp(kind, "Model");
 }
 
-/* Keras names groups of a .weights.h5 after classes: "BatchNormalization" is batch_normalization (keras/src/utils/naming.py). */
+/* Keras names groups of a .weights.h5 after classes: "BatchNormalization" is batch_normalization
+ * (keras/src/utils/naming.py). */
 static void snake(const char *kind, char *out, size_t size)
 {
     size_t n = 0;
     for (size_t i = 0; kind[i] && n + 2 < size; i++) {
-        const bool upper = kind[i] >= 'A' && kind[i] <= 'Z', next_lower = kind[i + 1] >= 'a' && kind[i + 1] <= 'z';
+        const bool upper = kind[i] >= 'A' && kind[i] <= 'Z',
+                   next_lower = kind[i + 1] >= 'a' && kind[i + 1] <= 'z';
         const bool before = i && kind[i - 1] >= 'a' && kind[i - 1] <= 'z';
         if (i && upper && (next_lower || before))
             out[n++] = '_';
@@ -108,18 +110,21 @@ static int name_groups(struct ft_model_config *m, struct ft_error *err)
             counts[kinds++] = (struct kind_count){ member->kind, 0 };
         }
         member->number = counts[k].n++;
-        snake(member->inner && strcmp(member->kind, "Sequential") ? "Functional" : member->kind, member->group, sizeof member->group);
+        snake(member->inner && strcmp(member->kind, "Sequential") ? "Functional" : member->kind,
+              member->group, sizeof member->group);
     }
     return 0;
 }
 
-/* Finds the highest call that is referred to, of every member: ["name", call, tensor] wherever it stands. */
+/* Finds the highest call that is referred to, of every member: ["name", call, tensor] wherever it
+ * stands. */
 static void note_calls(struct ft_model_config *m, const cJSON *value)
 {
     const cJSON *name = cJSON_IsArray(value) ? value->child : NULL;
     if (name && cJSON_IsString(name) && cJSON_IsNumber(name->next)) {
         struct ft_member *member = ft_member_find(m, name->valuestring);
-        if (member && name->next->valuedouble > member->highest && name->next->valuedouble <= FT_DRAFT_LIMIT)
+        if (member && name->next->valuedouble > member->highest &&
+            name->next->valuedouble <= FT_DRAFT_LIMIT)
             member->highest = (int)name->next->valuedouble;
     }
     for (const cJSON *item = value ? value->child : NULL; item; item = item->next)
@@ -146,9 +151,11 @@ void ft_model_config_free(struct ft_model_config *m)
     free(m);
 }
 
-static int member_parse(const cJSON *entry, bool sequential, int depth, int *total, struct ft_member *out, struct ft_error *err)
+static int member_parse(const cJSON *entry, bool sequential, int depth, int *total,
+                        struct ft_member *out, struct ft_error *err)
 {
-    const cJSON *config = ft_field(entry, "config"), *nodes = sequential ? NULL : ft_field(entry, "inbound_nodes");
+    const cJSON *config = ft_field(entry, "config"),
+                *nodes = sequential ? NULL : ft_field(entry, "inbound_nodes");
     out->entry = entry;
     out->kind = text_of(entry, "class_name");
     out->name = text_of(entry, "name");
@@ -168,24 +175,30 @@ static int member_parse(const cJSON *entry, bool sequential, int depth, int *tot
     if (!is_model(out->kind))
         return 0;
     const int rc = ft_model_config_parse(entry, depth + 1, total, &out->inner, err);
-    /* One name is enough to find it: the model that holds what is wrong, of those that are nested too deep the outermost. */
+    /* One name is enough to find it: the model that holds what is wrong, of those that are nested
+     * too deep the outermost. */
     const bool named = err && (*err->msg == '\'' || rc == FT_ELIMIT) && depth;
     return rc && !named ? ft_error_prefix(err, rc, "'%s'", out->name) : rc;
 }
 
-int ft_model_config_parse(const cJSON *json, int depth, int *total, struct ft_model_config **out, struct ft_error *err)
+int ft_model_config_parse(const cJSON *json, int depth, int *total, struct ft_model_config **out,
+                          struct ft_error *err)
 {
-    const cJSON *config = ft_field(json, "config"), *list = cJSON_IsArray(config) ? config : ft_field(config, "layers"), *entry;
+    const cJSON *config = ft_field(json, "config"),
+                *list = cJSON_IsArray(config) ? config : ft_field(config, "layers"), *entry;
     const char *kind = text_of(json, "class_name");
     if (!kind || !cJSON_IsArray(list))
         return ft_error_set(err, FT_EFORMAT, "the configuration does not describe a network");
     if (!is_model(kind))
-        return ft_error_set(err, FT_EUNSUPPORTED, "a network of class '%s' is not supported: only Functional and Sequential are", kind);
+        return ft_error_set(
+            err, FT_EUNSUPPORTED,
+            "a network of class '%s' is not supported: only Functional and Sequential are", kind);
     if (depth > DEPTH_LIMIT)
         return ft_error_set(err, FT_ELIMIT, "models are nested more than %d deep", DEPTH_LIMIT);
     const int n = cJSON_GetArraySize(list);
     if (n < 1 || n > FT_DRAFT_LIMIT)
-        return ft_error_set(err, FT_ELIMIT, "the network has %d layers: 1 to %d are supported", n, FT_DRAFT_LIMIT);
+        return ft_error_set(err, FT_ELIMIT, "the network has %d layers: 1 to %d are supported", n,
+                            FT_DRAFT_LIMIT);
     struct ft_model_config *m = calloc(1, sizeof *m);
     if (m)
         m->members = calloc((size_t)n, sizeof *m->members);
@@ -197,7 +210,8 @@ int ft_model_config_parse(const cJSON *json, int depth, int *total, struct ft_mo
     m->config = config;
     m->sequential = !strcmp(kind, "Sequential");
     int rc = 0;
-    cJSON_ArrayForEach(entry, list) {
+    cJSON_ArrayForEach(entry, list)
+    {
         struct ft_member *member = &m->members[m->n++];
         member->first = m->n_calls;
         rc = rc ? rc : member_parse(entry, m->sequential, depth, total, member, err);
@@ -218,14 +232,16 @@ int ft_model_config_parse(const cJSON *json, int depth, int *total, struct ft_mo
     return rc;
 }
 
-/* ---- layers ------------------------------------------------------------------------------------------------------------- */
+/* ---- layers ---------------------------------------------------------------------------------- */
 
 static int check_dtype(const cJSON *config, struct ft_error *err)
 {
     const cJSON *dtype = ft_field(config, "dtype");
-    const char *name = cJSON_IsObject(dtype) ? text_of(ft_field(dtype, "config"), "name") : cJSON_GetStringValue(dtype);
+    const char *name = cJSON_IsObject(dtype) ? text_of(ft_field(dtype, "config"), "name")
+                                             : cJSON_GetStringValue(dtype);
     if (name && (strstr(name, "int") || strstr(name, "float8")))
-        return ft_error_set(err, FT_EUNSUPPORTED, "dtype '%s' is not supported: save the network in float32", name);
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "dtype '%s' is not supported: save the network in float32", name);
     return 0;
 }
 
@@ -238,7 +254,8 @@ static void layer_defaults(struct ft_draft_layer *out)
     out->axis = -1;
 }
 
-int ft_draft_layer_parse(const struct ft_member *member, const cJSON *node, struct ft_draft_layer *out, struct ft_error *err)
+int ft_draft_layer_parse(const struct ft_member *member, const cJSON *node,
+                         struct ft_draft_layer *out, struct ft_error *err)
 {
     layer_defaults(out);
     out->config = ft_field(member->entry, "config");
@@ -256,11 +273,13 @@ int ft_draft_layer_parse(const struct ft_member *member, const cJSON *node, stru
         rc = check_dtype(out->config, err);
         rc = rc ? rc : class->parse(out->config, out, err);
     } else
-        rc = ft_error_set(err, FT_EUNSUPPORTED, "layers of class '%s' are not supported", member->kind);
+        rc = ft_error_set(err, FT_EUNSUPPORTED, "layers of class '%s' are not supported",
+                          member->kind);
     return rc ? ft_error_prefix(err, rc, "layer '%s'", member->name) : 0;
 }
 
-/* The settings that hold the input's shape of a model without an input layer: on its first layer, however deep. */
+/* The settings that hold the input's shape of a model without an input layer: on its first layer,
+ * however deep. */
 static const cJSON *implied_shape(const struct ft_model_config *m)
 {
     const cJSON *shape = ft_field(m->config, "build_input_shape");
@@ -280,7 +299,8 @@ static const cJSON *implied_shape(const struct ft_model_config *m)
     }
 }
 
-int ft_draft_layer_input(const struct ft_model_config *m, struct ft_draft_layer *out, struct ft_error *err)
+int ft_draft_layer_input(const struct ft_model_config *m, struct ft_draft_layer *out,
+                         struct ft_error *err)
 {
     const char *name = m->members[0].name;
     const cJSON *shape = implied_shape(m);
@@ -288,7 +308,9 @@ int ft_draft_layer_input(const struct ft_model_config *m, struct ft_draft_layer 
     layer_defaults(out);
     out->layer.kind = FT_LAYER_INPUT;
     out->layer.name = malloc(strlen(name) + sizeof "_input");
-    if (!out->layer.name || !config || (shape && !cJSON_AddItemReferenceToObject(config, "batch_input_shape", (cJSON *)(uintptr_t)shape))) {
+    if (!out->layer.name || !config ||
+        (shape &&
+         !cJSON_AddItemReferenceToObject(config, "batch_input_shape", (cJSON *)(uintptr_t)shape))) {
         cJSON_Delete(config);
         return ft_error_nomem(err, "the names of layers");
     }
@@ -303,7 +325,8 @@ int ft_draft_parse(const char *text, struct ft_draft *out, struct ft_error *err)
 {
     cJSON *json = cJSON_Parse(text);
     if (!json)
-        return ft_error_set(err, FT_EFORMAT, "attribute 'model_config' is not JSON: the file is damaged");
+        return ft_error_set(err, FT_EFORMAT,
+                            "attribute 'model_config' is not JSON: the file is damaged");
     return ft_draft_new(json, out, err);
 }
 

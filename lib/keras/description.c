@@ -26,7 +26,8 @@ struct reader {
 static int split(char *line, char **tokens, int most)
 {
     int n = 0;
-    for (char *save = NULL, *t = strtok_r(line, " ", &save); t && n < most; t = strtok_r(NULL, " ", &save))
+    for (char *save = NULL, *t = strtok_r(line, " ", &save); t && n < most;
+         t = strtok_r(NULL, " ", &save))
         tokens[n++] = t;
     return n;
 }
@@ -40,7 +41,8 @@ static bool keyword(struct reader *r, char **t, int n)
         snprintf(d->cut, sizeof d->cut, "%s", t[1]);
     else if (!strcmp(t[0], "!layers") && n == 3)
         return true; /* see ft_description_may_fit */
-    else if (!strcmp(t[0], "!variant") && n == 4 && d->n_variants < (int)(sizeof d->variants / sizeof *d->variants)) {
+    else if (!strcmp(t[0], "!variant") && n == 4 &&
+             d->n_variants < (int)(sizeof d->variants / sizeof *d->variants)) {
         struct ft_variant *v = &d->variants[d->n_variants++];
         snprintf(v->name, sizeof v->name, "%s", t[1]);
         v->size = atoi(t[2]);
@@ -85,10 +87,12 @@ static cJSON *tensor(const char *name)
     return json;
 }
 
-/* Tensors alone stand in a list of their own when they are several, as merge layers are called; beside numbers they do not. */
+/* Tensors alone stand in a list of their own when they are several, as merge layers are called;
+ * beside numbers they do not. */
 static bool add_inputs(struct reader *r, cJSON *entry, char **t, int n)
 {
-    cJSON *args = cJSON_CreateArray(), *node = cJSON_CreateObject(), *nodes = cJSON_AddArrayToObject(entry, "inbound_nodes"), *list = args;
+    cJSON *args = cJSON_CreateArray(), *node = cJSON_CreateObject(),
+          *nodes = cJSON_AddArrayToObject(entry, "inbound_nodes"), *list = args;
     bool numbers = false, right = true;
     cJSON_AddItemToObject(node, "args", args);
     cJSON_AddItemToArray(nodes, node);
@@ -123,7 +127,8 @@ static bool layer(struct reader *r, char **t, int n)
         c++;
     if (n < 2 || c == r->n_classes)
         return false;
-    cJSON *entry = add_entry(r->layers, r->classes[c].class, t[0], cJSON_Duplicate(r->classes[c].config, true));
+    cJSON *entry = add_entry(r->layers, r->classes[c].class, t[0],
+                             cJSON_Duplicate(r->classes[c].config, true));
     bool right = true;
     if (!r->outer && strcmp(r->classes[c].class, "InputLayer"))
         right = add_inputs(r, entry, t + 2, n - 2);
@@ -141,7 +146,8 @@ static bool sequence(struct reader *r, char *line)
     }
     if (r->outer)
         return false;
-    cJSON *config = cJSON_CreateObject(), *entry = add_entry(r->layers, "Sequential", line + 1, config);
+    cJSON *config = cJSON_CreateObject(),
+          *entry = add_entry(r->layers, "Sequential", line + 1, config);
     const bool right = add_inputs(r, entry, NULL, 0);
     r->outer = r->layers;
     r->layers = cJSON_AddArrayToObject(config, "layers");
@@ -156,7 +162,9 @@ static bool read_line(struct reader *r, char *line)
     const int n = split(line, tokens, TOKENS);
     if (!n)
         return true;
-    return *line == '!' ? keyword(r, tokens, n) : *line == '=' ? settings(r, tokens, n) : layer(r, tokens, n);
+    return *line == '!'   ? keyword(r, tokens, n)
+           : *line == '=' ? settings(r, tokens, n)
+                          : layer(r, tokens, n);
 }
 
 static int read_lines(struct reader *r, char *text, struct ft_error *err)

@@ -1,4 +1,5 @@
-/* Networks changed in place: pixels scaled in front, features pooled behind, an input of another size. */
+/* Networks changed in place: pixels scaled in front, features pooled behind, an input of another
+ * size. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,8 @@ int ft_network_rank(const struct ft_network *n, int layer)
 {
     for (;;) {
         const struct ft_layer *l = &n->layers[layer];
-        const bool pool = l->kind == FT_LAYER_GLOBAL_AVERAGE_POOL || l->kind == FT_LAYER_GLOBAL_MAX_POOL;
+        const bool pool =
+            l->kind == FT_LAYER_GLOBAL_AVERAGE_POOL || l->kind == FT_LAYER_GLOBAL_MAX_POOL;
         if (l->kind == FT_LAYER_INPUT || l->kind == FT_LAYER_RESHAPE)
             return l->params.rank;
         if (l->kind == FT_LAYER_FLATTEN)
@@ -51,7 +53,9 @@ static struct ft_layer *make_room(struct ft_network *n, int place, const char *n
     n->output += n->output >= place;
     *inputs = input;
     layers[place] = (struct ft_layer){ .name = unique, .inputs = inputs, .n_inputs = 1 };
-    layers[place].params = (struct ft_layer_params){ .groups = 1, .multiplier = 1, .kernel = { 1, 1 }, .stride = { 1, 1 }, .dilation = { 1, 1 } };
+    layers[place].params = (struct ft_layer_params){
+        .groups = 1, .multiplier = 1, .kernel = { 1, 1 }, .stride = { 1, 1 }, .dilation = { 1, 1 }
+    };
     return &layers[place];
 }
 
@@ -59,15 +63,21 @@ static struct ft_layer *make_room(struct ft_network *n, int place, const char *n
 static int reverse_channels(struct ft_network *n, struct ft_layer *conv, struct ft_error *err)
 {
     struct ft_tensor *kernel = &conv->weights[FT_W_KERNEL];
-    float *data = conv->kind == FT_LAYER_CONV2D && kernel->rank == 4 && kernel->shape[2] == 3 ? ft_network_keep(n, kernel->count) : NULL;
+    float *data = conv->kind == FT_LAYER_CONV2D && kernel->rank == 4 && kernel->shape[2] == 3
+                      ? ft_network_keep(n, kernel->count)
+                      : NULL;
     if (conv->kind != FT_LAYER_CONV2D || kernel->shape[2] != 3)
-        return ft_error_set(err, FT_EUNSUPPORTED, "layer '%s': blue, green and red (caffe) are read by a layer that is not a convolution of 3 channels", conv->name);
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "layer '%s': blue, green and red (caffe) are read by a layer that is "
+                            "not a convolution of 3 channels",
+                            conv->name);
     if (!data)
         return ft_error_nomem(err, "the first convolution");
     const size_t filters = (size_t)kernel->shape[3], pixels = kernel->count / filters / 3;
     for (size_t i = 0; i < pixels; i++)
         for (size_t c = 0; c < 3; c++)
-            memcpy(data + (i * 3 + c) * filters, kernel->data + (i * 3 + 2 - c) * filters, filters * sizeof *data);
+            memcpy(data + (i * 3 + c) * filters, kernel->data + (i * 3 + 2 - c) * filters,
+                   filters * sizeof *data);
     kernel->data = data;
     return 0;
 }
@@ -80,7 +90,8 @@ static int reverse_readers(struct ft_network *n, int from, struct ft_error *err)
         for (int j = 0; j < l->n_inputs; j++) {
             if (l->inputs[j] != from)
                 continue;
-            const bool passes = l->kind == FT_LAYER_ZERO_PAD || l->kind == FT_LAYER_IDENTITY || l->kind == FT_LAYER_MAX_POOL;
+            const bool passes = l->kind == FT_LAYER_ZERO_PAD || l->kind == FT_LAYER_IDENTITY ||
+                                l->kind == FT_LAYER_MAX_POOL;
             const int rc = passes ? reverse_readers(n, i, err) : reverse_channels(n, l, err);
             if (rc)
                 return rc;
@@ -89,7 +100,8 @@ static int reverse_readers(struct ft_network *n, int from, struct ft_error *err)
     return 0;
 }
 
-int ft_network_scale(struct ft_network *n, int channels, const float *scale, const float *offset, bool reversed, struct ft_error *err)
+int ft_network_scale(struct ft_network *n, int channels, const float *scale, const float *offset,
+                     bool reversed, struct ft_error *err)
 {
     int rc = reversed ? reverse_readers(n, 0, err) : 0;
     const size_t count = (size_t)channels;

@@ -1,5 +1,6 @@
-/* Layers that one Keras knows and the other does not, or that mean something else there, as layers that both have. What comes after
- * such a layer stands at the end of the draft; sorting puts it into its place. */
+/* Layers that one Keras knows and the other does not, or that mean something else there, as layers
+ * that both have. What comes after such a layer stands at the end of the draft; sorting puts it
+ * into its place. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +24,12 @@ static bool universal(const struct ft_layer_params *p)
     case FT_ACT_HARD_SWISH:
     case FT_ACT_RELU6:
     case FT_ACT_LEAKY_RELU:
-    case FT_ACT_RELU_SHAPED: return false;
-    case FT_ACT_ELU: return p->alpha == 1;
-    default: return true;
+    case FT_ACT_RELU_SHAPED:
+        return false;
+    case FT_ACT_ELU:
+        return p->alpha == 1;
+    default:
+        return true;
     }
 }
 
@@ -43,7 +47,8 @@ static bool taken(const struct ft_draft *draft, const char *name)
 }
 
 /* A new layer at the end, "of_suffix"; -1 when out of memory. */
-static int append(struct ft_draft *draft, int of, const char *suffix, enum ft_layer_kind kind, const int *inputs, int n_inputs)
+static int append(struct ft_draft *draft, int of, const char *suffix, enum ft_layer_kind kind,
+                  const int *inputs, int n_inputs)
 {
     struct ft_draft_layer *grown = realloc(draft->layers, ((size_t)draft->n + 2) * sizeof *grown);
     if (!grown)
@@ -98,7 +103,8 @@ static void redirect(struct ft_draft *draft, int n, int from, int to)
         draft->output = to;
 }
 
-/* clip(x / 6 + 1/2, 0, 1), in Keras 2 clip(x / 5 + 1/2, 0, 1); times x for hard_swish. Layer `scaled` is free to be the scaling of x. */
+/* clip(x / 6 + 1/2, 0, 1), in Keras 2 clip(x / 5 + 1/2, 0, 1); times x for hard_swish. Layer
+ * `scaled` is free to be the scaling of x. */
 static int append_hard(struct ft_draft *draft, int of, int x, int scaled, bool swish, bool keras3)
 {
     if (!make_rescaling(&draft->layers[scaled], keras3 || swish ? 1.0f / 6 : 0.2f, 0.5f))
@@ -109,18 +115,22 @@ static int append_hard(struct ft_draft *draft, int of, int x, int scaled, bool s
     struct ft_layer_params *p = &draft->layers[clipped].layer.params;
     p->activation = FT_ACT_RELU_SHAPED;
     p->most = 1;
-    return swish ? append(draft, of, "product", FT_LAYER_MULTIPLY, (int[]){ x, clipped }, 2) : clipped;
+    return swish ? append(draft, of, "product", FT_LAYER_MULTIPLY, (int[]){ x, clipped }, 2)
+                 : clipped;
 }
 
-/* The activation of layer i leaves it, or is replaced where it is all that the layer does. Returns the last new layer. */
+/* The activation of layer i leaves it, or is replaced where it is all that the layer does. Returns
+ * the last new layer. */
 static int expand_activation(struct ft_draft *draft, int i, bool keras3)
 {
     const struct ft_layer_params p = draft->layers[i].layer.params;
-    const bool alone = draft->layers[i].layer.kind == FT_LAYER_ACTIVATION, swish = p.activation == FT_ACT_HARD_SWISH;
+    const bool alone = draft->layers[i].layer.kind == FT_LAYER_ACTIVATION,
+               swish = p.activation == FT_ACT_HARD_SWISH;
     if (alone)
         return append_hard(draft, i, draft->layers[i].layer.inputs[0], i, swish, keras3);
     draft->layers[i].layer.params.activation = FT_ACT_LINEAR;
-    const int next = append(draft, i, hard(p.activation) ? "scaled" : "activation", FT_LAYER_ACTIVATION, &i, 1);
+    const int next =
+        append(draft, i, hard(p.activation) ? "scaled" : "activation", FT_LAYER_ACTIVATION, &i, 1);
     if (next < 0 || hard(p.activation))
         return next < 0 ? -1 : append_hard(draft, i, i, next, swish, keras3);
     struct ft_layer_params *to = &draft->layers[next].layer.params;
@@ -135,9 +145,12 @@ static int expand_activation(struct ft_draft *draft, int i, bool keras3)
 static int expand_scale(struct ft_draft *draft, int i, struct ft_error *err)
 {
     if (draft->layers[i].layer.n_inputs != 2)
-        return ft_error_set(err, FT_EFORMAT, "layer '%s': a scaled sum needs two inputs", draft->layers[i].layer.name);
-    const int scaled = append(draft, i, "scaled", FT_LAYER_RESCALING, &draft->layers[i].layer.inputs[1], 1);
-    if (scaled < 0 || !make_rescaling(&draft->layers[scaled], draft->layers[i].layer.params.alpha, 0))
+        return ft_error_set(err, FT_EFORMAT, "layer '%s': a scaled sum needs two inputs",
+                            draft->layers[i].layer.name);
+    const int scaled =
+        append(draft, i, "scaled", FT_LAYER_RESCALING, &draft->layers[i].layer.inputs[1], 1);
+    if (scaled < 0 ||
+        !make_rescaling(&draft->layers[scaled], draft->layers[i].layer.params.alpha, 0))
         return ft_error_nomem(err, "layers");
     draft->layers[i].layer.inputs[1] = scaled;
     return 0;
@@ -147,7 +160,8 @@ static int expand_scale(struct ft_draft *draft, int i, struct ft_error *err)
 static bool from_keras3(const struct ft_draft *draft)
 {
     for (int i = 0; i < draft->n; i++)
-        if (draft->layers[i].layer.kind == FT_LAYER_INPUT && cJSON_GetObjectItemCaseSensitive(draft->layers[i].config, "batch_shape"))
+        if (draft->layers[i].layer.kind == FT_LAYER_INPUT &&
+            cJSON_GetObjectItemCaseSensitive(draft->layers[i].config, "batch_shape"))
             return true;
     return false;
 }

@@ -20,8 +20,8 @@ static int wrong(const char *key, struct ft_error *err)
 
 static bool whole(const cJSON *value, int least, int *out)
 {
-    if (!cJSON_IsNumber(value) || value->valuedouble != floor(value->valuedouble) || value->valuedouble < least ||
-        value->valuedouble > 1 << 24)
+    if (!cJSON_IsNumber(value) || value->valuedouble != floor(value->valuedouble) ||
+        value->valuedouble < least || value->valuedouble > 1 << 24)
         return false;
     *out = (int)value->valuedouble;
     return true;
@@ -41,8 +41,8 @@ int ft_field_pair(const cJSON *config, const char *key, int least, int out[2], s
         return 0;
     if (whole(value, least, &pair[0]))
         pair[1] = pair[0];
-    else if (!cJSON_IsArray(value) || cJSON_GetArraySize(value) != 2 || !whole(value->child, least, &pair[0]) ||
-             !whole(value->child->next, least, &pair[1]))
+    else if (!cJSON_IsArray(value) || cJSON_GetArraySize(value) != 2 ||
+             !whole(value->child, least, &pair[0]) || !whole(value->child->next, least, &pair[1]))
         return wrong(key, err);
     memcpy(out, pair, sizeof pair);
     return 0;
@@ -82,20 +82,30 @@ int ft_field_padding(const cJSON *config, enum ft_padding *out, struct ft_error 
     else if (!strcmp(value->valuestring, "valid"))
         *out = FT_PAD_VALID;
     else
-        return ft_error_set(err, FT_EUNSUPPORTED, "padding '%s' is not supported", value->valuestring);
+        return ft_error_set(err, FT_EUNSUPPORTED, "padding '%s' is not supported",
+                            value->valuestring);
     return 0;
 }
 
 static const char *const activations[FT_ACTIVATIONS] = {
-    [FT_ACT_LINEAR] = "linear", [FT_ACT_RELU] = "relu",
-    [FT_ACT_RELU6] = "relu6",   [FT_ACT_SIGMOID] = "sigmoid",
-    [FT_ACT_HARD_SIGMOID] = "hard_sigmoid", [FT_ACT_TANH] = "tanh",
-    [FT_ACT_SWISH] = "swish",   [FT_ACT_HARD_SWISH] = "hard_swish",
-    [FT_ACT_GELU] = "gelu",     [FT_ACT_SOFTMAX] = "softmax",
-    [FT_ACT_ELU] = "elu",       [FT_ACT_SELU] = "selu",
-    [FT_ACT_SOFTPLUS] = "softplus", [FT_ACT_SOFTSIGN] = "softsign",
-    [FT_ACT_EXPONENTIAL] = "exponential", [FT_ACT_MISH] = "mish",
-    [FT_ACT_LEAKY_RELU] = "leaky_relu", [FT_ACT_RELU_SHAPED] = "ReLU",
+    [FT_ACT_LINEAR] = "linear",
+    [FT_ACT_RELU] = "relu",
+    [FT_ACT_RELU6] = "relu6",
+    [FT_ACT_SIGMOID] = "sigmoid",
+    [FT_ACT_HARD_SIGMOID] = "hard_sigmoid",
+    [FT_ACT_TANH] = "tanh",
+    [FT_ACT_SWISH] = "swish",
+    [FT_ACT_HARD_SWISH] = "hard_swish",
+    [FT_ACT_GELU] = "gelu",
+    [FT_ACT_SOFTMAX] = "softmax",
+    [FT_ACT_ELU] = "elu",
+    [FT_ACT_SELU] = "selu",
+    [FT_ACT_SOFTPLUS] = "softplus",
+    [FT_ACT_SOFTSIGN] = "softsign",
+    [FT_ACT_EXPONENTIAL] = "exponential",
+    [FT_ACT_MISH] = "mish",
+    [FT_ACT_LEAKY_RELU] = "leaky_relu",
+    [FT_ACT_RELU_SHAPED] = "ReLU",
 };
 
 const char *ft_activation_name(enum ft_activation activation)
@@ -103,7 +113,8 @@ const char *ft_activation_name(enum ft_activation activation)
     return activations[activation];
 }
 
-/* "relu", or what Keras 3 writes for a function or a layer: {"class_name": "function", "config": "relu"}, {"class_name": "ReLU"}. */
+/* "relu", or what Keras 3 writes for a function or a layer: {"class_name": "function", "config":
+ * "relu"}, {"class_name": "ReLU"}. */
 static const char *activation_text(const cJSON *value)
 {
     if (cJSON_IsObject(value)) {
@@ -130,7 +141,9 @@ int ft_field_activation(const cJSON *config, enum ft_activation *out, struct ft_
             *out = (enum ft_activation)i;
             return 0;
         }
-    return ft_error_set(err, FT_EUNSUPPORTED, "activation '%s' is not supported: put one of Keras's usual ones in its place", text);
+    return ft_error_set(
+        err, FT_EUNSUPPORTED,
+        "activation '%s' is not supported: put one of Keras's usual ones in its place", text);
 }
 
 int ft_field_axis(const cJSON *config, int *out, struct ft_error *err)
@@ -146,7 +159,8 @@ int ft_field_axis(const cJSON *config, int *out, struct ft_error *err)
     if (cJSON_IsArray(value) && cJSON_GetArraySize(value) == 1)
         value = value->child;
     if (cJSON_IsArray(value))
-        return ft_error_set(err, FT_EUNSUPPORTED, "several axes at once are not supported: only the last (channels) is");
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "several axes at once are not supported: only the last (channels) is");
     if (value && !whole(value, -8, &axis))
         return wrong("axis", err);
     *out = axis;
@@ -158,7 +172,8 @@ int ft_field_channels_last(const cJSON *config, struct ft_error *err)
     const cJSON *value = ft_field(config, "data_format");
     if (!value || (cJSON_IsString(value) && !strcmp(value->valuestring, "channels_last")))
         return 0;
-    return ft_error_set(err, FT_EUNSUPPORTED, "data_format '%s' is not supported: only channels_last is",
+    return ft_error_set(err, FT_EUNSUPPORTED,
+                        "data_format '%s' is not supported: only channels_last is",
                         cJSON_IsString(value) ? value->valuestring : "?");
 }
 

@@ -1,5 +1,5 @@
-/* Settings of a layer's JSON configuration: absent or null means the default, another type is an error. `out` holds the default
- * before the call. */
+/* Settings of a layer's JSON configuration: absent or null means the default, another type is an
+ * error. `out` holds the default before the call. */
 #ifndef FT_KERAS_FIELDS_H
 #define FT_KERAS_FIELDS_H
 
@@ -12,7 +12,8 @@
 const cJSON *ft_field(const cJSON *config, const char *key);
 int ft_field_int(const cJSON *config, const char *key, int least, int *out, struct ft_error *err);
 /* A number or a list of two, each at least `least`. */
-int ft_field_pair(const cJSON *config, const char *key, int least, int out[2], struct ft_error *err);
+int ft_field_pair(const cJSON *config, const char *key, int least, int out[2],
+                  struct ft_error *err);
 int ft_field_bool(const cJSON *config, const char *key, bool *out, struct ft_error *err);
 int ft_field_number(const cJSON *config, const char *key, double *out, struct ft_error *err);
 int ft_field_padding(const cJSON *config, enum ft_padding *out, struct ft_error *err);

@@ -15,17 +15,18 @@
 #include "base/memory.h"
 
 enum {
-    TEXT_LIMIT = 8 << 20, /* bytes of one attribute: the largest configuration of keras.applications has less than 2 MB */
+    /* bytes of one attribute: the largest configuration of keras.applications has less than 2 MB */
+    TEXT_LIMIT = 8 << 20,
     NAMES_LIMIT = 1 << 17,  /* strings of one list */
     CHUNKS_LIMIT = 1 << 12, /* attributes that one list is cut into */
 };
 
 /* A dataset may unpack to this many times its stored size once it is larger than BOMB_BYTES. */
-#define BOMB_RATIO 1000
-#define BOMB_BYTES ((uint64_t)64 << 20)
+#define BOMB_RATIO   1000
+#define BOMB_BYTES   ((uint64_t)64 << 20)
 #define TENSOR_BYTES ((uint64_t)4 << 30)
 
-/* ---- the file ---------------------------------------------------------------------------------------------------------- */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 void ft_h5_begin(void)
 {
@@ -36,7 +37,8 @@ void ft_h5_begin(void)
 int ft_h5_map(const char *path, uint8_t **out, size_t *size, struct ft_error *err)
 {
     struct stat st;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* nonblocking: a FIFO must not hang us */
+    /* nonblocking: a FIFO must not hang us */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return ft_error_errno(err, "cannot be opened");
     int rc = 0;
@@ -57,15 +59,17 @@ int ft_h5_map(const char *path, uint8_t **out, size_t *size, struct ft_error *er
     return 0;
 }
 
-/* HDF5 works on the mapping itself: its image of the file is "allocated", "copied" and "freed" without touching a byte, which saves
- * over a thousand small reads. Nothing writes to it, as the file is opened for reading. */
+/* HDF5 works on the mapping itself: its image of the file is "allocated", "copied" and "freed"
+ * without touching a byte, which saves over a thousand small reads. Nothing writes to it, as the
+ * file is opened for reading. */
 static void *image_lend(size_t size, H5FD_file_image_op_t operation, void *map)
 {
     (void)size, (void)operation;
     return map;
 }
 
-static void *image_copy(void *to, const void *from, size_t size, H5FD_file_image_op_t operation, void *map)
+static void *image_copy(void *to, const void *from, size_t size, H5FD_file_image_op_t operation,
+                        void *map)
 {
     (void)from, (void)size, (void)operation, (void)map;
     return to;
@@ -97,17 +101,20 @@ int ft_h5_open(const char *path, uint8_t *map, size_t size, struct ft_h5 *out, s
         return ft_error_set(err, FT_EFORMAT, "not a Keras file: it does not begin as HDF5 does");
     if (asprintf(&name, "%s/mapping", path) < 0)
         return ft_error_nomem(err, "the file's name");
-    H5FD_file_image_callbacks_t callbacks = { image_lend, image_copy, NULL, image_free, map_keep, map_leave, h5.map };
+    H5FD_file_image_callbacks_t callbacks = { image_lend, image_copy, NULL,  image_free,
+                                              map_keep,   map_leave,  h5.map };
     ft_h5_begin();
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
     H5Pset_fapl_core(access, 1 << 16, false);
-    if (H5Pset_file_image_callbacks(access, &callbacks) >= 0 && H5Pset_file_image(access, h5.map, h5.size) >= 0)
+    if (H5Pset_file_image_callbacks(access, &callbacks) >= 0 &&
+        H5Pset_file_image(access, h5.map, h5.size) >= 0)
         h5.file = H5Fopen(name, H5F_ACC_RDONLY, access);
     H5Pclose(access);
     free(name);
     if (h5.file < 0)
-        return ft_error_set(err, FT_EFORMAT, "a damaged HDF5 file: was it copied or downloaded whole?");
+        return ft_error_set(err, FT_EFORMAT,
+                            "a damaged HDF5 file: was it copied or downloaded whole?");
     *out = h5;
     return 0;
 }
@@ -119,16 +126,18 @@ void ft_h5_close(struct ft_h5 *h5)
     h5->file = -1;
 }
 
-/* ---- groups and attributes ---------------------------------------------------------------------------------------------- */
+/* ---- groups and attributes ------------------------------------------------------------------- */
 
-/* 1: a plain link, 0: none. Never follows soft or external links, which may lead out of the file. */
+/* 1: a plain link, 0: none. Never follows soft or external links, which may lead out of the file.
+ */
 static int plain_link(int64_t group, const char *name, struct ft_error *err)
 {
     H5L_info_t info;
     if (H5Lget_info(group, name, &info, H5P_DEFAULT) < 0)
         return 0;
     if (info.type != H5L_TYPE_HARD)
-        return ft_error_set(err, FT_EUNSUPPORTED, "'%s' is a soft or external link, which is not followed", name);
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "'%s' is a soft or external link, which is not followed", name);
     return 1;
 }
 
@@ -157,7 +166,8 @@ int ft_h5_links(int64_t group, struct ft_names *out, struct ft_error *err)
     list.names = calloc(info.nlinks + 1, sizeof *list.names);
     bool done = list.names;
     for (hsize_t i = 0; done && i < info.nlinks; i++) {
-        const ssize_t length = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_NATIVE, i, NULL, 0, H5P_DEFAULT);
+        const ssize_t length =
+            H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_NATIVE, i, NULL, 0, H5P_DEFAULT);
         const size_t wanted = length < 0 ? 0 : used + (size_t)length + 1;
         if (wanted > capacity) {
             char *grown = realloc(list.text, 2 * wanted);
@@ -165,7 +175,9 @@ int ft_h5_links(int64_t group, struct ft_names *out, struct ft_error *err)
             list.text = grown ? grown : list.text;
             capacity = 2 * wanted;
         }
-        if (!done || length < 0 || H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_NATIVE, i, list.text + used, (size_t)length + 1, H5P_DEFAULT) < 0)
+        if (!done || length < 0 ||
+            H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_NATIVE, i, list.text + used,
+                               (size_t)length + 1, H5P_DEFAULT) < 0)
             done = false;
         else
             used = wanted;
@@ -185,7 +197,8 @@ int ft_h5_root_open(const struct ft_h5 *h5, int64_t *out, struct ft_error *err)
 {
     const hid_t root = H5Gopen2(h5->file, "/", H5P_DEFAULT);
     if (root < 0)
-        return ft_error_set(err, FT_EFORMAT, "a damaged HDF5 file: was it copied or downloaded whole?");
+        return ft_error_set(err, FT_EFORMAT,
+                            "a damaged HDF5 file: was it copied or downloaded whole?");
     *out = root;
     return 0;
 }
@@ -198,7 +211,8 @@ int ft_h5_path_open(int64_t parent, const char *path, int64_t *out, struct ft_er
         const size_t n = strcspn(path, "/");
         int64_t below = 0;
         if (n >= sizeof part)
-            return ft_h5_group_close(at), ft_error_set(err, FT_ELIMIT, "the name of a group is too long");
+            return ft_h5_group_close(at),
+                   ft_error_set(err, FT_ELIMIT, "the name of a group is too long");
         memcpy(part, path, n);
         part[n] = 0;
         const int rc = ft_h5_group_open(at ? at : parent, part, &below, err);
@@ -236,7 +250,8 @@ static void strings_close(struct strings *s)
         H5Aclose(s->attribute);
 }
 
-static int strings_open(const struct ft_h5 *h5, int64_t group, const char *name, struct strings *s, struct ft_error *err)
+static int strings_open(const struct ft_h5 *h5, int64_t group, const char *name, struct strings *s,
+                        struct ft_error *err)
 {
     *s = (struct strings){ -1, -1, -1, 0, 0, false };
     s->attribute = H5Aopen(group, name, H5P_DEFAULT);
@@ -253,7 +268,8 @@ static int strings_open(const struct ft_h5 *h5, int64_t group, const char *name,
         s->n = (size_t)n;
         s->size = n ? H5Tget_size(s->type) : 1;
         s->variable = n && H5Tis_variable_str(s->type) > 0;
-        if (s->n > NAMES_LIMIT || !ft_size_mul(s->n, s->size, &bytes) || bytes > TEXT_LIMIT || bytes > h5->size)
+        if (s->n > NAMES_LIMIT || !ft_size_mul(s->n, s->size, &bytes) || bytes > TEXT_LIMIT ||
+            bytes > h5->size)
             rc = ft_error_set(err, FT_ELIMIT, "attribute '%s' is too large", name);
     }
     if (rc)
@@ -262,7 +278,8 @@ static int strings_open(const struct ft_h5 *h5, int64_t group, const char *name,
 }
 
 /* Appends the strings, each ended by a NUL, to *text; on success *text has grown to *used bytes. */
-static int strings_append(const struct strings *s, const char *name, char **text, size_t *used, struct ft_error *err)
+static int strings_append(const struct strings *s, const char *name, char **text, size_t *used,
+                          struct ft_error *err)
 {
     char *raw = calloc(s->n + 1, s->size), **pointers = (char **)raw;
     if (!raw)
@@ -270,11 +287,13 @@ static int strings_append(const struct strings *s, const char *name, char **text
     int rc = 0;
     if (s->n && H5Aread(s->attribute, s->type, raw) < 0) {
         free(raw);
-        return ft_error_set(err, FT_EFORMAT, "attribute '%s' cannot be read: the file is damaged", name);
+        return ft_error_set(err, FT_EFORMAT, "attribute '%s' cannot be read: the file is damaged",
+                            name);
     }
     size_t bytes = *used;
     for (size_t i = 0; i < s->n; i++)
-        bytes += 1 + (s->variable ? pointers[i] ? strlen(pointers[i]) : 0 : strnlen(raw + i * s->size, s->size));
+        bytes += 1 + (s->variable ? pointers[i] ? strlen(pointers[i]) : 0
+                                  : strnlen(raw + i * s->size, s->size));
     char *grown = bytes > TEXT_LIMIT ? NULL : realloc(*text, bytes + 1);
     if (!grown)
         rc = ft_error_set(err, FT_ELIMIT, "attribute '%s' is too large", name);
@@ -293,7 +312,8 @@ static int strings_append(const struct strings *s, const char *name, char **text
     return rc;
 }
 
-int ft_h5_text(const struct ft_h5 *h5, int64_t group, const char *name, char **out, struct ft_error *err)
+int ft_h5_text(const struct ft_h5 *h5, int64_t group, const char *name, char **out,
+               struct ft_error *err)
 {
     *out = NULL;
     if (H5Aexists(group, name) <= 0)
@@ -305,7 +325,8 @@ int ft_h5_text(const struct ft_h5 *h5, int64_t group, const char *name, char **o
     if (rc)
         return rc;
     if (s.n != 1)
-        rc = ft_error_set(err, FT_EFORMAT, "attribute '%s' holds %zu strings instead of one", name, s.n);
+        rc = ft_error_set(err, FT_EFORMAT, "attribute '%s' holds %zu strings instead of one", name,
+                          s.n);
     else
         rc = strings_append(&s, name, &text, &used, err);
     strings_close(&s);
@@ -316,7 +337,8 @@ int ft_h5_text(const struct ft_h5 *h5, int64_t group, const char *name, char **o
     return rc;
 }
 
-int ft_h5_names(const struct ft_h5 *h5, int64_t group, const char *name, struct ft_names *out, struct ft_error *err)
+int ft_h5_names(const struct ft_h5 *h5, int64_t group, const char *name, struct ft_names *out,
+                struct ft_error *err)
 {
     struct ft_names list = { 0 };
     size_t n = 0, used = 0;
@@ -357,7 +379,7 @@ void ft_names_release(struct ft_names *names)
     *names = (struct ft_names){ 0 };
 }
 
-/* ---- datasets ------------------------------------------------------------------------------------------------------------- */
+/* ---- datasets -------------------------------------------------------------------------------- */
 
 static int dataset_open(int64_t group, const char *name, hid_t *out, struct ft_error *err)
 {
@@ -365,7 +387,9 @@ static int dataset_open(int64_t group, const char *name, hid_t *out, struct ft_e
     if (there < 0)
         return there;
     *out = there ? H5Dopen2(group, name, H5P_DEFAULT) : -1;
-    return *out < 0 ? ft_error_set(err, FT_EFORMAT, "weight '%s' is missing: the file is damaged", name) : 0;
+    return *out < 0
+               ? ft_error_set(err, FT_EFORMAT, "weight '%s' is missing: the file is damaged", name)
+               : 0;
 }
 
 static int dataset_shape(hid_t dataset, const char *name, struct ft_tensor *t, struct ft_error *err)
@@ -380,7 +404,8 @@ static int dataset_shape(hid_t dataset, const char *name, struct ft_tensor *t, s
         return ft_error_set(err, FT_EUNSUPPORTED, "weight '%s' has %d axes", name, rank);
     size_t count = 1;
     for (int i = 0; i < rank; i++) {
-        if (shape[i] < 1 || shape[i] > INT32_MAX || !ft_size_mul(count, (size_t)shape[i], &count) || count > TENSOR_BYTES / sizeof(float))
+        if (shape[i] < 1 || shape[i] > INT32_MAX || !ft_size_mul(count, (size_t)shape[i], &count) ||
+            count > TENSOR_BYTES / sizeof(float))
             return ft_error_set(err, FT_ELIMIT, "weight '%s' has an absurd shape", name);
         t->shape[i] = (int64_t)shape[i];
     }
@@ -389,30 +414,37 @@ static int dataset_shape(hid_t dataset, const char *name, struct ft_tensor *t, s
     return 0;
 }
 
-/* Filters, other types and other layouts: HDF5 decodes. External and virtual storage would read other files. */
-static int dataset_read(hid_t dataset, const char *name, const struct ft_tensor *t, void **heap, struct ft_error *err)
+/* Filters, other types and other layouts: HDF5 decodes. External and virtual storage would read
+ * other files. */
+static int dataset_read(hid_t dataset, const char *name, const struct ft_tensor *t, void **heap,
+                        struct ft_error *err)
 {
     const hid_t properties = H5Dget_create_plist(dataset);
     const H5D_layout_t layout = H5Pget_layout(properties);
     const int external = H5Pget_external_count(properties);
     H5Pclose(properties);
     if (external != 0 || layout == H5D_VIRTUAL || layout < 0)
-        return ft_error_set(err, FT_EUNSUPPORTED, "weight '%s' is stored in another file, which is not read", name);
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "weight '%s' is stored in another file, which is not read", name);
     const uint64_t bytes = (uint64_t)t->count * sizeof(float);
     if (bytes > BOMB_BYTES && bytes / BOMB_RATIO > H5Dget_storage_size(dataset))
-        return ft_error_set(err, FT_ELIMIT, "weight '%s' would unpack to %llu MB from almost nothing", name, (unsigned long long)(bytes >> 20));
+        return ft_error_set(err, FT_ELIMIT,
+                            "weight '%s' would unpack to %llu MB from almost nothing", name,
+                            (unsigned long long)(bytes >> 20));
     float *data = ft_alloc(t->count, sizeof(float));
     if (!data)
         return ft_error_nomem(err, name);
     if (H5Dread(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
         free(data);
-        return ft_error_set(err, FT_EFORMAT, "weight '%s' cannot be read: the file is damaged", name);
+        return ft_error_set(err, FT_EFORMAT, "weight '%s' cannot be read: the file is damaged",
+                            name);
     }
     *heap = data;
     return 0;
 }
 
-int ft_h5_tensor(const struct ft_h5 *h5, int64_t group, const char *name, struct ft_tensor *out, void **heap, struct ft_error *err)
+int ft_h5_tensor(const struct ft_h5 *h5, int64_t group, const char *name, struct ft_tensor *out,
+                 void **heap, struct ft_error *err)
 {
     struct ft_tensor t = { 0 };
     hid_t dataset = -1;
@@ -425,10 +457,12 @@ int ft_h5_tensor(const struct ft_h5 *h5, int64_t group, const char *name, struct
     const H5T_class_t class = H5Tget_class(type);
     if (!rc && class != H5T_FLOAT && class != H5T_INTEGER)
         rc = ft_error_set(err, FT_EUNSUPPORTED, "weight '%s' is not numeric", name);
-    /* HDF5 gives an offset for contiguous storage inside this file only, and contiguous storage has no filters. */
+    /* HDF5 gives an offset for contiguous storage inside this file only, and contiguous storage has
+     * no filters. */
     const haddr_t offset = rc ? HADDR_UNDEF : H5Dget_offset(dataset);
-    const bool lent = offset != HADDR_UNDEF && offset % _Alignof(float) == 0 && offset <= h5->size &&
-                      t.count <= (h5->size - offset) / sizeof(float) && H5Tequal(type, H5T_NATIVE_FLOAT) > 0;
+    const bool lent = offset != HADDR_UNDEF && offset % _Alignof(float) == 0 &&
+                      offset <= h5->size && t.count <= (h5->size - offset) / sizeof(float) &&
+                      H5Tequal(type, H5T_NATIVE_FLOAT) > 0;
     if (!rc && lent)
         t.data = (const float *)(const void *)(h5->map + offset);
     else if (!rc) {

@@ -1,5 +1,5 @@
-/* Keras's layer classes: one row each, with its parser, its writer and the names of its weights. The settings are those of
- * keras.layers in Keras 1.2 to 3. */
+/* Keras's layer classes: one row each, with its parser, its writer and the names of its weights.
+ * The settings are those of keras.layers in Keras 1.2 to 3. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "keras/fields.h"
 #include "keras/parsers.h"
 
-/* ---- writing: only what differs from the defaults, which is what every Keras reads ----------------------------------- */
+/* ---- writing: only what differs from the defaults, which is what every Keras reads ----------- */
 
 static void add_list(cJSON *config, const char *key, const int *values, int n)
 {
@@ -23,13 +23,15 @@ static void add_activation(cJSON *config, enum ft_activation activation)
         cJSON_AddStringToObject(config, "activation", ft_activation_name(activation));
 }
 
-static void add_shape(cJSON *config, const char *key, bool with_batch, const struct ft_layer_params *p)
+static void add_shape(cJSON *config, const char *key, bool with_batch,
+                      const struct ft_layer_params *p)
 {
     cJSON *list = cJSON_AddArrayToObject(config, key);
     if (with_batch)
         cJSON_AddItemToArray(list, cJSON_CreateNull());
     for (int i = 0; i < p->rank; i++)
-        cJSON_AddItemToArray(list, p->shape[i] < 0 && with_batch ? cJSON_CreateNull() : cJSON_CreateNumber(p->shape[i]));
+        cJSON_AddItemToArray(list, p->shape[i] < 0 && with_batch ? cJSON_CreateNull()
+                                                                 : cJSON_CreateNumber(p->shape[i]));
 }
 
 static void write_input(const struct ft_layer *layer, cJSON *config)
@@ -224,28 +226,37 @@ static void write_nothing(const struct ft_layer *layer, cJSON *config)
     (void)layer, (void)config;
 }
 
-/* ---- the table: of several rows of one kind, the first with a writer writes, unless one is for the very activation ------ */
+/* ---- the table: of several rows of one kind, the first with a writer writes, unless one is for
+ * the very activation  */
 
 static const struct ft_layer_class classes[] = {
     { "InputLayer", FT_LAYER_INPUT, ft_parse_input, .write = write_input },
     { "Rescaling", FT_LAYER_RESCALING, ft_parse_rescaling, .write = write_rescaling },
     { "Conv2D", FT_LAYER_CONV2D, ft_parse_conv2d, write_conv2d, .weights = { "kernel", "bias" } },
-    { "SeparableConv2D", FT_LAYER_SEPARABLE_CONV2D, ft_parse_separable, write_separable, .weights = { "depthwise_kernel", "pointwise_kernel", "bias" } },
-    { "Conv2DTranspose", FT_LAYER_CONV2D_TRANSPOSE, ft_parse_transpose, write_conv2d, .weights = { "kernel", "bias" } },
-    { "DepthwiseConv2D", FT_LAYER_DEPTHWISE_CONV2D, ft_parse_depthwise, write_depthwise, .weights = { "depthwise_kernel|kernel", "bias" } },
-    { "BatchNormalization", FT_LAYER_BATCH_NORM, ft_parse_batch_norm, write_norm, .weights = { "gamma", "beta", "moving_mean", "moving_variance" } },
-    { "LayerNormalization", FT_LAYER_LAYER_NORM, ft_parse_layer_norm, write_norm, .weights = { "gamma", "beta" } },
-    { "GroupNormalization", FT_LAYER_GROUP_NORM, ft_parse_group_norm, write_group_norm, .weights = { "gamma", "beta" } },
+    { "SeparableConv2D", FT_LAYER_SEPARABLE_CONV2D, ft_parse_separable, write_separable,
+      .weights = { "depthwise_kernel", "pointwise_kernel", "bias" } },
+    { "Conv2DTranspose", FT_LAYER_CONV2D_TRANSPOSE, ft_parse_transpose, write_conv2d,
+      .weights = { "kernel", "bias" } },
+    { "DepthwiseConv2D", FT_LAYER_DEPTHWISE_CONV2D, ft_parse_depthwise, write_depthwise,
+      .weights = { "depthwise_kernel|kernel", "bias" } },
+    { "BatchNormalization", FT_LAYER_BATCH_NORM, ft_parse_batch_norm, write_norm,
+      .weights = { "gamma", "beta", "moving_mean", "moving_variance" } },
+    { "LayerNormalization", FT_LAYER_LAYER_NORM, ft_parse_layer_norm, write_norm,
+      .weights = { "gamma", "beta" } },
+    { "GroupNormalization", FT_LAYER_GROUP_NORM, ft_parse_group_norm, write_group_norm,
+      .weights = { "gamma", "beta" } },
     { "UnitNormalization", FT_LAYER_UNIT_NORM, ft_parse_unit_norm, .write = write_nothing },
-    { "Normalization", FT_LAYER_RESCALING, ft_parse_normalization, NULL, .weights = { "mean", "variance", "count" }, .ignored = 1u << 2,
+    { "Normalization", FT_LAYER_RESCALING, ft_parse_normalization, NULL,
+      .weights = { "mean", "variance", "count" }, .ignored = 1u << 2,
       .finish = ft_finish_normalization },
-    { "LayerScale", FT_LAYER_RESCALING, ft_parse_layer_scale, NULL, .weights = { "gamma|variable*|Variable*" },
-      .finish = ft_finish_layer_scale },
+    { "LayerScale", FT_LAYER_RESCALING, ft_parse_layer_scale, NULL,
+      .weights = { "gamma|variable*|Variable*" }, .finish = ft_finish_layer_scale },
     { "PReLU", FT_LAYER_PRELU, ft_parse_prelu, write_prelu, .weights = { "alpha" } },
     { "Activation", FT_LAYER_ACTIVATION, ft_parse_activation, .write = write_activation },
     { "ReLU", FT_LAYER_ACTIVATION, ft_parse_relu, write_relu6, .activation = FT_ACT_RELU6 },
     { "ReLU", FT_LAYER_ACTIVATION, ft_parse_relu, write_relu, .activation = FT_ACT_RELU_SHAPED },
-    { "LeakyReLU", FT_LAYER_ACTIVATION, ft_parse_leaky_relu, write_alpha, .activation = FT_ACT_LEAKY_RELU },
+    { "LeakyReLU", FT_LAYER_ACTIVATION, ft_parse_leaky_relu, write_alpha,
+      .activation = FT_ACT_LEAKY_RELU },
     { "ELU", FT_LAYER_ACTIVATION, ft_parse_elu, write_alpha, .activation = FT_ACT_ELU },
     { "Softmax", FT_LAYER_ACTIVATION, .parse = ft_parse_softmax },
     { "ZeroPadding2D", FT_LAYER_ZERO_PAD, ft_parse_zero_pad, .write = write_zero_pad },
@@ -254,8 +265,10 @@ static const struct ft_layer_class classes[] = {
     { "Permute", FT_LAYER_PERMUTE, ft_parse_permute, .write = write_permute },
     { "MaxPooling2D", FT_LAYER_MAX_POOL, ft_parse_pool, .write = write_pool },
     { "AveragePooling2D", FT_LAYER_AVERAGE_POOL, ft_parse_pool, .write = write_pool },
-    { "GlobalAveragePooling2D", FT_LAYER_GLOBAL_AVERAGE_POOL, ft_parse_global_pool, .write = write_global_pool },
-    { "GlobalMaxPooling2D", FT_LAYER_GLOBAL_MAX_POOL, ft_parse_global_pool, .write = write_global_pool },
+    { "GlobalAveragePooling2D", FT_LAYER_GLOBAL_AVERAGE_POOL, ft_parse_global_pool,
+      .write = write_global_pool },
+    { "GlobalMaxPooling2D", FT_LAYER_GLOBAL_MAX_POOL, ft_parse_global_pool,
+      .write = write_global_pool },
     { "Dense", FT_LAYER_DENSE, ft_parse_dense, write_dense, .weights = { "kernel", "bias" } },
     { "Add", FT_LAYER_ADD, ft_parse_nothing, .write = write_nothing },
     { "Subtract", FT_LAYER_SUBTRACT, ft_parse_nothing, .write = write_nothing },
@@ -268,16 +281,19 @@ static const struct ft_layer_class classes[] = {
     { "Concatenate", FT_LAYER_CONCATENATE, ft_parse_concatenate, .write = write_nothing },
     { "Flatten", FT_LAYER_FLATTEN, ft_parse_flatten, .write = write_nothing },
     { "Reshape", FT_LAYER_RESHAPE, ft_parse_reshape, .write = write_reshape },
-    { "Activation", FT_LAYER_IDENTITY, ft_parse_nothing, .write = write_nothing }, /* written as a linear activation, never found by name */
+    /* written as a linear activation, never found by name */
+    { "Activation", FT_LAYER_IDENTITY, ft_parse_nothing, .write = write_nothing },
     { "Dropout", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
     { "StochasticDepth", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
     { "DropPath", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
-    { "FixedDropout", FT_LAYER_IDENTITY, .parse = ft_parse_nothing }, /* of the first EfficientNet files */
+    /* of the first EfficientNet files */
+    { "FixedDropout", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
     { "SpatialDropout2D", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
     { "AlphaDropout", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
     { "GaussianDropout", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
     { "GaussianNoise", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
-    { "RandomFlip", FT_LAYER_IDENTITY, .parse = ft_parse_nothing }, /* augmentation happens in training only */
+    /* augmentation happens in training only */
+    { "RandomFlip", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
     { "RandomRotation", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
     { "RandomZoom", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },
     { "RandomTranslation", FT_LAYER_IDENTITY, .parse = ft_parse_nothing },

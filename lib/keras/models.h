@@ -4,7 +4,8 @@
 
 #include "keras/draft.h"
 
-enum { FT_DRAFT_LIMIT = 1 << 14 }; /* layers of a network, shared and nested ones counted as often as they are used */
+/* layers of a network, shared and nested ones counted as often as they are used */
+enum { FT_DRAFT_LIMIT = 1 << 14 };
 
 struct ft_model_config;
 
@@ -12,11 +13,11 @@ struct ft_model_config;
 struct ft_member {
     const char *name, *kind; /* lent by the JSON */
     const cJSON *entry;
-    const cJSON *nodes;      /* the first inbound node, or NULL; one node is one call */
-    int n_calls, first;      /* first: number of its first call among all of the model's */
-    int highest;             /* call that anything in the model refers to */
+    const cJSON *nodes;            /* the first inbound node, or NULL; one node is one call */
+    int n_calls, first;            /* first: number of its first call among all of the model's */
+    int highest;                   /* call that anything in the model refers to */
     struct ft_model_config *inner; /* NULL: a layer */
-    char group[64];          /* in a Keras 3 file: "conv2d", then conv2d_1, ...: `number` tells */
+    char group[64]; /* in a Keras 3 file: "conv2d", then conv2d_1, ...: `number` tells */
     int number;
 };
 
@@ -28,16 +29,21 @@ struct ft_model_config {
 };
 
 /* `total` counts calls over all models, against FT_DRAFT_LIMIT. */
-int ft_model_config_parse(const cJSON *json, int depth, int *total, struct ft_model_config **out, struct ft_error *err);
+int ft_model_config_parse(const cJSON *json, int depth, int *total, struct ft_model_config **out,
+                          struct ft_error *err);
 void ft_model_config_free(struct ft_model_config *m);
 struct ft_member *ft_member_find(const struct ft_model_config *m, const char *name);
 
-/* Fills draft->layers, n and output: every model is called where it stands, shared layers stand once for each call. */
-int ft_model_config_expand(const struct ft_model_config *m, struct ft_draft *draft, struct ft_error *err);
+/* Fills draft->layers, n and output: every model is called where it stands, shared layers stand
+ * once for each call. */
+int ft_model_config_expand(const struct ft_model_config *m, struct ft_draft *draft,
+                           struct ft_error *err);
 
 /* One call of a layer; node may be NULL. The caller frees what is in `out`, on failure too. */
-int ft_draft_layer_parse(const struct ft_member *member, const cJSON *node, struct ft_draft_layer *out, struct ft_error *err);
+int ft_draft_layer_parse(const struct ft_member *member, const cJSON *node,
+                         struct ft_draft_layer *out, struct ft_error *err);
 /* The input of a sequence that begins without an InputLayer. */
-int ft_draft_layer_input(const struct ft_model_config *m, struct ft_draft_layer *out, struct ft_error *err);
+int ft_draft_layer_input(const struct ft_model_config *m, struct ft_draft_layer *out,
+                         struct ft_error *err);
 
 #endif

@@ -60,7 +60,8 @@ float *ft_network_keep(struct ft_network *network, size_t n)
 {
     struct storage *s = network->storage;
     float *data = ft_alloc(n, sizeof *data);
-    if (!data || !ft_grow((void **)&s->heap.blocks, &s->heap.capacity, s->heap.n, sizeof *s->heap.blocks)) {
+    if (!data ||
+        !ft_grow((void **)&s->heap.blocks, &s->heap.capacity, s->heap.n, sizeof *s->heap.blocks)) {
         free(data);
         return NULL;
     }
@@ -86,7 +87,8 @@ static int take_draft(struct ft_network *network, struct ft_draft *draft, struct
         const int rc = d->class && d->class->finish ? d->class->finish(d, err) : 0;
         if (rc)
             return ft_error_prefix(err, rc, "layer '%s'", d->layer.name);
-        if (d->constants && !ft_grow((void **)&s->heap.blocks, &s->heap.capacity, s->heap.n, sizeof *s->heap.blocks))
+        if (d->constants && !ft_grow((void **)&s->heap.blocks, &s->heap.capacity, s->heap.n,
+                                     sizeof *s->heap.blocks))
             return ft_error_nomem(err, "weights");
         if (d->constants)
             s->heap.blocks[s->heap.n++] = d->constants;
@@ -101,7 +103,7 @@ static int take_draft(struct ft_network *network, struct ft_draft *draft, struct
 /* What was found in a file: where the configuration is, and in which layout the weights. */
 struct source {
     struct ft_h5 h5;
-    char *config; /* JSON, owned; NULL: a weights-only file */
+    char *config;  /* JSON, owned; NULL: a weights-only file */
     int64_t group; /* of a legacy layout, owned; 0: the layout of Keras 3 */
 };
 
@@ -130,11 +132,14 @@ static int find_weights(struct source *s, struct ft_error *err)
         rc = ft_h5_group_open(s->h5.file, "_layer_checkpoint_dependencies", &layers, err);
     ft_h5_group_close(layers);
     if (!rc && !layers)
-        rc = ft_error_set(err, FT_EFORMAT, "not a Keras file: neither 'model_config' nor weights of layers are in it");
+        rc = ft_error_set(
+            err, FT_EFORMAT,
+            "not a Keras file: neither 'model_config' nor weights of layers are in it");
     return rc;
 }
 
-static int open_source(const char *path, struct storage *storage, struct source *s, struct ft_error *err)
+static int open_source(const char *path, struct storage *storage, struct source *s,
+                       struct ft_error *err)
 {
     uint8_t *weights = NULL;
     size_t size = 0;
@@ -155,11 +160,15 @@ static int open_source(const char *path, struct storage *storage, struct source 
     return rc ? rc : find_weights(s, err);
 }
 
-static int make_draft(const struct source *s, const struct ft_network_options *options, struct ft_draft *draft, struct ft_error *err)
+static int make_draft(const struct source *s, const struct ft_network_options *options,
+                      struct ft_draft *draft, struct ft_error *err)
 {
     int rc;
     if (s->config && options && options->architecture)
-        rc = ft_error_set(err, FT_EARG, "the file says itself what the network is: '%s' is for files of weights alone (--arch)", options->architecture);
+        rc = ft_error_set(
+            err, FT_EARG,
+            "the file says itself what the network is: '%s' is for files of weights alone (--arch)",
+            options->architecture);
     else if (s->config)
         rc = ft_draft_parse(s->config, draft, err);
     else
@@ -169,7 +178,8 @@ static int make_draft(const struct source *s, const struct ft_network_options *o
     return rc ? rc : ft_draft_name(draft, err);
 }
 
-static int read_network(const char *path, const struct ft_network_options *options, struct ft_network *network, struct ft_error *err)
+static int read_network(const char *path, const struct ft_network_options *options,
+                        struct ft_network *network, struct ft_error *err)
 {
     struct storage *storage = network->storage;
     struct source s = { .h5.file = -1 };
@@ -190,7 +200,8 @@ static int read_network(const char *path, const struct ft_network_options *optio
     return rc;
 }
 
-int ft_network_open(const char *path, const struct ft_network_options *options, struct ft_network **out, struct ft_error *err)
+int ft_network_open(const char *path, const struct ft_network_options *options,
+                    struct ft_network **out, struct ft_error *err)
 {
     struct ft_network *network = calloc(1, sizeof *network);
     struct storage *s = calloc(1, sizeof *s);
@@ -210,7 +221,7 @@ int ft_network_open(const char *path, const struct ft_network_options *options, 
     return ft_error_prefix(err, rc, "'%s'", path);
 }
 
-/* ---- with a head --------------------------------------------------------------------------------------------------------- */
+/* ---- with a head ----------------------------------------------------------------------------- */
 
 char *ft_network_free_name(const struct ft_network *network, const char *name)
 {
@@ -235,12 +246,18 @@ static bool copy_layer(const struct ft_layer *from, const int *place, struct ft_
     return true;
 }
 
-static bool add_head(struct ft_network *network, const char *name, int d, int k, const float *w, const float *b)
+static bool add_head(struct ft_network *network, const char *name, int d, int k, const float *w,
+                     const float *b)
 {
     struct ft_layer *head = &network->layers[network->n_layers];
     head->kind = FT_LAYER_DENSE;
-    head->params = (struct ft_layer_params){ .units = k, .groups = 1, .multiplier = 1, .kernel = { 1, 1 }, .stride = { 1, 1 },
-                                             .dilation = { 1, 1 }, .activation = FT_ACT_SOFTMAX };
+    head->params = (struct ft_layer_params){ .units = k,
+                                             .groups = 1,
+                                             .multiplier = 1,
+                                             .kernel = { 1, 1 },
+                                             .stride = { 1, 1 },
+                                             .dilation = { 1, 1 },
+                                             .activation = FT_ACT_SOFTMAX };
     head->weights[FT_W_KERNEL] = (struct ft_tensor){ 2, { d, k }, (size_t)d * (size_t)k, w };
     head->weights[FT_W_BIAS] = (struct ft_tensor){ 1, { k }, (size_t)k, b };
     head->name = ft_network_free_name(network, name);
@@ -280,17 +297,21 @@ static struct ft_network *copy_below(const struct ft_network *network, int last)
     return copy;
 }
 
-int ft_network_cut(const struct ft_network *network, int last, struct ft_network **out, struct ft_error *err)
+int ft_network_cut(const struct ft_network *network, int last, struct ft_network **out,
+                   struct ft_error *err)
 {
     *out = copy_below(network, last);
     return *out ? 0 : ft_error_nomem(err, "the network");
 }
 
-int ft_network_with_head(const struct ft_network *network, int last, const char *name, int d, int k, const float *w, const float *b,
-                         struct ft_network **out, struct ft_error *err)
+int ft_network_with_head(const struct ft_network *network, int last, const char *name, int d, int k,
+                         const float *w, const float *b, struct ft_network **out,
+                         struct ft_error *err)
 {
     if (last < 0 || last >= network->n_layers || d < 1 || k < 1)
-        return ft_error_set(err, FT_EARG, "a head of %d classes on %d features of layer %d makes no sense", k, d, last);
+        return ft_error_set(err, FT_EARG,
+                            "a head of %d classes on %d features of layer %d makes no sense", k, d,
+                            last);
     struct ft_network *copy = copy_below(network, last);
     if (!copy || !add_head(copy, name, d, k, w, b)) {
         ft_network_free(copy);
@@ -300,13 +321,14 @@ int ft_network_with_head(const struct ft_network *network, int last, const char 
     return 0;
 }
 
-/* ---- hash ------------------------------------------------------------------------------------------------------------------ */
+/* ---- hash ------------------------------------------------------------------------------------ */
 
 static void hash_layer(XXH3_state_t *state, const struct ft_layer *layer, const int *place)
 {
     cJSON *config = ft_layer_config(layer, NULL);
     char *text = cJSON_PrintUnformatted(config);
-    const char *kind = ft_layer_class_of(layer)->name; /* what the file would say: dropout equals a linear activation */
+    /* what the file would say: dropout equals a linear activation */
+    const char *kind = ft_layer_class_of(layer)->name;
     XXH3_128bits_update(state, kind, strlen(kind) + 1);
     if (text)
         XXH3_128bits_update(state, text, strlen(text) + 1);

@@ -1,6 +1,8 @@
-/* Operations on tensors: what x + 3.0 in a model's code becomes. Keras 3 (keras.ops) has {"class_name": "Add", "module": "keras.src.ops.numpy",
- * "inbound_nodes": [{"args": [tensor, 3.0], "kwargs": {}}]}; Keras 2 (TFOpLambda) has {"function": "__operators__.add"} and the nodes
- * [["x", 0, 0, {"y": 3.0, "name": null}]], or ["_CONSTANT_VALUE", -1, 3.0, {"y": ["x", 0, 0]}] where the number comes first. */
+/* Operations on tensors: what x + 3.0 in a model's code becomes. Keras 3 (keras.ops) has
+ * {"class_name": "Add", "module": "keras.src.ops.numpy", "inbound_nodes": [{"args": [tensor, 3.0],
+ * "kwargs": {}}]}; Keras 2 (TFOpLambda) has {"function": "__operators__.add"} and the nodes [["x",
+ * 0, 0, {"y": 3.0, "name": null}]], or ["_CONSTANT_VALUE", -1, 3.0, {"y": ["x", 0, 0]}] where the
+ * number comes first. */
 #include <string.h>
 
 #include "base/error.h"
@@ -47,14 +49,18 @@ static bool takes_number(const cJSON *nodes)
 
 bool ft_is_operation(const cJSON *entry)
 {
-    const char *kind = cJSON_GetStringValue(ft_field(entry, "class_name")), *module = cJSON_GetStringValue(ft_field(entry, "module"));
-    return takes_number(ft_field(entry, "inbound_nodes")) || (kind && (!strcmp(kind, "TFOpLambda") || !strcmp(kind, "SlicingOpLambda"))) || (module && strstr(module, ".ops."));
+    const char *kind = cJSON_GetStringValue(ft_field(entry, "class_name")),
+               *module = cJSON_GetStringValue(ft_field(entry, "module"));
+    return takes_number(ft_field(entry, "inbound_nodes")) ||
+           (kind && (!strcmp(kind, "TFOpLambda") || !strcmp(kind, "SlicingOpLambda"))) ||
+           (module && strstr(module, ".ops."));
 }
 
 /* ["name", node, tensor, {"y": operand}] */
 static void add_keras2(const cJSON *node, struct operand *operands, int *n)
 {
-    const cJSON *index = node->child->next, *value = index ? index->next : NULL, *more = value ? value->next : NULL;
+    const cJSON *index = node->child->next, *value = index ? index->next : NULL,
+                *more = value ? value->next : NULL;
     const bool number = cJSON_IsNumber(index) && index->valuedouble == -1 && cJSON_IsNumber(value);
     operands[(*n)++] = (struct operand){ number, number ? value->valuedouble : 0 };
     const cJSON *second = ft_field(more, "y");
@@ -79,12 +85,14 @@ static int find_operands(const cJSON *node, struct operand operands[2])
     if (cJSON_IsArray(node) && cJSON_IsString(node->child))
         add_keras2(node, operands, &n);
     else if (cJSON_IsObject(node))
-        n = add_keras3(ft_field(node, "kwargs"), operands, add_keras3(ft_field(node, "args"), operands, 0));
+        n = add_keras3(ft_field(node, "kwargs"), operands,
+                       add_keras3(ft_field(node, "args"), operands, 0));
     return n;
 }
 
 /* x and a number become x * scale + offset; the values live in `constants`. */
-static int set_rescaling(struct ft_draft_layer *out, double scale, double offset, struct ft_error *err)
+static int set_rescaling(struct ft_draft_layer *out, double scale, double offset,
+                         struct ft_error *err)
 {
     float *values = ft_draft_constants(out, 2);
     if (!values)
@@ -97,27 +105,37 @@ static int set_rescaling(struct ft_draft_layer *out, double scale, double offset
     return 0;
 }
 
-static int with_number(const struct operation *o, const struct operand *operands, struct ft_draft_layer *out, struct ft_error *err)
+static int with_number(const struct operation *o, const struct operand *operands,
+                       struct ft_draft_layer *out, struct ft_error *err)
 {
     const bool first = operands[0].number;
     const double v = operands[first ? 0 : 1].value;
     switch (o->meaning) {
-    case ADD: return set_rescaling(out, 1, v, err);
-    case SUBTRACT: return first ? set_rescaling(out, -1, v, err) : set_rescaling(out, 1, -v, err);
-    case MULTIPLY: return set_rescaling(out, v, 0, err);
+    case ADD:
+        return set_rescaling(out, 1, v, err);
+    case SUBTRACT:
+        return first ? set_rescaling(out, -1, v, err) : set_rescaling(out, 1, -v, err);
+    case MULTIPLY:
+        return set_rescaling(out, v, 0, err);
     case DIVIDE:
         if (!first && v != 0)
             return set_rescaling(out, 1 / v, 0, err);
         break;
-    default: break;
+    default:
+        break;
     }
-    return ft_error_set(err, FT_EUNSUPPORTED, "this operation on a number (%g) is not supported: write it as a layer and save again", v);
+    return ft_error_set(
+        err, FT_EUNSUPPORTED,
+        "this operation on a number (%g) is not supported: write it as a layer and save again", v);
 }
 
 int ft_operation_parse(const cJSON *entry, struct ft_draft_layer *out, struct ft_error *err)
 {
-    static const enum ft_layer_kind kinds[] = { [ADD] = FT_LAYER_ADD, [SUBTRACT] = FT_LAYER_SUBTRACT, [MULTIPLY] = FT_LAYER_MULTIPLY,
-                                                [MAXIMUM] = FT_LAYER_MAXIMUM, [MINIMUM] = FT_LAYER_MINIMUM, [ACTIVATE] = FT_LAYER_ACTIVATION };
+    static const enum ft_layer_kind kinds[] = {
+        [ADD] = FT_LAYER_ADD,           [SUBTRACT] = FT_LAYER_SUBTRACT,
+        [MULTIPLY] = FT_LAYER_MULTIPLY, [MAXIMUM] = FT_LAYER_MAXIMUM,
+        [MINIMUM] = FT_LAYER_MINIMUM,   [ACTIVATE] = FT_LAYER_ACTIVATION
+    };
     const char *function = cJSON_GetStringValue(ft_field(ft_field(entry, "config"), "function"));
     const char *name = function ? function : cJSON_GetStringValue(ft_field(entry, "class_name"));
     const size_t length = strlen(name);
@@ -128,7 +146,9 @@ int ft_operation_parse(const cJSON *entry, struct ft_draft_layer *out, struct ft
             if (at[-1] == '|' && at[length] == '|')
                 found = &operations[i];
     if (!found)
-        return ft_error_set(err, FT_EUNSUPPORTED, "the operation '%s' is not supported: write it as a layer and save again", name);
+        return ft_error_set(
+            err, FT_EUNSUPPORTED,
+            "the operation '%s' is not supported: write it as a layer and save again", name);
     out->operation = true;
     const int n = find_operands(out->node, operands);
     if (found->meaning == ACTIVATE) {
@@ -137,7 +157,9 @@ int ft_operation_parse(const cJSON *entry, struct ft_draft_layer *out, struct ft
     } else if (n == 2 && operands[0].number != operands[1].number) {
         return with_number(found, operands, out, err);
     } else if (n != 2 || operands[0].number || found->meaning == DIVIDE) {
-        return ft_error_set(err, FT_EUNSUPPORTED, "the operation '%s' on these operands is not supported: write it as a layer and save again",
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "the operation '%s' on these operands is not supported: write it as a "
+                            "layer and save again",
                             name);
     }
     out->layer.kind = kinds[found->meaning];

@@ -1,6 +1,6 @@
-/* The order of layers: what the output needs, inputs before their users; and the order that Keras itself gives to a network when it
- * opens a file, in which it hands out weights (map_graph in keras/src/ops/function.py): far from the output first, then as met by a
- * walk from the output. */
+/* The order of layers: what the output needs, inputs before their users; and the order that Keras
+ * itself gives to a network when it opens a file, in which it hands out weights (map_graph in
+ * keras/src/ops/function.py): far from the output first, then as met by a walk from the output. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "keras/draft.h"
 
-/* ---- of a draft --------------------------------------------------------------------------------------------------------- */
+/* ---- of a draft ------------------------------------------------------------------------------ */
 
 enum { NEW, OPEN, DONE };
 
@@ -30,11 +30,13 @@ static void walk_release(struct walk *w)
 static int walk_init(struct walk *w, const struct ft_draft *draft, struct ft_error *err)
 {
     const size_t n = (size_t)draft->n;
-    *w = (struct walk){ calloc(n, 1), calloc(n, sizeof *w->next), malloc(n * sizeof *w->stack), malloc(n * sizeof *w->post), 0 };
+    *w = (struct walk){ calloc(n, 1), calloc(n, sizeof *w->next), malloc(n * sizeof *w->stack),
+                        malloc(n * sizeof *w->post), 0 };
     return w->state && w->next && w->stack && w->post ? 0 : ft_error_nomem(err, "layers");
 }
 
-/* Depth-first from `root` without recursion, cycles found; what is needed becomes DONE and goes to `post`. */
+/* Depth-first from `root` without recursion, cycles found; what is needed becomes DONE and goes to
+ * `post`. */
 static int walk_from(struct walk *w, const struct ft_draft *draft, int root, struct ft_error *err)
 {
     int *stack = w->stack, *next = w->next, depth = 0;
@@ -52,7 +54,8 @@ static int walk_from(struct walk *w, const struct ft_draft *draft, int root, str
         }
         const int input = layer->inputs[next[at]++];
         if (state[input] == OPEN)
-            return ft_error_set(err, FT_EFORMAT, "layer '%s': its input depends on itself", layer->name);
+            return ft_error_set(err, FT_EFORMAT, "layer '%s': its input depends on itself",
+                                layer->name);
         if (state[input] == NEW) {
             state[input] = OPEN;
             stack[depth++] = input;
@@ -99,15 +102,19 @@ static int check_axes(const struct ft_draft *draft, struct ft_error *err)
         const struct ft_draft_layer *d = &draft->layers[i];
         const struct ft_layer *layer = &d->layer;
         rank[i] = layer->n_inputs ? rank[layer->inputs[0]] : layer->params.rank;
-        const bool pool = layer->kind == FT_LAYER_GLOBAL_AVERAGE_POOL || layer->kind == FT_LAYER_GLOBAL_MAX_POOL;
+        const bool pool =
+            layer->kind == FT_LAYER_GLOBAL_AVERAGE_POOL || layer->kind == FT_LAYER_GLOBAL_MAX_POOL;
         if (layer->kind == FT_LAYER_FLATTEN || (pool && !layer->params.keep_dims))
             rank[i] = 1;
         if (layer->kind == FT_LAYER_RESHAPE)
             rank[i] = layer->params.rank;
         if (d->axis != -1 && d->axis != rank[i])
-            rc = ft_error_set(err, FT_EUNSUPPORTED, "layer '%s': axis %d is not supported: only the last (channels) is", layer->name, d->axis);
+            rc = ft_error_set(err, FT_EUNSUPPORTED,
+                              "layer '%s': axis %d is not supported: only the last (channels) is",
+                              layer->name, d->axis);
         if (layer->kind == FT_LAYER_INPUT && i)
-            rc = ft_error_set(err, FT_EUNSUPPORTED, "layer '%s': a second input is not supported", layer->name);
+            rc = ft_error_set(err, FT_EUNSUPPORTED, "layer '%s': a second input is not supported",
+                              layer->name);
     }
     free(rank);
     return rc;
@@ -147,7 +154,8 @@ int ft_draft_sort(struct ft_draft *draft, struct ft_error *err)
     struct walk w;
     int rc = walk_init(&w, draft, err);
     rc = rc ? rc : walk_from(&w, draft, draft->output, err);
-    if (!rc) { /* again, in the order of the file, among what is needed: an order that is right already stays */
+    if (!rc) { /* again, in the order of the file, among what is needed: an order that is right
+                  already stays */
         memset(w.next, 0, n * sizeof *w.next);
         for (size_t i = 0; i < n; i++)
             w.state[i] = w.state[i] == DONE ? NEW : DONE;
@@ -165,7 +173,7 @@ int ft_draft_sort(struct ft_draft *draft, struct ft_error *err)
     return rc;
 }
 
-/* ---- names --------------------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
 {
@@ -227,7 +235,7 @@ int ft_draft_name(struct ft_draft *draft, struct ft_error *err)
     return done ? 0 : ft_error_nomem(err, "the names of layers");
 }
 
-/* ---- Keras's --------------------------------------------------------------------------------------------------------------- */
+/* ---- Keras's --------------------------------------------------------------------------------- */
 
 struct rank {
     int layer, depth, met;
@@ -236,14 +244,16 @@ struct rank {
 static int by_rank(const void *a, const void *b)
 {
     const struct rank *x = a, *y = b;
-    return x->depth != y->depth ? (x->depth < y->depth) - (x->depth > y->depth) : (x->met > y->met) - (x->met < y->met);
+    return x->depth != y->depth ? (x->depth < y->depth) - (x->depth > y->depth)
+                                : (x->met > y->met) - (x->met < y->met);
 }
 
 int ft_network_order(const struct ft_network *network, int last, int *order)
 {
     const size_t n = (size_t)last + 1;
     struct rank *rank = calloc(n, sizeof *rank);
-    int *next = calloc(n, sizeof *next), *stack = malloc(n * sizeof *stack), depth = 0, met = 0, count = 0;
+    int *next = calloc(n, sizeof *next), *stack = malloc(n * sizeof *stack), depth = 0, met = 0,
+        count = 0;
     if (!rank || !next || !stack) {
         count = -1;
         goto done;
@@ -265,7 +275,8 @@ int ft_network_order(const struct ft_network *network, int last, int *order)
             stack[depth++] = input;
         }
     }
-    for (int i = last; i >= 0; i--) /* users come after their inputs: each depth is final when it is handed on */
+    for (int i = last; i >= 0;
+         i--) /* users come after their inputs: each depth is final when it is handed on */
         for (int j = 0; rank[i].depth >= 0 && j < network->layers[i].n_inputs; j++) {
             struct rank *input = &rank[network->layers[i].inputs[j]];
             input->depth = input->depth > rank[i].depth + 1 ? input->depth : rank[i].depth + 1;

@@ -1,5 +1,5 @@
-/* The settings of each layer class, as keras.layers of Keras 1.2 to 3 writes them, to ft_layer_params. `out` arrives zeroed, with
- * groups, multiplier, kernel, stride and dilation 1. */
+/* The settings of each layer class, as keras.layers of Keras 1.2 to 3 writes them, to
+ * ft_layer_params. `out` arrives zeroed, with groups, multiplier, kernel, stride and dilation 1. */
 #include "keras/parsers.h"
 
 #include <math.h>
@@ -13,11 +13,13 @@
 #define NEEDS(w) (1u << (w))
 
 /* [null, h, w, c] -> h, w, c with -1 for null. */
-static int parse_shape(const cJSON *list, bool with_batch, struct ft_layer_params *p, struct ft_error *err)
+static int parse_shape(const cJSON *list, bool with_batch, struct ft_layer_params *p,
+                       struct ft_error *err)
 {
     const int n = cJSON_GetArraySize(list) - with_batch;
     if (!cJSON_IsArray(list) || n < 1 || n > 4)
-        return ft_error_set(err, FT_EUNSUPPORTED, "a shape of %d axes is not supported", n < 0 ? 0 : n);
+        return ft_error_set(err, FT_EUNSUPPORTED, "a shape of %d axes is not supported",
+                            n < 0 ? 0 : n);
     p->rank = n;
     const cJSON *item = with_batch ? list->child->next : list->child;
     for (int i = 0; i < n; i++, item = item->next) {
@@ -35,11 +37,14 @@ int ft_parse_input(const cJSON *config, struct ft_draft_layer *out, struct ft_er
     if (!shape)
         shape = ft_field(config, "batch_input_shape");
     if (!shape)
-        return ft_error_set(err, FT_EUNSUPPORTED, "the input has no shape: build the model with an input shape before saving it");
+        return ft_error_set(
+            err, FT_EUNSUPPORTED,
+            "the input has no shape: build the model with an input shape before saving it");
     return parse_shape(shape, true, &out->layer.params, err);
 }
 
-static int parse_constant(const cJSON *config, const char *key, float otherwise, float **at, struct ft_tensor *t, struct ft_error *err)
+static int parse_constant(const cJSON *config, const char *key, float otherwise, float **at,
+                          struct ft_tensor *t, struct ft_error *err)
 {
     const cJSON *value = ft_field(config, key);
     const int n = cJSON_IsArray(value) ? cJSON_GetArraySize(value) : 1;
@@ -47,7 +52,8 @@ static int parse_constant(const cJSON *config, const char *key, float otherwise,
     const cJSON *item = cJSON_IsArray(value) ? value->child : value;
     for (int i = 0; i < n; i++, item = item ? item->next : NULL) {
         if (item && !cJSON_IsNumber(item))
-            return ft_error_set(err, FT_EUNSUPPORTED, "%s is neither a number nor a list of numbers", key);
+            return ft_error_set(err, FT_EUNSUPPORTED,
+                                "%s is neither a number nor a list of numbers", key);
         *(*at)++ = item ? (float)item->valuedouble : otherwise;
     }
     return n ? 0 : ft_error_set(err, FT_EFORMAT, "%s is an empty list", key);
@@ -55,15 +61,18 @@ static int parse_constant(const cJSON *config, const char *key, float otherwise,
 
 int ft_parse_rescaling(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
 {
-    const int n = cJSON_GetArraySize(ft_field(config, "scale")) + cJSON_GetArraySize(ft_field(config, "offset")) + 2;
+    const int n = cJSON_GetArraySize(ft_field(config, "scale")) +
+                  cJSON_GetArraySize(ft_field(config, "offset")) + 2;
     float *at = out->constants = ft_alloc((size_t)n, sizeof *at);
     if (!at)
         return ft_error_nomem(err, "the scale of pixels");
     const int rc = parse_constant(config, "scale", 1, &at, &out->layer.weights[FT_W_SCALE], err);
-    return rc ? rc : parse_constant(config, "offset", 0, &at, &out->layer.weights[FT_W_OFFSET], err);
+    return rc ? rc
+              : parse_constant(config, "offset", 0, &at, &out->layer.weights[FT_W_OFFSET], err);
 }
 
-static int parse_window(const cJSON *config, const char *size, struct ft_layer_params *p, struct ft_error *err)
+static int parse_window(const cJSON *config, const char *size, struct ft_layer_params *p,
+                        struct ft_error *err)
 {
     int rc = ft_field_channels_last(config, err);
     if (!rc)
@@ -107,7 +116,8 @@ int ft_parse_depthwise(const cJSON *config, struct ft_draft_layer *out, struct f
     struct ft_layer_params *p = &out->layer.params;
     int rc = parse_convolution(config, out, err);
     if (!rc && p->groups != 1)
-        rc = ft_error_set(err, FT_EUNSUPPORTED, "groups %d in a depthwise convolution is not supported", p->groups);
+        rc = ft_error_set(err, FT_EUNSUPPORTED,
+                          "groups %d in a depthwise convolution is not supported", p->groups);
     return rc ? rc : ft_field_int(config, "depth_multiplier", 1, &p->multiplier, err);
 }
 
@@ -117,18 +127,21 @@ int ft_parse_separable(const cJSON *config, struct ft_draft_layer *out, struct f
     int rc = ft_parse_depthwise(config, out, err);
     if (!rc)
         rc = ft_field_int(config, "filters", 1, &out->layer.params.filters, err);
-    out->needs = NEEDS(FT_W_KERNEL) | NEEDS(FT_W_POINTWISE) | (bias ? NEEDS(FT_W_SEPARABLE_BIAS) : 0);
+    out->needs =
+        NEEDS(FT_W_KERNEL) | NEEDS(FT_W_POINTWISE) | (bias ? NEEDS(FT_W_SEPARABLE_BIAS) : 0);
     return rc;
 }
 
 int ft_parse_transpose(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
 {
     if (ft_field(config, "output_padding"))
-        return ft_error_set(err, FT_EUNSUPPORTED, "output_padding is not supported: save the layer without it");
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "output_padding is not supported: save the layer without it");
     int rc = ft_parse_conv2d(config, out, err);
     const struct ft_layer_params *p = &out->layer.params;
     if (!rc && (p->groups != 1 || p->dilation[0] != 1 || p->dilation[1] != 1))
-        rc = ft_error_set(err, FT_EUNSUPPORTED, "groups or dilation_rate in a transposed convolution is not supported");
+        rc = ft_error_set(err, FT_EUNSUPPORTED,
+                          "groups or dilation_rate in a transposed convolution is not supported");
     return rc;
 }
 
@@ -177,22 +190,27 @@ int ft_parse_unit_norm(const cJSON *config, struct ft_draft_layer *out, struct f
     return ft_field_axis(config, &out->axis, err);
 }
 
-/* (x - mean) / sqrt(variance), the other way round with `invert`; the statistics may lie in the file instead. */
+/* (x - mean) / sqrt(variance), the other way round with `invert`; the statistics may lie in the
+ * file instead. */
 int ft_parse_normalization(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
 {
     const cJSON *mean = ft_field(config, "mean"), *variance = ft_field(config, "variance");
     int rc = ft_field_axis(config, &out->axis, err);
     if (rc || !mean != !variance)
-        return rc ? rc : ft_error_set(err, FT_EFORMAT, "mean without variance, or the other way round");
+        return rc ? rc
+                  : ft_error_set(err, FT_EFORMAT, "mean without variance, or the other way round");
     if (!mean) {
         out->needs = NEEDS(FT_W_NORM_MEAN) | NEEDS(FT_W_NORM_VARIANCE);
         return 0;
     }
-    float *at = out->constants = ft_alloc((size_t)(cJSON_GetArraySize(mean) + cJSON_GetArraySize(variance)) + 2, sizeof *at);
+    float *at = out->constants =
+        ft_alloc((size_t)(cJSON_GetArraySize(mean) + cJSON_GetArraySize(variance)) + 2, sizeof *at);
     if (!at)
         return ft_error_nomem(err, "the statistics of pixels");
     rc = parse_constant(config, "mean", 0, &at, &out->layer.weights[FT_W_NORM_MEAN], err);
-    return rc ? rc : parse_constant(config, "variance", 1, &at, &out->layer.weights[FT_W_NORM_VARIANCE], err);
+    return rc ? rc
+              : parse_constant(config, "variance", 1, &at, &out->layer.weights[FT_W_NORM_VARIANCE],
+                               err);
 }
 
 /* keras.backend.epsilon() is the least deviation that Normalization divides by. */
@@ -207,7 +225,8 @@ int ft_finish_normalization(struct ft_draft_layer *layer, struct ft_error *err)
     if (!values)
         return ft_error_nomem(err, "the statistics of pixels");
     for (size_t i = 0; i < n; i++) {
-        const double mean = w[FT_W_NORM_MEAN].data[i], deviation = fmax(sqrt((double)w[FT_W_NORM_VARIANCE].data[i]), 1e-7);
+        const double mean = w[FT_W_NORM_MEAN].data[i],
+                     deviation = fmax(sqrt((double)w[FT_W_NORM_VARIANCE].data[i]), 1e-7);
         values[i] = (float)(invert ? deviation : 1 / deviation);
         values[n + i] = (float)(invert ? mean : -mean / deviation);
     }
@@ -235,25 +254,30 @@ int ft_finish_layer_scale(struct ft_draft_layer *layer, struct ft_error *err)
     return 0;
 }
 
-/* x0 + x1 * scale: CustomScaleLayer of InceptionResNetV2, which older files have as a Lambda with the argument `scale`. The sum is
- * this layer, the product becomes one of its own (expand.c). */
+/* x0 + x1 * scale: CustomScaleLayer of InceptionResNetV2, which older files have as a Lambda with
+ * the argument `scale`. The sum is this layer, the product becomes one of its own (expand.c). */
 int ft_parse_custom_scale(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
 {
     const cJSON *arguments = ft_field(config, "arguments");
     double scale = NAN;
     const int rc = ft_field_number(arguments ? arguments : config, "scale", &scale, err);
     if (!rc && isnan(scale))
-        return ft_error_set(err, FT_EUNSUPPORTED, "code inside a file is not run: replace the Lambda by layers and save the network again");
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "code inside a file is not run: replace the Lambda by layers and save "
+                            "the network again");
     out->layer.params.alpha = (float)scale;
     return rc;
 }
 
-/* "relu", a function as Keras 3 writes it, or a whole layer: {"class_name": "LeakyReLU", "config": {...}}. */
+/* "relu", a function as Keras 3 writes it, or a whole layer: {"class_name": "LeakyReLU", "config":
+ * {...}}. */
 int ft_parse_activation(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
 {
-    const cJSON *value = ft_field(config, "activation"), *settings = cJSON_IsObject(value) ? ft_field(value, "config") : NULL;
+    const cJSON *value = ft_field(config, "activation"),
+                *settings = cJSON_IsObject(value) ? ft_field(value, "config") : NULL;
     const char *name = settings ? cJSON_GetStringValue(ft_field(value, "class_name")) : NULL;
-    const struct ft_layer_class *class = name && cJSON_IsObject(settings) ? ft_layer_class_find(name) : NULL;
+    const struct ft_layer_class *class =
+        name && cJSON_IsObject(settings) ? ft_layer_class_find(name) : NULL;
     if (class && class->kind == FT_LAYER_ACTIVATION && class->parse != ft_parse_activation)
         return class->parse(settings, out, err);
     struct ft_layer_params *p = &out->layer.params;
@@ -264,7 +288,8 @@ int ft_parse_activation(const cJSON *config, struct ft_draft_layer *out, struct 
     return rc;
 }
 
-static int parse_alpha(const cJSON *config, const char *key, double alpha, struct ft_draft_layer *out, struct ft_error *err)
+static int parse_alpha(const cJSON *config, const char *key, double alpha,
+                       struct ft_draft_layer *out, struct ft_error *err)
 {
     const int rc = ft_field_number(config, key, &alpha, err);
     out->layer.params.alpha = (float)alpha;
@@ -274,7 +299,8 @@ static int parse_alpha(const cJSON *config, const char *key, double alpha, struc
 int ft_parse_leaky_relu(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
 {
     out->layer.params.activation = FT_ACT_LEAKY_RELU;
-    return parse_alpha(config, ft_field(config, "alpha") ? "alpha" : "negative_slope", 0.3, out, err);
+    return parse_alpha(config, ft_field(config, "alpha") ? "alpha" : "negative_slope", 0.3, out,
+                       err);
 }
 
 int ft_parse_elu(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
@@ -316,7 +342,8 @@ int ft_parse_softmax(const cJSON *config, struct ft_draft_layer *out, struct ft_
 }
 
 /* 1, [1, 2] or [[0, 1], [0, 1]] */
-static int parse_sides(const cJSON *config, const char *key, int otherwise, struct ft_draft_layer *out, struct ft_error *err)
+static int parse_sides(const cJSON *config, const char *key, int otherwise,
+                       struct ft_draft_layer *out, struct ft_error *err)
 {
     int *pad = out->layer.params.pad, rc = ft_field_channels_last(config, err);
     const cJSON *value = ft_field(config, key), *rows = cJSON_IsArray(value) ? value->child : NULL;
@@ -397,7 +424,9 @@ int ft_parse_upsampling(const cJSON *config, struct ft_draft_layer *out, struct 
     if (!rc)
         rc = ft_field_pair(config, "size", 1, out->layer.params.kernel, err);
     if (!rc && (!name || (strcmp(name, "nearest") && strcmp(name, "bilinear"))))
-        rc = ft_error_set(err, FT_EUNSUPPORTED, "interpolation '%s' is not supported: only nearest and bilinear are", name ? name : "?");
+        rc = ft_error_set(err, FT_EUNSUPPORTED,
+                          "interpolation '%s' is not supported: only nearest and bilinear are",
+                          name ? name : "?");
     out->layer.params.bilinear = !rc && !strcmp(name, "bilinear");
     return rc;
 }
@@ -416,4 +445,3 @@ int ft_parse_nothing(const cJSON *config, struct ft_draft_layer *out, struct ft_
     (void)config, (void)out, (void)err;
     return 0;
 }
-

@@ -1,5 +1,6 @@
-/* Weights to layers. Legacy layout: the group of a layer lists the names of its datasets in `weight_names`; their last part says which
- * they are. Keras 3: numbered datasets in a group that is named after the layer's class and place. */
+/* Weights to layers. Legacy layout: the group of a layer lists the names of its datasets in
+ * `weight_names`; their last part says which they are. Keras 3: numbered datasets in a group that
+ * is named after the layer's class and place. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,8 @@
 #include "base/memory.h"
 #include "keras/draft.h"
 
-/* The shape that weight w of a layer has; 0 where the parameters do not say. Returns the rank, 0 for any. */
+/* The shape that weight w of a layer has; 0 where the parameters do not say. Returns the rank, 0
+ * for any. */
 static int weight_shape(const struct ft_layer *layer, int w, int64_t shape[5])
 {
     const struct ft_layer_params *p = &layer->params;
@@ -16,29 +18,41 @@ static int weight_shape(const struct ft_layer *layer, int w, int64_t shape[5])
     const bool is_kernel = w == FT_W_KERNEL;
     switch (layer->kind) {
     case FT_LAYER_CONV2D:
-        memcpy(shape, is_kernel ? (int64_t[]){ p->kernel[0], p->kernel[1], 0, p->filters } : (int64_t[]){ p->filters, 0, 0, 0 }, 4 * sizeof *shape);
+        memcpy(shape,
+               is_kernel ? (int64_t[]){ p->kernel[0], p->kernel[1], 0, p->filters }
+                         : (int64_t[]){ p->filters, 0, 0, 0 },
+               4 * sizeof *shape);
         return is_kernel ? 4 : 1;
     case FT_LAYER_DEPTHWISE_CONV2D:
-        memcpy(shape, is_kernel ? (int64_t[]){ p->kernel[0], p->kernel[1], 0, p->multiplier } : (int64_t[]){ kernel->shape[2] * p->multiplier, 0, 0, 0 },
+        memcpy(shape,
+               is_kernel ? (int64_t[]){ p->kernel[0], p->kernel[1], 0, p->multiplier }
+                         : (int64_t[]){ kernel->shape[2] * p->multiplier, 0, 0, 0 },
                4 * sizeof *shape);
         return is_kernel ? 4 : 1;
     case FT_LAYER_CONV2D_TRANSPOSE:
-        memcpy(shape, is_kernel ? (int64_t[]){ p->kernel[0], p->kernel[1], p->filters, 0 } : (int64_t[]){ p->filters, 0, 0, 0 }, 4 * sizeof *shape);
+        memcpy(shape,
+               is_kernel ? (int64_t[]){ p->kernel[0], p->kernel[1], p->filters, 0 }
+                         : (int64_t[]){ p->filters, 0, 0, 0 },
+               4 * sizeof *shape);
         return is_kernel ? 4 : 1;
     case FT_LAYER_SEPARABLE_CONV2D:
         if (w == FT_W_SEPARABLE_BIAS)
             shape[0] = p->filters;
         else
-            memcpy(shape, is_kernel ? (int64_t[]){ p->kernel[0], p->kernel[1], 0, p->multiplier } :
-                                      (int64_t[]){ 1, 1, kernel->shape[2] * p->multiplier, p->filters }, 4 * sizeof *shape);
+            memcpy(shape,
+                   is_kernel ? (int64_t[]){ p->kernel[0], p->kernel[1], 0, p->multiplier }
+                             : (int64_t[]){ 1, 1, kernel->shape[2] * p->multiplier, p->filters },
+                   4 * sizeof *shape);
         return w == FT_W_SEPARABLE_BIAS ? 1 : 4;
     case FT_LAYER_DENSE:
-        memcpy(shape, is_kernel ? (int64_t[]){ 0, p->units } : (int64_t[]){ p->units, 0 }, 2 * sizeof *shape);
+        memcpy(shape, is_kernel ? (int64_t[]){ 0, p->units } : (int64_t[]){ p->units, 0 },
+               2 * sizeof *shape);
         return is_kernel ? 2 : 1;
     case FT_LAYER_BATCH_NORM:
         shape[0] = layer->weights[FT_W_VARIANCE].shape[0];
         return 1;
-    default: return 0;
+    default:
+        return 0;
     }
 }
 
@@ -48,14 +62,16 @@ static int derive(struct ft_layer *layer, struct ft_error *err)
     const struct ft_tensor *kernel = &layer->weights[FT_W_KERNEL];
     if (layer->kind == FT_LAYER_CONV2D && kernel->rank == 4) {
         layer->params.filters = (int)kernel->shape[3];
-        if (layer->params.groups > 1 && kernel->shape[2] == 1) /* depthwise, as ConvNeXt writes it */
+        if (layer->params.groups > 1 &&
+            kernel->shape[2] == 1) /* depthwise, as ConvNeXt writes it */
             layer->params.groups = layer->params.filters;
     } else if (layer->kind == FT_LAYER_SEPARABLE_CONV2D && layer->weights[FT_W_POINTWISE].rank == 4)
         layer->params.filters = (int)layer->weights[FT_W_POINTWISE].shape[3];
     else if (layer->kind == FT_LAYER_DENSE && kernel->rank == 2)
         layer->params.units = (int)kernel->shape[1];
     else if (layer->kind == FT_LAYER_CONV2D || layer->kind == FT_LAYER_DENSE)
-        return ft_error_set(err, FT_EFORMAT, "layer '%s': its kernel has %d axes", layer->name, kernel->rank);
+        return ft_error_set(err, FT_EFORMAT, "layer '%s': its kernel has %d axes", layer->name,
+                            kernel->rank);
     return 0;
 }
 
@@ -69,16 +85,19 @@ int ft_layer_check(const struct ft_layer *layer, struct ft_error *err)
         for (int i = 0; i < rank; i++)
             right &= !shape[i] || shape[i] == t->shape[i];
         if (!right)
-            return ft_error_set(err, FT_EFORMAT, "layer '%s': the shape of '%s' does not fit its settings", layer->name,
-                                ft_layer_class_of(layer)->weights[w]);
+            return ft_error_set(err, FT_EFORMAT,
+                                "layer '%s': the shape of '%s' does not fit its settings",
+                                layer->name, ft_layer_class_of(layer)->weights[w]);
     }
     if (layer->kind == FT_LAYER_CONV2D && layer->params.filters % layer->params.groups)
-        return ft_error_set(err, FT_EFORMAT, "layer '%s': filters %d cannot be divided into groups %d", layer->name, layer->params.filters,
-                            layer->params.groups);
+        return ft_error_set(err, FT_EFORMAT,
+                            "layer '%s': filters %d cannot be divided into groups %d", layer->name,
+                            layer->params.filters, layer->params.groups);
     return 0;
 }
 
-/* The weights of a layer usually lie in one group below the layer's: it stays open from one to the next. */
+/* The weights of a layer usually lie in one group below the layer's: it stays open from one to the
+ * next. */
 struct folder {
     const char *path; /* [length] lent */
     size_t length;
@@ -86,7 +105,8 @@ struct folder {
 };
 
 /* Opens the group at `path` [length] below `top`, part by part. */
-static int folder_move(struct folder *folder, int64_t top, const char *path, size_t length, struct ft_error *err)
+static int folder_move(struct folder *folder, int64_t top, const char *path, size_t length,
+                       struct ft_error *err)
 {
     if (length == folder->length && (!length || !memcmp(path, folder->path, length)))
         return 0;
@@ -104,7 +124,9 @@ static int folder_move(struct folder *folder, int64_t top, const char *path, siz
         part[n] = 0;
         rc = ft_h5_group_open(folder->group ? folder->group : top, part, &below, err);
         if (!rc && !below)
-            rc = ft_error_set(err, FT_EFORMAT, "the group '%s' of its weights is missing: the file is damaged", part);
+            rc =
+                ft_error_set(err, FT_EFORMAT,
+                             "the group '%s' of its weights is missing: the file is damaged", part);
         ft_h5_group_close(folder->group);
         folder->group = below;
         if (rc)
@@ -116,8 +138,8 @@ static int folder_move(struct folder *folder, int64_t top, const char *path, siz
     return 0;
 }
 
-static int read_weight(const struct ft_h5 *h5, int64_t top, struct folder *folder, const char *path, struct ft_tensor *out,
-                       struct ft_heap *heap, struct ft_error *err)
+static int read_weight(const struct ft_h5 *h5, int64_t top, struct folder *folder, const char *path,
+                       struct ft_tensor *out, struct ft_heap *heap, struct ft_error *err)
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     void *block;
@@ -132,9 +154,10 @@ static int read_weight(const struct ft_h5 *h5, int64_t top, struct folder *folde
     return rc;
 }
 
-/* ---- legacy: a group a layer, with a list of its weights ---------------------------------------------------------------------- */
+/* ---- legacy: a group a layer, with a list of its weights ------------------------------------- */
 
-/* The group of an outermost layer: all weights of a model inside the model stand in one list. It stays open from one layer to the next. */
+/* The group of an outermost layer: all weights of a model inside the model stand in one list. It
+ * stays open from one layer to the next. */
 struct shelf {
     const char *top;
     int64_t group; /* 0: none of that name */
@@ -152,7 +175,8 @@ static void shelf_close(struct shelf *s)
     *s = (struct shelf){ 0 };
 }
 
-static int shelf_open(const struct ft_h5 *h5, int64_t parent, const char *top, struct shelf *s, struct ft_error *err)
+static int shelf_open(const struct ft_h5 *h5, int64_t parent, const char *top, struct shelf *s,
+                      struct ft_error *err)
 {
     struct folder at = { 0 };
     if (s->top && !strcmp(s->top, top))
@@ -168,8 +192,10 @@ static int shelf_open(const struct ft_h5 *h5, int64_t parent, const char *top, s
     return rc || s->taken ? rc : ft_error_nomem(err, "weights");
 }
 
-/* All names are the layer's: by name, or (Keras 1: "block1_conv1_W_1:0") in order. places [FT_MAX_WEIGHTS] of names, -1: none. */
-static int own_places(const struct shelf *s, const struct ft_layer_class *class, unsigned needs, int *places, struct ft_error *err)
+/* All names are the layer's: by name, or (Keras 1: "block1_conv1_W_1:0") in order. places
+ * [FT_MAX_WEIGHTS] of names, -1: none. */
+static int own_places(const struct shelf *s, const struct ft_layer_class *class, unsigned needs,
+                      int *places, struct ft_error *err)
 {
     int known = 0, wanted = 0;
     for (int w = 0; w < FT_MAX_WEIGHTS; w++)
@@ -187,7 +213,9 @@ static int own_places(const struct shelf *s, const struct ft_layer_class *class,
         if (w >= 0 && class->ignored >> w & 1)
             continue;
         if (w < 0 || !(needs >> w & 1))
-            return ft_error_set(err, FT_EUNSUPPORTED, "weight '%s' does not belong to a layer with these settings", s->names.names[i]);
+            return ft_error_set(err, FT_EUNSUPPORTED,
+                                "weight '%s' does not belong to a layer with these settings",
+                                s->names.names[i]);
         if (places[w] >= 0)
             return ft_error_set(err, FT_EFORMAT, "weight '%s' is there twice", s->names.names[i]);
         places[w] = i;
@@ -195,7 +223,8 @@ static int own_places(const struct shelf *s, const struct ft_layer_class *class,
     return 0;
 }
 
-/* How many last parts of the path to a weight are those of the scope: "x/stem/conv/kernel:0" and "base/stem/conv": 2. */
+/* How many last parts of the path to a weight are those of the scope: "x/stem/conv/kernel:0" and
+ * "base/stem/conv": 2. */
 static int parts_alike(const char *weight, const char *scope)
 {
     const char *end = strrchr(weight, '/');
@@ -209,8 +238,10 @@ static int parts_alike(const char *weight, const char *scope)
     return parts;
 }
 
-/* The layer is inside a model: its weights end in its name; of several, those whose path is most like its own, then the first. */
-static void inner_places(const struct shelf *s, const struct ft_layer_class *class, const char *scope, unsigned needs, int *places)
+/* The layer is inside a model: its weights end in its name; of several, those whose path is most
+ * like its own, then the first. */
+static void inner_places(const struct shelf *s, const struct ft_layer_class *class,
+                         const char *scope, unsigned needs, int *places)
 {
     int best[FT_MAX_WEIGHTS] = { 0 };
     for (int i = 0; i < s->names.n; i++) {
@@ -228,17 +259,21 @@ static bool trained(const struct ft_draft_layer *d, int w)
     return d->layer.kind != FT_LAYER_BATCH_NORM || w < FT_W_MEAN;
 }
 
-/* Layers inside a model of a description may be called otherwise in the file: then their weights are taken in order, as Keras does, those that
- * are not trained after all others (layer by layer if the names of weights say so). False: they are more or fewer. */
-static bool ordered_places(const struct shelf *s, const struct ft_draft *draft, int i, bool split, int *places)
+/* Layers inside a model of a description may be called otherwise in the file: then their weights
+ * are taken in order, as Keras does, those that are not trained after all others (layer by layer if
+ * the names of weights say so). False: they are more or fewer. */
+static bool ordered_places(const struct shelf *s, const struct ft_draft *draft, int i, bool split,
+                           int *places)
 {
     const struct ft_draft_layer *wanted = &draft->layers[i];
-    const struct ft_layer_class *class = wanted->class ? wanted->class : ft_layer_class_of(&wanted->layer);
+    const struct ft_layer_class *class =
+        wanted->class ? wanted->class : ft_layer_class_of(&wanted->layer);
     int n = 0;
     for (int pass = 0; pass < 1 + split; pass++)
         for (int k = 0; k < draft->n; k++) {
             const struct ft_draft_layer *d = &draft->layers[k];
-            for (int w = 0; d->needs && d->inner && !strcmp(d->top, wanted->top) && w < FT_MAX_WEIGHTS; w++) {
+            for (int w = 0;
+                 d->needs && d->inner && !strcmp(d->top, wanted->top) && w < FT_MAX_WEIGHTS; w++) {
                 if (!(d->needs >> w & 1) || (split && trained(d, w) != !pass))
                     continue;
                 if (k == i)
@@ -248,7 +283,8 @@ static bool ordered_places(const struct shelf *s, const struct ft_draft *draft, 
         }
     bool right = n == s->names.n;
     for (int w = 0; right && w < FT_MAX_WEIGHTS; w++) {
-        const int named = places[w] < 0 ? -1 : ft_layer_class_weight(class, s->names.names[places[w]]);
+        const int named =
+            places[w] < 0 ? -1 : ft_layer_class_weight(class, s->names.names[places[w]]);
         right = named < 0 || named == w;
     }
     return right;
@@ -262,8 +298,8 @@ static bool complete(unsigned needs, const int *places)
     return all;
 }
 
-static int read_layer(const struct ft_h5 *h5, int64_t parent, struct shelf *shelf, struct ft_draft *network, int i, struct ft_heap *heap,
-                      struct ft_error *err)
+static int read_layer(const struct ft_h5 *h5, int64_t parent, struct shelf *shelf,
+                      struct ft_draft *network, int i, struct ft_heap *heap, struct ft_error *err)
 {
     struct ft_draft_layer *draft = &network->layers[i];
     struct ft_layer *layer = &draft->layer;
@@ -275,25 +311,30 @@ static int read_layer(const struct ft_h5 *h5, int64_t parent, struct shelf *shel
         inner_places(shelf, class, draft->scope, draft->needs, places);
     else if (!rc)
         rc = own_places(shelf, class, draft->needs, places, err);
-    if (!rc && draft->inner && draft->derived && !complete(draft->needs, places) && !ordered_places(shelf, network, i, true, places) &&
+    if (!rc && draft->inner && draft->derived && !complete(draft->needs, places) &&
+        !ordered_places(shelf, network, i, true, places) &&
         !ordered_places(shelf, network, i, false, places))
-        rc = ft_error_set(err, FT_EFORMAT, "the weights of '%s' are not those of its layers", draft->top);
+        rc = ft_error_set(err, FT_EFORMAT, "the weights of '%s' are not those of its layers",
+                          draft->top);
     for (int w = 0; !rc && w < FT_MAX_WEIGHTS; w++) {
         if (!(draft->needs >> w & 1))
             continue;
         if (places[w] < 0)
-            rc = ft_error_set(err, FT_EFORMAT, "weight '%.*s' is missing", (int)strcspn(class->weights[w], "|"), class->weights[w]);
+            rc = ft_error_set(err, FT_EFORMAT, "weight '%.*s' is missing",
+                              (int)strcspn(class->weights[w], "|"), class->weights[w]);
         else {
             shelf->taken[places[w]] = true;
-            rc = read_weight(h5, shelf->group, &shelf->folder, shelf->names.names[places[w]], &layer->weights[w], heap, err);
+            rc = read_weight(h5, shelf->group, &shelf->folder, shelf->names.names[places[w]],
+                             &layer->weights[w], heap, err);
         }
     }
     return rc;
 }
 
-/* ---- Keras 3: numbered weights ------------------------------------------------------------------------------------------------- */
+/* ---- Keras 3: numbered weights --------------------------------------------------------------- */
 
-static int read_stored(const struct ft_h5 *h5, struct folder *folder, struct ft_draft_layer *draft, struct ft_heap *heap, struct ft_error *err)
+static int read_stored(const struct ft_h5 *h5, struct folder *folder, struct ft_draft_layer *draft,
+                       struct ft_heap *heap, struct ft_error *err)
 {
     struct ft_layer *layer = &draft->layer;
     char path[1024];
@@ -310,7 +351,7 @@ static int read_stored(const struct ft_h5 *h5, struct folder *folder, struct ft_
     return rc;
 }
 
-/* ---- all layers ------------------------------------------------------------------------------------------------------------------ */
+/* ---- all layers ------------------------------------------------------------------------------ */
 
 /* Calls of a shared layer share its weights. first [n_origins] of calls, or -1. */
 static bool read_before(struct ft_draft *draft, int i, int *first)
@@ -326,7 +367,8 @@ static bool read_before(struct ft_draft *draft, int i, int *first)
     return before >= 0;
 }
 
-static int read_all(const struct ft_h5 *h5, int64_t group, bool stored, struct ft_draft *draft, struct ft_heap *heap, struct ft_error *err)
+static int read_all(const struct ft_h5 *h5, int64_t group, bool stored, struct ft_draft *draft,
+                    struct ft_heap *heap, struct ft_error *err)
 {
     int rc = 0, *first = malloc(((size_t)draft->n_origins + 1) * sizeof *first);
     struct shelf shelf = { 0 };
@@ -340,7 +382,8 @@ static int read_all(const struct ft_h5 *h5, int64_t group, bool stored, struct f
         if (!d->needs)
             continue;
         if (!read_before(draft, i, first)) {
-            rc = stored ? read_stored(h5, &folder, d, heap, err) : read_layer(h5, group, &shelf, draft, i, heap, err);
+            rc = stored ? read_stored(h5, &folder, d, heap, err)
+                        : read_layer(h5, group, &shelf, draft, i, heap, err);
             if (rc)
                 ft_error_prefix(err, rc, "layer '%s'", d->layer.name);
         }
@@ -355,12 +398,14 @@ static int read_all(const struct ft_h5 *h5, int64_t group, bool stored, struct f
     return rc;
 }
 
-int ft_weights_read(const struct ft_h5 *h5, int64_t group, struct ft_draft *draft, struct ft_heap *heap, struct ft_error *err)
+int ft_weights_read(const struct ft_h5 *h5, int64_t group, struct ft_draft *draft,
+                    struct ft_heap *heap, struct ft_error *err)
 {
     return read_all(h5, group, false, draft, heap, err);
 }
 
-int ft_weights_read_store(const struct ft_h5 *h5, struct ft_draft *draft, struct ft_heap *heap, struct ft_error *err)
+int ft_weights_read_store(const struct ft_h5 *h5, struct ft_draft *draft, struct ft_heap *heap,
+                          struct ft_error *err)
 {
     return read_all(h5, h5->file, true, draft, heap, err);
 }

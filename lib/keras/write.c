@@ -1,6 +1,7 @@
-/* Writing: the full-model legacy layout in the Keras 2 dialect, with only what differs from the defaults in every layer's
- * configuration, which Keras 2 and 3 both open. Tensors go straight from where they lie to contiguous datasets on 64-byte boundaries. The
- * first format of object headers and no time stamps: equal input gives equal bytes. */
+/* Writing: the full-model legacy layout in the Keras 2 dialect, with only what differs from the
+ * defaults in every layer's configuration, which Keras 2 and 3 both open. Tensors go straight from
+ * where they lie to contiguous datasets on 64-byte boundaries. The first format of object headers
+ * and no time stamps: equal input gives equal bytes. */
 #include <hdf5.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 /* Keras's HDF5_OBJECT_HEADER_LIMIT: longer lists of names are cut into several attributes. */
 #define HEADER_LIMIT 64512
 
-/* ---- configuration ---------------------------------------------------------------------------------------------------------- */
+/* ---- configuration --------------------------------------------------------------------------- */
 
 static cJSON *reference(const char *name)
 {
@@ -31,7 +32,8 @@ static void add_layer(cJSON *layers, const struct ft_network *network, const str
     cJSON_AddStringToObject(entry, "class_name", ft_layer_class_of(layer)->name);
     cJSON_AddStringToObject(entry, "name", layer->name);
     cJSON_AddItemToObject(entry, "config", ft_layer_config(layer, layer->name));
-    cJSON *nodes = cJSON_AddArrayToObject(entry, "inbound_nodes"), *node = layer->n_inputs ? cJSON_CreateArray() : NULL;
+    cJSON *nodes = cJSON_AddArrayToObject(entry, "inbound_nodes"),
+          *node = layer->n_inputs ? cJSON_CreateArray() : NULL;
     for (int i = 0; i < layer->n_inputs; i++) {
         cJSON *input = reference(network->layers[layer->inputs[i]].name);
         cJSON_AddItemToArray(input, cJSON_CreateObject());
@@ -62,13 +64,14 @@ static char *model_config(const struct ft_network *network, const int *order, in
     return text;
 }
 
-/* ---- attributes: 0 or -1 --------------------------------------------------------------------------------------------------- */
+/* ---- attributes: 0 or -1 --------------------------------------------------------------------- */
 
 /* n strings of `size` bytes each, NUL-padded; n < 0: one scalar. */
 static int put_strings(hid_t at, const char *name, const char *data, size_t size, int n)
 {
     const hsize_t count = n < 0 ? 1 : (hsize_t)n;
-    const hid_t type = H5Tcopy(H5T_C_S1), space = n < 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &count, NULL);
+    const hid_t type = H5Tcopy(H5T_C_S1),
+                space = n < 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &count, NULL);
     H5Tset_size(type, size ? size : 1);
     H5Tset_strpad(type, H5T_STR_NULLPAD);
     const hid_t attribute = H5Acreate2(at, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
@@ -95,7 +98,6 @@ static int put_long(hid_t at, const char *name, const char *text)
     return rc;
 }
 
-
 static int put_list(hid_t at, const char *name, const char *const *strings, int n)
 {
     size_t size = 1, per;
@@ -120,17 +122,22 @@ static int put_list(hid_t at, const char *name, const char *const *strings, int 
     return rc;
 }
 
-/* ---- weights --------------------------------------------------------------------------------------------------------------- */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 static int put_tensor(hid_t group, const char *name, const struct ft_tensor *t)
 {
     hsize_t shape[5];
     for (int i = 0; i < t->rank; i++)
         shape[i] = (hsize_t)t->shape[i];
-    const hid_t space = H5Screate_simple(t->rank, shape, NULL), properties = H5Pcreate(H5P_DATASET_CREATE);
+    const hid_t space = H5Screate_simple(t->rank, shape, NULL),
+                properties = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_obj_track_times(properties, false);
-    const hid_t dataset = H5Dcreate2(group, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
-    const int rc = dataset >= 0 && H5Dwrite(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, t->data) >= 0 ? 0 : -1;
+    const hid_t dataset =
+        H5Dcreate2(group, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    const int rc = dataset >= 0 && H5Dwrite(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL,
+                                            H5P_DEFAULT, t->data) >= 0
+                       ? 0
+                       : -1;
     if (dataset >= 0)
         H5Dclose(dataset);
     H5Pclose(properties);
@@ -148,13 +155,15 @@ static int put_layer(hid_t parent, const struct ft_layer *layer)
     hid_t inner = -1;
     for (int w = 0; w < FT_MAX_WEIGHTS && class->weights[w]; w++)
         if (layer->weights[w].data) {
-            const int length = snprintf(paths[n], sizeof paths[n], "%s/%.*s:0", layer->name, (int)strcspn(class->weights[w], "|"), class->weights[w]);
+            const int length = snprintf(paths[n], sizeof paths[n], "%s/%.*s:0", layer->name,
+                                        (int)strcspn(class->weights[w], "|"), class->weights[w]);
             rc |= length >= (int)sizeof paths[n] ? -1 : 0;
             place[n] = paths[n] + strlen(layer->name) + 1;
             names[n] = paths[n];
             n++;
         }
-    if (outer < 0 || rc || put_list(outer, "weight_names", names, n) || (n && (inner = H5Gcreate2(outer, layer->name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)) < 0))
+    if (outer < 0 || rc || put_list(outer, "weight_names", names, n) ||
+        (n && (inner = H5Gcreate2(outer, layer->name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)) < 0))
         rc = -1;
     for (int w = 0, i = 0; !rc && i < n; w++)
         if (layer->weights[w].data)
@@ -168,15 +177,20 @@ static int put_layer(hid_t parent, const struct ft_layer *layer)
 
 static int put_version(hid_t at)
 {
-    return put_strings(at, "backend", "tensorflow", 10, -1) || put_strings(at, "keras_version", "2.15.0", 6, -1) ? -1 : 0;
+    return put_strings(at, "backend", "tensorflow", 10, -1) ||
+                   put_strings(at, "keras_version", "2.15.0", 6, -1)
+               ? -1
+               : 0;
 }
 
-static int put_network(hid_t file, const struct ft_network *network, const int *order, int n, const char *config, const char *attribute)
+static int put_network(hid_t file, const struct ft_network *network, const int *order, int n,
+                       const char *config, const char *attribute)
 {
     const char **names = malloc((size_t)n * sizeof *names);
     hid_t group = -1;
     int rc = -1;
-    if (!names || put_version(file) || put_long(file, "model_config", config) || (attribute && put_long(file, "finetune", attribute)))
+    if (!names || put_version(file) || put_long(file, "model_config", config) ||
+        (attribute && put_long(file, "finetune", attribute)))
         goto done;
     group = H5Gcreate2(file, "model_weights", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     for (int i = 0; i < n; i++)
@@ -210,12 +224,14 @@ static int check_names(const struct ft_network *network, struct ft_error *err)
     for (int i = 0; i < network->n_layers; i++) {
         const char *name = network->layers[i].name;
         if (!*name || strchr(name, '/') || !strcmp(name, ".") || strlen(name) > 500)
-            return ft_error_set(err, FT_EUNSUPPORTED, "the layer name '%.100s' cannot be written", name);
+            return ft_error_set(err, FT_EUNSUPPORTED, "the layer name '%.100s' cannot be written",
+                                name);
     }
     return 0;
 }
 
-int ft_network_write(const struct ft_network *network, const char *attribute, const char *path, struct ft_error *err)
+int ft_network_write(const struct ft_network *network, const char *attribute, const char *path,
+                     struct ft_error *err)
 {
     int rc = check_names(network, err);
     if (rc)

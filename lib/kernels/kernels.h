@@ -1,6 +1,7 @@
-/* The float loops of a network. An operation is a table of rows, best first and plain C last; a row is a function together with
- * what it needs of the processor, which work it accepts and how it wants its weights packed. Planning picks the first row that
- * fits; running calls it. A row computes output rows y0..y1 and channels c0..c1 of one step, so that a step can be cut up.
+/* The float loops of a network. An operation is a table of rows, best first and plain C last; a row
+ * is a function together with what it needs of the processor, which work it accepts and how it
+ * wants its weights packed. Planning picks the first row that fits; running calls it. A row
+ * computes output rows y0..y1 and channels c0..c1 of one step, so that a step can be cut up.
  */
 #ifndef FT_KERNELS_KERNELS_H
 #define FT_KERNELS_KERNELS_H
@@ -11,7 +12,8 @@
 
 #include "keras/network.h"
 
-/* [h, w, c]; pixel (y, x) begins at data + y * row + x * pixel. Strides are in floats; 0 repeats (broadcasting). */
+/* [h, w, c]; pixel (y, x) begins at data + y * row + x * pixel. Strides are in floats; 0 repeats
+ * (broadcasting). */
 struct ft_map {
     float *data;
     int h, w, c;
@@ -19,31 +21,40 @@ struct ft_map {
     int pixel;
 };
 
-enum { FT_CHANNELS_STEP = 32 }; /* c0 and c1 are what ft_channels_cut says for this step, or for the row's own */
+/* c0 and c1 are what ft_channels_cut says for this step, or for the row's own */
+enum { FT_CHANNELS_STEP = 32 };
 
-/* Channels in steps of 32 that are an odd number of them, and many, are laid out as two halves, so that two parts can be equal. */
+/* Channels in steps of 32 that are an odd number of them, and many, are laid out as two halves, so
+ * that two parts can be equal. */
 static inline bool ft_channels_halved(int n, int step)
 {
-    return step == FT_CHANNELS_STEP && n >= 5 * FT_CHANNELS_STEP && n % (2 * FT_CHANNELS_STEP) == FT_CHANNELS_STEP;
+    return step == FT_CHANNELS_STEP && n >= 5 * FT_CHANNELS_STEP &&
+           n % (2 * FT_CHANNELS_STEP) == FT_CHANNELS_STEP;
 }
 
-/* The last channel up to c where a part may begin, of n in steps. A short rest may belong to the step before it (simd/panels.h). */
+/* The last channel up to c where a part may begin, of n in steps. A short rest may belong to the
+ * step before it (simd/panels.h). */
 static inline int ft_channels_cut(int n, int step, int c)
 {
     enum { REST = 8 };
-    const int half = ft_channels_halved(n, step) && c >= n / 2 ? n / 2 : 0, at = half + (c - half) / step * step;
+    const int half = ft_channels_halved(n, step) && c >= n / 2 ? n / 2 : 0,
+              at = half + (c - half) / step * step;
     return c >= n ? n : at >= step && n - at <= REST ? at - step : at;
 }
 
-/* One step. Convolutions read `pad` rows above and columns left of `in` (and as many below and right as the geometry asks for)
- * without a check: the planner keeps a border of zeros there. Pools check instead. */
+/* One step. Convolutions read `pad` rows above and columns left of `in` (and as many below and
+ * right as the geometry asks for) without a check: the planner keeps a border of zeros there. Pools
+ * check instead. */
 struct ft_work {
     struct ft_map in, out;
-    struct ft_map other;  /* addend of a convolution's sum, or the second operand; data NULL: none */
+    /* addend of a convolution's sum, or the second operand; data NULL: none */
+    struct ft_map other;
     const float *weights; /* as the row packed them */
     const float *bias;    /* [c], zeros up to a multiple of 64: also the offsets of `affine` */
-    float lo, hi;         /* the result is clamped to [lo, hi]: linear, relu and relu6 alike; NaN stays NaN */
-    enum ft_activation activation; /* of convolutions, after the clamp, and of the `activate` operation, as are: */
+    /* the result is clamped to [lo, hi]: linear, relu and relu6 alike; NaN stays NaN */
+    float lo, hi;
+    /* of convolutions, after the clamp, and of the `activate` operation, as are: */
+    enum ft_activation activation;
     float alpha, most, threshold;
     float epsilon;  /* of normalisations */
     int permute[3]; /* input axis (row, column, channel) of each output axis */
@@ -53,7 +64,9 @@ struct ft_work {
     int groups, multiplier;
     bool exact; /* only rows that round like direct summation */
     int y0, y1, c0, c1;
-    int pictures; /* rows that take several: the same work for so many, each `apart` floats after the one before, in all maps */
+    /* rows that take several: the same work for so many, each `apart` floats after the one before,
+     * in all maps */
+    int pictures;
     ptrdiff_t apart;
     float *scratch; /* [scratch_floats], at least one row->scratch */
     size_t scratch_floats;
@@ -66,22 +79,26 @@ struct ft_kernel_row {
     const char *name;
     unsigned needs;                              /* FT_CPU_... */
     bool (*accepts)(const struct ft_work *work); /* NULL: everything */
-    size_t (*packed)(const struct ft_work *work); /* floats of packed weights; NULL: as Keras has them */
+    /* floats of packed weights; NULL: as Keras has them */
+    size_t (*packed)(const struct ft_work *work);
     void (*pack)(const struct ft_work *work, const float *keras, float *packed);
     size_t (*scratch)(const struct ft_work *work); /* floats wanted; NULL: none */
-    int rows, channels; /* work is best cut at multiples of these; 0: 1 row, FT_CHANNELS_STEP channels */
-    bool several;       /* work->pictures may be more than 1 */
+    /* work is best cut at multiples of these; 0: 1 row, FT_CHANNELS_STEP channels */
+    int rows, channels;
+    bool several; /* work->pictures may be more than 1 */
 };
 
 enum ft_operation {
-    FT_OP_CONVOLUTION, /* out = activation(clamp(in * weights + bias + other)), any but softmax; also dense layers */
-    FT_OP_DEPTHWISE,   /* out = activation(clamp(in * weights + bias + other)) */
-    FT_OP_AFFINE,      /* out = clamp(in * weights[c] + bias[c]) */
-    FT_OP_ADD,         /* out = clamp(in + other) */
-    FT_OP_MULTIPLY,    /* out = clamp(in * other) */
-    FT_OP_ACTIVATE,    /* out = activation(in); in and out may be the same map; softmax wants whole rows of channels */
-    FT_OP_COPY,        /* out = in */
-    FT_OP_FLATTEN,     /* out [1, 1, h * w * c] or any shape of as many values = in, in order */
+    /* out = activation(clamp(in * weights + bias + other)), any but softmax; also dense layers */
+    FT_OP_CONVOLUTION,
+    FT_OP_DEPTHWISE, /* out = activation(clamp(in * weights + bias + other)) */
+    FT_OP_AFFINE,    /* out = clamp(in * weights[c] + bias[c]) */
+    FT_OP_ADD,       /* out = clamp(in + other) */
+    FT_OP_MULTIPLY,  /* out = clamp(in * other) */
+    /* out = activation(in); in and out may be the same map; softmax wants whole rows of channels */
+    FT_OP_ACTIVATE,
+    FT_OP_COPY,    /* out = in */
+    FT_OP_FLATTEN, /* out [1, 1, h * w * c] or any shape of as many values = in, in order */
     FT_OP_MAX_POOL,
     FT_OP_AVERAGE_POOL, /* padding is not counted */
     FT_OP_GLOBAL_MAX,   /* out [1, 1, c] */
@@ -89,13 +106,17 @@ enum ft_operation {
     FT_OP_SUBTRACT, /* out = clamp(in - other) */
     FT_OP_MAXIMUM,
     FT_OP_MINIMUM,
-    FT_OP_LAYER_NORM, /* out = (in - mean) / sqrt(variance + epsilon) * weights[c] + bias[c], over the channels of a pixel */
+    /* out = (in - mean) / sqrt(variance + epsilon) * weights[c] + bias[c], over the channels of a
+     * pixel */
+    FT_OP_LAYER_NORM,
     FT_OP_GROUP_NORM, /* the same over all pixels and the channels of a group */
     FT_OP_UNIT_NORM,  /* out = in / |in|, over the channels of a pixel */
     FT_OP_PRELU,      /* out = in < 0 ? in * weights : in */
     FT_OP_UPSAMPLE,   /* kernel times as many rows and columns */
     FT_OP_PERMUTE,
-    FT_OP_TRANSPOSE, /* out = clamp(transposed convolution of in + bias), weights [kh, kw, out.c, in.c]; pad is cut off */
+    /* out = clamp(transposed convolution of in + bias), weights [kh, kw, out.c, in.c]; pad is cut
+     * off */
+    FT_OP_TRANSPOSE,
     FT_OPERATIONS
 };
 
@@ -103,11 +124,14 @@ enum ft_operation {
 const struct ft_kernel_row *ft_kernel_table(enum ft_operation operation);
 const char *ft_operation_name(enum ft_operation operation);
 /* The first row that the processor `features` and the work allow. */
-const struct ft_kernel_row *ft_kernel_choose(enum ft_operation operation, const struct ft_work *work, unsigned features);
+const struct ft_kernel_row *ft_kernel_choose(enum ft_operation operation,
+                                             const struct ft_work *work, unsigned features);
 
-/* out = x * scale + offset, one row of n values; scale and offset repeat every FT_PIXEL_PERIOD values, for 1 or 3 channels. */
+/* out = x * scale + offset, one row of n values; scale and offset repeat every FT_PIXEL_PERIOD
+ * values, for 1 or 3 channels. */
 enum { FT_PIXEL_PERIOD = 48 };
-typedef void ft_pixel_kernel(const uint8_t *x, const float *scale, const float *offset, int n, float *out);
+typedef void ft_pixel_kernel(const uint8_t *x, const float *scale, const float *offset, int n,
+                             float *out);
 struct ft_pixel_row {
     ft_pixel_kernel *run;
     const char *name;
@@ -115,8 +139,9 @@ struct ft_pixel_row {
 };
 const struct ft_pixel_row *ft_pixel_table(void);
 
-/* C [m, n] = A [m, k] B [k, n], or added to C. A's value (i, j) is a[i * a_row + j * a_step], one of the two strides being 1: A may lie
- * transposed. B and C are row-major, b_row and c_row floats from row to row. */
+/* C [m, n] = A [m, k] B [k, n], or added to C. A's value (i, j) is a[i * a_row + j * a_step], one
+ * of the two strides being 1: A may lie transposed. B and C are row-major, b_row and c_row floats
+ * from row to row. */
 struct ft_product {
     const float *a, *b;
     float *c;

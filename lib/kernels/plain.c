@@ -1,5 +1,6 @@
-/* Convolutions as their definition reads (Keras Conv2D and DepthwiseConv2D): what every other row is checked against, and the
- * way for groups, dilation and multipliers that no faster row accepts. Weights as Keras stores them. */
+/* Convolutions as their definition reads (Keras Conv2D and DepthwiseConv2D): what every other row
+ * is checked against, and the way for groups, dilation and multipliers that no faster row accepts.
+ * Weights as Keras stores them. */
 #include "base/cpu.h"
 #include "kernels/rows.h"
 
@@ -17,8 +18,10 @@ static void sum_pixel(const struct ft_work *w, int y, int x, int group, int c0, 
     for (int ky = 0; ky < w->kernel[0]; ky++)
         for (int kx = 0; kx < w->kernel[1]; kx++) {
             const float *in = ft_map_at(&w->in, y * w->stride[0] - w->pad[0] + ky * w->dilation[0],
-                                        x * w->stride[1] - w->pad[1] + kx * w->dilation[1]) + (ptrdiff_t)group * cin;
-            const float *kernel = w->weights + (size_t)(ky * w->kernel[1] + kx) * (size_t)cin * (size_t)filters;
+                                        x * w->stride[1] - w->pad[1] + kx * w->dilation[1]) +
+                              (ptrdiff_t)group * cin;
+            const float *kernel =
+                w->weights + (size_t)(ky * w->kernel[1] + kx) * (size_t)cin * (size_t)filters;
             for (int i = 0; i < cin; i++)
                 for (int f = c0; f < c1; f++)
                     out[f - c0] += in[i] * kernel[(size_t)i * (size_t)filters + (size_t)f];
@@ -47,7 +50,8 @@ void ft_convolution_c(const struct ft_work *w)
         for (int x = 0; x < w->out.w; x++) {
             float *out = ft_map_to(&w->out, y, x);
             for (int c = w->c0; c < w->c1;) { /* stretches that lie in one group */
-                const int group = c / per_group, end = (group + 1) * per_group < w->c1 ? (group + 1) * per_group : w->c1;
+                const int group = c / per_group,
+                          end = (group + 1) * per_group < w->c1 ? (group + 1) * per_group : w->c1;
                 sum_pixel(w, y, x, group, c, end, out + c);
                 c = end;
             }
@@ -66,8 +70,9 @@ void ft_depthwise_c(const struct ft_work *w)
             for (int c = w->c0; c < w->c1; c++)
                 out[c] = w->bias[c];
             for (int t = 0; t < taps; t++) {
-                const float *in = ft_map_at(&w->in, y * w->stride[0] - w->pad[0] + t / w->kernel[1] * w->dilation[0],
-                                            x * w->stride[1] - w->pad[1] + t % w->kernel[1] * w->dilation[1]);
+                const float *in = ft_map_at(
+                    &w->in, y * w->stride[0] - w->pad[0] + t / w->kernel[1] * w->dilation[0],
+                    x * w->stride[1] - w->pad[1] + t % w->kernel[1] * w->dilation[1]);
                 const float *kernel = w->weights + (size_t)t * (size_t)w->out.c;
                 if (m == 1)
                     for (int c = w->c0; c < w->c1; c++)

@@ -9,8 +9,8 @@ static float clamp(float v, float lo, float hi)
     return v < lo ? lo : v > hi ? hi : v;
 }
 
-/* The two input positions that output i lies between, and the share of the second: half-pixel centres, edges repeated, as
- * tf.image.resize. */
+/* The two input positions that output i lies between, and the share of the second: half-pixel
+ * centres, edges repeated, as tf.image.resize. */
 struct between {
     int first, second;
     float share;
@@ -20,13 +20,15 @@ static struct between find_between(int i, int factor, int n)
 {
     const float at = ((float)i + 0.5f) / (float)factor - 0.5f, low = floorf(at);
     const int first = (int)low;
-    return (struct between){ first < 0 ? 0 : first, first + 1 > n - 1 ? n - 1 : first + 1, at - low };
+    return (struct between){ first < 0 ? 0 : first, first + 1 > n - 1 ? n - 1 : first + 1,
+                             at - low };
 }
 
 static void mix(const struct ft_work *w, struct between r, struct between c, float *out)
 {
     const float *a = ft_map_at(&w->in, r.first, c.first), *b = ft_map_at(&w->in, r.first, c.second);
-    const float *d = ft_map_at(&w->in, r.second, c.first), *e = ft_map_at(&w->in, r.second, c.second);
+    const float *d = ft_map_at(&w->in, r.second, c.first),
+                *e = ft_map_at(&w->in, r.second, c.second);
     for (int i = w->c0; i < w->c1; i++) {
         const float top = a[i] + (b[i] - a[i]) * c.share, bottom = d[i] + (e[i] - d[i]) * c.share;
         out[i] = top + (bottom - top) * r.share;
@@ -39,16 +41,19 @@ void ft_upsample_c(const struct ft_work *w)
         for (int x = 0; x < w->out.w; x++) {
             float *out = ft_map_to(&w->out, y, x);
             if (w->bilinear)
-                mix(w, find_between(y, w->kernel[0], w->in.h), find_between(x, w->kernel[1], w->in.w), out);
+                mix(w, find_between(y, w->kernel[0], w->in.h),
+                    find_between(x, w->kernel[1], w->in.w), out);
             else
-                memcpy(out + w->c0, ft_map_at(&w->in, y / w->kernel[0], x / w->kernel[1]) + w->c0, (size_t)(w->c1 - w->c0) * sizeof *out);
+                memcpy(out + w->c0, ft_map_at(&w->in, y / w->kernel[0], x / w->kernel[1]) + w->c0,
+                       (size_t)(w->c1 - w->c0) * sizeof *out);
         }
 }
 
 void ft_permute_c(const struct ft_work *w)
 {
     const ptrdiff_t strides[3] = { w->in.row, w->in.pixel, 1 };
-    const ptrdiff_t row = strides[w->permute[0]], column = strides[w->permute[1]], channel = strides[w->permute[2]];
+    const ptrdiff_t row = strides[w->permute[0]], column = strides[w->permute[1]],
+                    channel = strides[w->permute[2]];
     for (int y = w->y0; y < w->y1; y++)
         for (int x = 0; x < w->out.w; x++) {
             float *out = ft_map_to(&w->out, y, x);
@@ -57,7 +62,8 @@ void ft_permute_c(const struct ft_work *w)
         }
 }
 
-/* Output (y, x) collects the taps with y + pad - ky a multiple of the stride (the gradient of a convolution, Keras Conv2DTranspose). */
+/* Output (y, x) collects the taps with y + pad - ky a multiple of the stride (the gradient of a
+ * convolution, Keras Conv2DTranspose). */
 static void transpose_pixel(const struct ft_work *w, int y, int x, float *out)
 {
     const int cin = w->in.c;
@@ -66,10 +72,12 @@ static void transpose_pixel(const struct ft_work *w, int y, int x, float *out)
     for (int ky = 0; ky < w->kernel[0]; ky++)
         for (int kx = 0; kx < w->kernel[1]; kx++) {
             const int iy = y + w->pad[0] - ky, ix = x + w->pad[1] - kx;
-            if (iy < 0 || ix < 0 || iy % w->stride[0] || ix % w->stride[1] || iy / w->stride[0] >= w->in.h || ix / w->stride[1] >= w->in.w)
+            if (iy < 0 || ix < 0 || iy % w->stride[0] || ix % w->stride[1] ||
+                iy / w->stride[0] >= w->in.h || ix / w->stride[1] >= w->in.w)
                 continue;
             const float *in = ft_map_at(&w->in, iy / w->stride[0], ix / w->stride[1]);
-            const float *kernel = w->weights + (size_t)(ky * w->kernel[1] + kx) * (size_t)w->out.c * (size_t)cin;
+            const float *kernel =
+                w->weights + (size_t)(ky * w->kernel[1] + kx) * (size_t)w->out.c * (size_t)cin;
             for (int c = w->c0; c < w->c1; c++)
                 for (int i = 0; i < cin; i++)
                     out[c] += in[i] * kernel[(size_t)c * (size_t)cin + (size_t)i];

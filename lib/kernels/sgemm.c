@@ -1,6 +1,7 @@
-/* The portable fast convolution: bands of output pixels are gathered into rows [pixels][K] (K = kh * kw * cin; pointwise layers
- * are read in place where they lie densely), multiplied with [K][filters] by single-threaded OpenBLAS, and finished by one pass
- * for bias, sum and clamp while the band is still in cache. */
+/* The portable fast convolution: bands of output pixels are gathered into rows [pixels][K] (K = kh
+ * * kw * cin; pointwise layers are read in place where they lie densely), multiplied with
+ * [K][filters] by single-threaded OpenBLAS, and finished by one pass for bias, sum and clamp while
+ * the band is still in cache. */
 #include <cblas.h>
 #include <string.h>
 
@@ -23,15 +24,18 @@ static void gather_pixel(const struct ft_work *w, int y, int x, float *to)
     const size_t cin = (size_t)w->in.c;
     for (int ky = 0; ky < w->kernel[0]; ky++)
         for (int kx = 0; kx < w->kernel[1]; kx++, to += cin)
-            memcpy(to, ft_map_at(&w->in, y * w->stride[0] - w->pad[0] + ky * w->dilation[0],
-                                 x * w->stride[1] - w->pad[1] + kx * w->dilation[1]), cin * sizeof *to);
+            memcpy(to,
+                   ft_map_at(&w->in, y * w->stride[0] - w->pad[0] + ky * w->dilation[0],
+                             x * w->stride[1] - w->pad[1] + kx * w->dilation[1]),
+                   cin * sizeof *to);
 }
 
 /* sums [n] of pixel (y, x), channels c0.., to their place. */
 static void finish_pixel(const struct ft_work *w, int y, int x, const float *sums)
 {
     const int n = w->c1 - w->c0;
-    const float *bias = w->bias + w->c0, *other = w->other.data ? ft_map_at(&w->other, y, x) + w->c0 : NULL;
+    const float *bias = w->bias + w->c0,
+                *other = w->other.data ? ft_map_at(&w->other, y, x) + w->c0 : NULL;
     float *out = ft_map_to(&w->out, y, x) + w->c0;
     const float lo = w->lo, hi = w->hi;
     for (int i = 0; i < n; i++) {
@@ -43,8 +47,10 @@ static void finish_pixel(const struct ft_work *w, int y, int x, const float *sum
 void ft_convolution_sgemm(const struct ft_work *w)
 {
     const int n = w->c1 - w->c0, k = (int)ft_conv_k(w), width = w->out.w;
-    const bool in_place = k == w->in.c && w->stride[0] == 1 && w->stride[1] == 1 && w->in.row == (ptrdiff_t)w->in.w * w->in.pixel;
-    const int fits = (int)(w->scratch_floats / ((size_t)k + (size_t)w->out.c)), band = fits < BAND ? fits : BAND;
+    const bool in_place = k == w->in.c && w->stride[0] == 1 && w->stride[1] == 1 &&
+                          w->in.row == (ptrdiff_t)w->in.w * w->in.pixel;
+    const int fits = (int)(w->scratch_floats / ((size_t)k + (size_t)w->out.c)),
+              band = fits < BAND ? fits : BAND;
     const int end = w->y1 * width;
     float *gathered = w->scratch, *sums = w->scratch + (size_t)band * (size_t)k;
     for (int p = w->y0 * width; p < end; p += band) {
@@ -52,8 +58,8 @@ void ft_convolution_sgemm(const struct ft_work *w)
         const float *rows = in_place ? w->in.data + (ptrdiff_t)p * w->in.pixel : gathered;
         for (int i = 0; i < pixels && !in_place; i++)
             gather_pixel(w, (p + i) / width, (p + i) % width, gathered + (size_t)i * (size_t)k);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, pixels, n, k, 1, rows, in_place ? w->in.pixel : k, w->weights + w->c0,
-                    w->out.c, 0, sums, n);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, pixels, n, k, 1, rows,
+                    in_place ? w->in.pixel : k, w->weights + w->c0, w->out.c, 0, sums, n);
         for (int i = 0; i < pixels; i++)
             finish_pixel(w, (p + i) / width, (p + i) % width, sums + (size_t)i * (size_t)n);
     }
@@ -63,6 +69,7 @@ void ft_convolution_sgemm(const struct ft_work *w)
 void ft_product_sgemm(const struct ft_product *p)
 {
     const bool across = p->a_row == 1 && p->a_step != 1;
-    cblas_sgemm(CblasRowMajor, across ? CblasTrans : CblasNoTrans, CblasNoTrans, p->m, p->n, p->k, 1, p->a, (int)(across ? p->a_step : p->a_row),
-                p->b, (int)p->b_row, p->add, p->c, (int)p->c_row);
+    cblas_sgemm(CblasRowMajor, across ? CblasTrans : CblasNoTrans, CblasNoTrans, p->m, p->n, p->k,
+                1, p->a, (int)(across ? p->a_step : p->a_row), p->b, (int)p->b_row, p->add, p->c,
+                (int)p->c_row);
 }

@@ -1,4 +1,5 @@
-/* A frozen network ready to run: found by name or path, cut where the features are, planned for its input size. */
+/* A frozen network ready to run: found by name or path, cut where the features are, planned for its
+ * input size. */
 #include "model/backbone.h"
 
 #include <stdio.h>
@@ -23,16 +24,21 @@ static bool one_pixel(const struct ft_network *n, int layer)
         const struct ft_layer *l = &n->layers[layer];
         switch (l->kind) {
         case FT_LAYER_GLOBAL_AVERAGE_POOL:
-        case FT_LAYER_GLOBAL_MAX_POOL: return true;
-        case FT_LAYER_RESHAPE: return l->params.rank == 3 && l->params.shape[0] == 1 && l->params.shape[1] == 1;
+        case FT_LAYER_GLOBAL_MAX_POOL:
+            return true;
+        case FT_LAYER_RESHAPE:
+            return l->params.rank == 3 && l->params.shape[0] == 1 && l->params.shape[1] == 1;
         case FT_LAYER_CONV2D:
         case FT_LAYER_BATCH_NORM:
         case FT_LAYER_ACTIVATION:
         case FT_LAYER_IDENTITY:
         case FT_LAYER_RESCALING:
         case FT_LAYER_ADD:
-        case FT_LAYER_MULTIPLY: layer = l->inputs[0]; break;
-        default: return false;
+        case FT_LAYER_MULTIPLY:
+            layer = l->inputs[0];
+            break;
+        default:
+            return false;
         }
     }
 }
@@ -40,18 +46,30 @@ static bool one_pixel(const struct ft_network *n, int layer)
 int ft_network_head(const struct ft_network *n, bool softmax)
 {
     bool found = !softmax, flat = false;
-    for (int i = n->output;; i = n->layers[i].inputs[0]) { /* upwards through the softmax, where it stands as a layer of its own */
+    for (int i = n->output;; i = n->layers[i].inputs[0]) { /* upwards through the softmax, where it
+                                                              stands as a layer of its own */
         const struct ft_layer *l = &n->layers[i];
         const bool last = l->params.activation == FT_ACT_SOFTMAX;
         switch (l->kind) {
-        case FT_LAYER_DENSE: return (found || last) && !flat && ft_network_rank(n, i) == 1 ? i : -1;
+        case FT_LAYER_DENSE:
+            return (found || last) && !flat && ft_network_rank(n, i) == 1 ? i : -1;
         case FT_LAYER_CONV2D:
-            return (found || last) && flat && l->params.kernel[0] == 1 && l->params.kernel[1] == 1 && l->params.groups == 1 && one_pixel(n, l->inputs[0]) ? i : -1;
-        case FT_LAYER_ACTIVATION: found |= last; break;
-        case FT_LAYER_IDENTITY: break;
+            return (found || last) && flat && l->params.kernel[0] == 1 &&
+                           l->params.kernel[1] == 1 && l->params.groups == 1 &&
+                           one_pixel(n, l->inputs[0])
+                       ? i
+                       : -1;
+        case FT_LAYER_ACTIVATION:
+            found |= last;
+            break;
+        case FT_LAYER_IDENTITY:
+            break;
         case FT_LAYER_RESHAPE:
-        case FT_LAYER_FLATTEN: flat = true; break;
-        default: return -1;
+        case FT_LAYER_FLATTEN:
+            flat = true;
+            break;
+        default:
+            return -1;
         }
         if (l->kind == FT_LAYER_ACTIVATION && !last && softmax)
             return -1;
@@ -69,7 +87,8 @@ int ft_weights_folders(const char *weights_dir, const char *dirs[4])
 }
 
 /* A name without a slash that is no file here is looked for in the weights folders. */
-static int find_file(const char *name, const char *weights_dir, char *path, size_t size, struct ft_error *err)
+static int find_file(const char *name, const char *weights_dir, char *path, size_t size,
+                     struct ft_error *err)
 {
     static const char *const endings[] = { ".h5", "", ".keras" };
     const char *dirs[4];
@@ -83,7 +102,9 @@ static int find_file(const char *name, const char *weights_dir, char *path, size
             if (!access(path, R_OK))
                 return 0;
         }
-    return ft_error_set(err, FT_EIO, "no backbone '%s': neither a file, nor in the weights folder '%s'; give the path of a Keras file, or set FINETUNE_WEIGHTS",
+    return ft_error_set(err, FT_EIO,
+                        "no backbone '%s': neither a file, nor in the weights folder '%s'; give "
+                        "the path of a Keras file, or set FINETUNE_WEIGHTS",
                         name, dirs[0]);
 }
 
@@ -99,12 +120,15 @@ bool ft_architectures_folder(const char *weights_dir, char *path, size_t size)
     return false;
 }
 
-int ft_backbone_network(const char *path, const struct ft_backbone_options *o, struct ft_network **out, struct ft_error *err)
+int ft_backbone_network(const char *path, const struct ft_backbone_options *o,
+                        struct ft_network **out, struct ft_error *err)
 {
     char folder[4096];
     ft_blas_alone(); /* early: its threads take the time of who reads the network */
     const bool there = ft_architectures_folder(o ? o->weights_dir : NULL, folder, sizeof folder);
-    return ft_network_open(path, &(struct ft_network_options){ there ? folder : NULL, o ? o->architecture : NULL }, out, err);
+    return ft_network_open(
+        path, &(struct ft_network_options){ there ? folder : NULL, o ? o->architecture : NULL },
+        out, err);
 }
 
 static char *name_of(const char *path, const char *known, const cJSON *json)
@@ -123,17 +147,26 @@ static char *name_of(const char *path, const char *known, const cJSON *json)
     return name;
 }
 
-/* The size asked for, else the network's own; where it leaves it open, what the attribute says, else 224. */
-static void input_size(struct ft_network *network, const cJSON *input, int asked, int *height, int *width)
+/* The size asked for, else the network's own; where it leaves it open, what the attribute says,
+ * else 224. */
+static void input_size(struct ft_network *network, const cJSON *input, int asked, int *height,
+                       int *width)
 {
     struct ft_layer_params *p = &network->layers[0].params;
-    const cJSON *w = cJSON_GetObjectItemCaseSensitive(input, "width"), *h = cJSON_GetObjectItemCaseSensitive(input, "height");
+    const cJSON *w = cJSON_GetObjectItemCaseSensitive(input, "width"),
+                *h = cJSON_GetObjectItemCaseSensitive(input, "height");
     const bool spatial = network->layers[0].kind == FT_LAYER_INPUT && p->rank == 3;
     for (int i = 0; asked && spatial && i < 2; i++)
         if (p->shape[i] > 0)
             p->shape[i] = asked;
-    *height = asked ? asked : spatial && p->shape[0] > 0 ? p->shape[0] : h && h->valueint > 0 ? h->valueint : 224;
-    *width = asked ? asked : spatial && p->shape[1] > 0 ? p->shape[1] : w && w->valueint > 0 ? w->valueint : 224;
+    *height = asked                        ? asked
+              : spatial && p->shape[0] > 0 ? p->shape[0]
+              : h && h->valueint > 0       ? h->valueint
+                                           : 224;
+    *width = asked                        ? asked
+             : spatial && p->shape[1] > 0 ? p->shape[1]
+             : w && w->valueint > 0       ? w->valueint
+                                          : 224;
 }
 
 /* Teachable Machine shows its networks the largest square. */
@@ -142,8 +175,9 @@ static double default_crop(const struct ft_network *network)
     return ft_network_find(network, "dense_Dense2") >= 0 ? 1 : 0.875;
 }
 
-int ft_backbone_new(struct ft_network *network, int last, const char *path, const cJSON *json, const struct ft_backbone_options *options,
-                    struct ft_backbone **out, struct ft_error *err)
+int ft_backbone_new(struct ft_network *network, int last, const char *path, const cJSON *json,
+                    const struct ft_backbone_options *options, struct ft_backbone **out,
+                    struct ft_error *err)
 {
     const cJSON *input = cJSON_GetObjectItemCaseSensitive(json, "input");
     int height, width;
@@ -160,13 +194,19 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
     input_size(network, input, options ? options->size : 0, &height, &width);
     b->geometry.crop = default_crop(network);
     if (!rc)
-        rc = ft_geometry_read(input, width, height, options ? options->rule : NULL, &b->geometry, err);
+        rc = ft_geometry_read(input, width, height, options ? options->rule : NULL, &b->geometry,
+                              err);
     if (!rc && ft_network_rank(network, last) == 3)
         rc = ft_network_pool(network, last, &b->last, err);
     if (!rc)
-        rc = ft_plan_new(network, &(struct ft_plan_options){ .height = height, .width = width, .layer = b->last }, &b->plan, err);
+        rc = ft_plan_new(
+            network,
+            &(struct ft_plan_options){ .height = height, .width = width, .layer = b->last },
+            &b->plan, err);
     if (!rc && ft_plan_output(b->plan).rank != 1)
-        rc = ft_error_set(err, FT_EUNSUPPORTED, "layer '%s' gives neither a map nor a vector of features", network->layers[b->last].name);
+        rc = ft_error_set(err, FT_EUNSUPPORTED,
+                          "layer '%s' gives neither a map nor a vector of features",
+                          network->layers[b->last].name);
     if (rc) {
         ft_backbone_free(b);
         return ft_error_prefix(err, rc, "'%s'", path);
@@ -175,19 +215,27 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
     return 0;
 }
 
-static int find_layer(const struct ft_network *network, const char *name, int *out, struct ft_error *err)
+static int find_layer(const struct ft_network *network, const char *name, int *out,
+                      struct ft_error *err)
 {
     const int head = ft_network_head(network, false);
-    *out = name ? ft_network_find(network, name) : head >= 0 ? network->layers[head].inputs[0] : network->output;
-    return *out >= 0 ? 0 : ft_error_set(err, FT_EARG, "there is no layer '%s': finetune info --layers lists them", name);
+    *out = name        ? ft_network_find(network, name)
+           : head >= 0 ? network->layers[head].inputs[0]
+                       : network->output;
+    return *out >= 0
+               ? 0
+               : ft_error_set(err, FT_EARG,
+                              "there is no layer '%s': finetune info --layers lists them", name);
 }
 
-int ft_backbone_open(const char *name, const struct ft_backbone_options *options, struct ft_backbone **out, struct ft_error *err)
+int ft_backbone_open(const char *name, const struct ft_backbone_options *options,
+                     struct ft_backbone **out, struct ft_error *err)
 {
     char path[4096], warning[sizeof(*out)->warning];
     struct ft_network *network;
     cJSON *json = NULL;
-    int last, rc = find_file(name ? name : DEFAULT_BACKBONE, options ? options->weights_dir : NULL, path, sizeof path, err);
+    int last, rc = find_file(name ? name : DEFAULT_BACKBONE, options ? options->weights_dir : NULL,
+                             path, sizeof path, err);
     if (!rc)
         rc = ft_backbone_network(path, options, &network, err);
     if (rc)
@@ -213,8 +261,10 @@ const char *ft_backbone_warning(const struct ft_backbone *b)
     return *b->warning ? b->warning : NULL;
 }
 
-/* The attribute is a model's without classes: it says how pictures enter, and that preprocessing is done. */
-int ft_backbone_save(const struct ft_backbone *b, const char *path, uint64_t *bytes, struct ft_error *err)
+/* The attribute is a model's without classes: it says how pictures enter, and that preprocessing is
+ * done. */
+int ft_backbone_save(const struct ft_backbone *b, const char *path, uint64_t *bytes,
+                     struct ft_error *err)
 {
     struct ft_network *network = NULL;
     cJSON *json = cJSON_CreateObject(), *from;
@@ -269,8 +319,9 @@ void ft_backbone_step(const struct ft_backbone *b, int i, struct ft_layer_info *
     out->place = FT_LAYER_STEP;
 }
 
-/* Everything beside the picture that its feature depends on: the network, how a picture enters it, and which kernels round how. Raise
- * RECIPE when decoding, resizing or a kernel changes what comes out. */
+/* Everything beside the picture that its feature depends on: the network, how a picture enters it,
+ * and which kernels round how. Raise RECIPE when decoding, resizing or a kernel changes what comes
+ * out. */
 static void cache_key(const struct ft_backbone *b, uint64_t key[2])
 {
     enum { RECIPE = 4 };
@@ -278,14 +329,16 @@ static void cache_key(const struct ft_backbone *b, uint64_t key[2])
     uint64_t network[2];
     char text[300];
     ft_network_hash(b->network, b->last, network);
-    const int n = snprintf(text, sizeof text, "%d %016llx%016llx %dx%d %d %d %a %s%s", RECIPE, (unsigned long long)network[0], (unsigned long long)network[1],
-                           g->width, g->height, g->rule, g->filter, g->rule == FT_RESIZE_CROP ? g->crop : 1.0, ft_cpu_name(),
-                           ft_plan_exact(b->plan) ? " exact" : "");
+    const int n = snprintf(text, sizeof text, "%d %016llx%016llx %dx%d %d %d %a %s%s", RECIPE,
+                           (unsigned long long)network[0], (unsigned long long)network[1], g->width,
+                           g->height, g->rule, g->filter, g->rule == FT_RESIZE_CROP ? g->crop : 1.0,
+                           ft_cpu_name(), ft_plan_exact(b->plan) ? " exact" : "");
     ft_hash(text, (size_t)n, key);
 }
 
-int ft_extract(const struct ft_backbone *b, const struct ft_extract_options *options, const char *(*next)(void *),
-               int (*emit)(void *, const struct ft_row *), void *user, struct ft_error *err)
+int ft_extract(const struct ft_backbone *b, const struct ft_extract_options *options,
+               const char *(*next)(void *), int (*emit)(void *, const struct ft_row *), void *user,
+               struct ft_error *err)
 {
     if (options->cache) {
         uint64_t key[2];

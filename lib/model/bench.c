@@ -38,7 +38,11 @@ static int init(struct bench *b, const struct ft_plan *plan, int threads, struct
     const size_t n = (size_t)in.h * (size_t)in.w * (size_t)in.c;
     struct ft_random random = { 1 };
     const int pictures = ft_plan_pictures(plan);
-    *b = (struct bench){ .plan = plan, .threads = threads, .pictures = pictures, .team = ft_team_new(threads), .noise = ft_alloc(n, 1) };
+    *b = (struct bench){ .plan = plan,
+                         .threads = threads,
+                         .pictures = pictures,
+                         .team = ft_team_new(threads),
+                         .noise = ft_alloc(n, 1) };
     b->arenas = calloc((size_t)threads, sizeof *b->arenas);
     b->pixels = calloc((size_t)pictures, sizeof *b->pixels);
     b->outputs = calloc((size_t)(threads * pictures), sizeof *b->outputs);
@@ -49,7 +53,8 @@ static int init(struct bench *b, const struct ft_plan *plan, int threads, struct
         ok = (b->arenas[i] = ft_alloc(1, ft_plan_arena_bytes(plan, pictures)));
     for (int i = 0; ok && i < threads * pictures; i++) {
         b->pixels[i % pictures] = b->noise;
-        ok = (b->outputs[i] = ft_alloc((size_t)out.h * (size_t)out.w * (size_t)out.c, sizeof(float)));
+        ok = (b->outputs[i] =
+                  ft_alloc((size_t)out.h * (size_t)out.w * (size_t)out.c, sizeof(float)));
     }
     if (ok)
         return 0;
@@ -67,7 +72,8 @@ static double now(void)
 static void run_member(void *context, int member)
 {
     struct bench *b = context;
-    ft_plan_run_several(b->plan, b->pictures, b->pixels, b->arenas[member], b->outputs + member * b->pictures);
+    ft_plan_run_several(b->plan, b->pictures, b->pixels, b->arenas[member],
+                        b->outputs + member * b->pictures);
 }
 
 static int by_value(const void *a, const void *b)
@@ -76,8 +82,8 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Milliseconds of one round: the median of as many as fit into `seconds`, after a warm-up. A round is one picture on all
- * threads together, or as many pictures on each as it carries at a time. */
+/* Milliseconds of one round: the median of as many as fit into `seconds`, after a warm-up. A round
+ * is one picture on all threads together, or as many pictures on each as it carries at a time. */
 static double median_ms(struct bench *b, bool together, double seconds)
 {
     enum { MOST = 4096 };
@@ -96,7 +102,8 @@ static double median_ms(struct bench *b, bool together, double seconds)
     return took[n / 2];
 }
 
-int ft_backbone_bench(const struct ft_backbone *backbone, int threads, double seconds, struct ft_bench *out, struct ft_error *err)
+int ft_backbone_bench(const struct ft_backbone *backbone, int threads, double seconds,
+                      struct ft_bench *out, struct ft_error *err)
 {
     struct bench b;
     const int rc = init(&b, backbone->plan, threads > 0 ? threads : ft_cpu_count(), err);
@@ -109,7 +116,8 @@ int ft_backbone_bench(const struct ft_backbone *backbone, int threads, double se
     return 0;
 }
 
-int ft_backbone_profile(const struct ft_backbone *backbone, double seconds, double *layers, struct ft_error *err)
+int ft_backbone_profile(const struct ft_backbone *backbone, double seconds, double *layers,
+                        struct ft_error *err)
 {
     struct bench b;
     const int n = ft_plan_steps(backbone->plan);

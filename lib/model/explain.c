@@ -1,6 +1,8 @@
-/* Where in a picture the evidence for a class is. When the feature is a global average and the head is linear, a class's logit is a sum over
- * the cells of the last map: sum of h(y, x) . w_c / cells, plus the bias (Zhou et al. 2016, Learning Deep Features for Discriminative
- * Localization). For any other cut each cell of a grid over the input is covered with the picture's mean colour in turn. */
+/* Where in a picture the evidence for a class is. When the feature is a global average and the head
+ * is linear, a class's logit is a sum over the cells of the last map: sum of h(y, x) . w_c / cells,
+ * plus the bias (Zhou et al. 2016, Learning Deep Features for Discriminative Localization). For any
+ * other cut each cell of a grid over the input is covered with the picture's mean colour in turn.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +21,8 @@ static int map_layer(const struct ft_network *n, int last)
 {
     int i = last;
     while (n->layers[i].kind == FT_LAYER_IDENTITY || n->layers[i].kind == FT_LAYER_FLATTEN ||
-           (n->layers[i].kind == FT_LAYER_ACTIVATION && n->layers[i].params.activation == FT_ACT_LINEAR))
+           (n->layers[i].kind == FT_LAYER_ACTIVATION &&
+            n->layers[i].params.activation == FT_ACT_LINEAR))
         i = n->layers[i].inputs[0];
     return n->layers[i].kind == FT_LAYER_GLOBAL_AVERAGE_POOL ? n->layers[i].inputs[0] : -1;
 }
@@ -32,7 +35,8 @@ static int explanation_alloc(struct ft_explanation *e, int height, int width, st
     e->feature = ft_alloc_zero((size_t)e->d, sizeof(float));
     e->logits = ft_alloc((size_t)e->k, sizeof(float));
     e->p = ft_alloc((size_t)e->k, sizeof(float));
-    return e->shares && e->feature && e->logits && e->p ? 0 : ft_error_nomem(err, "the explanation");
+    return e->shares && e->feature && e->logits && e->p ? 0
+                                                        : ft_error_nomem(err, "the explanation");
 }
 
 static void logits_of(const struct ft_head *head, const float *feature, float *logits)
@@ -55,11 +59,13 @@ static void run(const struct ft_plan *plan, uint8_t *pixels, void *arena, float 
 }
 
 /* `pixels` may be changed. */
-static int activation_map(const struct ft_backbone *b, const struct ft_head *head, int layer, uint8_t *pixels, struct ft_explanation *e,
-                          struct ft_error *err)
+static int activation_map(const struct ft_backbone *b, const struct ft_head *head, int layer,
+                          uint8_t *pixels, struct ft_explanation *e, struct ft_error *err)
 {
     struct ft_plan *plan = NULL;
-    const struct ft_plan_options options = { .height = b->geometry.height, .width = b->geometry.width, .layer = layer };
+    const struct ft_plan_options options = { .height = b->geometry.height,
+                                             .width = b->geometry.width,
+                                             .layer = layer };
     int rc = ft_plan_new(b->network, &options, &plan, err);
     if (rc)
         return rc;
@@ -67,7 +73,8 @@ static int activation_map(const struct ft_backbone *b, const struct ft_head *hea
     const size_t cells = (size_t)s.h * (size_t)s.w, d = (size_t)s.c, k = (size_t)head->k;
     float *map = ft_alloc(cells, d * sizeof *map);
     void *arena = ft_alloc(1, ft_plan_arena_bytes(plan, 1));
-    rc = map && arena ? explanation_alloc(e, s.h, s.w, err) : ft_error_nomem(err, "the explanation");
+    rc =
+        map && arena ? explanation_alloc(e, s.h, s.w, err) : ft_error_nomem(err, "the explanation");
     if (!rc) {
         run(plan, pixels, arena, map);
         for (size_t i = 0; i < cells; i++)
@@ -93,21 +100,24 @@ static int activation_map(const struct ft_backbone *b, const struct ft_head *hea
 }
 
 /* Fills rows [y0, y1) and columns [x0, x1) of pixels [., width, 3] with one colour. */
-static void cover(uint8_t *pixels, int width, int y0, int y1, int x0, int x1, const uint8_t colour[3])
+static void cover(uint8_t *pixels, int width, int y0, int y1, int x0, int x1,
+                  const uint8_t colour[3])
 {
     for (int y = y0; y < y1; y++)
         for (int x = x0; x < x1; x++)
             memcpy(pixels + ((size_t)y * (size_t)width + (size_t)x) * 3, colour, 3);
 }
 
-static int occlusion(const struct ft_backbone *b, const struct ft_head *head, const uint8_t *pixels, struct ft_explanation *e, struct ft_error *err)
+static int occlusion(const struct ft_backbone *b, const struct ft_head *head, const uint8_t *pixels,
+                     struct ft_explanation *e, struct ft_error *err)
 {
     const int W = b->geometry.width, H = b->geometry.height, grid = OCCLUSION_GRID;
     const size_t size = (size_t)W * (size_t)H * 3, k = (size_t)head->k;
     uint8_t *covered = ft_alloc(size, 1), colour[3];
     void *arena = ft_alloc(1, ft_plan_arena_bytes(b->plan, 1));
     float *feature = ft_alloc((size_t)e->d, sizeof *feature), *logits = ft_alloc(k, sizeof *logits);
-    int rc = covered && arena && feature && logits ? explanation_alloc(e, grid, grid, err) : ft_error_nomem(err, "the explanation");
+    int rc = covered && arena && feature && logits ? explanation_alloc(e, grid, grid, err)
+                                                   : ft_error_nomem(err, "the explanation");
     if (!rc) {
         uint64_t sum[3] = { 0 };
         for (size_t i = 0; i < size; i++)
@@ -120,7 +130,8 @@ static int occlusion(const struct ft_backbone *b, const struct ft_head *head, co
         for (int cell = 0; cell < grid * grid; cell++) {
             const int y = cell / grid, x = cell % grid;
             memcpy(covered, pixels, size);
-            cover(covered, W, y * H / grid, (y + 1) * H / grid, x * W / grid, (x + 1) * W / grid, colour);
+            cover(covered, W, y * H / grid, (y + 1) * H / grid, x * W / grid, (x + 1) * W / grid,
+                  colour);
             run(b->plan, covered, arena, feature);
             logits_of(head, feature, logits);
             for (size_t c = 0; c < k; c++)
@@ -135,7 +146,8 @@ static int occlusion(const struct ft_backbone *b, const struct ft_head *head, co
 }
 
 /* The network's input, and the same at ZOOM times its size for a person. */
-static int prepare(const struct ft_geometry *geometry, const char *path, uint64_t max_pixels, uint8_t *pixels, uint8_t *picture, struct ft_error *err)
+static int prepare(const struct ft_geometry *geometry, const char *path, uint64_t max_pixels,
+                   uint8_t *pixels, uint8_t *picture, struct ft_error *err)
 {
     struct ft_geometry large = *geometry;
     struct ft_preparer preparer = { 0 };
@@ -152,14 +164,16 @@ static int prepare(const struct ft_geometry *geometry, const char *path, uint64_
     return rc ? ft_error_prefix(err, rc, "'%s'", path) : 0;
 }
 
-int ft_explain(const struct ft_model *model, const char *path, uint64_t max_pixels, struct ft_explanation **out, struct ft_error *err)
+int ft_explain(const struct ft_model *model, const char *path, uint64_t max_pixels,
+               struct ft_explanation **out, struct ft_error *err)
 {
     const struct ft_backbone *b = ft_model_backbone(model);
     const struct ft_head *head = ft_model_head(model);
     const size_t size = (size_t)b->geometry.width * (size_t)b->geometry.height * 3;
     struct ft_explanation *e = ft_alloc_zero(1, sizeof *e);
     uint8_t *pixels = ft_alloc(size, 1);
-    int rc = e && pixels && (e->picture = ft_alloc(size, ZOOM * ZOOM)) ? 0 : ft_error_nomem(err, path);
+    int rc =
+        e && pixels && (e->picture = ft_alloc(size, ZOOM * ZOOM)) ? 0 : ft_error_nomem(err, path);
     if (!rc) {
         e->d = head->d;
         e->k = head->k;
@@ -169,7 +183,8 @@ int ft_explain(const struct ft_model *model, const char *path, uint64_t max_pixe
     }
     const int layer = map_layer(b->network, b->last);
     if (!rc)
-        rc = layer >= 0 ? activation_map(b, head, layer, pixels, e, err) : occlusion(b, head, pixels, e, err);
+        rc = layer >= 0 ? activation_map(b, head, layer, pixels, e, err)
+                        : occlusion(b, head, pixels, e, err);
     free(pixels);
     if (rc) {
         ft_explanation_free(e);

@@ -11,14 +11,16 @@ int ft_attribute_read(const struct ft_network *network, cJSON **out, struct ft_e
     cJSON *json = network->attribute ? cJSON_Parse(network->attribute) : NULL;
     if (network->attribute && !cJSON_IsObject(json)) {
         cJSON_Delete(json);
-        return ft_error_set(err, FT_EFORMAT, "its attribute 'finetune' is not a JSON object: the file is damaged");
+        return ft_error_set(err, FT_EFORMAT,
+                            "its attribute 'finetune' is not a JSON object: the file is damaged");
     }
     *out = json;
     return 0;
 }
 
-int ft_network_save(const struct ft_network *network, const char *attribute, const struct ft_gallery *gallery, const char *path,
-                    uint64_t *bytes, struct ft_error *err)
+int ft_network_save(const struct ft_network *network, const char *attribute,
+                    const struct ft_gallery *gallery, const char *path, uint64_t *bytes,
+                    struct ft_error *err)
 {
     struct ft_replacement r = { 0 };
     struct stat st;

@@ -12,7 +12,7 @@
 #include "base/random.h"
 #include "keras/blob.h"
 
-#define NAME "finetune_gallery"
+#define NAME  "finetune_gallery"
 #define MAGIC "ftlooks1"
 enum { HEAD = 16, PATHS_LIMIT = 64 << 20 };
 
@@ -30,7 +30,8 @@ static float *projections(int d)
 static void encode(const float *feature, int d, const float *projection, float *code)
 {
     float most = 0;
-    cblas_sgemv(CblasRowMajor, CblasTrans, d, FT_CODE, 1, projection, FT_CODE, feature, 1, 0, code, 1);
+    cblas_sgemv(CblasRowMajor, CblasTrans, d, FT_CODE, 1, projection, FT_CODE, feature, 1, 0, code,
+                1);
     for (int i = 0; i < FT_CODE; i++)
         most = fmaxf(most, fabsf(code[i]));
     for (int i = 0; i < FT_CODE && most > 0; i++)
@@ -64,9 +65,11 @@ void ft_gallery_free(struct ft_gallery *g)
     free(g);
 }
 
-int ft_gallery_new(const struct ft_features *f, const char *dir, struct ft_gallery **out, struct ft_error *err)
+int ft_gallery_new(const struct ft_features *f, const char *dir, struct ft_gallery **out,
+                   struct ft_error *err)
 {
-    const size_t n = f->n < FT_GALLERY_MOST ? f->n : FT_GALLERY_MOST, d = (size_t)f->d, skip = strlen(dir);
+    const size_t n = f->n < FT_GALLERY_MOST ? f->n : FT_GALLERY_MOST, d = (size_t)f->d,
+                 skip = strlen(dir);
     struct ft_gallery *g = gallery_alloc(n);
     const struct ft_matrix x = ft_features_matrix(f);
     float *projection = projections(f->d), *room = ft_alloc(d, sizeof *room), code[FT_CODE];
@@ -85,7 +88,8 @@ int ft_gallery_new(const struct ft_features *f, const char *dir, struct ft_galle
     }
     free(projection);
     free(room);
-    const int rc = ok ? ft_matrix_status(&x, err) : ft_error_nomem(err, "the training pictures that the model remembers");
+    const int rc = ok ? ft_matrix_status(&x, err)
+                      : ft_error_nomem(err, "the training pictures that the model remembers");
     if (rc) {
         ft_gallery_free(g);
         return rc;
@@ -102,7 +106,8 @@ static int closest_first(const void *a, const void *b)
     return (x->row > y->row) - (x->row < y->row);
 }
 
-size_t ft_gallery_nearest(const struct ft_gallery *g, const float *feature, int d, size_t count, struct ft_neighbour *out)
+size_t ft_gallery_nearest(const struct ft_gallery *g, const float *feature, int d, size_t count,
+                          struct ft_neighbour *out)
 {
     float *projection = projections(d), code[FT_CODE];
     struct ft_neighbour *all = ft_alloc(g->n + 1, sizeof *all);
@@ -129,7 +134,7 @@ size_t ft_gallery_nearest(const struct ft_gallery *g, const float *feature, int 
     return count;
 }
 
-/* ---- in a file ----------------------------------------------------------------------------------------------------------- */
+/* ---- in a file ------------------------------------------------------------------------------- */
 
 static void put32(uint8_t *to, uint32_t v)
 {
@@ -139,7 +144,8 @@ static void put32(uint8_t *to, uint32_t v)
 
 static uint32_t get32(const uint8_t *from)
 {
-    return (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24;
+    return (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 |
+           (uint32_t)from[3] << 24;
 }
 
 int ft_gallery_write(const struct ft_gallery *g, const char *path, struct ft_error *err)
@@ -199,7 +205,9 @@ int ft_gallery_read(const char *path, int k, struct ft_gallery **out, struct ft_
 {
     uint8_t *bytes;
     size_t size;
-    const int rc = ft_blob_read(path, NAME, HEAD + (size_t)FT_GALLERY_MOST * (4 + FT_CODE) + PATHS_LIMIT, &bytes, &size, err);
+    const int rc =
+        ft_blob_read(path, NAME, HEAD + (size_t)FT_GALLERY_MOST * (4 + FT_CODE) + PATHS_LIMIT,
+                     &bytes, &size, err);
     if (rc || !bytes) {
         *out = NULL;
         return rc;
@@ -207,7 +215,8 @@ int ft_gallery_read(const char *path, int k, struct ft_gallery **out, struct ft_
     struct ft_gallery *g = parse(bytes, size, k);
     free(bytes);
     if (!g)
-        return ft_error_set(err, FT_EFORMAT, "'%s': the remembered training pictures are damaged", path);
+        return ft_error_set(err, FT_EFORMAT, "'%s': the remembered training pictures are damaged",
+                            path);
     *out = g;
     return 0;
 }

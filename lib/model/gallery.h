@@ -1,6 +1,7 @@
 /* A gallery in its model's file: the root dataset `finetune_gallery`, bytes:
  *
- *     "ftlooks1", n and FT_CODE as u32, labels [n] i32 (all little-endian), codes [n, FT_CODE], n paths that end in NUL
+ *     "ftlooks1", n and FT_CODE as u32, labels [n] i32 (all little-endian), codes [n, FT_CODE], n
+ *         paths that end in NUL
  */
 #ifndef FT_MODEL_GALLERY_H
 #define FT_MODEL_GALLERY_H

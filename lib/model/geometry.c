@@ -5,8 +5,12 @@
 #include "base/error.h"
 #include "model/backbone.h"
 
-static const char *const rules[] = { [FT_RESIZE_CROP] = "crop", [FT_RESIZE_SQUASH] = "squash", [FT_RESIZE_PAD] = "pad" };
-static const char *const filters[] = { [FT_FILTER_BILINEAR] = "bilinear", [FT_FILTER_BICUBIC] = "bicubic" };
+static const char *const rules[] = {
+    [FT_RESIZE_CROP] = "crop", [FT_RESIZE_SQUASH] = "squash", [FT_RESIZE_PAD] = "pad"
+};
+static const char *const filters[] = {
+    [FT_FILTER_BILINEAR] = "bilinear", [FT_FILTER_BICUBIC] = "bicubic"
+};
 
 /* The index of `word` among n words, or -1. */
 static int find(const char *word, const char *const *words, int n)
@@ -17,22 +21,30 @@ static int find(const char *word, const char *const *words, int n)
     return -1;
 }
 
-int ft_geometry_read(const cJSON *json, int width, int height, const char *rule, struct ft_geometry *out, struct ft_error *err)
+int ft_geometry_read(const cJSON *json, int width, int height, const char *rule,
+                     struct ft_geometry *out, struct ft_error *err)
 {
-    struct ft_geometry g = { .width = width, .height = height, .rule = FT_RESIZE_CROP, .filter = FT_FILTER_BICUBIC, .crop = out->crop };
-    const cJSON *resize = cJSON_GetObjectItemCaseSensitive(json, "resize"), *filter = cJSON_GetObjectItemCaseSensitive(json, "filter");
+    struct ft_geometry g = { .width = width,
+                             .height = height,
+                             .rule = FT_RESIZE_CROP,
+                             .filter = FT_FILTER_BICUBIC,
+                             .crop = out->crop };
+    const cJSON *resize = cJSON_GetObjectItemCaseSensitive(json, "resize"),
+                *filter = cJSON_GetObjectItemCaseSensitive(json, "filter");
     const cJSON *crop = cJSON_GetObjectItemCaseSensitive(json, "crop");
     const char *wanted = rule ? rule : cJSON_GetStringValue(resize);
     if (wanted) {
         const int found = find(wanted, rules, 3);
         if (found < 0)
-            return ft_error_set(err, FT_EFORMAT, "resize rule '%s' is not known: use crop, squash or pad", wanted);
+            return ft_error_set(err, FT_EFORMAT,
+                                "resize rule '%s' is not known: use crop, squash or pad", wanted);
         g.rule = (enum ft_resize_rule)found;
     }
     if (filter) {
         const int found = find(cJSON_GetStringValue(filter), filters, 2);
         if (found < 0)
-            return ft_error_set(err, FT_EFORMAT, "resize filter is neither 'bilinear' nor 'bicubic'");
+            return ft_error_set(err, FT_EFORMAT,
+                                "resize filter is neither 'bilinear' nor 'bicubic'");
         g.filter = (enum ft_resize_filter)found;
     }
     if (crop) {

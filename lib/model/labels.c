@@ -1,4 +1,5 @@
-/* labels.txt as Teachable Machine writes it beside keras_model.h5: "0 Cat" and "1 Dog", a line each. */
+/* labels.txt as Teachable Machine writes it beside keras_model.h5: "0 Cat" and "1 Dog", a line
+ * each. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,12 @@ static int split(char *text, int k, char **names, const char *path, struct ft_er
             return ft_error_nomem(err, "class names");
         n += *line != 0;
     }
-    return n == k ? 0 : ft_error_set(err, FT_EFORMAT, "'%s' beside it has %d names for %d classes: correct it, or move it elsewhere", path, n, k);
+    return n == k
+               ? 0
+               : ft_error_set(
+                     err, FT_EFORMAT,
+                     "'%s' beside it has %d names for %d classes: correct it, or move it elsewhere",
+                     path, n, k);
 }
 
 int ft_labels_read(const char *path, int k, char ***out, struct ft_error *err)
@@ -41,12 +47,15 @@ int ft_labels_read(const char *path, int k, char ***out, struct ft_error *err)
     struct ft_bytes bytes = { 0 };
     const char *slash = strrchr(path, '/');
     *out = NULL;
-    if (snprintf(file, sizeof file, "%.*slabels.txt", slash ? (int)(slash - path) + 1 : 0, path) >= (int)sizeof file || access(file, R_OK))
+    if (snprintf(file, sizeof file, "%.*slabels.txt", slash ? (int)(slash - path) + 1 : 0, path) >=
+            (int)sizeof file ||
+        access(file, R_OK))
         return 0;
     int rc = ft_file_read(file, LABELS_LIMIT, &bytes, err);
     if (rc)
         ft_error_prefix(err, rc, "'%s'", file);
-    char *text = rc ? NULL : calloc(bytes.size + 1, 1), **names = rc ? NULL : calloc((size_t)k + 1, sizeof *names);
+    char *text = rc ? NULL : calloc(bytes.size + 1, 1),
+         **names = rc ? NULL : calloc((size_t)k + 1, sizeof *names);
     if (!rc && (!text || !names))
         rc = ft_error_nomem(err, "class names");
     if (!rc) {

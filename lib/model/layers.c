@@ -31,11 +31,13 @@ static void mark_steps(const struct ft_backbone *b, struct ft_layer_info *layers
     }
 }
 
-int ft_backbone_layers(const struct ft_backbone *b, struct ft_layer_info **out, int *n, struct ft_error *err)
+int ft_backbone_layers(const struct ft_backbone *b, struct ft_layer_info **out, int *n,
+                       struct ft_error *err)
 {
     const struct ft_shape in = ft_plan_input(b->plan);
     struct ft_layer_info *layers = ft_alloc_zero((size_t)b->network->n_layers, sizeof *layers);
-    const int rc = layers ? ft_network_layers(b->network, in.h, in.w, layers, err) : ft_error_nomem(err, "layers");
+    const int rc = layers ? ft_network_layers(b->network, in.h, in.w, layers, err)
+                          : ft_error_nomem(err, "layers");
     if (rc) {
         free(layers);
         return rc;

@@ -1,4 +1,5 @@
-/* Which networks there are: files in the weights folders, and the variants that descriptions name. */
+/* Which networks there are: files in the weights folders, and the variants that descriptions name.
+ */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,7 +51,8 @@ static const char *ending(const char *name)
     return dot && dot != name && (!strcmp(dot, ".h5") || !strcmp(dot, ".keras")) ? dot : NULL;
 }
 
-static int list_folder(const char *folder, struct names *seen, int (*each)(void *, const char *, const char *), void *user)
+static int list_folder(const char *folder, struct names *seen,
+                       int (*each)(void *, const char *, const char *), void *user)
 {
     struct names files = { .n = 0 };
     int stop = 0;
@@ -74,7 +76,8 @@ static int list_folder(const char *folder, struct names *seen, int (*each)(void 
     return stop;
 }
 
-int ft_backbone_list(const struct ft_backbone_options *options, int (*each)(void *, const char *, const char *), void *user)
+int ft_backbone_list(const struct ft_backbone_options *options,
+                     int (*each)(void *, const char *, const char *), void *user)
 {
     const char *dirs[4];
     char descriptions[4096];

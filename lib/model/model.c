@@ -1,6 +1,8 @@
-/* A model file is a Keras file: backbone, then a Dense softmax. What Keras has no place for stands in the root attribute `finetune`:
+/* A model file is a Keras file: backbone, then a Dense softmax. What Keras has no place for stands
+ * in the root attribute `finetune`:
  *
- *     {"format": 1, "classes": [...], "input": {...}, "backbone": {"name", "hash"}, "training": {...}}
+ *     {"format": 1, "classes": [...], "input": {...}, "backbone": {"name", "hash"}, "training":
+ *         {...}}
  */
 #include <math.h>
 #include <stdio.h>
@@ -32,7 +34,8 @@ static char *attribute(const struct ft_backbone *b, char *const *classes, int k,
     cJSON_AddItemToObject(json, "input", ft_geometry_write(&b->geometry));
     from = cJSON_AddObjectToObject(json, "backbone");
     ft_network_hash(b->network, b->last, hash);
-    snprintf(hex, sizeof hex, "%016llx%016llx", (unsigned long long)hash[0], (unsigned long long)hash[1]);
+    snprintf(hex, sizeof hex, "%016llx%016llx", (unsigned long long)hash[0],
+             (unsigned long long)hash[1]);
     cJSON_AddStringToObject(from, "name", b->name);
     cJSON_AddStringToObject(from, "hash", hex);
     cJSON *training = record ? cJSON_Parse(record) : NULL;
@@ -43,14 +46,16 @@ static char *attribute(const struct ft_backbone *b, char *const *classes, int k,
     return text;
 }
 
-int ft_model_save(const struct ft_backbone *b, const struct ft_head *head, char *const *classes, const char *record,
-                  const struct ft_gallery *gallery, const char *path, uint64_t *bytes, struct ft_error *err)
+int ft_model_save(const struct ft_backbone *b, const struct ft_head *head, char *const *classes,
+                  const char *record, const struct ft_gallery *gallery, const char *path,
+                  uint64_t *bytes, struct ft_error *err)
 {
     struct ft_network *network = NULL;
     char *text = attribute(b, classes, head->k, record);
     int rc = text ? 0 : ft_error_nomem(err, path);
     if (!rc)
-        rc = ft_network_with_head(b->network, b->last, "head", head->d, head->k, head->w, head->b, &network, err);
+        rc = ft_network_with_head(b->network, b->last, "head", head->d, head->k, head->w, head->b,
+                                  &network, err);
     if (!rc)
         rc = ft_network_save(network, text, gallery, path, bytes, err);
     ft_network_free(network);
@@ -58,15 +63,18 @@ int ft_model_save(const struct ft_backbone *b, const struct ft_head *head, char 
     return rc;
 }
 
-/* Class names from the attribute; a Keras file without any has those of a labels.txt beside it, else "0", "1", ... */
-static int read_classes(struct ft_model *m, const char *path, const cJSON *json, struct ft_error *err)
+/* Class names from the attribute; a Keras file without any has those of a labels.txt beside it,
+ * else "0", "1", ... */
+static int read_classes(struct ft_model *m, const char *path, const cJSON *json,
+                        struct ft_error *err)
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "classes");
     int rc = list ? 0 : ft_labels_read(path, m->head.k, &m->classes, err);
     if (rc || m->classes)
         return rc;
     if (list && cJSON_GetArraySize(list) != m->head.k)
-        return ft_error_set(err, FT_EFORMAT, "has %d class names for %d classes", cJSON_GetArraySize(list), m->head.k);
+        return ft_error_set(err, FT_EFORMAT, "has %d class names for %d classes",
+                            cJSON_GetArraySize(list), m->head.k);
     m->classes = calloc((size_t)m->head.k, sizeof *m->classes);
     if (!m->classes)
         return ft_error_nomem(err, "class names");
@@ -95,10 +103,12 @@ static bool all_finite(const float *x, size_t n)
     return true;
 }
 
-/* The head is the network's last layer: Dense [d, k], or a convolution [1, 1, d, k] of one pixel. */
+/* The head is the network's last layer: Dense [d, k], or a convolution [1, 1, d, k] of one pixel.
+ */
 static int read_head(struct ft_model *m, const struct ft_layer *layer, struct ft_error *err)
 {
-    const struct ft_tensor *kernel = &layer->weights[FT_W_KERNEL], *bias = &layer->weights[FT_W_BIAS];
+    const struct ft_tensor *kernel = &layer->weights[FT_W_KERNEL],
+                           *bias = &layer->weights[FT_W_BIAS];
     m->head.d = (int)kernel->shape[kernel->rank - 2];
     m->head.k = (int)kernel->shape[kernel->rank - 1];
     m->head.w = ft_alloc(kernel->count, sizeof(float));
@@ -110,20 +120,26 @@ static int read_head(struct ft_model *m, const struct ft_layer *layer, struct ft
         memcpy(m->head.b, bias->data, bias->count * sizeof(float));
     return all_finite(m->head.w, kernel->count) && all_finite(m->head.b, (size_t)m->head.k)
                ? 0
-               : ft_error_set(err, FT_EFORMAT, "the weights of its last layer are not finite: the file is damaged, or its training diverged");
+               : ft_error_set(err, FT_EFORMAT,
+                              "the weights of its last layer are not finite: the file is damaged, "
+                              "or its training diverged");
 }
 
 static int check_format(const cJSON *json, struct ft_error *err)
 {
     const cJSON *format = cJSON_GetObjectItemCaseSensitive(json, "format");
     if (json && !(cJSON_IsNumber(format) && format->valueint >= 1))
-        return ft_error_set(err, FT_EFORMAT, "its attribute 'finetune' has no format: the file is damaged");
+        return ft_error_set(err, FT_EFORMAT,
+                            "its attribute 'finetune' has no format: the file is damaged");
     if (json && format->valueint > FORMAT)
-        return ft_error_set(err, FT_EUNSUPPORTED, "was written by a newer finetune (format %d): update this one", format->valueint);
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "was written by a newer finetune (format %d): update this one",
+                            format->valueint);
     return 0;
 }
 
-int ft_model_open(const char *path, const struct ft_backbone_options *options, struct ft_model **out, struct ft_error *err)
+int ft_model_open(const char *path, const struct ft_backbone_options *options,
+                  struct ft_model **out, struct ft_error *err)
 {
     struct ft_network *network;
     struct ft_error deeper = { 0 };
@@ -135,10 +151,13 @@ int ft_model_open(const char *path, const struct ft_backbone_options *options, s
     char warning[sizeof m->backbone->warning];
     rc = m ? ft_attribute_read(network, &json, &deeper) : ft_error_nomem(&deeper, path);
     if (!rc)
-        rc = ft_preprocess(network, options ? options->preprocess : NULL, warning, sizeof warning, &deeper);
+        rc = ft_preprocess(network, options ? options->preprocess : NULL, warning, sizeof warning,
+                           &deeper);
     const int head = rc ? -1 : ft_network_head(network, true);
     if (!rc && head < 0)
-        rc = ft_error_set(&deeper, FT_EFORMAT, "does not end in a Dense softmax layer: it is a backbone, not a trained model (finetune train makes one)");
+        rc = ft_error_set(&deeper, FT_EFORMAT,
+                          "does not end in a Dense softmax layer: it is a backbone, not a trained "
+                          "model (finetune train makes one)");
     if (!rc)
         rc = check_format(json, &deeper);
     if (!rc)
@@ -151,9 +170,11 @@ int ft_model_open(const char *path, const struct ft_backbone_options *options, s
             *err = deeper;
         ft_error_prefix(err, rc, "'%s'", path);
     } else
-        rc = ft_backbone_new(network, network->layers[head].inputs[0], path, json, options, &m->backbone, err);
+        rc = ft_backbone_new(network, network->layers[head].inputs[0], path, json, options,
+                             &m->backbone, err);
     if (!rc && ft_backbone_features(m->backbone) != m->head.d)
-        rc = ft_error_set(err, FT_EFORMAT, "'%s': its last layer takes %d values, but %d come in", path, m->head.d, ft_backbone_features(m->backbone));
+        rc = ft_error_set(err, FT_EFORMAT, "'%s': its last layer takes %d values, but %d come in",
+                          path, m->head.d, ft_backbone_features(m->backbone));
     if (!rc)
         strcpy(m->backbone->warning, warning);
     cJSON_Delete(json);
@@ -206,7 +227,8 @@ int ft_model_gallery(const struct ft_model *m, struct ft_gallery **out, struct f
 
 char *ft_model_settings(const struct ft_model *m)
 {
-    cJSON *json = m->backbone->network->attribute ? cJSON_Parse(m->backbone->network->attribute) : NULL;
+    cJSON *json =
+        m->backbone->network->attribute ? cJSON_Parse(m->backbone->network->attribute) : NULL;
     char *text = json ? cJSON_Print(json) : NULL;
     cJSON_Delete(json);
     return text;

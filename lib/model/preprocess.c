@@ -1,5 +1,6 @@
-/* How a network wants its pixels. Keras keeps that in functions beside the network (preprocess_input in keras/src/applications/imagenet_utils.py),
- * so it is recognised by layers that only one family has, and becomes a layer. */
+/* How a network wants its pixels. Keras keeps that in functions beside the network
+ * (preprocess_input in keras/src/applications/imagenet_utils.py), so it is recognised by layers
+ * that only one family has, and becomes a layer. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,27 +17,34 @@ struct mode {
 static const struct mode modes[] = {
     { "none", { 1, 1, 1 }, { 0, 0, 0 }, false },
     { "tf", { 1 / 127.5f, 1 / 127.5f, 1 / 127.5f }, { -1, -1, -1 }, false },
-    { "torch", { 1 / (255 * 0.229f), 1 / (255 * 0.224f), 1 / (255 * 0.225f) }, { -0.485f / 0.229f, -0.456f / 0.224f, -0.406f / 0.225f }, false },
+    { "torch",
+      { 1 / (255 * 0.229f), 1 / (255 * 0.224f), 1 / (255 * 0.225f) },
+      { -0.485f / 0.229f, -0.456f / 0.224f, -0.406f / 0.225f },
+      false },
     { "caffe", { 1, 1, 1 }, { -123.68f, -116.779f, -103.939f }, true },
-    { "lite", { 1 / 128.f, 1 / 128.f, 1 / 128.f }, { -127 / 128.f, -127 / 128.f, -127 / 128.f }, false },
+    { "lite",
+      { 1 / 128.f, 1 / 128.f, 1 / 128.f },
+      { -127 / 128.f, -127 / 128.f, -127 / 128.f },
+      false },
 };
 
-/* The first row whose layer is there decides; names after sebastian-sz/efficientnet-lite-keras for the last but one. */
+/* The first row whose layer is there decides; names after sebastian-sz/efficientnet-lite-keras for
+ * the last but one. */
 static const struct {
     const char *layer, *without, *mode;
 } families[] = {
-    { "block2_sepconv1", NULL, "tf" },             /* Xception, which has a block1_conv1 too */
-    { "block5_conv3", NULL, "caffe" },             /* VGG */
-    { "conv2_block1_preact_bn", NULL, "tf" },      /* ResNet V2 */
+    { "block2_sepconv1", NULL, "tf" },        /* Xception, which has a block1_conv1 too */
+    { "block5_conv3", NULL, "caffe" },        /* VGG */
+    { "conv2_block1_preact_bn", NULL, "tf" }, /* ResNet V2 */
     { "conv2_block1_0_bn", "conv2_block1_add", "torch" }, /* DenseNet */
     { "conv2_block1_1_conv", "conv2_block1_add", "torch" },
-    { "conv2_block1_1_conv", NULL, "caffe" },      /* ResNet */
-    { "res2a_branch2a", NULL, "caffe" },           /* ResNet of Keras 2.0 */
-    { "conv_7b", NULL, "tf" },                     /* InceptionResNetV2 */
-    { "mixed10", NULL, "tf" },                     /* InceptionV3 */
-    { "conv_dw_1", NULL, "tf" },                   /* MobileNet */
-    { "block_1_expand", NULL, "tf" },              /* MobileNetV2 */
-    { "normal_conv_1_0", NULL, "tf" },             /* NASNet */
+    { "conv2_block1_1_conv", NULL, "caffe" }, /* ResNet */
+    { "res2a_branch2a", NULL, "caffe" },      /* ResNet of Keras 2.0 */
+    { "conv_7b", NULL, "tf" },                /* InceptionResNetV2 */
+    { "mixed10", NULL, "tf" },                /* InceptionV3 */
+    { "conv_dw_1", NULL, "tf" },              /* MobileNet */
+    { "block_1_expand", NULL, "tf" },         /* MobileNetV2 */
+    { "normal_conv_1_0", NULL, "tf" },        /* NASNet */
     { "normal_conv_1_1", NULL, "tf" },
     { "block1a_dwconv", "block1a_se_reduce", "lite" }, /* EfficientNet-Lite */
 };
@@ -59,8 +67,12 @@ static int parse(const char *text, struct mode *out, struct ft_error *err)
         return 0;
     }
     const float scale = strtof(text, &end), offset = *end == ',' ? strtof(end + 1, &last) : 0;
-    if (end == text || *end != ',' || last == end + 1 || *last || !(scale - scale == 0) || !(offset - offset == 0) || scale == 0)
-        return ft_error_set(err, FT_EARG, "preprocessing '%s' is not known: tf, torch, caffe, none, or SCALE,OFFSET as in 0.00784,-1", text);
+    if (end == text || *end != ',' || last == end + 1 || *last || !(scale - scale == 0) ||
+        !(offset - offset == 0) || scale == 0)
+        return ft_error_set(err, FT_EARG,
+                            "preprocessing '%s' is not known: tf, torch, caffe, none, or "
+                            "SCALE,OFFSET as in 0.00784,-1",
+                            text);
     *out = (struct mode){ "scale", { scale, scale, scale }, { offset, offset, offset }, false };
     return 0;
 }
@@ -68,7 +80,8 @@ static int parse(const char *text, struct mode *out, struct ft_error *err)
 static const char *recognise(const struct ft_network *n)
 {
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
-        if (ft_network_find(n, families[i].layer) >= 0 && (!families[i].without || ft_network_find(n, families[i].without) < 0))
+        if (ft_network_find(n, families[i].layer) >= 0 &&
+            (!families[i].without || ft_network_find(n, families[i].without) < 0))
             return families[i].mode;
     return NULL;
 }
@@ -91,17 +104,22 @@ static int apply(struct ft_network *n, const struct mode *m, struct ft_error *er
     if (channels == 3)
         return ft_network_scale(n, 3, m->scale, m->offset, m->reversed, err);
     if (channels != 1 || m->reversed || m->scale[0] != m->scale[1])
-        return ft_error_set(err, FT_EARG, "preprocessing '%s' wants 3 colours, but the network takes %d", m->name, channels);
+        return ft_error_set(err, FT_EARG,
+                            "preprocessing '%s' wants 3 colours, but the network takes %d", m->name,
+                            channels);
     return ft_network_scale(n, 1, m->scale, m->offset, false, err);
 }
 
-int ft_preprocess(struct ft_network *n, const char *wanted, char *warning, size_t size, struct ft_error *err)
+int ft_preprocess(struct ft_network *n, const char *wanted, char *warning, size_t size,
+                  struct ft_error *err)
 {
     struct mode mode;
     const char *name = wanted;
     *warning = 0;
     if (n->attribute) /* written by this program: it takes RGB 0-255 */
-        return wanted ? ft_error_set(err, FT_EARG, "preprocessing cannot be changed: it is part of this file") : 0;
+        return wanted ? ft_error_set(err, FT_EARG,
+                                     "preprocessing cannot be changed: it is part of this file")
+                      : 0;
     if (!name)
         name = n->preprocess;
     if (!name && scales(n))
@@ -109,8 +127,10 @@ int ft_preprocess(struct ft_network *n, const char *wanted, char *warning, size_
     if (!name)
         name = recognise(n);
     if (!name) {
-        snprintf(warning, size, "how the network wants its pixels is not known, and it is given 0-255 as they are: say it with --preprocess "
-                                "(tf, torch, caffe, none, or SCALE,OFFSET)");
+        snprintf(warning, size,
+                 "how the network wants its pixels is not known, and it is given 0-255 as they "
+                 "are: say it with --preprocess "
+                 "(tf, torch, caffe, none, or SCALE,OFFSET)");
         return 0;
     }
     const int rc = parse(name, &mode, err);

@@ -3,19 +3,23 @@
 #include <math.h>
 #include <string.h>
 
-void ft_canvas_fill(struct ft_canvas *c, int x, int y, int width, int height, const uint8_t colour[3])
+void ft_canvas_fill(struct ft_canvas *c, int x, int y, int width, int height,
+                    const uint8_t colour[3])
 {
-    const int x1 = x + width < c->width ? x + width : c->width, y1 = y + height < c->height ? y + height : c->height;
+    const int x1 = x + width < c->width ? x + width : c->width,
+              y1 = y + height < c->height ? y + height : c->height;
     for (int j = y > 0 ? y : 0; j < y1; j++)
         for (int i = x > 0 ? x : 0; i < x1; i++)
             memcpy(c->pixels + 3 * ((size_t)j * (size_t)c->width + (size_t)i), colour, 3);
 }
 
-void ft_canvas_picture(struct ft_canvas *c, int x, int y, const uint8_t *pixels, int width, int height)
+void ft_canvas_picture(struct ft_canvas *c, int x, int y, const uint8_t *pixels, int width,
+                       int height)
 {
     for (int j = 0; j < height; j++)
         for (int i = 0; i < width; i++)
-            ft_canvas_fill(c, x + i, y + j, 1, 1, pixels + 3 * ((size_t)j * (size_t)width + (size_t)i));
+            ft_canvas_fill(c, x + i, y + j, 1, 1,
+                           pixels + 3 * ((size_t)j * (size_t)width + (size_t)i));
 }
 
 float ft_heat_most(const float *map, int cells)
@@ -51,18 +55,24 @@ static void tint(float strength, float *r, float *g, float *b)
     *b = strength > 0 ? 30 : 225;
 }
 
-void ft_canvas_heat(struct ft_canvas *c, int x, int y, const uint8_t *pixels, int width, int height, const float *map, int rows, int columns, float most)
+void ft_canvas_heat(struct ft_canvas *c, int x, int y, const uint8_t *pixels, int width, int height,
+                    const float *map, int rows, int columns, float most)
 {
     for (int j = 0; j < height; j++)
         for (int i = 0; i < width; i++) {
             const uint8_t *p = pixels + 3 * ((size_t)j * (size_t)width + (size_t)i);
             const float grey = 0.299f * p[0] + 0.587f * p[1] + 0.114f * p[2];
-            const float value = between(map, rows, columns, ((float)i + 0.5f) * (float)columns / (float)width, ((float)j + 0.5f) * (float)rows / (float)height);
-            const float strength = most > 0 ? clamp(value / most, -1, 1) : 0, alpha = 0.75f * fabsf(strength);
+            const float value =
+                between(map, rows, columns, ((float)i + 0.5f) * (float)columns / (float)width,
+                        ((float)j + 0.5f) * (float)rows / (float)height);
+            const float strength = most > 0 ? clamp(value / most, -1, 1) : 0,
+                        alpha = 0.75f * fabsf(strength);
             float r, g, b;
             tint(strength, &r, &g, &b);
             const float base = grey * 0.85f + 20;
-            const uint8_t out[3] = { (uint8_t)(base + alpha * (r - base)), (uint8_t)(base + alpha * (g - base)), (uint8_t)(base + alpha * (b - base)) };
+            const uint8_t out[3] = { (uint8_t)(base + alpha * (r - base)),
+                                     (uint8_t)(base + alpha * (g - base)),
+                                     (uint8_t)(base + alpha * (b - base)) };
             ft_canvas_fill(c, x + i, y + j, 1, 1, out);
         }
 }

@@ -10,14 +10,17 @@ struct ft_canvas {
 };
 
 /* What lies outside of the canvas is not drawn. */
-void ft_canvas_fill(struct ft_canvas *canvas, int x, int y, int width, int height, const uint8_t colour[3]);
+void ft_canvas_fill(struct ft_canvas *canvas, int x, int y, int width, int height,
+                    const uint8_t colour[3]);
 /* UTF-8; a character takes 6 x 7 dots of `dot` pixels. */
-void ft_canvas_text(struct ft_canvas *canvas, int x, int y, int dot, const char *text, const uint8_t colour[3]);
-void ft_canvas_picture(struct ft_canvas *canvas, int x, int y, const uint8_t *pixels, int width, int height);
-/* The picture in grey, tinted by map [rows, columns] interpolated between the centres of its cells: warm where it is positive, cold where
- * negative, untinted at 0; `most` is full strength. */
-void ft_canvas_heat(struct ft_canvas *canvas, int x, int y, const uint8_t *pixels, int width, int height, const float *map, int rows, int columns,
-                    float most);
+void ft_canvas_text(struct ft_canvas *canvas, int x, int y, int dot, const char *text,
+                    const uint8_t colour[3]);
+void ft_canvas_picture(struct ft_canvas *canvas, int x, int y, const uint8_t *pixels, int width,
+                       int height);
+/* The picture in grey, tinted by map [rows, columns] interpolated between the centres of its cells:
+ * warm where it is positive, cold where negative, untinted at 0; `most` is full strength. */
+void ft_canvas_heat(struct ft_canvas *canvas, int x, int y, const uint8_t *pixels, int width,
+                    int height, const float *map, int rows, int columns, float most);
 /* The largest magnitude in a map. */
 float ft_heat_most(const float *map, int cells);
 

@@ -56,7 +56,7 @@ static const char *label_of(const struct ft_checkup *c, size_t row)
     return c->dataset->classes[c->features->labels[row]];
 }
 
-/* ---- text --------------------------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static void add_title(struct ft_text *t, const char *what, size_t n, const char *advice)
 {
@@ -72,7 +72,8 @@ static void add_rest(struct ft_text *t, size_t n)
 static void text_classes(struct ft_text *t, const struct ft_checkup *c)
 {
     size_t least = SIZE_MAX, most = 0;
-    ft_text_add(t, "images     %zu in %d class%s:", c->features->n, c->dataset->n_classes, c->dataset->n_classes == 1 ? "" : "es");
+    ft_text_add(t, "images     %zu in %d class%s:", c->features->n, c->dataset->n_classes,
+                c->dataset->n_classes == 1 ? "" : "es");
     for (int i = 0; i < c->dataset->n_classes; i++) {
         const size_t n = count_class(c->features, i);
         least = n < least ? n : least;
@@ -82,7 +83,9 @@ static void text_classes(struct ft_text *t, const struct ft_checkup *c)
     }
     ft_text_add(t, "%s\n", c->dataset->n_classes > SHOWN ? ", ..." : "");
     if (least && most > 3 * least)
-        ft_text_add(t, "           the largest class has %.1f times the pictures of the smallest: training weights them, more pictures are better\n",
+        ft_text_add(t,
+                    "           the largest class has %.1f times the pictures of the smallest: "
+                    "training weights them, more pictures are better\n",
                     (double)most / (double)least);
 }
 
@@ -113,10 +116,14 @@ static void text_copies(struct ft_text *t, const struct ft_checkup *c)
 static void text_near(struct ft_text *t, const struct ft_checkup *c)
 {
     const struct ft_diagnosis *d = c->diagnosis;
-    add_title(t, "near duplicates", d->n_near, "training keeps them in one fold; remove those under different labels");
+    add_title(t, "near duplicates", d->n_near,
+              "training keeps them in one fold; remove those under different labels");
     for (size_t i = 0; i < d->n_near && i < SHOWN; i++)
-        ft_text_add(t, "  %s  ~  %s  %.3f%s\n", c->features->paths[d->near[i].a], c->features->paths[d->near[i].b], (double)d->near[i].distance,
-                    c->features->labels[d->near[i].a] == c->features->labels[d->near[i].b] ? "" : "  (under different labels)");
+        ft_text_add(t, "  %s  ~  %s  %.3f%s\n", c->features->paths[d->near[i].a],
+                    c->features->paths[d->near[i].b], (double)d->near[i].distance,
+                    c->features->labels[d->near[i].a] == c->features->labels[d->near[i].b]
+                        ? ""
+                        : "  (under different labels)");
     add_rest(t, d->n_near);
 }
 
@@ -124,10 +131,12 @@ static void text_rows(struct ft_text *t, const struct ft_checkup *c)
 {
     const struct ft_diagnosis *d = c->diagnosis;
     char *const *paths = c->features->paths;
-    add_title(t, "perhaps mislabelled", d->n_suspects, "look at these, worst first; *: as sure as of the rightly labelled");
+    add_title(t, "perhaps mislabelled", d->n_suspects,
+              "look at these, worst first; *: as sure as of the rightly labelled");
     for (size_t i = 0; i < d->n_suspects && i < SHOWN; i++)
-        ft_text_add(t, "  %.3f%c %s  %s, rather %s\n", d->suspects[i].score, d->suspects[i].confident ? '*' : ' ', paths[d->suspects[i].row], label_of(c, d->suspects[i].row),
-                    c->dataset->classes[d->suspects[i].suggested]);
+        ft_text_add(t, "  %.3f%c %s  %s, rather %s\n", d->suspects[i].score,
+                    d->suspects[i].confident ? '*' : ' ', paths[d->suspects[i].row],
+                    label_of(c, d->suspects[i].row), c->dataset->classes[d->suspects[i].suggested]);
     add_rest(t, d->n_suspects);
     add_title(t, "outliers", d->n_outliers, "unlike any other picture here");
     for (size_t i = 0; i < d->n_outliers && i < SHOWN; i++)
@@ -145,14 +154,18 @@ static void text_shortcuts(struct ft_text *t, const struct ft_checkup *c)
     size_t named = 0;
     for (int i = 0; i < d->n_shortcuts; i++)
         named += d->shortcuts[i].named;
-    ft_text_add(t, "\nshortcuts: %zu%s\n", named, named ? " · a good score may only mean that the network sees this" : "");
+    ft_text_add(t, "\nshortcuts: %zu%s\n", named,
+                named ? " · a good score may only mean that the network sees this" : "");
     for (int i = 0; i < d->n_shortcuts; i++)
         if (d->shortcuts[i].named)
-            ft_text_add(t, "  %s alone tells %s from the rest: cross-validated AUC %.2f\n", d->shortcuts[i].feature, c->dataset->classes[d->shortcuts[i].class],
+            ft_text_add(t, "  %s alone tells %s from the rest: cross-validated AUC %.2f\n",
+                        d->shortcuts[i].feature, c->dataset->classes[d->shortcuts[i].class],
                         d->shortcuts[i].auc);
     if (d->n_shortcuts && !named)
-        ft_text_add(t, "  the highest of %d is %s with a cross-validated AUC of %.2f; from %.2f on it would be named\n", d->n_shortcuts, d->shortcuts[0].feature,
-                    d->shortcuts[0].auc, FT_SHORTCUT_AUC);
+        ft_text_add(t,
+                    "  the highest of %d is %s with a cross-validated AUC of %.2f; from %.2f on it "
+                    "would be named\n",
+                    d->n_shortcuts, d->shortcuts[0].feature, d->shortcuts[0].auc, FT_SHORTCUT_AUC);
 }
 
 char *ft_report_checkup_text(const struct ft_checkup *c)
@@ -170,7 +183,7 @@ char *ft_report_checkup_text(const struct ft_checkup *c)
     return t.s;
 }
 
-/* ---- JSON --------------------------------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static cJSON *add_object(cJSON *list)
 {
@@ -183,7 +196,8 @@ static void json_copies(cJSON *json, const struct ft_checkup *c)
 {
     const struct ft_features *f = c->features;
     struct copy *list = sort_copies(f);
-    cJSON *sets = cJSON_AddArrayToObject(json, "duplicates"), *near = cJSON_AddArrayToObject(json, "near_duplicates");
+    cJSON *sets = cJSON_AddArrayToObject(json, "duplicates"),
+          *near = cJSON_AddArrayToObject(json, "near_duplicates");
     for (size_t i = 0, end; list && i < f->n; i = end) {
         end = run_end(list, f->n, i);
         if (end - i < 2)

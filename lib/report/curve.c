@@ -10,7 +10,8 @@ static void add_l2(struct ft_text *t, const struct ft_validation *v)
 {
     ft_text_add(t, "\n        L2  log-loss  accuracy (all pictures, cross-validated)\n");
     for (int i = 0; i < v->n_grid; i++)
-        ft_text_add(t, "  %8.3g  %8.4f  %6.2f %%%s\n", v->grid[i].l2, v->grid[i].log_loss, 100 * v->grid[i].accuracy,
+        ft_text_add(t, "  %8.3g  %8.4f  %6.2f %%%s\n", v->grid[i].l2, v->grid[i].log_loss,
+                    100 * v->grid[i].accuracy,
                     v->grid[i].l2 == v->l2 ? "  chosen: the least log-loss" : "");
 }
 
@@ -19,18 +20,24 @@ char *ft_report_curve_text(const struct ft_curve *c, const struct ft_contender *
     struct ft_text t = { 0 };
     ft_text_add(&t, "images  accuracy  95 %% interval\n");
     for (int i = 0; i < c->n_points; i++)
-        ft_text_add(&t, "%6.0f  %6.2f %%  %6.2f to %6.2f\n", c->points[i].images, 100 * c->points[i].accuracy, 100 * c->points[i].low,
-                    100 * c->points[i].high);
-    ft_text_add(&t, "\nlaw        error = %.4f + %.3f / images^%.2f\n", c->law.floor, c->law.scale, c->law.power);
+        ft_text_add(&t, "%6.0f  %6.2f %%  %6.2f to %6.2f\n", c->points[i].images,
+                    100 * c->points[i].accuracy, 100 * c->points[i].low, 100 * c->points[i].high);
+    ft_text_add(&t, "\nlaw        error = %.4f + %.3f / images^%.2f\n", c->law.floor, c->law.scale,
+                c->law.power);
     const double gain = 100 * (c->doubled.accuracy - c->now.accuracy);
-    ft_text_add(&t, "doubling   %.0f pictures would bring about %.2f %% (%.2f to %.2f), %.2f points more than these %.0f\n", c->doubled.images,
-                100 * c->doubled.accuracy, 100 * c->doubled.low, 100 * c->doubled.high, gain, c->now.images);
+    ft_text_add(&t,
+                "doubling   %.0f pictures would bring about %.2f %% (%.2f to %.2f), %.2f points "
+                "more than these %.0f\n",
+                c->doubled.images, 100 * c->doubled.accuracy, 100 * c->doubled.low,
+                100 * c->doubled.high, gain, c->now.images);
     add_l2(&t, contenders[0].validation);
     if (n > 1) {
         ft_text_add(&t, "\nbackbone                  ms/image  accuracy  95 %% interval   L2\n");
         for (int i = 0; i < n; i++)
-            ft_text_add(&t, "%-24s  %8.2f  %6.2f %%  %6.2f to %6.2f  %.3g\n", contenders[i].name, contenders[i].ms_per_image, 100 * contenders[i].accuracy,
-                        100 * contenders[i].low, 100 * contenders[i].high, contenders[i].validation->l2);
+            ft_text_add(&t, "%-24s  %8.2f  %6.2f %%  %6.2f to %6.2f  %.3g\n", contenders[i].name,
+                        contenders[i].ms_per_image, 100 * contenders[i].accuracy,
+                        100 * contenders[i].low, 100 * contenders[i].high,
+                        contenders[i].validation->l2);
     }
     return t.s;
 }
@@ -51,13 +58,15 @@ char *ft_report_curve_json(const struct ft_curve *c, const struct ft_contender *
         add_interval(one, c->points[i].accuracy, c->points[i].low, c->points[i].high);
         cJSON_AddItemToArray(points, one);
     }
-    cJSON *law = cJSON_AddObjectToObject(json, "law"), *now = cJSON_AddObjectToObject(json, "now"), *doubling = cJSON_AddObjectToObject(json, "doubling");
+    cJSON *law = cJSON_AddObjectToObject(json, "law"), *now = cJSON_AddObjectToObject(json, "now"),
+          *doubling = cJSON_AddObjectToObject(json, "doubling");
     cJSON_AddNumberToObject(law, "floor", c->law.floor);
     cJSON_AddNumberToObject(law, "scale", c->law.scale);
     cJSON_AddNumberToObject(law, "power", c->law.power);
     add_interval(now, c->now.accuracy, c->now.low, c->now.high);
     add_interval(doubling, c->doubled.accuracy, c->doubled.low, c->doubled.high);
-    cJSON *l2 = cJSON_AddArrayToObject(json, "l2"), *backbones = cJSON_AddArrayToObject(json, "backbones");
+    cJSON *l2 = cJSON_AddArrayToObject(json, "l2"),
+          *backbones = cJSON_AddArrayToObject(json, "backbones");
     const struct ft_validation *v = contenders[0].validation;
     for (int i = 0; i < v->n_grid; i++) {
         cJSON *one = cJSON_CreateObject();

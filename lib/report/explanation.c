@@ -1,4 +1,5 @@
-/* An explanation as a picture: what the network sees, the same under its heat map, and the figures beside them. */
+/* An explanation as a picture: what the network sees, the same under its heat map, and the figures
+ * beside them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,8 @@
 
 enum { MARGIN = 16, PANEL = 340, DOT = 2, LINE = 24, TOP = 6, COLUMNS = PANEL / (6 * DOT) };
 
-static const uint8_t paper[3] = { 250, 249, 246 }, ink[3] = { 34, 34, 34 }, faint[3] = { 120, 120, 116 }, rail[3] = { 226, 224, 218 },
+static const uint8_t paper[3] = { 250, 249, 246 }, ink[3] = { 34, 34, 34 },
+                     faint[3] = { 120, 120, 116 }, rail[3] = { 226, 224, 218 },
                      bar[3] = { 47, 111, 159 };
 
 /* Printf into one line of the panel, cut where it would leave it. */
@@ -30,7 +32,8 @@ static void put(struct ft_canvas *c, int x, int *y, const uint8_t *colour, const
     *y += LINE;
 }
 
-static void put_classes(struct ft_canvas *c, int x, int *y, const struct ft_explanation *e, char *const *classes)
+static void put_classes(struct ft_canvas *c, int x, int *y, const struct ft_explanation *e,
+                        char *const *classes)
 {
     float *left = ft_alloc((size_t)e->k, sizeof *left);
     char text[200];
@@ -49,7 +52,8 @@ static void put_classes(struct ft_canvas *c, int x, int *y, const struct ft_expl
     free(left);
 }
 
-static void put_panel(struct ft_canvas *c, int x, const struct ft_explanation *e, const struct ft_question *q, char *const *classes, const char *title)
+static void put_panel(struct ft_canvas *c, int x, const struct ft_explanation *e,
+                      const struct ft_question *q, char *const *classes, const char *title)
 {
     int y = MARGIN;
     char text[400];
@@ -58,18 +62,23 @@ static void put_panel(struct ft_canvas *c, int x, const struct ft_explanation *e
     y += 2 * LINE;
     put_classes(c, x, &y, e, classes);
     y += LINE / 2;
-    snprintf(text, sizeof text, q->against < 0 ? "warm: speaks for %s" : "warm: for %s", classes[q->class]);
+    snprintf(text, sizeof text, q->against < 0 ? "warm: speaks for %s" : "warm: for %s",
+             classes[q->class]);
     put(c, x, &y, faint, text);
-    snprintf(text, sizeof text, q->against < 0 ? "cold: speaks against it" : "cold: for %s", q->against < 0 ? "" : classes[q->against]);
+    snprintf(text, sizeof text, q->against < 0 ? "cold: speaks against it" : "cold: for %s",
+             q->against < 0 ? "" : classes[q->against]);
     put(c, x, &y, faint, text);
     put(c, x, &y, faint, e->exact ? "class activation map" : "occlusion");
 }
 
-int ft_explanation_draw(const struct ft_explanation *e, const struct ft_question *q, char *const *classes, const char *title, const char *path,
+int ft_explanation_draw(const struct ft_explanation *e, const struct ft_question *q,
+                        char *const *classes, const char *title, const char *path,
                         struct ft_error *err)
 {
-    const int w = e->picture_width, h = e->picture_height, least = 2 * MARGIN + 5 * LINE + TOP * (LINE + 12);
-    struct ft_canvas c = { .width = 2 * w + PANEL + 4 * MARGIN, .height = h + 2 * MARGIN > least ? h + 2 * MARGIN : least };
+    const int w = e->picture_width, h = e->picture_height,
+              least = 2 * MARGIN + 5 * LINE + TOP * (LINE + 12);
+    struct ft_canvas c = { .width = 2 * w + PANEL + 4 * MARGIN,
+                           .height = h + 2 * MARGIN > least ? h + 2 * MARGIN : least };
     float *map = ft_alloc((size_t)e->height * (size_t)e->width, sizeof *map);
     c.pixels = ft_alloc((size_t)c.width * (size_t)c.height, 3);
     int rc = map && c.pixels ? 0 : ft_error_nomem(err, path);
@@ -77,7 +86,8 @@ int ft_explanation_draw(const struct ft_explanation *e, const struct ft_question
         ft_explanation_map(e, q, map);
         ft_canvas_fill(&c, 0, 0, c.width, c.height, paper);
         ft_canvas_picture(&c, MARGIN, MARGIN, e->picture, w, h);
-        ft_canvas_heat(&c, 2 * MARGIN + w, MARGIN, e->picture, w, h, map, e->height, e->width, ft_heat_most(map, e->height * e->width));
+        ft_canvas_heat(&c, 2 * MARGIN + w, MARGIN, e->picture, w, h, map, e->height, e->width,
+                       ft_heat_most(map, e->height * e->width));
         put_panel(&c, 3 * MARGIN + 2 * w, e, q, classes, title);
         rc = ft_image_write_png(path, c.pixels, c.width, c.height, err);
     }

@@ -1,5 +1,5 @@
-/* The report: one page that opens offline. All of it is there without JavaScript; a few lines of it open the list that a cell of the
- * confusion matrix leads to. */
+/* The report: one page that opens offline. All of it is there without JavaScript; a few lines of it
+ * open the list that a cell of the confusion matrix leads to. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,26 +9,43 @@
 #include "base/memory.h"
 #include "report/html.h"
 
-enum { WORST = 12, PER_CELL = 12, THUMBS = 240, WIDEST = 30 }; /* pictures with heat maps, of a cell, in all; classes of a matrix */
+/* pictures with heat maps, of a cell, in all; classes of a matrix */
+enum { WORST = 12, PER_CELL = 12, THUMBS = 240, WIDEST = 30 };
 
 static const char style[] =
-    ":root{--paper:#faf9f6;--ink:#222;--faint:#6d6c68;--rule:#dddad2;--blue:47,111,159;--red:176,58,46}"
-    "@media(prefers-color-scheme:dark){:root{--paper:#1b1c1e;--ink:#e6e4df;--faint:#a09e98;--rule:#3a3b3e;--blue:111,176,224;--red:226,120,106}}"
-    "body{background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif;max-width:1000px;margin:2rem auto;padding:0 1.2rem}"
-    "h1{font-size:1.5rem;margin-bottom:0}h2{font-size:1.1rem;margin:2.4rem 0 .6rem;border-bottom:1px solid var(--rule);padding-bottom:.2rem}"
-    ".sub,.none,figcaption,td.path{color:var(--faint)}.figures{display:flex;flex-wrap:wrap;gap:1.6rem}"
-    ".tiles{display:flex;flex-wrap:wrap;gap:2.2rem;margin:1.2rem 0}.tiles b{display:block;font-size:1.5rem;font-weight:600}"
-    "table{border-collapse:collapse;font-variant-numeric:tabular-nums}th{font-weight:500;color:var(--faint)}th,td{padding:.2rem .7rem;text-align:right}"
+    ":root{--paper:#faf9f6;--ink:#222;--faint:#6d6c68;--rule:#dddad2;--blue:47,111,159;--red:176,"
+    "58,46}"
+    "@media(prefers-color-scheme:dark){:root{--paper:#1b1c1e;--ink:#e6e4df;--faint:#a09e98;--rule:#"
+    "3a3b3e;--blue:111,176,224;--red:226,120,106}}"
+    "body{background:var(--paper);color:var(--ink);font:15px/1.5 "
+    "system-ui,sans-serif;max-width:1000px;margin:2rem auto;padding:0 1.2rem}"
+    "h1{font-size:1.5rem;margin-bottom:0}h2{font-size:1.1rem;margin:2.4rem 0 "
+    ".6rem;border-bottom:1px solid var(--rule);padding-bottom:.2rem}"
+    ".sub,.none,figcaption,td.path{color:var(--faint)}.figures{display:flex;flex-wrap:wrap;gap:1."
+    "6rem}"
+    ".tiles{display:flex;flex-wrap:wrap;gap:2.2rem;margin:1.2rem 0}.tiles "
+    "b{display:block;font-size:1.5rem;font-weight:600}"
+    "table{border-collapse:collapse;font-variant-numeric:tabular-nums}th{font-weight:500;color:var("
+    "--faint)}th,td{padding:.2rem .7rem;text-align:right}"
     "th:first-child,td:first-child{text-align:left}tbody tr{border-top:1px solid var(--rule)}"
-    ".matrix td{padding:0}.matrix a{display:block;padding:.35rem .8rem;color:inherit;text-decoration:none}a:focus,summary:focus{outline:2px solid rgb(var(--blue))}"
-    ".pictures{display:flex;flex-wrap:wrap;gap:.8rem}figure{margin:0;width:112px}figure.wide{width:232px}figcaption{font-size:.78rem;overflow-wrap:anywhere;line-height:1.3}"
-    "img{border-radius:3px}details{margin:.4rem 0}summary{cursor:pointer}pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:.82rem;background:rgba(128,128,128,.09);padding:.8rem;border-radius:4px}"
-    "svg text{fill:var(--faint);font:11px system-ui,sans-serif}.axis{stroke:var(--faint);fill:none}.grid{stroke:var(--rule)}.ideal{stroke:var(--faint);stroke-dasharray:4 3;fill:none}"
-    ".point{fill:rgb(var(--blue))}.guess{fill:none;stroke:rgb(var(--blue));stroke-width:2}.whisker{stroke:rgb(var(--blue))}svg{max-width:100%;height:auto}";
+    ".matrix td{padding:0}.matrix a{display:block;padding:.35rem "
+    ".8rem;color:inherit;text-decoration:none}a:focus,summary:focus{outline:2px solid "
+    "rgb(var(--blue))}"
+    ".pictures{display:flex;flex-wrap:wrap;gap:.8rem}figure{margin:0;width:112px}figure.wide{width:"
+    "232px}figcaption{font-size:.78rem;overflow-wrap:anywhere;line-height:1.3}"
+    "img{border-radius:3px}details{margin:.4rem "
+    "0}summary{cursor:pointer}pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:.82rem;"
+    "background:rgba(128,128,128,.09);padding:.8rem;border-radius:4px}"
+    "svg text{fill:var(--faint);font:11px "
+    "system-ui,sans-serif}.axis{stroke:var(--faint);fill:none}.grid{stroke:var(--rule)}.ideal{"
+    "stroke:var(--faint);stroke-dasharray:4 3;fill:none}"
+    ".point{fill:rgb(var(--blue))}.guess{fill:none;stroke:rgb(var(--blue));stroke-width:2}.whisker{"
+    "stroke:rgb(var(--blue))}svg{max-width:100%;height:auto}";
 
-static const char script[] =
-    "addEventListener('hashchange',go);go();function go(){var d=location.hash&&document.getElementById(location.hash.slice(1));"
-    "if(d&&d.tagName=='DETAILS'){d.open=true;d.querySelector('summary').focus();d.scrollIntoView({block:'start'})}}";
+static const char script[] = "addEventListener('hashchange',go);go();function go(){var "
+                             "d=location.hash&&document.getElementById(location.hash.slice(1));"
+                             "if(d&&d.tagName=='DETAILS'){d.open=true;d.querySelector('summary')."
+                             "focus();d.scrollIntoView({block:'start'})}}";
 
 static void title(struct ft_text *t, const char *text)
 {
@@ -49,9 +66,14 @@ static void add_summary(struct ft_text *t, const struct ft_document *d)
     ft_html_escape(t, d->title);
     ft_text_add(t, "</h1>\n<p class=\"sub\">");
     ft_html_escape(t, d->measured);
-    ft_text_add(t, "</p>\n<div class=\"tiles\"><div><b>%.2f %%</b>accuracy, 95 %% interval %.2f to %.2f</div>", 100 * m->accuracy, 100 * m->interval[0],
-                100 * m->interval[1]);
-    ft_text_add(t, "<div><b>%.2f %%</b>balanced accuracy</div><div><b>%.4f</b>log-loss</div><div><b>%.4f</b>Brier</div><div><b>%.2f %%</b>calibration error</div></div>\n",
+    ft_text_add(
+        t,
+        "</p>\n<div class=\"tiles\"><div><b>%.2f %%</b>accuracy, 95 %% interval %.2f to %.2f</div>",
+        100 * m->accuracy, 100 * m->interval[0], 100 * m->interval[1]);
+    ft_text_add(t,
+                "<div><b>%.2f %%</b>balanced "
+                "accuracy</div><div><b>%.4f</b>log-loss</div><div><b>%.4f</b>Brier</"
+                "div><div><b>%.2f %%</b>calibration error</div></div>\n",
                 100 * m->balanced_accuracy, m->log_loss, m->brier, 100 * m->ece);
 }
 
@@ -60,11 +82,13 @@ static void add_figures(struct ft_text *t, const struct ft_document *d)
     title(t, "Can the probabilities be believed?");
     ft_text_add(t, "<div class=\"figures\">");
     ft_html_reliability(t, d->metrics);
-    ft_text_add(t, "<table><thead><tr><th>threshold</th><th>coverage</th><th>accuracy above it</th></tr></thead><tbody>\n");
+    ft_text_add(t, "<table><thead><tr><th>threshold</th><th>coverage</th><th>accuracy above "
+                   "it</th></tr></thead><tbody>\n");
     for (int i = 0; i < FT_THRESHOLDS; i++) {
         const struct ft_coverage *c = &d->metrics->coverage[i];
         if (c->rows)
-            ft_text_add(t, "<tr><td>%.2f</td><td>%.1f %%</td><td>%.2f %%</td></tr>\n", c->threshold, 100 * (double)c->rows / (double)d->metrics->n,
+            ft_text_add(t, "<tr><td>%.2f</td><td>%.1f %%</td><td>%.2f %%</td></tr>\n", c->threshold,
+                        100 * (double)c->rows / (double)d->metrics->n,
                         100 * (double)c->right / (double)c->rows);
     }
     ft_text_add(t, "</tbody></table></div>\n");
@@ -81,12 +105,15 @@ static void add_defined(struct ft_text *t, double value)
 static void add_classes(struct ft_text *t, const struct ft_document *d)
 {
     title(t, "Classes");
-    ft_text_add(t, "<table><thead><tr><th>class</th><th>precision</th><th>recall</th><th>F1</th><th>ROC AUC</th><th>average precision</th><th>pictures</th></tr></thead><tbody>\n");
+    ft_text_add(
+        t, "<table><thead><tr><th>class</th><th>precision</th><th>recall</th><th>F1</th><th>ROC "
+           "AUC</th><th>average precision</th><th>pictures</th></tr></thead><tbody>\n");
     for (int i = 0; i < d->metrics->k; i++) {
         const struct ft_class_metrics *c = &d->metrics->per_class[i];
         ft_text_add(t, "<tr><td>");
         ft_html_escape(t, d->judged->classes[i]);
-        ft_text_add(t, "</td><td>%.4f</td><td>%.4f</td><td>%.4f</td>", c->precision, c->recall, c->f1);
+        ft_text_add(t, "</td><td>%.4f</td><td>%.4f</td><td>%.4f</td>", c->precision, c->recall,
+                    c->f1);
         add_defined(t, c->roc_auc);
         add_defined(t, c->average_precision);
         ft_text_add(t, "<td>%zu</td></tr>\n", c->support);
@@ -101,7 +128,8 @@ static void add_matrix(struct ft_text *t, const struct ft_document *d)
     if (k > WIDEST)
         return;
     title(t, "Confusion");
-    ft_text_add(t, "<p class=\"sub\">Rows are the true classes, columns the predicted ones. A cell leads to its pictures.</p><table class=\"matrix\"><thead><tr><th></th>");
+    ft_text_add(t, "<p class=\"sub\">Rows are the true classes, columns the predicted ones. A cell "
+                   "leads to its pictures.</p><table class=\"matrix\"><thead><tr><th></th>");
     for (int j = 0; j < k; j++) {
         ft_text_add(t, "<th>");
         ft_html_escape(t, d->judged->classes[j]);
@@ -114,8 +142,10 @@ static void add_matrix(struct ft_text *t, const struct ft_document *d)
         ft_text_add(t, "</th>");
         for (int j = 0; j < k; j++) {
             const size_t n = m->confusion[i * k + j];
-            const double share = m->per_class[i].support ? (double)n / (double)m->per_class[i].support : 0;
-            ft_text_add(t, "<td style=\"background:rgba(var(--%s),%.2f)\">", i == j ? "blue" : "red", n ? 0.1 + 0.5 * share : 0);
+            const double share =
+                m->per_class[i].support ? (double)n / (double)m->per_class[i].support : 0;
+            ft_text_add(t, "<td style=\"background:rgba(var(--%s),%.2f)\">",
+                        i == j ? "blue" : "red", n ? 0.1 + 0.5 * share : 0);
             if (n)
                 ft_text_add(t, "<a href=\"#c%d-%d\">%zu</a></td>", i, j, n);
             else
@@ -147,7 +177,8 @@ static void add_cells(struct ft_text *t, const struct ft_document *d)
             const int truth = cell / k, predicted = cell % k;
             if (!d->metrics->confusion[cell] || (truth == predicted) != pass)
                 continue;
-            ft_text_add(t, "<details id=\"c%d-%d\"><summary>%zu: ", truth, predicted, d->metrics->confusion[cell]);
+            ft_text_add(t, "<details id=\"c%d-%d\"><summary>%zu: ", truth, predicted,
+                        d->metrics->confusion[cell]);
             ft_html_escape(t, j->classes[truth]);
             ft_text_add(t, pass ? ", rightly" : " taken for ");
             ft_html_escape(t, pass ? "" : j->classes[predicted]);
@@ -176,8 +207,12 @@ static void add_mistakes(struct ft_text *t, const struct ft_document *d)
     const size_t n = order ? ft_mistakes(j, order) : 0;
     title(t, "Worst mistakes");
     if (n)
-        ft_text_add(t, "<p class=\"sub\">Most certain first. Heat: warm speaks for the predicted class, cold for the true one.%s</p>",
-                    d->training ? " The maps are those of the final head, which has learnt from these pictures too: it may have come round." : "");
+        ft_text_add(t,
+                    "<p class=\"sub\">Most certain first. Heat: warm speaks for the predicted "
+                    "class, cold for the true one.%s</p>",
+                    d->training ? " The maps are those of the final head, which has learnt from "
+                                  "these pictures too: it may have come round."
+                                : "");
     ft_text_add(t, n ? "<div class=\"pictures\">\n" : "<p>None.</p><div>\n");
     for (size_t i = 0; i < n && i < WORST; i++) {
         const size_t row = order[i];
@@ -199,9 +234,11 @@ static void add_choices(struct ft_text *t, const struct ft_document *d)
     const struct ft_validation *v = d->training->validation;
     char *why = ft_report_choices_text(d->training);
     title(t, "Why it was tuned so");
-    ft_text_add(t, "<table><thead><tr><th>L2</th><th>log-loss</th><th>accuracy</th></tr></thead><tbody>\n");
+    ft_text_add(
+        t, "<table><thead><tr><th>L2</th><th>log-loss</th><th>accuracy</th></tr></thead><tbody>\n");
     for (int i = 0; i < v->n_grid; i++)
-        ft_text_add(t, "<tr><td>%.3g%s</td><td>%.4f</td><td>%.2f %%</td></tr>\n", v->grid[i].l2, v->grid[i].l2 == v->l2 ? " ← chosen" : "", v->grid[i].log_loss,
+        ft_text_add(t, "<tr><td>%.3g%s</td><td>%.4f</td><td>%.2f %%</td></tr>\n", v->grid[i].l2,
+                    v->grid[i].l2 == v->l2 ? " ← chosen" : "", v->grid[i].log_loss,
                     100 * v->grid[i].accuracy);
     ft_text_add(t, "</tbody></table>\n");
     escaped_pre(t, why ? why : "");
@@ -212,17 +249,26 @@ static void add_curve(struct ft_text *t, const struct ft_curve *c)
 {
     title(t, "What more pictures would bring");
     ft_html_curve(t, c);
-    ft_text_add(t, "<p>Twice as many pictures would bring about %.2f %% (%.2f to %.2f), %.2f points more.</p>\n", 100 * c->doubled.accuracy, 100 * c->doubled.low,
-                100 * c->doubled.high, 100 * (c->doubled.accuracy - c->now.accuracy));
+    ft_text_add(t,
+                "<p>Twice as many pictures would bring about %.2f %% (%.2f to %.2f), %.2f points "
+                "more.</p>\n",
+                100 * c->doubled.accuracy, 100 * c->doubled.low, 100 * c->doubled.high,
+                100 * (c->doubled.accuracy - c->now.accuracy));
 }
 
 static void add_unknown(struct ft_text *t, const struct ft_unknown *u)
 {
     title(t, "Pictures of no known class");
-    ft_text_add(t, "<p>With each of %d classes left out in turn, its pictures are told from those of the others with an AUROC of ", u->left_out);
+    ft_text_add(t,
+                "<p>With each of %d classes left out in turn, its pictures are told from those of "
+                "the others with an AUROC of ",
+                u->left_out);
     if (!isnan(u->probability))
         ft_text_add(t, "%.3f by the highest probability and of ", u->probability);
-    ft_text_add(t, "%.3f by the distance of the features. This was measured on these classes; it promises nothing for others.</p>\n", u->distance);
+    ft_text_add(t,
+                "%.3f by the distance of the features. This was measured on these classes; it "
+                "promises nothing for others.</p>\n",
+                u->distance);
 }
 
 static void add_checkup(struct ft_text *t, const struct ft_checkup *c)
@@ -236,7 +282,8 @@ static void add_checkup(struct ft_text *t, const struct ft_checkup *c)
 int ft_report_html(const struct ft_document *d, const char *path, struct ft_error *err)
 {
     struct ft_text t = { 0 };
-    ft_text_add(&t, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">"
+    ft_text_add(&t, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta "
+                    "name=\"viewport\" content=\"width=device-width\">"
                     "<meta name=\"color-scheme\" content=\"light dark\"><title>");
     ft_html_escape(&t, d->title);
     ft_text_add(&t, "</title><style>%s</style></head><body>\n", style);

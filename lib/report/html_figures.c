@@ -8,7 +8,17 @@
 #include "report/canvas.h"
 #include "report/html.h"
 
-enum { THUMB = 112, HEAT = 160, WIDE = 420, HIGH = 260, LEFT = 46, BOTTOM = 34, RIGHT = 22, ROOF = 14, QUALITY = 72 };
+enum {
+    THUMB = 112,
+    HEAT = 160,
+    WIDE = 420,
+    HIGH = 260,
+    LEFT = 46,
+    BOTTOM = 34,
+    RIGHT = 22,
+    ROOF = 14,
+    QUALITY = 72
+};
 
 void ft_html_escape(struct ft_text *t, const char *s)
 {
@@ -19,11 +29,20 @@ void ft_html_escape(struct ft_text *t, const char *s)
             ft_text_add(t, "\uFFFD");
         else
             switch (*s) {
-            case '<': ft_text_add(t, "&lt;"); break;
-            case '>': ft_text_add(t, "&gt;"); break;
-            case '&': ft_text_add(t, "&amp;"); break;
-            case '"': ft_text_add(t, "&quot;"); break;
-            default: ft_text_add(t, "%.*s", n, s);
+            case '<':
+                ft_text_add(t, "&lt;");
+                break;
+            case '>':
+                ft_text_add(t, "&gt;");
+                break;
+            case '&':
+                ft_text_add(t, "&amp;");
+                break;
+            case '"':
+                ft_text_add(t, "&quot;");
+                break;
+            default:
+                ft_text_add(t, "%.*s", n, s);
             }
         s += n ? n : 1;
     }
@@ -35,7 +54,8 @@ static void add_base64(struct ft_text *t, const uint8_t *p, size_t n)
     char line[65] = "";
     int used = 0;
     for (size_t i = 0; i < n; i += 3) {
-        const unsigned v = (unsigned)p[i] << 16 | (unsigned)(i + 1 < n ? p[i + 1] : 0) << 8 | (i + 2 < n ? p[i + 2] : 0);
+        const unsigned v = (unsigned)p[i] << 16 | (unsigned)(i + 1 < n ? p[i + 1] : 0) << 8 |
+                           (i + 2 < n ? p[i + 2] : 0);
         line[used++] = digits[v >> 18];
         line[used++] = digits[v >> 12 & 63];
         line[used++] = i + 1 < n ? digits[v >> 6 & 63] : '=';
@@ -47,7 +67,8 @@ static void add_base64(struct ft_text *t, const uint8_t *p, size_t n)
     }
 }
 
-static void add_image(struct ft_text *t, const uint8_t *pixels, int width, int height, const char *alt, int wide, int high)
+static void add_image(struct ft_text *t, const uint8_t *pixels, int width, int height,
+                      const char *alt, int wide, int high)
 {
     uint8_t *bytes = NULL;
     size_t n = 0;
@@ -77,7 +98,8 @@ void ft_html_thumbnail(struct ft_text *t, const char *path, uint64_t max_pixels)
     free(pixels);
 }
 
-void ft_html_heat(struct ft_text *t, const struct ft_model *model, const char *path, const struct ft_question *q, uint64_t max_pixels)
+void ft_html_heat(struct ft_text *t, const struct ft_model *model, const char *path,
+                  const struct ft_question *q, uint64_t max_pixels)
 {
     struct ft_explanation *e;
     if (ft_explain(model, path, max_pixels, &e, NULL))
@@ -90,8 +112,10 @@ void ft_html_heat(struct ft_text *t, const struct ft_model *model, const char *p
     if (full.pixels && map && small) {
         const struct ft_image image = { .width = w, .height = h, .pixels = full.pixels };
         ft_explanation_map(e, q, map);
-        ft_canvas_heat(&full, 0, 0, e->picture, w, h, map, e->height, e->width, ft_heat_most(map, cells));
-        if (!ft_image_resize(&image, (double[]){ 0, 0, w, h }, HEAT, HEAT, FT_FILTER_BILINEAR, &resizer, small, NULL))
+        ft_canvas_heat(&full, 0, 0, e->picture, w, h, map, e->height, e->width,
+                       ft_heat_most(map, cells));
+        if (!ft_image_resize(&image, (double[]){ 0, 0, w, h }, HEAT, HEAT, FT_FILTER_BILINEAR,
+                             &resizer, small, NULL))
             add_image(t, small, HEAT, HEAT, "heat map", THUMB, THUMB);
     }
     ft_resizer_release(&resizer);
@@ -101,12 +125,16 @@ void ft_html_heat(struct ft_text *t, const struct ft_model *model, const char *p
     ft_explanation_free(e);
 }
 
-/* ---- SVG ----------------------------------------------------------------------------------------------------------------- */
+/* ---- SVG ------------------------------------------------------------------------------------- */
 
 static void open_svg(struct ft_text *t, const char *label)
 {
-    ft_text_add(t, "<svg viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\" aria-label=\"%s\">\n", WIDE, HIGH, WIDE, HIGH, label);
-    ft_text_add(t, "<path class=\"axis\" d=\"M%d %dV%dH%d\"/>\n", LEFT, ROOF, HIGH - BOTTOM, WIDE - RIGHT);
+    ft_text_add(
+        t,
+        "<svg viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\" aria-label=\"%s\">\n",
+        WIDE, HIGH, WIDE, HIGH, label);
+    ft_text_add(t, "<path class=\"axis\" d=\"M%d %dV%dH%d\"/>\n", LEFT, ROOF, HIGH - BOTTOM,
+                WIDE - RIGHT);
 }
 
 static double across(double share)
@@ -121,14 +149,17 @@ static double up(double share)
 
 static void tick_y(struct ft_text *t, double share, const char *format, double value)
 {
-    ft_text_add(t, "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">", LEFT, up(share), WIDE - RIGHT, LEFT - 6, up(share) + 4);
+    ft_text_add(
+        t, "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">",
+        LEFT, up(share), WIDE - RIGHT, LEFT - 6, up(share) + 4);
     ft_text_add(t, format, value);
     ft_text_add(t, "</text>\n");
 }
 
 static void tick_x(struct ft_text *t, double share, const char *format, double value)
 {
-    ft_text_add(t, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">", across(share), HIGH - BOTTOM + 15);
+    ft_text_add(t, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">", across(share),
+                HIGH - BOTTOM + 15);
     ft_text_add(t, format, value);
     ft_text_add(t, "</text>\n");
 }
@@ -140,7 +171,8 @@ void ft_html_reliability(struct ft_text *t, const struct ft_metrics *m)
         tick_y(t, i / 4.0, "%.2f", i / 4.0);
         tick_x(t, i / 4.0, "%.2f", i / 4.0);
     }
-    ft_text_add(t, "<path class=\"ideal\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", across(0), up(0), across(1), up(1));
+    ft_text_add(t, "<path class=\"ideal\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", across(0), up(0),
+                across(1), up(1));
     size_t most = 1;
     for (int b = 0; b < FT_BINS; b++)
         most = m->bins[b].rows > most ? m->bins[b].rows : most;
@@ -149,10 +181,17 @@ void ft_html_reliability(struct ft_text *t, const struct ft_metrics *m)
         if (!bin->rows)
             continue;
         const double accuracy = (double)bin->right / (double)bin->rows;
-        ft_text_add(t, "<circle class=\"point\" cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"><title>%zu pictures: mean probability %.3f, accuracy %.3f</title></circle>\n",
-                    across(bin->confidence), up(accuracy), 3 + 7 * sqrt((double)bin->rows / (double)most), bin->rows, bin->confidence, accuracy);
+        ft_text_add(t,
+                    "<circle class=\"point\" cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"><title>%zu "
+                    "pictures: mean probability %.3f, accuracy %.3f</title></circle>\n",
+                    across(bin->confidence), up(accuracy),
+                    3 + 7 * sqrt((double)bin->rows / (double)most), bin->rows, bin->confidence,
+                    accuracy);
     }
-    ft_text_add(t, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">predicted probability; area: pictures</text></svg>\n", across(0.5), HIGH - 4);
+    ft_text_add(t,
+                "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">predicted probability; area: "
+                "pictures</text></svg>\n",
+                across(0.5), HIGH - 4);
 }
 
 void ft_html_curve(struct ft_text *t, const struct ft_curve *c)
@@ -171,16 +210,24 @@ void ft_html_curve(struct ft_text *t, const struct ft_curve *c)
     tick_x(t, 1, "%.0f", c->doubled.images);
     ft_text_add(t, "<path class=\"ideal\" d=\"");
     for (int i = 0; i <= 60; i++) {
-        const double error = ft_power_law_error(&c->law, exp(from + (to - from) * i / 60)), share = (1 - error - low) / (1 - low);
+        const double error = ft_power_law_error(&c->law, exp(from + (to - from) * i / 60)),
+                     share = (1 - error - low) / (1 - low);
         ft_text_add(t, "%c%.1f %.1f", i ? 'L' : 'M', across(i / 60.0), up(fmax(0, share)));
     }
     ft_text_add(t, "\"/>\n");
     for (int i = 0; i <= c->n_points; i++) {
         const struct ft_curve_point *at = i < c->n_points ? &p[i] : &c->doubled;
         const double x = across((log(at->images) - from) / (to - from));
-        ft_text_add(t, "<path class=\"whisker\" d=\"M%.1f %.1fV%.1f\"/><circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"><title>%.0f pictures: %.4f (%.4f to %.4f)</title></circle>\n",
-                    x, up(fmax(0, (at->low - low) / (1 - low))), up((at->high - low) / (1 - low)), i < c->n_points ? "point" : "guess", x,
-                    up(fmax(0, (at->accuracy - low) / (1 - low))), at->images, at->accuracy, at->low, at->high);
+        ft_text_add(
+            t,
+            "<path class=\"whisker\" d=\"M%.1f %.1fV%.1f\"/><circle class=\"%s\" cx=\"%.1f\" "
+            "cy=\"%.1f\" r=\"4\"><title>%.0f pictures: %.4f (%.4f to %.4f)</title></circle>\n",
+            x, up(fmax(0, (at->low - low) / (1 - low))), up((at->high - low) / (1 - low)),
+            i < c->n_points ? "point" : "guess", x, up(fmax(0, (at->accuracy - low) / (1 - low))),
+            at->images, at->accuracy, at->low, at->high);
     }
-    ft_text_add(t, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">training pictures; open: twice as many, by the law</text></svg>\n", across(0.5), HIGH - 4);
+    ft_text_add(t,
+                "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">training pictures; open: twice "
+                "as many, by the law</text></svg>\n",
+                across(0.5), HIGH - 4);
 }

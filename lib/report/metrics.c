@@ -46,7 +46,8 @@ static void add_confused(struct ft_text *t, const struct ft_metrics *m, char *co
     for (int shown = 0; shown < SHOWN; shown++) {
         size_t best = 0, at = 0;
         for (size_t i = 0; i < k * k; i++)
-            if (i / k != i % k && m->confusion[i] > best && (m->confusion[i] < last || (m->confusion[i] == last && i > last_at))) {
+            if (i / k != i % k && m->confusion[i] > best &&
+                (m->confusion[i] < last || (m->confusion[i] == last && i > last_at))) {
                 best = m->confusion[i];
                 at = i;
             }
@@ -54,7 +55,8 @@ static void add_confused(struct ft_text *t, const struct ft_metrics *m, char *co
             return;
         if (!shown)
             ft_text_add(t, "\nmost confused\n");
-        ft_text_add(t, "  %s taken for %s: %zu of %zu\n", classes[at / k], classes[at % k], best, m->per_class[at / k].support);
+        ft_text_add(t, "  %s taken for %s: %zu of %zu\n", classes[at / k], classes[at % k], best,
+                    m->per_class[at / k].support);
         last = best;
         last_at = at;
     }
@@ -65,12 +67,14 @@ static void add_reliability(struct ft_text *t, const struct ft_metrics *m)
     ft_text_add(t, "\nprobability      images  mean probability  accuracy\n");
     for (int b = 0; b < FT_BINS; b++)
         if (m->bins[b].rows)
-            ft_text_add(t, "%5.2f to %.2f  %9zu  %16.4f  %8.4f\n", (double)b / FT_BINS, (double)(b + 1) / FT_BINS, m->bins[b].rows,
-                        m->bins[b].confidence, (double)m->bins[b].right / (double)m->bins[b].rows);
+            ft_text_add(t, "%5.2f to %.2f  %9zu  %16.4f  %8.4f\n", (double)b / FT_BINS,
+                        (double)(b + 1) / FT_BINS, m->bins[b].rows, m->bins[b].confidence,
+                        (double)m->bins[b].right / (double)m->bins[b].rows);
     ft_text_add(t, "\nthreshold  coverage  accuracy above it\n");
     for (int i = 0; i < FT_THRESHOLDS; i++)
         if (m->coverage[i].rows)
-            ft_text_add(t, "%9.2f  %8.4f  %8.4f\n", m->coverage[i].threshold, (double)m->coverage[i].rows / (double)m->n,
+            ft_text_add(t, "%9.2f  %8.4f  %8.4f\n", m->coverage[i].threshold,
+                        (double)m->coverage[i].rows / (double)m->n,
                         (double)m->coverage[i].right / (double)m->coverage[i].rows);
 }
 
@@ -84,7 +88,8 @@ static void add_mistakes(struct ft_text *t, const struct ft_judged *j)
     for (size_t i = 0; i < n && i < SHOWN; i++) {
         const float *p = j->p + order[i] * (size_t)j->k;
         const int top = ft_text_top(p, j->k), truth = j->y[order[i]];
-        ft_text_add(t, "  %s\t%s %.3f\tnot %s %.3f\n", j->paths[order[i]], j->classes[top], (double)p[top], j->classes[truth], (double)p[truth]);
+        ft_text_add(t, "  %s\t%s %.3f\tnot %s %.3f\n", j->paths[order[i]], j->classes[top],
+                    (double)p[top], j->classes[truth], (double)p[truth]);
     }
     if (n > SHOWN)
         ft_text_add(t, "  and %zu more: --json and --csv list all\n", n - SHOWN);
@@ -104,11 +109,15 @@ char *ft_report_metrics_text(const struct ft_metrics *m, const struct ft_judged 
     struct ft_text t = { 0 };
     char *const *classes = judged->classes;
     const int width = widest(classes, m->k, 5);
-    ft_text_add(&t, "accuracy   %.2f %% (%zu of %zu; 95 %% interval %.2f to %.2f) · balanced %.2f %%\n", 100 * m->accuracy, m->right, m->n,
-                100 * m->interval[0], 100 * m->interval[1], 100 * m->balanced_accuracy);
-    ft_text_add(&t, "           log-loss %.4f · Brier %.4f · calibration error %.2f %%\n", m->log_loss, m->brier, 100 * m->ece);
+    ft_text_add(&t,
+                "accuracy   %.2f %% (%zu of %zu; 95 %% interval %.2f to %.2f) · balanced %.2f %%\n",
+                100 * m->accuracy, m->right, m->n, 100 * m->interval[0], 100 * m->interval[1],
+                100 * m->balanced_accuracy);
+    ft_text_add(&t, "           log-loss %.4f · Brier %.4f · calibration error %.2f %%\n",
+                m->log_loss, m->brier, 100 * m->ece);
     for (int i = 1; i < FT_TOPS && i + 1 < m->k; i++)
-        ft_text_add(&t, "%stop-%d %.2f %%%s", i == 1 ? "           " : " · ", i + 1, 100 * m->top[i], i + 1 == FT_TOPS || i + 2 >= m->k ? "\n" : "");
+        ft_text_add(&t, "%stop-%d %.2f %%%s", i == 1 ? "           " : " · ", i + 1,
+                    100 * m->top[i], i + 1 == FT_TOPS || i + 2 >= m->k ? "\n" : "");
     ft_text_add(&t, "\n");
     pad(&t, "class", width);
     ft_text_add(&t, "  precision   recall       f1   images  ROC AUC  average precision\n");

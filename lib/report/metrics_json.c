@@ -51,7 +51,8 @@ static void add_number(cJSON *to, const char *key, double value)
 
 static void add_classes(cJSON *json, const struct ft_metrics *m, char *const *classes)
 {
-    cJSON *names = cJSON_AddArrayToObject(json, "classes"), *rows = cJSON_AddArrayToObject(json, "confusion");
+    cJSON *names = cJSON_AddArrayToObject(json, "classes"),
+          *rows = cJSON_AddArrayToObject(json, "confusion");
     cJSON *per_class = cJSON_AddArrayToObject(json, "per_class");
     for (int i = 0; i < m->k; i++) {
         const struct ft_class_metrics *c = &m->per_class[i];
@@ -73,7 +74,8 @@ static void add_classes(cJSON *json, const struct ft_metrics *m, char *const *cl
 
 static void add_tables(cJSON *json, const struct ft_metrics *m)
 {
-    cJSON *top = cJSON_AddArrayToObject(json, "top"), *bins = cJSON_AddArrayToObject(json, "reliability");
+    cJSON *top = cJSON_AddArrayToObject(json, "top"),
+          *bins = cJSON_AddArrayToObject(json, "reliability");
     cJSON *coverage = cJSON_AddArrayToObject(json, "coverage");
     for (int i = 0; i < FT_TOPS && i < m->k; i++)
         cJSON_AddItemToArray(top, cJSON_CreateNumber(m->top[i]));
@@ -81,7 +83,8 @@ static void add_tables(cJSON *json, const struct ft_metrics *m)
         cJSON *one = cJSON_CreateObject();
         cJSON_AddNumberToObject(one, "images", (double)m->bins[b].rows);
         cJSON_AddNumberToObject(one, "confidence", m->bins[b].confidence);
-        add_number(one, "accuracy", m->bins[b].rows ? (double)m->bins[b].right / (double)m->bins[b].rows : NAN);
+        add_number(one, "accuracy",
+                   m->bins[b].rows ? (double)m->bins[b].right / (double)m->bins[b].rows : NAN);
         cJSON_AddItemToArray(bins, one);
     }
     for (int i = 0; i < FT_THRESHOLDS; i++) {
@@ -133,7 +136,7 @@ char *ft_report_metrics_json(const struct ft_metrics *m, const struct ft_judged 
     return text;
 }
 
-/* ---- CSV (RFC 4180, but with plain line ends) ------------------------------------------------------------------------ */
+/* ---- CSV (RFC 4180, but with plain line ends) ------------------------------------------------ */
 
 static void add_field(struct ft_text *t, const char *s, const char *after)
 {
@@ -155,7 +158,8 @@ static void add_value(struct ft_text *t, double value, const char *after)
         ft_text_add(t, "%.9g%s", value, after);
 }
 
-static void csv_predictions(struct ft_text *t, const struct ft_metrics *m, const struct ft_judged *j)
+static void csv_predictions(struct ft_text *t, const struct ft_metrics *m,
+                            const struct ft_judged *j)
 {
     static const char *const fixed[] = { "path", "label", "predicted", "probability" };
     (void)m;
@@ -209,14 +213,17 @@ static void csv_confusion(struct ft_text *t, const struct ft_metrics *m, const s
     ft_text_add(t, "\n");
 }
 
-static void csv_reliability(struct ft_text *t, const struct ft_metrics *m, const struct ft_judged *j)
+static void csv_reliability(struct ft_text *t, const struct ft_metrics *m,
+                            const struct ft_judged *j)
 {
     (void)j;
     ft_text_add(t, "from,to,images,confidence,accuracy\n");
     for (int b = 0; b < FT_BINS; b++) {
-        ft_text_add(t, "%.9g,%.9g,%zu,", (double)b / FT_BINS, (double)(b + 1) / FT_BINS, m->bins[b].rows);
+        ft_text_add(t, "%.9g,%.9g,%zu,", (double)b / FT_BINS, (double)(b + 1) / FT_BINS,
+                    m->bins[b].rows);
         add_value(t, m->bins[b].rows ? m->bins[b].confidence : NAN, ",");
-        add_value(t, m->bins[b].rows ? (double)m->bins[b].right / (double)m->bins[b].rows : NAN, "\n");
+        add_value(t, m->bins[b].rows ? (double)m->bins[b].right / (double)m->bins[b].rows : NAN,
+                  "\n");
     }
 }
 
@@ -225,25 +232,32 @@ static void csv_coverage(struct ft_text *t, const struct ft_metrics *m, const st
     (void)j;
     ft_text_add(t, "threshold,coverage,accuracy\n");
     for (int i = 0; i < FT_THRESHOLDS; i++) {
-        ft_text_add(t, "%.9g,%.9g,", m->coverage[i].threshold, (double)m->coverage[i].rows / (double)m->n);
-        add_value(t, m->coverage[i].rows ? (double)m->coverage[i].right / (double)m->coverage[i].rows : NAN, "\n");
+        ft_text_add(t, "%.9g,%.9g,", m->coverage[i].threshold,
+                    (double)m->coverage[i].rows / (double)m->n);
+        add_value(t,
+                  m->coverage[i].rows ? (double)m->coverage[i].right / (double)m->coverage[i].rows
+                                      : NAN,
+                  "\n");
     }
 }
 
-int ft_report_csv(const struct ft_metrics *m, const struct ft_judged *judged, const char *dir, struct ft_error *err)
+int ft_report_csv(const struct ft_metrics *m, const struct ft_judged *judged, const char *dir,
+                  struct ft_error *err)
 {
     static const struct {
         const char *name;
         void (*write)(struct ft_text *, const struct ft_metrics *, const struct ft_judged *);
     } files[] = {
-        { "predictions.csv", csv_predictions }, { "classes.csv", csv_classes }, { "confusion.csv", csv_confusion },
-        { "reliability.csv", csv_reliability }, { "coverage.csv", csv_coverage },
+        { "predictions.csv", csv_predictions }, { "classes.csv", csv_classes },
+        { "confusion.csv", csv_confusion },     { "reliability.csv", csv_reliability },
+        { "coverage.csv", csv_coverage },
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         struct ft_text path = { 0 }, t = { 0 };
         ft_text_add(&path, "%s/%s", dir, files[i].name);
         files[i].write(&t, m, judged);
-        const int rc = path.s && t.s ? ft_file_replace(path.s, t.s, t.n, err) : ft_error_nomem(err, dir);
+        const int rc =
+            path.s && t.s ? ft_file_replace(path.s, t.s, t.n, err) : ft_error_nomem(err, dir);
         free(path.s);
         free(t.s);
         if (rc)

@@ -1,4 +1,5 @@
-/* A string that grows. After running out of memory it stays NULL and further additions do nothing. */
+/* A string that grows. After running out of memory it stays NULL and further additions do nothing.
+ */
 #ifndef FT_REPORT_TEXT_H
 #define FT_REPORT_TEXT_H
 
@@ -11,7 +12,8 @@ struct ft_text {
     bool failed;
 };
 
-void ft_text_add(struct ft_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void ft_text_add(struct ft_text *text, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* The columns that a UTF-8 string takes on a terminal, where every character takes one. */
 int ft_text_columns(const char *s);
 

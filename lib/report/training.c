@@ -17,12 +17,14 @@ static void add_classes(cJSON *json, const struct ft_training *t)
     }
 }
 
-/* The probability that COVERAGE of the pictures reach, judged out of fold: what predict --threshold auto asks for. */
+/* The probability that COVERAGE of the pictures reach, judged out of fold: what predict --threshold
+ * auto asks for. */
 static void add_threshold(cJSON *json, const struct ft_validation *v)
 {
     static const double COVERAGE = 0.99;
     cJSON *one = cJSON_AddObjectToObject(json, "threshold");
-    cJSON_AddNumberToObject(one, "value", ft_coverage_threshold(v->calibrated, v->n, v->k, COVERAGE));
+    cJSON_AddNumberToObject(one, "value",
+                            ft_coverage_threshold(v->calibrated, v->n, v->k, COVERAGE));
     cJSON_AddNumberToObject(one, "coverage", COVERAGE);
 }
 
@@ -47,7 +49,8 @@ char *ft_report_training_json(const struct ft_training *t)
     cJSON_AddNumberToObject(json, "images", (double)v->n);
     cJSON_AddNumberToObject(json, "skipped", (double)t->skipped);
     add_classes(json, t);
-    snprintf(seed, sizeof seed, "%llu", (unsigned long long)t->options->seed); /* JSON numbers lose digits above 2^53 */
+    /* JSON numbers lose digits above 2^53 */
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)t->options->seed);
     cJSON_AddStringToObject(json, "seed", seed);
     cJSON_AddNumberToObject(json, "folds", v->folds);
     cJSON_AddNumberToObject(json, "l2", v->l2);
@@ -78,7 +81,9 @@ static void explain_l2(struct ft_text *t, const struct ft_validation *v)
     if (!next)
         ft_text_add(t, "L2 is %.3g because it was given.\n", v->l2);
     else
-        ft_text_add(t, "L2 is %.3g because of %d values it has the least log-loss, %.4f, on pictures that the head had not seen (%d folds); the next best is %.3g with %.4f.\n",
+        ft_text_add(t,
+                    "L2 is %.3g because of %d values it has the least log-loss, %.4f, on pictures "
+                    "that the head had not seen (%d folds); the next best is %.3g with %.4f.\n",
                     v->l2, v->n_grid, chosen->log_loss, v->folds, next->l2, next->log_loss);
 }
 
@@ -94,12 +99,21 @@ char *ft_report_choices_text(const struct ft_training *t)
     explain_l2(&text, v);
     const char *asked = t->options->class_weight < 0 ? "" : " and this was asked for";
     if (v->weighted)
-        ft_text_add(&text, "Classes are weighted because they have from %zu to %zu pictures%s: each counts the same.\n", least, most, asked);
+        ft_text_add(&text,
+                    "Classes are weighted because they have from %zu to %zu pictures%s: each "
+                    "counts the same.\n",
+                    least, most, asked);
     else
-        ft_text_add(&text, "Classes are not weighted because %s.\n", least == most ? "they are equally large" : "this was asked for");
-    ft_text_add(&text, "The temperature is %.3f, which fits the probabilities of unseen pictures to how often they are right. Fitted without the fold it is judged on, ",
+        ft_text_add(&text, "Classes are not weighted because %s.\n",
+                    least == most ? "they are equally large" : "this was asked for");
+    ft_text_add(&text,
+                "The temperature is %.3f, which fits the probabilities of unseen pictures to how "
+                "often they are right. Fitted without the fold it is judged on, ",
                 v->temperature);
-    ft_text_add(&text, "it takes the calibration error from %.2f %% to %.2f %% and the log-loss from %.4f to %.4f.\n", 100 * t->raw->ece,
-                100 * t->calibrated->ece, t->raw->log_loss, t->calibrated->log_loss);
+    ft_text_add(&text,
+                "it takes the calibration error from %.2f %% to %.2f %% and the log-loss from %.4f "
+                "to %.4f.\n",
+                100 * t->raw->ece, 100 * t->calibrated->ece, t->raw->log_loss,
+                t->calibrated->log_loss);
     return text.s;
 }

@@ -1,6 +1,7 @@
-/* How fast the head's objective falls: bench-head STEM D K L2 [THREADS] reads STEM.f32 (features, rows of D floats) and STEM.i32 (labels 0 to
- * K-1) and prints "seconds objective" after every step of the final fit, standardisation and preconditioning included.
- * bench-head STEM D K train [THREADS] prints the seconds of a whole ft_train: L2 by cross-validation, then the final fit. */
+/* How fast the head's objective falls: bench-head STEM D K L2 [THREADS] reads STEM.f32 (features,
+ * rows of D floats) and STEM.i32 (labels 0 to K-1) and prints "seconds objective" after every step
+ * of the final fit, standardisation and preconditioning included. bench-head STEM D K train
+ * [THREADS] prints the seconds of a whole ft_train: L2 by cross-validation, then the final fit. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,8 @@ static void print_step(void *start, const struct ft_fit *fit)
     printf("%.4f %.10g\n", now() - *(double *)start, fit->optimiser.f0);
 }
 
-static int run_fit(const float *x, const int32_t *y, size_t n, int d, int k, double l2, int threads, struct ft_error *err)
+static int run_fit(const float *x, const int32_t *y, size_t n, int d, int k, double l2, int threads,
+                   struct ft_error *err)
 {
     double start = now();
     struct ft_team *team = ft_team_new(threads ? threads : ft_cpu_count());
@@ -50,7 +52,10 @@ static int run_fit(const float *x, const int32_t *y, size_t n, int d, int k, dou
     struct ft_precondition precondition = { 0 };
     struct ft_fit fit = { 0 };
     float *weight = malloc(n * sizeof *weight);
-    int status = !team || !weight ? ft_error_nomem(err, "the benchmark") : ft_design_init(&design, &(struct ft_matrix){ .n = n, .d = d, .x = x }, team, err);
+    int status =
+        !team || !weight
+            ? ft_error_nomem(err, "the benchmark")
+            : ft_design_init(&design, &(struct ft_matrix){ .n = n, .d = d, .x = x }, team, err);
     const bool pays = !status && ft_precondition_pays(&design, k);
     if (pays && !(status = ft_precondition_init(&precondition, &design, k, team, err)))
         ft_precondition_factor(&precondition, l2);
@@ -78,7 +83,8 @@ static int run_fit(const float *x, const int32_t *y, size_t n, int d, int k, dou
     return status;
 }
 
-static int run_train(const float *x, const int32_t *y, size_t n, int d, int k, int threads, struct ft_error *err)
+static int run_train(const float *x, const int32_t *y, size_t n, int d, int k, int threads,
+                     struct ft_error *err)
 {
     const double start = now();
     const struct ft_train_options options = { .l2 = -1, .class_weight = -1, .threads = threads };

@@ -1,6 +1,7 @@
-/* How a head is trained on more features than memory may hold: bench-memory ROWS D K MEMORY_MB L2|auto [FOLDS [DIR]] makes synthetic features, as an
- * extraction would hand them out, trains, and prints one line of JSON. Beyond MEMORY_MB they are in a scratch file in DIR. `read` counts
- * how often the features were read from the file; `head` is a hash of the weights. */
+/* How a head is trained on more features than memory may hold: bench-memory ROWS D K MEMORY_MB
+ * L2|auto [FOLDS [DIR]] makes synthetic features, as an extraction would hand them out, trains, and
+ * prints one line of JSON. Beyond MEMORY_MB they are in a scratch file in DIR. `read` counts how
+ * often the features were read from the file; `head` is a hash of the weights. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,8 @@ static double peak_mb(void)
     return (double)use.ru_maxrss / 1024;
 }
 
-/* Rows of k classes that overlap: every feature is noise, every k-th leans towards a class a little. */
+/* Rows of k classes that overlap: every feature is noise, every k-th leans towards a class a
+ * little. */
 static int fill(struct ft_features *f, size_t rows, int k, struct ft_error *err)
 {
     struct ft_random random = { 1 };
@@ -56,9 +58,12 @@ static int fill(struct ft_features *f, size_t rows, int k, struct ft_error *err)
     return rc;
 }
 
-static int run(size_t rows, int d, int k, double memory, double l2, int folds, const char *dir, struct ft_error *err)
+static int run(size_t rows, int d, int k, double memory, double l2, int folds, const char *dir,
+               struct ft_error *err)
 {
-    const struct ft_train_options options = { .l2 = l2, .folds = folds, .class_weight = -1, .seed = 1 };
+    const struct ft_train_options options = {
+        .l2 = l2, .folds = folds, .class_weight = -1, .seed = 1
+    };
     struct ft_features *f = NULL;
     struct ft_head *head = NULL;
     struct ft_validation *v = NULL;
@@ -74,9 +79,10 @@ static int run(size_t rows, int d, int k, double memory, double l2, int folds, c
     rc = ft_train_matrix(&x, f->labels, NULL, k, &options, &head, &v, err);
     if (!rc) {
         ft_hash(head->w, (size_t)d * (size_t)k * sizeof *head->w, hash);
-        printf("{\"rows\": %zu, \"gb\": %.2f, \"scratch\": %s, \"fill\": %.1f, \"train\": %.2f, \"read\": %.1f, \"peak_mb\": %.0f, \"l2\": %g, \"head\": \"%016llx\"}\n",
-               rows, size / 1e9, f->scratch ? "true" : "false", filled - start, now() - filled, (bytes_read() - before) / size, peak_mb(), v->l2,
-               (unsigned long long)hash[0]);
+        printf("{\"rows\": %zu, \"gb\": %.2f, \"scratch\": %s, \"fill\": %.1f, \"train\": %.2f, "
+               "\"read\": %.1f, \"peak_mb\": %.0f, \"l2\": %g, \"head\": \"%016llx\"}\n",
+               rows, size / 1e9, f->scratch ? "true" : "false", filled - start, now() - filled,
+               (bytes_read() - before) / size, peak_mb(), v->l2, (unsigned long long)hash[0]);
     }
     ft_head_free(head);
     ft_validation_free(v);
@@ -92,7 +98,8 @@ int main(int argc, char **argv)
         return 2;
     }
     const double l2 = strcmp(argv[5], "auto") ? atof(argv[5]) : -1;
-    if (run((size_t)atoll(argv[1]), atoi(argv[2]), atoi(argv[3]), atof(argv[4]), l2, argc > 6 ? atoi(argv[6]) : 0, argc > 7 ? argv[7] : NULL, &err)) {
+    if (run((size_t)atoll(argv[1]), atoi(argv[2]), atoi(argv[3]), atof(argv[4]), l2,
+            argc > 6 ? atoi(argv[6]) : 0, argc > 7 ? argv[7] : NULL, &err)) {
         fprintf(stderr, "bench-memory: %s\n", err.msg);
         return 1;
     }

@@ -43,17 +43,24 @@ static void errors(void)
     CHECK_STR(e.msg, "cannot open 'y': no such file or directory");
     CHECK(ft_error_set(NULL, FT_EIO, "nobody listens") == FT_EIO);
     ft_error_set(&e, FT_EIO, "\033[31m \xc2\x9b \xc3\xa9");
-    CHECK(!strcmp(e.msg, "?[31m ?? \xc3\xa9")); /* C0 and C1 controls would steer a terminal, letters stay */
+    /* C0 and C1 controls would steer a terminal, letters stay */
+    CHECK(!strcmp(e.msg, "?[31m ?? \xc3\xa9"));
 }
 
 /* Markus Kuhn's UTF-8 stress test's kinds of wrong sequences. */
 static void utf8(void)
 {
-    CHECK(ft_utf8_length("") == 1 && ft_utf8_length("a") == 1 && ft_utf8_length("\xc3\xa9") == 2 && ft_utf8_length("\xe2\x82\xac") == 3);
+    CHECK(ft_utf8_length("") == 1 && ft_utf8_length("a") == 1 && ft_utf8_length("\xc3\xa9") == 2 &&
+          ft_utf8_length("\xe2\x82\xac") == 3);
     CHECK(ft_utf8_length("\xf0\x9f\x98\x80") == 4 && ft_utf8_length("\xf4\x8f\xbf\xbf") == 4);
-    CHECK(!ft_utf8_length("\xe9") && !ft_utf8_length("\x80") && !ft_utf8_length("\xc3(") && !ft_utf8_length("\xe2\x82"));
-    CHECK(!ft_utf8_length("\xc0\xaf") && !ft_utf8_length("\xe0\x80\xaf") && !ft_utf8_length("\xf0\x80\x80\xaf")); /* overlong */
-    CHECK(!ft_utf8_length("\xed\xa0\x80") && !ft_utf8_length("\xf4\x90\x80\x80") && !ft_utf8_length("\xff")); /* a surrogate, too large */
+    CHECK(!ft_utf8_length("\xe9") && !ft_utf8_length("\x80") && !ft_utf8_length("\xc3(") &&
+          !ft_utf8_length("\xe2\x82"));
+    /* overlong */
+    CHECK(!ft_utf8_length("\xc0\xaf") && !ft_utf8_length("\xe0\x80\xaf") &&
+          !ft_utf8_length("\xf0\x80\x80\xaf"));
+    /* a surrogate, too large */
+    CHECK(!ft_utf8_length("\xed\xa0\x80") && !ft_utf8_length("\xf4\x90\x80\x80") &&
+          !ft_utf8_length("\xff"));
 }
 
 static void files(void)
@@ -78,7 +85,8 @@ static void files(void)
     CHECK(ft_file_read(path, 100, &b, &e) == 0 && b.size == 6);
     CHECK(ft_file_replace(dir, "x", 1, &e) == FT_EARG);
     CHECK(ft_file_replace("/nonexistent/dir/x", "x", 1, &e) == FT_EIO);
-    CHECK(mkfifo("/tmp/ft-base-fifo", 0600) == 0 && ft_file_read("/tmp/ft-base-fifo", 10, &b, &e) == FT_EFORMAT);
+    CHECK(mkfifo("/tmp/ft-base-fifo", 0600) == 0 &&
+          ft_file_read("/tmp/ft-base-fifo", 10, &b, &e) == FT_EFORMAT);
     unlink("/tmp/ft-base-fifo");
     unlink(link);
     unlink(path);
@@ -98,7 +106,8 @@ static void *replace_files(void *path)
     return NULL;
 }
 
-/* The umask is the whole process's: what another thread creates meanwhile must not be readable by everybody. */
+/* The umask is the whole process's: what another thread creates meanwhile must not be readable by
+ * everybody. */
 static void modes(void)
 {
     char dir[] = "/tmp/ft-base-XXXXXX", path[64], other[64];
@@ -124,7 +133,8 @@ static void modes(void)
         pthread_join(threads[i], NULL);
     CHECK(wrong == 0);
     umask(022);
-    CHECK(ft_file_replace(path, "one", 3, &e) == 0 && !stat(path, &st) && (st.st_mode & 0777) == 0644);
+    CHECK(ft_file_replace(path, "one", 3, &e) == 0 && !stat(path, &st) &&
+          (st.st_mode & 0777) == 0644);
     umask(before);
     unlink(path);
     CHECK(rmdir(dir) == 0);
@@ -133,7 +143,8 @@ static void modes(void)
 static void random_numbers(void)
 {
     struct ft_random r = { 1234567 };
-    CHECK(ft_random_next(&r) == UINT64_C(6457827717110365317)); /* the reference implementation's first output */
+    /* the reference implementation's first output */
+    CHECK(ft_random_next(&r) == UINT64_C(6457827717110365317));
     int seen[3] = { 0 };
     for (int i = 0; i < 3000; i++)
         seen[ft_random_below(&r, 3)]++;
@@ -199,7 +210,8 @@ static int threads_running(void)
 static void blas_threads(void)
 {
     enum { N = 600 };
-    float *a = ft_alloc(N * N, sizeof *a), *b = ft_alloc_zero(N * N, sizeof *b), *c = ft_alloc(N * N, sizeof *c);
+    float *a = ft_alloc(N * N, sizeof *a), *b = ft_alloc_zero(N * N, sizeof *b),
+          *c = ft_alloc(N * N, sizeof *c);
     if (threads_running() < 0)
         SKIP("no /proc");
     for (int i = 0; i < N * N; i++)

@@ -1,5 +1,6 @@
-/* keras/: models inside models, shared layers, every container (tests/golden/containers, made by scripts/golden_containers.py): what a
- * network answers to one picture, according to the Keras that wrote the file. */
+/* keras/: models inside models, shared layers, every container (tests/golden/containers, made by
+ * scripts/golden_containers.py): what a network answers to one picture, according to the Keras that
+ * wrote the file. */
 #include "../test.h"
 
 #include <unistd.h>
@@ -17,7 +18,8 @@ static struct ft_network *open_golden(const char *name)
     struct ft_network *network = NULL;
     snprintf(path, sizeof path, "%s/golden/containers/%s", getenv("FT_TEST_DATA"), name);
     snprintf(folder, sizeof folder, "%s/golden/containers/architectures", getenv("FT_TEST_DATA"));
-    if (ft_network_open(path, &(struct ft_network_options){ .architectures = folder }, &network, &err)) {
+    if (ft_network_open(path, &(struct ft_network_options){ .architectures = folder }, &network,
+                        &err)) {
         printf("# %s\n", err.msg);
         return NULL;
     }
@@ -32,7 +34,10 @@ static int answer(const struct ft_network *network, float *out)
     uint8_t pixels[SIZE * SIZE * 3];
     for (int i = 0; i < SIZE * SIZE * 3; i++)
         pixels[i] = (uint8_t)(i * 37 + i / 7);
-    if (ft_plan_new(network, &(struct ft_plan_options){ .height = SIZE, .width = SIZE, .layer = -1, .exact = true }, &plan, &err)) {
+    if (ft_plan_new(
+            network,
+            &(struct ft_plan_options){ .height = SIZE, .width = SIZE, .layer = -1, .exact = true },
+            &plan, &err)) {
         printf("# %s\n", err.msg);
         return 0;
     }
@@ -78,17 +83,20 @@ static void answers(void)
 /* Flattened, written and read again, a network is the same. */
 static void flattened(void)
 {
-    static const char *const files[] = { "keras3-shared.h5", "keras2-shared.keras", "keras2-teachable.h5", "keras2-slash.h5" };
+    static const char *const files[] = { "keras3-shared.h5", "keras2-shared.keras",
+                                         "keras2-teachable.h5", "keras2-slash.h5" };
     for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
         char path[64];
         float before[MOST] = { 0 }, after[MOST] = { 0 };
         struct ft_error err;
         struct ft_network *network = open_golden(files[f]), *back = NULL;
         snprintf(path, sizeof path, "/tmp/ft-containers-%d.h5", (int)getpid());
-        CHECK(network && !ft_network_write(network, NULL, path, &err) && !ft_network_open(path, NULL, &back, &err));
+        CHECK(network && !ft_network_write(network, NULL, path, &err) &&
+              !ft_network_open(path, NULL, &back, &err));
         if (network && back) {
             CHECK(network->n_layers == back->n_layers);
-            CHECK(answer(network, before) == answer(back, after) && !memcmp(before, after, sizeof before));
+            CHECK(answer(network, before) == answer(back, after) &&
+                  !memcmp(before, after, sizeof before));
         }
         ft_network_free(network);
         ft_network_free(back);

@@ -1,4 +1,5 @@
-/* The feature cache below ft_extract: what is kept comes back bit for bit, by content and key, within the limit on pixels. */
+/* The feature cache below ft_extract: what is kept comes back bit for bit, by content and key,
+ * within the limit on pixels. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
@@ -62,22 +63,22 @@ static void add(struct ft_cache *c, size_t first, size_t n)
 static void cache_keeps_features(void)
 {
     struct ft_cache *c = open_cache(key_a, D);
-    CHECK(c != NULL); /* a cache opens */
+    CHECK(c != NULL);                     /* a cache opens */
     CHECK(found(c, 0, N, NO_LIMIT) == 0); /* and is empty */
     add(c, 0, N);
-    add(c, 10, 20); /* copies of a picture */
+    add(c, 10, 20);                              /* copies of a picture */
     CHECK(found(c, N - 50, 50, NO_LIMIT) == 50); /* rows that wait to be written are found */
-    CHECK(found(c, 0, N, NO_LIMIT) == N); /* so are all others */
+    CHECK(found(c, 0, N, NO_LIMIT) == N);        /* so are all others */
     ft_cache_free(c);
     c = open_cache(key_a, D);
-    CHECK(found(c, 0, N, NO_LIMIT) == N); /* a later run finds all, bit for bit */
+    CHECK(found(c, 0, N, NO_LIMIT) == N);   /* a later run finds all, bit for bit */
     CHECK(found(c, N, 100, NO_LIMIT) == 0); /* and nothing else */
     CHECK(found(c, 0, N, 100 + 99) == 100); /* only pictures within the limit on pixels */
     ft_cache_select(c, key_b, D);
     CHECK(found(c, 0, N, NO_LIMIT) == 0); /* another key finds nothing */
     ft_cache_select(c, key_a, D);
     CHECK(found(c, 0, N, NO_LIMIT) == N); /* back at the first key all are there */
-    CHECK(!ft_cache_warning(c)); /* without a warning */
+    CHECK(!ft_cache_warning(c));          /* without a warning */
     ft_cache_free(c);
     c = open_cache(key_a, D + 1);
     CHECK(found(c, 0, N, NO_LIMIT) == 0); /* another length of features finds nothing */
@@ -101,7 +102,8 @@ static void cache_shared_by_threads(void)
     ft_cache_free(other);
     ft_cache_free(c);
     c = open_cache(key_b, D);
-    CHECK(found(c, N, 3000, NO_LIMIT) == 3000); /* threads of two caches in one folder keep everything */
+    /* threads of two caches in one folder keep everything */
+    CHECK(found(c, N, 3000, NO_LIMIT) == 3000);
     ft_cache_free(c);
 }
 
@@ -110,10 +112,15 @@ static void cache_folder(void)
     struct ft_cache_info info;
     struct ft_error err;
     struct ft_cache *c = NULL;
-    CHECK(!ft_cache_inspect(folder, &info, &err) && info.entries >= 3000 && !info.damaged); /* the folder can be looked into */
-    CHECK(!ft_cache_clear(folder, &info, &err) && !info.entries && !info.bytes && info.removed_entries >= 3000); /* and emptied */
-    CHECK(ft_cache_open("/dev/null/x", &c, &err) == FT_EIO && !c); /* a folder that cannot be made is an error */
-    CHECK(!ft_cache_inspect("/dev/null/x", &info, &err) || err.code == FT_EIO); /* inspecting it is none */
+    /* the folder can be looked into */
+    CHECK(!ft_cache_inspect(folder, &info, &err) && info.entries >= 3000 && !info.damaged);
+    /* and emptied */
+    CHECK(!ft_cache_clear(folder, &info, &err) && !info.entries && !info.bytes &&
+          info.removed_entries >= 3000);
+    /* a folder that cannot be made is an error */
+    CHECK(ft_cache_open("/dev/null/x", &c, &err) == FT_EIO && !c);
+    /* inspecting it is none */
+    CHECK(!ft_cache_inspect("/dev/null/x", &info, &err) || err.code == FT_EIO);
 }
 
 /* `n` features from `first` on, a segment for every `each` of them. */
@@ -131,19 +138,26 @@ static void prune_merges_small_segments(void)
 {
     struct ft_cache_info info;
     add_segments(key_a, 0, 200, 7);
-    add_segments(key_a, 150, 100, 9); /* half of them are there already: as if two trainings had run side by side */
+    /* half of them are there already: as if two trainings had run side by side */
+    add_segments(key_a, 150, 100, 9);
     CHECK(!ft_cache_inspect(folder, &info, NULL) && info.segments == 41 && info.entries == 250);
     struct ft_cache *reader = open_cache(key_a, D);
     CHECK(found(reader, 0, 100, NO_LIMIT) == 100);
-    CHECK(!ft_cache_prune(folder, 90, &info, NULL) && info.segments == 1 && info.entries == 250 && info.merged == 41 && !info.removed_entries);
-    CHECK(found(reader, 0, 250, NO_LIMIT) == 250 && ft_cache_counted(reader).hits == 350 && !ft_cache_warning(reader)); /* a reader goes on */
+    CHECK(!ft_cache_prune(folder, 90, &info, NULL) && info.segments == 1 && info.entries == 250 &&
+          info.merged == 41 && !info.removed_entries);
+    /* a reader goes on */
+    CHECK(found(reader, 0, 250, NO_LIMIT) == 250 && ft_cache_counted(reader).hits == 350 &&
+          !ft_cache_warning(reader));
     add(reader, 250, 10);
     ft_cache_free(reader);
     reader = open_cache(key_a, D);
     CHECK(found(reader, 0, 260, NO_LIMIT) == 260);
     const uint64_t bytes = info.bytes;
-    CHECK(!ft_cache_prune(folder, 90, &info, NULL) && info.segments == 1 && info.entries == 260 && info.merged == 2);
-    CHECK(!ft_cache_prune(folder, 90, &info, NULL) && info.segments == 1 && !info.merged && !info.removed_bytes); /* nothing is left to do */
+    CHECK(!ft_cache_prune(folder, 90, &info, NULL) && info.segments == 1 && info.entries == 260 &&
+          info.merged == 2);
+    /* nothing is left to do */
+    CHECK(!ft_cache_prune(folder, 90, &info, NULL) && info.segments == 1 && !info.merged &&
+          !info.removed_bytes);
     CHECK(info.bytes == bytes + 10 * (32 + 4 * D));
     CHECK(!ft_cache_clear(folder, &info, NULL) && info.removed_entries == 260);
     CHECK(found(reader, 0, 260, NO_LIMIT) == 0); /* what has gone is a miss */
@@ -162,7 +176,8 @@ static void merged_segments_keep_their_age_and_only_what_is_whole(void)
         rows[i].pixels = 1;
         rows[i].check = ft_segment_check(x + i * D, D) + i; /* the second is damaged */
     }
-    snprintf(path, sizeof path, "%s/" FT_CACHE_SUBFOLDER "/%016llx%016llx", folder, (unsigned long long)key_a[0], (unsigned long long)key_a[1]);
+    snprintf(path, sizeof path, "%s/" FT_CACHE_SUBFOLDER "/%016llx%016llx", folder,
+             (unsigned long long)key_a[0], (unsigned long long)key_a[1]);
     const int fd = open(path, O_RDONLY | O_DIRECTORY);
     CHECK(!ft_segment_write(fd, key_a, D, rows, 2, x, name, NULL));
     char **names;
@@ -173,17 +188,21 @@ static void merged_segments_keep_their_age_and_only_what_is_whole(void)
         utimensat(fd, names[i], (struct timespec[]){ { .tv_sec = at }, { .tv_sec = at } }, 0);
     }
     ft_cache_free_list(names, n);
-    CHECK(!ft_cache_prune(folder, 75, &info, NULL) && info.segments == 1 && info.removed_entries == 10 && info.merged == 2); /* one was 80 days old */
+    /* one was 80 days old */
+    CHECK(!ft_cache_prune(folder, 75, &info, NULL) && info.segments == 1 &&
+          info.removed_entries == 10 && info.merged == 2);
     CHECK(!ft_cache_inspect(folder, &info, NULL) && info.entries == 11);
     struct ft_cache *c = open_cache(key_a, D);
     CHECK(found(c, 10, 12, NO_LIMIT) == 11);
     CHECK(!ft_cache_prune(folder, 61, &info, NULL) && info.entries == 11);
-    CHECK(!ft_cache_prune(folder, 59, &info, NULL) && info.entries == 0 && info.removed_entries == 11);
+    CHECK(!ft_cache_prune(folder, 59, &info, NULL) && info.entries == 0 &&
+          info.removed_entries == 11);
     ft_cache_free(c);
     close(fd);
 }
 
-/* kill -9 at random moments of a prune: every feature is found afterwards, and whoever reads all the while finds them too. */
+/* kill -9 at random moments of a prune: every feature is found afterwards, and whoever reads all
+ * the while finds them too. */
 static void killed_prunes_lose_nothing(void)
 {
     struct ft_random random = { 3 };
@@ -211,7 +230,8 @@ static void killed_prunes_lose_nothing(void)
     }
     CHECK(killed >= 5);
     ft_cache_free(reader);
-    CHECK(!ft_cache_prune(folder, 90, &info, NULL) && info.entries == 400 && info.segments == 1 && !info.damaged);
+    CHECK(!ft_cache_prune(folder, 90, &info, NULL) && info.entries == 400 && info.segments == 1 &&
+          !info.damaged);
     CHECK(!ft_cache_clear(folder, &info, NULL));
 }
 

@@ -1,5 +1,6 @@
-/* Plans against Keras: every layer of the small networks in golden/graph/nets.txt (scripts/golden_graph.py wrote it), planned as
- * if that layer were the output, on every instruction set at hand, alone and with a team; then the bundled network. */
+/* Plans against Keras: every layer of the small networks in golden/graph/nets.txt
+ * (scripts/golden_graph.py wrote it), planned as if that layer were the output, on every
+ * instruction set at hand, alone and with a team; then the bundled network. */
 #include "graph/plan.h"
 
 #include <stdint.h>
@@ -12,7 +13,7 @@
 static const char *const cpus[] = { "avx512", "avx2", "c" };
 enum { CPUS = 3, MAX_LAYERS = 64 };
 
-/* ---- noise, as the Python of golden_graph.py draws it --------------------------------------------------------- */
+/* ---- noise, as the Python of golden_graph.py draws it ---------------------------------------- */
 
 static uint64_t next(uint64_t *state)
 {
@@ -30,7 +31,7 @@ static uint8_t *noise_pixels(uint64_t *state, size_t n)
     return pixels;
 }
 
-/* ---- reading nets.txt ----------------------------------------------------------------------------------------- */
+/* ---- reading nets.txt ------------------------------------------------------------------------ */
 
 struct net {
     struct ft_network network;
@@ -67,7 +68,8 @@ static struct ft_layer *add_layer(struct net *net, enum ft_layer_kind kind)
     *layer = (struct ft_layer){ .name = net->names[i], .kind = kind, .inputs = net->inputs[i] };
     struct ft_layer_params *p = &layer->params;
     p->alpha = 1;
-    p->groups = p->multiplier = p->kernel[0] = p->kernel[1] = p->stride[0] = p->stride[1] = p->dilation[0] = p->dilation[1] = 1;
+    p->groups = p->multiplier = p->kernel[0] = p->kernel[1] = p->stride[0] = p->stride[1] =
+        p->dilation[0] = p->dilation[1] = 1;
     net->network.output = i;
     return layer;
 }
@@ -80,7 +82,8 @@ static int number(void)
 
 static void read_layer(struct net *net)
 {
-    struct ft_layer *layer = add_layer(net, (enum ft_layer_kind)find(strtok(NULL, " \n"), FT_LAYER_KINDS, kind_name));
+    struct ft_layer *layer =
+        add_layer(net, (enum ft_layer_kind)find(strtok(NULL, " \n"), FT_LAYER_KINDS, kind_name));
     struct ft_layer_params *p = &layer->params;
     const char *key;
     layer->n_inputs = number();
@@ -89,8 +92,10 @@ static void read_layer(struct net *net)
     const struct {
         const char *key;
         int *to, n;
-    } keys[] = { { "kernel", p->kernel, 2 }, { "stride", p->stride, 2 },   { "dilation", p->dilation, 2 }, { "filters", &p->filters, 1 },
-                 { "units", &p->units, 1 },  { "groups", &p->groups, 1 },  { "multiplier", &p->multiplier, 1 }, { "pad", p->pad, 4 } };
+    } keys[] = { { "kernel", p->kernel, 2 },          { "stride", p->stride, 2 },
+                 { "dilation", p->dilation, 2 },      { "filters", &p->filters, 1 },
+                 { "units", &p->units, 1 },           { "groups", &p->groups, 1 },
+                 { "multiplier", &p->multiplier, 1 }, { "pad", p->pad, 4 } };
     while ((key = strtok(NULL, " \n"))) {
         for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
             for (int i = 0; !strcmp(key, keys[k].key) && i < keys[k].n; i++)
@@ -102,7 +107,8 @@ static void read_layer(struct net *net)
         if (!strcmp(key, "epsilon"))
             p->epsilon = (float)atof(strtok(NULL, " \n"));
         if (!strcmp(key, "activation"))
-            p->activation = (enum ft_activation)find(strtok(NULL, " \n"), FT_ACTIVATIONS, activation_name);
+            p->activation =
+                (enum ft_activation)find(strtok(NULL, " \n"), FT_ACTIVATIONS, activation_name);
         if (!strcmp(key, "shape")) {
             p->rank = number();
             for (int i = 0; i < p->rank; i++)
@@ -117,8 +123,11 @@ static void read_weight(struct net *net, bool constant)
     const double lo = atof(strtok(NULL, " \n")), hi = constant ? lo : atof(strtok(NULL, " \n"));
     float *data = malloc((size_t)n * sizeof *data);
     for (int i = 0; i < n; i++)
-        data[i] = (float)(constant ? lo : lo + (hi - lo) * ((double)(next(&net->state) >> 40) / (1 << 24)));
-    net->layers[net->network.n_layers - 1].weights[which] = (struct ft_tensor){ 1, { n }, (size_t)n, data };
+        data[i] =
+            (float)(constant ? lo
+                             : lo + (hi - lo) * ((double)(next(&net->state) >> 40) / (1 << 24)));
+    net->layers[net->network.n_layers - 1].weights[which] =
+        (struct ft_tensor){ 1, { n }, (size_t)n, data };
 }
 
 static void free_weights(struct net *net)
@@ -128,7 +137,7 @@ static void free_weights(struct net *net)
             free((float *)net->layers[i].weights[k].data);
 }
 
-/* ---- comparing ------------------------------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 struct expected {
     int count, n, places[64];
@@ -140,13 +149,16 @@ static void check_several(const struct net *net, int layer, const uint8_t *pictu
 {
     enum { PICTURES = 3 };
     struct ft_plan *plan = NULL;
-    CHECK(!ft_plan_new(&net->network, &(struct ft_plan_options){ .layer = layer, .pictures = PICTURES }, &plan, NULL));
+    CHECK(!ft_plan_new(&net->network,
+                       &(struct ft_plan_options){ .layer = layer, .pictures = PICTURES }, &plan,
+                       NULL));
     const struct ft_shape in = ft_plan_input(plan);
     const int n = in.h * in.w * in.c;
     uint8_t *other = malloc((size_t)n);
     for (int i = 0; i < n; i++)
         other[i] = (uint8_t)(255 - picture[i]);
-    float *arena = ft_alloc(ft_plan_arena_bytes(plan, PICTURES), 1), *output = ft_alloc(4 * (size_t)count, sizeof *output);
+    float *arena = ft_alloc(ft_plan_arena_bytes(plan, PICTURES), 1),
+          *output = ft_alloc(4 * (size_t)count, sizeof *output);
     memset(arena, 0x7f, ft_plan_arena_bytes(plan, PICTURES));
     ft_plan_run(plan, picture, arena, output + 3 * count);
     const uint8_t *const pixels[PICTURES] = { picture, other, picture };
@@ -154,7 +166,8 @@ static void check_several(const struct net *net, int layer, const uint8_t *pictu
     memset(arena, 0x7f, ft_plan_arena_bytes(plan, PICTURES));
     ft_plan_run_several(plan, PICTURES, pixels, arena, outputs);
     const size_t bytes = (size_t)count * sizeof *output;
-    CHECK(!memcmp(outputs[0], output + 3 * count, bytes) && !memcmp(outputs[2], output + 3 * count, bytes));
+    CHECK(!memcmp(outputs[0], output + 3 * count, bytes) &&
+          !memcmp(outputs[2], output + 3 * count, bytes));
     ft_plan_run(plan, other, arena, outputs[0]);
     CHECK(!memcmp(outputs[0], outputs[1], bytes));
     free(arena);
@@ -164,20 +177,24 @@ static void check_several(const struct net *net, int layer, const uint8_t *pictu
 }
 
 /* One network planned up to `layer`, run alone and by a team of three in a dirty arena. */
-static void check_layer(const struct net *net, int layer, bool exact, const struct expected *want, const uint8_t *pixels, struct ft_team *team)
+static void check_layer(const struct net *net, int layer, bool exact, const struct expected *want,
+                        const uint8_t *pixels, struct ft_team *team)
 {
     struct ft_plan *plan;
     struct ft_error err;
-    if (ft_plan_new(&net->network, &(struct ft_plan_options){ .layer = layer, .exact = exact }, &plan, &err)) {
+    if (ft_plan_new(&net->network, &(struct ft_plan_options){ .layer = layer, .exact = exact },
+                    &plan, &err)) {
         printf("# %s\n", err.msg);
         CHECK(!"the plan was refused");
         return;
     }
     const struct ft_shape s = ft_plan_output(plan);
-    float *arena = ft_alloc(ft_plan_arena_bytes(plan, 1), 1), *output = ft_alloc((size_t)want->count, sizeof *output);
+    float *arena = ft_alloc(ft_plan_arena_bytes(plan, 1), 1),
+          *output = ft_alloc((size_t)want->count, sizeof *output);
     CHECK(s.h * s.w * s.c == want->count);
     for (int way = 0; s.h * s.w * s.c == want->count && way < 3; way++) {
-        memset(arena, 0x7f, ft_plan_arena_bytes(plan, 1)); /* large values wherever nothing was written */
+        /* large values wherever nothing was written */
+        memset(arena, 0x7f, ft_plan_arena_bytes(plan, 1));
         memset(output, 0xff, (size_t)want->count * sizeof *output);
         if (way < 2)
             ft_plan_run(plan, pixels, arena, output);
@@ -185,9 +202,11 @@ static void check_layer(const struct net *net, int layer, bool exact, const stru
             ft_plan_run_team(plan, team, pixels, arena, output);
         for (int i = 0; i < want->n; i++) {
             const double got = output[want->places[i]];
-            if (!(fabs(got - want->values[i]) <= (exact ? 3e-6 : 1e-5) * want->scale + 1e-6 * fabs(want->values[i]))) {
-                printf("# %s (%s) on '%s', place %d: got %.7g, want %.7g, largest %.7g\n", net->layers[layer].name,
-                       kind_name(net->layers[layer].kind), ft_cpu_name(), want->places[i], got, want->values[i], want->scale);
+            if (!(fabs(got - want->values[i]) <=
+                  (exact ? 3e-6 : 1e-5) * want->scale + 1e-6 * fabs(want->values[i]))) {
+                printf("# %s (%s) on '%s', place %d: got %.7g, want %.7g, largest %.7g\n",
+                       net->layers[layer].name, kind_name(net->layers[layer].kind), ft_cpu_name(),
+                       want->places[i], got, want->values[i], want->scale);
                 CHECK(!"a value differs from Keras");
                 break;
             }
@@ -274,7 +293,7 @@ static void small_networks_agree_with_keras(void)
     CHECK(layers_checked > 150);
 }
 
-/* ---- refusals -------------------------------------------------------------------------------------------------- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static float some[4096];
 
@@ -315,12 +334,16 @@ static void what_cannot_be_planned_is_refused(void)
     make_simple(&net, -1, -1);
     CHECK(refused(&net, plain, "give one") == FT_EARG);
     make_simple(&net, 2, 9);
-    CHECK(refused(&net, plain, "'simple_layer1': its window of 3 x 3 does not fit an input of 2 x 9") == FT_EARG);
+    CHECK(refused(&net, plain,
+                  "'simple_layer1': its window of 3 x 3 does not fit an input of 2 x 9") ==
+          FT_EARG);
     make_simple(&net, 9, 9);
     CHECK(refused(&net, (struct ft_plan_options){ .layer = 5 }, "no layer 5") == FT_EARG);
-    CHECK(refused(&net, (struct ft_plan_options){ .layer = -1, .height = 100000, .width = 100000 }, "too large") == FT_ELIMIT);
+    CHECK(refused(&net, (struct ft_plan_options){ .layer = -1, .height = 100000, .width = 100000 },
+                  "too large") == FT_ELIMIT);
     net.layers[1].weights[FT_W_KERNEL].count = 215;
-    CHECK(refused(&net, plain, "kernel has 215 values where its settings ask for 216") == FT_EFORMAT);
+    CHECK(refused(&net, plain, "kernel has 215 values where its settings ask for 216") ==
+          FT_EFORMAT);
     net.layers[1].weights[FT_W_KERNEL].data = NULL;
     CHECK(refused(&net, plain, "kernel is missing") == FT_EFORMAT);
     make_simple(&net, 9, 9);
@@ -354,20 +377,24 @@ static void the_caller_may_choose_the_size(void)
     static struct net net;
     struct ft_plan *plan;
     make_simple(&net, -1, -1);
-    CHECK(!ft_plan_new(&net.network, &(struct ft_plan_options){ .layer = -1, .height = 12, .width = 15 }, &plan, NULL));
+    CHECK(!ft_plan_new(&net.network,
+                       &(struct ft_plan_options){ .layer = -1, .height = 12, .width = 15 }, &plan,
+                       NULL));
     const struct ft_shape in = ft_plan_input(plan), out = ft_plan_output(plan);
-    CHECK(in.h == 12 && in.w == 15 && in.c == 3 && out.h == 10 && out.w == 13 && out.c == 8 && out.rank == 3);
+    CHECK(in.h == 12 && in.w == 15 && in.c == 3 && out.h == 10 && out.w == 13 && out.c == 8 &&
+          out.rank == 3);
     struct ft_layer_info info;
     CHECK(ft_plan_steps(plan) == 1);
     ft_plan_step(plan, 0, &info);
     CHECK_STR(info.name, "simple_layer1");
     CHECK_STR(info.kind, "Conv2D");
-    CHECK(info.multiply_adds == 10 * 13 * 216 && info.height == 10 && info.width == 13 && info.channels == 8 && info.kernel[0]);
+    CHECK(info.multiply_adds == 10 * 13 * 216 && info.height == 10 && info.width == 13 &&
+          info.channels == 8 && info.kernel[0]);
     ft_plan_free(plan);
     ft_plan_free(NULL);
 }
 
-/* ---- the bundled network --------------------------------------------------------------------------------------- */
+/* ---- the bundled network --------------------------------------------------------------------- */
 
 static double worst(const float *got, const float *want, int n)
 {
@@ -393,7 +420,8 @@ static void check_bundled(const struct ft_network *network, uint64_t seed, const
         void *arena = ft_alloc(ft_plan_arena_bytes(plan, 1), 1);
         ft_plan_run(plan, pixels, arena, got);
         ft_plan_run_team(plan, team, pixels, arena, again);
-        printf("# seed features on '%s': %.2g of the largest away from Keras\n", ft_cpu_name(), worst(got, want, n));
+        printf("# seed features on '%s': %.2g of the largest away from Keras\n", ft_cpu_name(),
+               worst(got, want, n));
         CHECK(worst(got, want, n) <= 1e-4);
         CHECK(worst(again, got, n) <= 1e-5);
         ft_plan_run(plan, pixels, arena, again);

@@ -1,4 +1,5 @@
-/* The head against scikit-learn's figures (scripts/golden_head.py), and what no library can say: determinism, groups, odd inputs. */
+/* The head against scikit-learn's figures (scripts/golden_head.py), and what no library can say:
+ * determinism, groups, odd inputs. */
 #include "finetune.h"
 #include "base/random.h"
 #include "head/calibrate.h"
@@ -33,8 +34,10 @@ static void *read_golden(const char *name, const char *extension, size_t count)
     return data;
 }
 
-/* (1/n) sum c(y) loss + l2/2 |W|^2 in double, with the head's W taken back to standardised features and its temperature undone. */
-static double objective(const struct ft_head *head, double temperature, const float *x, const int32_t *y, size_t n, double l2, bool weighted)
+/* (1/n) sum c(y) loss + l2/2 |W|^2 in double, with the head's W taken back to standardised features
+ * and its temperature undone. */
+static double objective(const struct ft_head *head, double temperature, const float *x,
+                        const int32_t *y, size_t n, double l2, bool weighted)
 {
     const size_t d = (size_t)head->d, k = (size_t)head->k;
     double *rows = calloc(k, sizeof *rows), *z = calloc(k, sizeof *z), loss = 0, penalty = 0;
@@ -79,7 +82,9 @@ static void same_minimum_as_scikit_learn(void)
         snprintf(file, sizeof file, "fit_%s", name);
         float *x = read_golden(file, ".f32", n * (size_t)d);
         int32_t *y = read_golden(file, ".i32", n);
-        struct ft_train_options options = { .l2 = l2, .class_weight = weighted, .threads = 2, .folds = 2 };
+        struct ft_train_options options = {
+            .l2 = l2, .class_weight = weighted, .threads = 2, .folds = 2
+        };
         struct ft_head *head;
         struct ft_validation *v;
         struct ft_error err = { 0 };
@@ -87,7 +92,8 @@ static void same_minimum_as_scikit_learn(void)
         CHECK_STR(err.msg, "");
         const double got = objective(head, v->temperature, x, y, n, l2, weighted);
         if (!(fabs(got - want) <= 1e-6 * want))
-            printf("# %s k=%d l2=%g weighted=%d: %.3g above the minimum\n", name, k, l2, weighted, got / want - 1);
+            printf("# %s k=%d l2=%g weighted=%d: %.3g above the minimum\n", name, k, l2, weighted,
+                   got / want - 1);
         CHECK_NEAR(got, want, 1e-6 * want);
         for (int c = 0; c < k; c++)
             CHECK(head->w[(size_t)(d - 1) * (size_t)k + (size_t)c] == 0); /* the constant feature */
@@ -120,11 +126,13 @@ static void metrics_equal_scikit_learn(void)
         CHECK(fscanf(f, "%zu", &cell) == 1 && m->confusion[i] == cell);
     for (int c = 0; c < k; c++) {
         struct ft_class_metrics want;
-        CHECK(fscanf(f, "%lf %lf %lf %zu %zu", &want.precision, &want.recall, &want.f1, &want.support, &want.predicted) == 5);
+        CHECK(fscanf(f, "%lf %lf %lf %zu %zu", &want.precision, &want.recall, &want.f1,
+                     &want.support, &want.predicted) == 5);
         CHECK_NEAR(m->per_class[c].precision, want.precision, 1e-9);
         CHECK_NEAR(m->per_class[c].recall, want.recall, 1e-9);
         CHECK_NEAR(m->per_class[c].f1, want.f1, 1e-9);
-        CHECK(m->per_class[c].support == want.support && m->per_class[c].predicted == want.predicted);
+        CHECK(m->per_class[c].support == want.support &&
+              m->per_class[c].predicted == want.predicted);
     }
     ft_metrics_free(m);
     free(p);
@@ -164,18 +172,25 @@ static void ranking_and_intervals_equal_scikit_learn(void)
         check_figure(m->per_class[c].roc_auc, auc);
         check_figure(m->per_class[c].average_precision, ap);
     }
-    for (size_t i = 0; i < n; i++) /* ties, in the first column; and the last two columns exchanged */
+    for (size_t i = 0; i < n;
+         i++) /* ties, in the first column; and the last two columns exchanged */
         for (size_t c = 0; c < k; c++)
-            q[i * k + c] = c ? p[i * k + (c == 3 ? 4 : c == 4 ? 3 : c)] : roundf(p[i * k] * 10) / 10;
+            q[i * k + c] = c ? p[i * k + (c == 3   ? 4
+                                          : c == 4 ? 3
+                                                   : c)]
+                             : roundf(p[i * k] * 10) / 10;
     double got_auc = 0, got_ap = 0;
-    CHECK(fscanf(f, "%lf %lf", &auc, &ap) == 2 && !ft_ranking(q, k, y, 0, n, &got_auc, &got_ap, NULL));
+    CHECK(fscanf(f, "%lf %lf", &auc, &ap) == 2 &&
+          !ft_ranking(q, k, y, 0, n, &got_auc, &got_ap, NULL));
     CHECK_NEAR(got_auc, auc, 1e-9);
     CHECK_NEAR(got_ap, ap, 1e-9);
     for (size_t i = 0; i < n; i++)
         q[i * k] = p[i * k];
-    CHECK(fscanf(f, "%zu %zu %zu %zu %lf", &want.both, &want.only_a, &want.only_b, &want.neither, &want_p) == 5);
+    CHECK(fscanf(f, "%zu %zu %zu %zu %lf", &want.both, &want.only_a, &want.only_b, &want.neither,
+                 &want_p) == 5);
     ft_compare(p, q, y, n, (int)k, &got);
-    CHECK(got.both == want.both && got.only_a == want.only_a && got.only_b == want.only_b && got.neither == want.neither);
+    CHECK(got.both == want.both && got.only_a == want.only_a && got.only_b == want.only_b &&
+          got.neither == want.neither);
     CHECK_NEAR(got.p_value, want_p, 1e-9);
     ft_metrics_free(m);
     free(p);
@@ -208,13 +223,15 @@ static void temperature_equals_scipy(void)
     float *z = read_golden("temperature", ".f32", n * (size_t)k);
     int32_t *y = read_golden("temperature", ".i32", n), *fold = calloc(n, sizeof *fold);
     CHECK_NEAR(ft_temperature_fit(z, y, NULL, -1, n, k), want, 1e-6);
-    /* every row wrong or right by miles: finite all the same, and rows of the excepted fold do not count */
+    /* every row wrong or right by miles: finite all the same, and rows of the excepted fold do not
+     * count */
     for (size_t i = 0; i < n; i++) {
         fold[i] = (int32_t)(i % 2);
         for (int c = 0; c < k; c++)
             z[i * (size_t)k + (size_t)c] = (c == y[i]) == (i % 2) ? 50 : 0;
     }
-    const double right = ft_temperature_fit(z, y, fold, 0, n, k), wrong = ft_temperature_fit(z, y, fold, 1, n, k);
+    const double right = ft_temperature_fit(z, y, fold, 0, n, k),
+                 wrong = ft_temperature_fit(z, y, fold, 1, n, k);
     CHECK_NEAR(right, 1, 1e-6); /* no loss left to gain */
     CHECK(wrong > 5 && wrong < 21);
     fclose(f);
@@ -223,7 +240,7 @@ static void temperature_equals_scipy(void)
     free(fold);
 }
 
-/* ---- invented features ------------------------------------------------------------------------------------------------ */
+/* ---- invented features ----------------------------------------------------------------------- */
 
 struct sample {
     size_t n;
@@ -235,12 +252,14 @@ struct sample {
 /* Class c adds `signal` to every feature j with j % k == c; labels go round. */
 static struct sample sample_new(size_t n, int d, int k, float signal)
 {
-    struct sample s = { n, d, k, malloc(n * (size_t)d * sizeof(float)), malloc(n * sizeof(int32_t)) };
+    struct sample s = { n, d, k, malloc(n * (size_t)d * sizeof(float)),
+                        malloc(n * sizeof(int32_t)) };
     struct ft_random r = { 7 };
     for (size_t i = 0; i < n; i++) {
         s.y[i] = (int32_t)(i % (size_t)k);
         for (int j = 0; j < d; j++)
-            s.x[i * (size_t)d + (size_t)j] = (float)(ft_random_unit(&r) - 0.5) + (j % k == s.y[i] ? signal : 0);
+            s.x[i * (size_t)d + (size_t)j] =
+                (float)(ft_random_unit(&r) - 0.5) + (j % k == s.y[i] ? signal : 0);
     }
     return s;
 }
@@ -251,8 +270,8 @@ static void sample_free(struct sample *s)
     free(s->y);
 }
 
-static int train(const struct sample *s, const uint64_t *group, struct ft_train_options options, struct ft_head **head, struct ft_validation **v,
-                 struct ft_error *err)
+static int train(const struct sample *s, const uint64_t *group, struct ft_train_options options,
+                 struct ft_head **head, struct ft_validation **v, struct ft_error *err)
 {
     *head = NULL;
     *v = NULL;
@@ -276,11 +295,18 @@ static void threads_change_nothing(void)
         const size_t cells = (size_t)s.d * (size_t)s.k, out = s.n * (size_t)s.k;
         struct ft_head *one, *other;
         struct ft_validation *v1, *v2;
-        CHECK(train(&s, NULL, (struct ft_train_options){ .l2 = -1, .threads = 1, .class_weight = -1 }, &one, &v1, NULL) == 0);
+        CHECK(train(&s, NULL,
+                    (struct ft_train_options){ .l2 = -1, .threads = 1, .class_weight = -1 }, &one,
+                    &v1, NULL) == 0);
         for (int threads = 2; threads <= 5; threads += 3) {
-            CHECK(train(&s, NULL, (struct ft_train_options){ .l2 = -1, .threads = threads, .class_weight = -1 }, &other, &v2, NULL) == 0);
-            CHECK(!memcmp(one->w, other->w, cells * sizeof(float)) && !memcmp(one->b, other->b, (size_t)s.k * sizeof(float)));
-            CHECK(!memcmp(v1->raw, v2->raw, out * sizeof(float)) && !memcmp(v1->calibrated, v2->calibrated, out * sizeof(float)));
+            CHECK(
+                train(&s, NULL,
+                      (struct ft_train_options){ .l2 = -1, .threads = threads, .class_weight = -1 },
+                      &other, &v2, NULL) == 0);
+            CHECK(!memcmp(one->w, other->w, cells * sizeof(float)) &&
+                  !memcmp(one->b, other->b, (size_t)s.k * sizeof(float)));
+            CHECK(!memcmp(v1->raw, v2->raw, out * sizeof(float)) &&
+                  !memcmp(v1->calibrated, v2->calibrated, out * sizeof(float)));
             CHECK(v1->temperature == v2->temperature && v1->l2 == v2->l2);
             ft_head_free(other);
             ft_validation_free(v2);
@@ -297,29 +323,42 @@ static struct ft_features *features_of(const struct sample *s, uint64_t memory)
     struct ft_features *f;
     CHECK(ft_features_new_bounded(s->d, s->n, memory, NULL, &f, NULL) == 0);
     for (size_t i = 0; i < s->n; i++)
-        CHECK(ft_features_append(f, &(struct ft_row){ .path = "x", .feature = s->x + i * (size_t)s->d }, s->y[i], NULL) == 0);
+        CHECK(ft_features_append(
+                  f, &(struct ft_row){ .path = "x", .feature = s->x + i * (size_t)s->d }, s->y[i],
+                  NULL) == 0);
     return f;
 }
 
-/* With and without the preconditioner, one block of rows and several of its pieces, a constant feature among them. */
+/* With and without the preconditioner, one block of rows and several of its pieces, a constant
+ * feature among them. */
 static void a_scratch_file_changes_nothing(void)
 {
-    static const int sizes[][3] = { { 700, 50, 2 }, { 100, 129, 3 }, { 1500, 20, 11 }, { 9000, 12, 3 } };
+    static const int sizes[][3] = {
+        { 700, 50, 2 }, { 100, 129, 3 }, { 1500, 20, 11 }, { 9000, 12, 3 }
+    };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         struct sample s = sample_new((size_t)sizes[i][0], sizes[i][1], sizes[i][2], 0.2f);
         for (size_t row = 0; row < s.n; row++)
             s.x[row * (size_t)s.d + 7] = 0.1f;
         const size_t cells = (size_t)s.d * (size_t)s.k, out = s.n * (size_t)s.k;
-        struct ft_features *inside = features_of(&s, ft_features_bytes(s.d, s.n)), *outside = features_of(&s, ft_features_bytes(s.d, s.n) - 1);
+        struct ft_features *inside = features_of(&s, ft_features_bytes(s.d, s.n)),
+                           *outside = features_of(&s, ft_features_bytes(s.d, s.n) - 1);
         CHECK(inside->x && !inside->scratch && !outside->x && outside->scratch);
         struct ft_head *one, *other = NULL;
         struct ft_validation *v1, *v2 = NULL;
-        CHECK(train(&s, NULL, (struct ft_train_options){ .l2 = -1, .threads = 1, .class_weight = -1 }, &one, &v1, NULL) == 0);
+        CHECK(train(&s, NULL,
+                    (struct ft_train_options){ .l2 = -1, .threads = 1, .class_weight = -1 }, &one,
+                    &v1, NULL) == 0);
         for (int threads = 1; threads <= 3; threads += 2) {
             const struct ft_matrix m = ft_features_matrix(outside);
-            CHECK(ft_train_matrix(&m, outside->labels, NULL, s.k, &(struct ft_train_options){ .l2 = -1, .threads = threads, .class_weight = -1 }, &other, &v2, NULL) == 0);
-            CHECK(!memcmp(one->w, other->w, cells * sizeof(float)) && !memcmp(one->b, other->b, (size_t)s.k * sizeof(float)));
-            CHECK(!memcmp(v1->calibrated, v2->calibrated, out * sizeof(float)) && v1->temperature == v2->temperature && v1->l2 == v2->l2);
+            CHECK(ft_train_matrix(&m, outside->labels, NULL, s.k,
+                                  &(struct ft_train_options){
+                                      .l2 = -1, .threads = threads, .class_weight = -1 },
+                                  &other, &v2, NULL) == 0);
+            CHECK(!memcmp(one->w, other->w, cells * sizeof(float)) &&
+                  !memcmp(one->b, other->b, (size_t)s.k * sizeof(float)));
+            CHECK(!memcmp(v1->calibrated, v2->calibrated, out * sizeof(float)) &&
+                  v1->temperature == v2->temperature && v1->l2 == v2->l2);
             ft_head_free(other);
             ft_validation_free(v2);
         }
@@ -335,20 +374,25 @@ static void scratch_files_say_what_is_wrong(void)
 {
     struct ft_features *f;
     struct ft_error err;
-    CHECK(ft_features_new_bounded(20, 100, 0, "/nowhere", &f, &err) == FT_EIO && strstr(err.msg, "scratch file in '/nowhere'"));
-    CHECK(ft_features_new_bounded(20, (size_t)1 << 50, 0, NULL, &f, &err) == FT_EIO && strstr(err.msg, "no room for"));
+    CHECK(ft_features_new_bounded(20, 100, 0, "/nowhere", &f, &err) == FT_EIO &&
+          strstr(err.msg, "scratch file in '/nowhere'"));
+    CHECK(ft_features_new_bounded(20, (size_t)1 << 50, 0, NULL, &f, &err) == FT_EIO &&
+          strstr(err.msg, "no room for"));
     struct sample s = sample_new(60, 5, 2, 0.2f);
     s.x[37 * 5 + 3] = NAN;
     f = features_of(&s, 0);
     const struct ft_matrix m = ft_features_matrix(f);
     struct ft_head *head;
     struct ft_validation *v;
-    CHECK(ft_train_matrix(&m, f->labels, NULL, 2, &(struct ft_train_options){ .l2 = -1 }, &head, &v, &err) == FT_EFORMAT);
+    CHECK(ft_train_matrix(&m, f->labels, NULL, 2, &(struct ft_train_options){ .l2 = -1 }, &head, &v,
+                          &err) == FT_EFORMAT);
     CHECK(strstr(err.msg, "feature 3 of row 37 is 'nan'"));
     struct ft_matrix longer = m; /* as if the file had been cut */
     longer.n = 100;
     int32_t y[100] = { 1 };
-    CHECK(ft_train_matrix(&longer, y, NULL, 2, &(struct ft_train_options){ .l2 = -1 }, &head, &v, &err) == FT_EIO && strstr(err.msg, "cannot read the scratch file"));
+    CHECK(ft_train_matrix(&longer, y, NULL, 2, &(struct ft_train_options){ .l2 = -1 }, &head, &v,
+                          &err) == FT_EIO &&
+          strstr(err.msg, "cannot read the scratch file"));
     ft_features_free(f);
     sample_free(&s);
 }
@@ -391,7 +435,8 @@ static void out_of_fold_means_it(void)
 
 static void hopeless_l2_values(void)
 {
-    const struct ft_l2_row grid[] = { { 10, 1, 0 }, { 3, 0.5, 0 }, { 1, 0.508, 0 }, { 0.3, 0.505, 0 }, { 0.1, 0.52, 0 }, { 0.03, 0.6, 0 } };
+    const struct ft_l2_row grid[] = { { 10, 1, 0 },      { 3, 0.5, 0 },    { 1, 0.508, 0 },
+                                      { 0.3, 0.505, 0 }, { 0.1, 0.52, 0 }, { 0.03, 0.6, 0 } };
     for (int done = 0; done < 6; done++)
         CHECK(!ft_l2_hopeless(grid, done)); /* noise, and one clear step, end nothing */
     CHECK(ft_l2_hopeless(grid, 6));
@@ -413,11 +458,14 @@ static void folds_are_even_and_keep_groups(void)
     for (int i = 0; i < N; i++)
         held[fold[i]][y[i]]++;
     for (int f = 0; f < FOLDS; f++) {
-        CHECK(held[f][0] == 12 && held[f][1] == 6 && held[f][2] >= 2 && held[f][2] <= 3 && held[f][3] <= 1);
+        CHECK(held[f][0] == 12 && held[f][1] == 6 && held[f][2] >= 2 && held[f][2] <= 3 &&
+              held[f][3] <= 1);
         CHECK(held[f][0] + held[f][1] + held[f][2] + held[f][3] >= 20);
     }
-    CHECK(ft_folds_assign(y, NULL, N, K, FOLDS, 1, again, NULL) == FOLDS && !memcmp(fold, again, sizeof fold));
-    CHECK(ft_folds_assign(y, NULL, N, K, FOLDS, 2, again, NULL) == FOLDS && memcmp(fold, again, sizeof fold));
+    CHECK(ft_folds_assign(y, NULL, N, K, FOLDS, 1, again, NULL) == FOLDS &&
+          !memcmp(fold, again, sizeof fold));
+    CHECK(ft_folds_assign(y, NULL, N, K, FOLDS, 2, again, NULL) == FOLDS &&
+          memcmp(fold, again, sizeof fold));
     CHECK(ft_folds_assign(y, group, N, K, FOLDS, 1, fold, NULL) == FOLDS);
     int zeros[FOLDS] = { 0 };
     for (int i = 0; i < N; i++) {
@@ -438,21 +486,25 @@ static void hardly_any_pictures(void)
     struct sample s = sample_new(4, 30, 2, 1);
     struct ft_head *head;
     struct ft_validation *v;
-    CHECK(train(&s, NULL, (struct ft_train_options){ .l2 = -1, .class_weight = -1 }, &head, &v, NULL) == 0);
+    CHECK(train(&s, NULL, (struct ft_train_options){ .l2 = -1, .class_weight = -1 }, &head, &v,
+                NULL) == 0);
     CHECK(v->folds == 4 && all_finite(v->calibrated, 8) && all_finite(head->w, 60));
     ft_head_free(head);
     ft_validation_free(v);
     sample_free(&s);
-    /* a class with two pictures, and one whose only two pictures are one group: no training row in one fold */
+    /* a class with two pictures, and one whose only two pictures are one group: no training row in
+     * one fold */
     s = sample_new(60, 10, 4, 0.8f);
     uint64_t group[60];
     for (size_t i = 0; i < 60; i++) {
         s.y[i] = i < 2 ? 2 : i < 4 ? 3 : (int32_t)(i % 2);
         group[i] = i == 3 ? 2 : i;
     }
-    CHECK(train(&s, group, (struct ft_train_options){ .l2 = -1, .class_weight = -1 }, &head, &v, NULL) == 0);
+    CHECK(train(&s, group, (struct ft_train_options){ .l2 = -1, .class_weight = -1 }, &head, &v,
+                NULL) == 0);
     CHECK(v->fold[2] == v->fold[3] && v->fold[0] != v->fold[1]);
-    CHECK(v->weighted && all_finite(v->raw, 240) && all_finite(v->calibrated, 240) && all_finite(head->w, 40));
+    CHECK(v->weighted && all_finite(v->raw, 240) && all_finite(v->calibrated, 240) &&
+          all_finite(head->w, 40));
     CHECK(v->raw[2 * 4 + 3] > 1e-6f && v->raw[2 * 4 + 3] < 0.1f);
     ft_head_free(head);
     ft_validation_free(v);
@@ -476,7 +528,8 @@ static void extreme_features(void)
         struct ft_error err = { 0 };
         CHECK(train(&s, NULL, (struct ft_train_options){ .l2 = l2s[i] }, &head, &v, &err) == 0);
         CHECK_STR(err.msg, "");
-        CHECK(all_finite(head->w, 24) && all_finite(head->b, 3) && all_finite(v->raw, 270) && all_finite(v->calibrated, 270));
+        CHECK(all_finite(head->w, 24) && all_finite(head->b, 3) && all_finite(v->raw, 270) &&
+              all_finite(v->calibrated, 270));
         CHECK(v->n_grid == (l2s[i] < 0 ? 9 : 1) && (l2s[i] < 0 || v->l2 == l2s[i]));
         struct ft_metrics *m;
         CHECK(ft_metrics_compute(v->calibrated, s.y, v->fold, s.n, 3, &m, NULL) == 0);
@@ -519,7 +572,8 @@ static void many_classes(void)
     }
     struct ft_head *head;
     struct ft_validation *v;
-    CHECK(train(&s, NULL, (struct ft_train_options){ .l2 = 1e-5, .folds = 2 }, &head, &v, NULL) == 0);
+    CHECK(train(&s, NULL, (struct ft_train_options){ .l2 = 1e-5, .folds = 2 }, &head, &v, NULL) ==
+          0);
     struct ft_metrics *m;
     CHECK(ft_metrics_compute(v->raw, s.y, v->fold, s.n, 1000, &m, NULL) == 0);
     CHECK(m->accuracy > 0.8);
@@ -546,7 +600,8 @@ static void unknown_classes_stand_out(void)
     sample_free(&s);
     s = sample_new(300, 24, 4, 0); /* classes that are all the same */
     CHECK(ft_unknown_measure(s.x, s.y, fold, s.n, s.d, s.k, &options, &noise, NULL) == 0);
-    CHECK(noise.distance > 0.35 && noise.distance < 0.65 && noise.probability > 0.35 && noise.probability < 0.65);
+    CHECK(noise.distance > 0.35 && noise.distance < 0.65 && noise.probability > 0.35 &&
+          noise.probability < 0.65);
     sample_free(&s);
     free(fold);
 }
@@ -568,9 +623,11 @@ static void learning_curve_rises_and_is_extrapolated(void)
     CHECK(c.now.images == 400 && c.doubled.images == 800 && c.doubled.accuracy >= c.now.accuracy);
     CHECK(c.doubled.low <= c.doubled.accuracy && c.doubled.accuracy <= c.doubled.high);
     CHECK_NEAR(1 - ft_power_law_error(&c.law, 320), c.points[4].accuracy, 0.04);
-    CHECK(ft_curve_measure(s.x, s.y, fold, 5, s.n, s.d, s.k, &options, NULL, NULL, &again, NULL) == 0);
+    CHECK(ft_curve_measure(s.x, s.y, fold, 5, s.n, s.d, s.k, &options, NULL, NULL, &again, NULL) ==
+          0);
     CHECK(!memcmp(&again, &c, sizeof c));
-    CHECK(ft_curve_measure(s.x, s.y, fold, 5, 20, s.d, s.k, &options, NULL, NULL, &c, &err) == FT_EARG);
+    CHECK(ft_curve_measure(s.x, s.y, fold, 5, 20, s.d, s.k, &options, NULL, NULL, &c, &err) ==
+          FT_EARG);
     sample_free(&s);
     free(fold);
 }

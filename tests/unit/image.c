@@ -1,5 +1,5 @@
-/* image/: sniffing, decoding, resizing and preparing against Pillow's pixels (scripts/golden_image.py), bad pictures and their
- * messages, damaged files of every kind. */
+/* image/: sniffing, decoding, resizing and preparing against Pillow's pixels
+ * (scripts/golden_image.py), bad pictures and their messages, damaged files of every kind. */
 #define _GNU_SOURCE
 #include "../test.h"
 
@@ -71,8 +71,9 @@ static void one_resize(const struct golden *g, const struct ft_image *image)
     double box[4];
     CHECK(sscanf(g->rest, "%15s %lf %lf %lf %lf", filter, box, box + 1, box + 2, box + 3) == 5);
     uint8_t *out = malloc((size_t)g->width * (size_t)g->height * 3);
-    CHECK(!ft_image_resize(image, box, g->width, g->height, !strcmp(filter, "bicubic") ? FT_FILTER_BICUBIC : FT_FILTER_BILINEAR, &resizer,
-                           out, &e));
+    CHECK(!ft_image_resize(image, box, g->width, g->height,
+                           !strcmp(filter, "bicubic") ? FT_FILTER_BICUBIC : FT_FILTER_BILINEAR,
+                           &resizer, out, &e));
     compare(g, out, 0);
     free(out);
     ft_resizer_release(&resizer);
@@ -85,7 +86,9 @@ static void one_prepare(const struct golden *g, const struct ft_bytes *bytes)
     char rule[16], filter[16];
     struct ft_geometry geometry = { .width = g->width, .height = g->height };
     CHECK(sscanf(g->rest, "%15s %15s %lf", rule, filter, &geometry.crop) == 3);
-    geometry.rule = !strcmp(rule, "crop") ? FT_RESIZE_CROP : !strcmp(rule, "pad") ? FT_RESIZE_PAD : FT_RESIZE_SQUASH;
+    geometry.rule = !strcmp(rule, "crop")  ? FT_RESIZE_CROP
+                    : !strcmp(rule, "pad") ? FT_RESIZE_PAD
+                                           : FT_RESIZE_SQUASH;
     geometry.filter = !strcmp(filter, "bicubic") ? FT_FILTER_BICUBIC : FT_FILTER_BILINEAR;
     uint8_t *out = malloc((size_t)g->width * (size_t)g->height * 3);
     CHECK(!ft_image_prepare(&preparer, bytes->data, bytes->size, &geometry, 0, out, &e));
@@ -94,16 +97,19 @@ static void one_prepare(const struct golden *g, const struct ft_bytes *bytes)
     ft_preparer_release(&preparer);
 }
 
-/* The mean difference to a full decode stays below a grey level; half a pixel of displacement would be more. */
+/* The mean difference to a full decode stays below a grey level; half a pixel of displacement would
+ * be more. */
 static void one_reduced(const struct golden *g, const struct ft_bytes *bytes)
 {
     struct ft_preparer preparer = { 0 };
     struct ft_error e;
-    const struct ft_geometry geometry = { g->width, g->height, FT_RESIZE_CROP, FT_FILTER_BICUBIC, 1 };
+    const struct ft_geometry geometry = { g->width, g->height, FT_RESIZE_CROP, FT_FILTER_BICUBIC,
+                                          1 };
     struct ft_bytes want = load("golden/image", g->expected);
     const size_t n = (size_t)g->width * (size_t)g->height * 3;
     uint8_t *out = malloc(n);
-    CHECK(want.size == n && !ft_image_prepare(&preparer, bytes->data, bytes->size, &geometry, 0, out, &e));
+    CHECK(want.size == n &&
+          !ft_image_prepare(&preparer, bytes->data, bytes->size, &geometry, 0, out, &e));
     CHECK(preparer.image.scale * 8 == atoi(g->rest));
     double sum = 0;
     for (size_t i = 0; i < n && want.size == n; i++)
@@ -115,7 +121,8 @@ static void one_reduced(const struct golden *g, const struct ft_bytes *bytes)
     ft_preparer_release(&preparer);
 }
 
-/* Walks the lines of one kind; every case is decoded into a buffer of exactly its size, so that reading past it is caught. */
+/* Walks the lines of one kind; every case is decoded into a buffer of exactly its size, so that
+ * reading past it is caught. */
 static void walk(const char *kind, int at_least)
 {
     struct ft_bytes index = load("golden/image", "index");
@@ -124,7 +131,8 @@ static void walk(const char *kind, int at_least)
     char line[512];
     int n = 0;
     while (f && fgets(line, sizeof line, f)) {
-        CHECK(sscanf(line, "%15s %63s %63s %d %d %199[^\n]", g.kind, g.file, g.expected, &g.width, &g.height, g.rest) == 6);
+        CHECK(sscanf(line, "%15s %63s %63s %d %d %199[^\n]", g.kind, g.file, g.expected, &g.width,
+                     &g.height, g.rest) == 6);
         if (strcmp(g.kind, kind))
             continue;
         struct ft_bytes bytes = load("golden/image", g.file);
@@ -190,9 +198,15 @@ static void sniffing(void)
         { "BM\1\2\3\4\0\0\0\0\1\2", 12, FT_IMAGE_OTHER, "BMP" },
         { "BMW and other cars", 16, FT_IMAGE_UNKNOWN, NULL },
         { "II*\0", 4, FT_IMAGE_OTHER, "TIFF" },
-        { "\0\0\0\x18" "ftypheic", 12, FT_IMAGE_OTHER, "HEIC" },
-        { "\0\0\0\x18" "ftypavif", 12, FT_IMAGE_OTHER, "AVIF" },
-        { "\0\0\0\x18" "ftypmp42", 12, FT_IMAGE_UNKNOWN, NULL },
+        { "\0\0\0\x18"
+          "ftypheic",
+          12, FT_IMAGE_OTHER, "HEIC" },
+        { "\0\0\0\x18"
+          "ftypavif",
+          12, FT_IMAGE_OTHER, "AVIF" },
+        { "\0\0\0\x18"
+          "ftypmp42",
+          12, FT_IMAGE_UNKNOWN, NULL },
         { "%PDF-1.7", 8, FT_IMAGE_OTHER, "PDF" },
         { "\x89PNG", 4, FT_IMAGE_UNKNOWN, NULL },
         { "", 0, FT_IMAGE_UNKNOWN, NULL },
@@ -215,15 +229,22 @@ static void bad_pictures(void)
         { "text.jpg", FT_EFORMAT, "not a picture: neither JPEG nor PNG, whatever its name" },
         { "gif.jpg", FT_EUNSUPPORTED, "a GIF picture, not JPEG or PNG: convert it first" },
         { "truncated.jpg", FT_EFORMAT, "truncated JPEG: the file ends before the picture does" },
-        { "truncated-progressive.jpg", FT_EFORMAT, "truncated JPEG: the file ends before the picture does" },
+        { "truncated-progressive.jpg", FT_EFORMAT,
+          "truncated JPEG: the file ends before the picture does" },
         { "header-only.jpg", FT_EFORMAT, "truncated JPEG: the file ends before the picture does" },
-        { "hole.jpg", FT_EFORMAT, "damaged JPEG: corrupt JPEG data: premature end of data segment" },
-        { "absurd-size.jpg", FT_ELIMIT, "a picture of 65500 x 65500 pixels is over the limit of 268435456 pixels" },
-        { "claims-too-much.jpg", FT_EFORMAT, "truncated JPEG: 1266 bytes cannot hold the 10000 x 10000 pixels that it claims" },
-        { "twelve-bits.jpg", FT_EUNSUPPORTED, "a rare kind of JPEG (unsupported JPEG data precision 12): convert it first" },
+        { "hole.jpg", FT_EFORMAT,
+          "damaged JPEG: corrupt JPEG data: premature end of data segment" },
+        { "absurd-size.jpg", FT_ELIMIT,
+          "a picture of 65500 x 65500 pixels is over the limit of 268435456 pixels" },
+        { "claims-too-much.jpg", FT_EFORMAT,
+          "truncated JPEG: 1266 bytes cannot hold the 10000 x 10000 pixels that it claims" },
+        { "twelve-bits.jpg", FT_EUNSUPPORTED,
+          "a rare kind of JPEG (unsupported JPEG data precision 12): convert it first" },
         { "cut.png", FT_EFORMAT, "truncated PNG: the file ends before the picture does" },
-        { "bomb.png", FT_ELIMIT, "a picture of 65535 x 65535 pixels is over the limit of 268435456 pixels" },
-        { "claims-too-much.png", FT_EFORMAT, "truncated PNG: 9146 bytes cannot hold the 16000 x 16000 pixels that it claims" },
+        { "bomb.png", FT_ELIMIT,
+          "a picture of 65535 x 65535 pixels is over the limit of 268435456 pixels" },
+        { "claims-too-much.png", FT_EFORMAT,
+          "truncated PNG: 9146 bytes cannot hold the 16000 x 16000 pixels that it claims" },
         { "no-pixels.png", FT_EFORMAT, "a picture without pixels: 0 x 48" },
         { "bad-data.png", FT_EFORMAT, "damaged PNG: IDAT: incorrect data check" },
         { "bad-crc.png", FT_EFORMAT, "damaged PNG: IDAT: CRC error" },
@@ -233,7 +254,8 @@ static void bad_pictures(void)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct ft_bytes bytes = load("bad", rows[i].name);
         struct ft_error e = { 0, "" };
-        CHECK(ft_image_decode(bytes.data, bytes.size, NULL, &image, &e) == rows[i].code && e.code == rows[i].code);
+        CHECK(ft_image_decode(bytes.data, bytes.size, NULL, &image, &e) == rows[i].code &&
+              e.code == rows[i].code);
         CHECK_STR(e.msg, rows[i].message);
         ft_bytes_release(&bytes);
     }
@@ -243,7 +265,8 @@ static void bad_pictures(void)
 
 static void limits(void)
 {
-    struct ft_bytes bytes = load("golden/image", "upright.rgb"), png = load("golden/image", "orientation6.png");
+    struct ft_bytes bytes = load("golden/image", "upright.rgb"),
+                    png = load("golden/image", "orientation6.png");
     struct ft_image image = { 0 };
     struct ft_error e;
     struct ft_decode_request request = { .max_pixels = 32 * 16 };
@@ -255,8 +278,8 @@ static void limits(void)
     ft_bytes_release(&png);
 }
 
-/* Every prefix, and every byte with a bit turned: no crash, no leak, and a reason for every refusal. Returns how many
- * of the prefixes were taken for whole pictures. */
+/* Every prefix, and every byte with a bit turned: no crash, no leak, and a reason for every
+ * refusal. Returns how many of the prefixes were taken for whole pictures. */
 static int damage(const char *name)
 {
     struct ft_bytes bytes = load("golden/image", name);
@@ -274,7 +297,7 @@ static int damage(const char *name)
             CHECK(e.code < 0 && e.msg[0]);
         free(copy);
     }
-    for (size_t i = 0; i < bytes.size * 8; i += bytes.size > 600 ? 3 : 1) {
+    for (size_t i = 0; i<bytes.size * 8; i += bytes.size> 600 ? 3 : 1) {
         struct ft_error e = { 0, "" };
         bytes.data[i / 8] ^= (uint8_t)(1 << i % 8);
         if (ft_image_prepare(&preparer, bytes.data, bytes.size, &geometry, 1 << 20, out, &e))
@@ -330,7 +353,8 @@ static void versions_agree(void)
         }
         for (int v = 0; v < ft_resize_n_rows; v++) {
             const struct ft_resize_row *row = ft_resize_rows + v;
-            uint8_t want[2][N * 3 + FT_IMAGE_SLACK], got[2][N * 3 + FT_IMAGE_SLACK], want_down[WIDTH * 3], got_down[WIDTH * 3];
+            uint8_t want[2][N * 3 + FT_IMAGE_SLACK], got[2][N * 3 + FT_IMAGE_SLACK],
+                want_down[WIDTH * 3], got_down[WIDTH * 3];
             const uint8_t *const from[2] = { rows[taps % 7], rows[taps % 5 + 8] };
             if (row->needs & ~ft_cpu_features())
                 continue;
@@ -361,13 +385,18 @@ static void boxes(void)
     struct ft_resizer resizer = { 0 };
     uint8_t out[3];
     struct ft_error e;
-    CHECK(ft_image_resize(&image, (double[4]){ 0, 0, 2.5, 2 }, 1, 1, FT_FILTER_BICUBIC, &resizer, out, &e) == FT_EARG);
-    CHECK(ft_image_resize(&image, (double[4]){ 1, 0, 1, 2 }, 1, 1, FT_FILTER_BICUBIC, &resizer, out, &e) == FT_EARG);
-    CHECK(ft_image_resize(&image, (double[4]){ 0, NAN, 2, 2 }, 1, 1, FT_FILTER_BICUBIC, &resizer, out, &e) == FT_EARG);
-    CHECK(!ft_image_resize(&image, (double[4]){ 0, 0, 2, 2 }, 1, 1, FT_FILTER_BICUBIC, &resizer, out, &e));
+    CHECK(ft_image_resize(&image, (double[4]){ 0, 0, 2.5, 2 }, 1, 1, FT_FILTER_BICUBIC, &resizer,
+                          out, &e) == FT_EARG);
+    CHECK(ft_image_resize(&image, (double[4]){ 1, 0, 1, 2 }, 1, 1, FT_FILTER_BICUBIC, &resizer, out,
+                          &e) == FT_EARG);
+    CHECK(ft_image_resize(&image, (double[4]){ 0, NAN, 2, 2 }, 1, 1, FT_FILTER_BICUBIC, &resizer,
+                          out, &e) == FT_EARG);
+    CHECK(!ft_image_resize(&image, (double[4]){ 0, 0, 2, 2 }, 1, 1, FT_FILTER_BICUBIC, &resizer,
+                           out, &e));
     /* 24 KB of PNG hold this one; its weights alone would take 6 GB */
     struct ft_image wide = { .width = 200 * 1000 * 1000, .height = 1, .pixels = image.pixels };
-    CHECK(ft_image_resize(&wide, (double[4]){ 0, 0, wide.width, 1 }, 1, 1, FT_FILTER_BICUBIC, &resizer, out, &e) == FT_ELIMIT);
+    CHECK(ft_image_resize(&wide, (double[4]){ 0, 0, wide.width, 1 }, 1, 1, FT_FILTER_BICUBIC,
+                          &resizer, out, &e) == FT_ELIMIT);
     CHECK(strstr(e.msg, "200000000 x 1"));
     ft_resizer_release(&resizer);
 }
@@ -383,7 +412,8 @@ static void writing(void)
     CHECK(!ft_image_write_png(path, pixels.data, 32, 16, &e));
     CHECK(!ft_file_read(path, 1 << 20, &file, &e));
     CHECK(!ft_image_decode(file.data, file.size, NULL, &image, &e));
-    CHECK(image.width == 32 && image.height == 16 && !memcmp(image.pixels, pixels.data, 32 * 16 * 3));
+    CHECK(image.width == 32 && image.height == 16 &&
+          !memcmp(image.pixels, pixels.data, 32 * 16 * 3));
     CHECK(ft_image_write_png("/nonexistent/a.png", pixels.data, 32, 16, &e) == FT_EIO);
     unlink(path);
     CHECK(rmdir(dir) == 0); /* no temporary file is left */

@@ -1,5 +1,5 @@
-/* keras/: files that Keras wrote (tests/golden/keras, made by scripts/golden_keras.py), the bundled network, files written and read
- * back, and hostile files (tests/bad). */
+/* keras/: files that Keras wrote (tests/golden/keras, made by scripts/golden_keras.py), the bundled
+ * network, files written and read back, and hostile files (tests/bad). */
 #define _GNU_SOURCE
 #include "../test.h"
 
@@ -52,8 +52,8 @@ static struct ft_network *open_or_exit(const char *path)
 static bool same_bytes(const char *a, const char *b)
 {
     struct ft_bytes x = { 0 }, y = { 0 };
-    const bool same = !ft_file_read(a, 1 << 30, &x, NULL) && !ft_file_read(b, 1 << 30, &y, NULL) && x.size == y.size &&
-                      !memcmp(x.data, y.data, x.size);
+    const bool same = !ft_file_read(a, 1 << 30, &x, NULL) && !ft_file_read(b, 1 << 30, &y, NULL) &&
+                      x.size == y.size && !memcmp(x.data, y.data, x.size);
     ft_bytes_release(&x);
     ft_bytes_release(&y);
     return same;
@@ -70,7 +70,8 @@ static void bundled(void)
     CHECK_NEAR(rescale->weights[FT_W_SCALE].data[0], 1.0 / 128, 0);
     CHECK_NEAR(rescale->weights[FT_W_OFFSET].data[0], -127.0 / 128, 0);
     const struct ft_layer *stem = &network->layers[find(network, "stem_conv")];
-    CHECK(stem->params.stride[0] == 2 && stem->params.padding == FT_PAD_SAME && stem->params.filters == 32);
+    CHECK(stem->params.stride[0] == 2 && stem->params.padding == FT_PAD_SAME &&
+          stem->params.filters == 32);
     CHECK_NEAR(network->layers[find(network, "stem_bn")].params.epsilon, 1e-3, 1e-10);
     CHECK(network->layers[find(network, "stem_relu")].params.activation == FT_ACT_RELU6);
     CHECK(network->layers[network->output].kind == FT_LAYER_GLOBAL_AVERAGE_POOL);
@@ -89,7 +90,8 @@ static void bundled(void)
 static void head_and_back(void)
 {
     struct ft_error err;
-    struct ft_network *network = open_or_exit(data_path("../weights/efficientnet-lite0.h5")), *with = NULL;
+    struct ft_network *network = open_or_exit(data_path("../weights/efficientnet-lite0.h5")),
+                      *with = NULL;
     float w[1280 * 2], b[2] = { 1, -1 };
     for (int i = 0; i < 1280 * 2; i++)
         w[i] = (float)i / 1280;
@@ -117,8 +119,8 @@ static void head_and_back(void)
 static int weight_place(const char *name)
 {
     static const char *const names[][2] = {
-        { "kernel", "0" }, { "bias", "1" }, { "gamma", "0" },
-        { "beta", "1" }, { "moving_mean", "2" }, { "moving_variance", "3" },
+        { "kernel", "0" }, { "bias", "1" },        { "gamma", "0" },
+        { "beta", "1" },   { "moving_mean", "2" }, { "moving_variance", "3" },
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(names[i][0], name))
@@ -151,7 +153,8 @@ static void golden_weights(void)
     int lines = 0;
     CHECK(f != NULL);
     for (; f && fgets(line, sizeof line, f); lines++) {
-        CHECK(sscanf(line, "%63s %63s %63s %63s %lf %lf", file, layer, weight, shape, &sum, &moment) == 6);
+        CHECK(sscanf(line, "%63s %63s %63s %63s %lf %lf", file, layer, weight, shape, &sum,
+                     &moment) == 6);
         if (strcmp(file, open)) {
             char relative[128];
             ft_network_free(network);
@@ -159,7 +162,8 @@ static void golden_weights(void)
             network = open_or_exit(data_path(relative));
             strcpy(open, file);
         }
-        check_weight(&network->layers[find(network, layer)].weights[weight_place(weight)], shape, sum, moment);
+        check_weight(&network->layers[find(network, layer)].weights[weight_place(weight)], shape,
+                     sum, moment);
     }
     CHECK(lines > 60);
     ft_network_free(network);
@@ -169,37 +173,51 @@ static void golden_weights(void)
 
 static void check_structure(const struct ft_network *n)
 {
-#define AT(name) n->layers[find(n, name)]
+#define AT(name)       n->layers[find(n, name)]
 #define IS(name, what) CHECK(AT(name).kind == FT_LAYER_##what)
-    CHECK(n->n_layers == 24 && !strcmp(n->layers[n->output].name, "dense") && !strcmp(n->name, "everything"));
+    CHECK(n->n_layers == 24 && !strcmp(n->layers[n->output].name, "dense") &&
+          !strcmp(n->name, "everything"));
     for (int i = 0; i < n->n_layers; i++)
         for (int j = 0; j < n->layers[i].n_inputs; j++)
             CHECK(n->layers[i].inputs[j] < i);
-    CHECK(n->layers[0].kind == FT_LAYER_INPUT && n->layers[0].params.shape[0] == 12 && n->layers[0].params.shape[1] == 10);
+    CHECK(n->layers[0].kind == FT_LAYER_INPUT && n->layers[0].params.shape[0] == 12 &&
+          n->layers[0].params.shape[1] == 10);
     IS("rescale", RESCALING);
-    CHECK(AT("rescale").weights[FT_W_OFFSET].count == 3 && AT("rescale").weights[FT_W_OFFSET].data[2] == -3);
+    CHECK(AT("rescale").weights[FT_W_OFFSET].count == 3 &&
+          AT("rescale").weights[FT_W_OFFSET].data[2] == -3);
     IS("pad", ZERO_PAD);
-    CHECK(AT("pad").params.pad[0] == 0 && AT("pad").params.pad[1] == 1 && AT("pad").params.pad[2] == 2 && AT("pad").params.pad[3] == 3);
+    CHECK(AT("pad").params.pad[0] == 0 && AT("pad").params.pad[1] == 1 &&
+          AT("pad").params.pad[2] == 2 && AT("pad").params.pad[3] == 3);
     const struct ft_layer_params *p = &AT("conv").params;
-    CHECK(p->kernel[0] == 3 && p->kernel[1] == 2 && p->stride[0] == 2 && p->stride[1] == 2 && p->padding == FT_PAD_SAME);
+    CHECK(p->kernel[0] == 3 && p->kernel[1] == 2 && p->stride[0] == 2 && p->stride[1] == 2 &&
+          p->padding == FT_PAD_SAME);
     CHECK(p->activation == FT_ACT_RELU && p->filters == 8 && p->groups == 1);
     CHECK_NEAR(AT("bn").params.epsilon, 1.001e-5, 1e-12);
-    CHECK(!AT("bn_without_scale").weights[FT_W_GAMMA].data && AT("bn_without_scale").weights[FT_W_BETA].data);
-    CHECK(AT("bn_without_beta").weights[FT_W_GAMMA].data && !AT("bn_without_beta").weights[FT_W_BETA].data);
+    CHECK(!AT("bn_without_scale").weights[FT_W_GAMMA].data &&
+          AT("bn_without_scale").weights[FT_W_BETA].data);
+    CHECK(AT("bn_without_beta").weights[FT_W_GAMMA].data &&
+          !AT("bn_without_beta").weights[FT_W_BETA].data);
     CHECK(AT("relu6").kind == FT_LAYER_ACTIVATION && AT("relu6").params.activation == FT_ACT_RELU6);
-    CHECK(AT("depthwise").kind == FT_LAYER_DEPTHWISE_CONV2D && AT("depthwise").params.multiplier == 2);
-    CHECK(AT("swish").params.activation == FT_ACT_SWISH && AT("project").params.groups == 2 && AT("side").params.dilation[1] == 2);
-    CHECK(AT("add").kind == FT_LAYER_ADD && AT("add").n_inputs == 3 && AT("add").inputs[1] == find(n, "relu6"));
+    CHECK(AT("depthwise").kind == FT_LAYER_DEPTHWISE_CONV2D &&
+          AT("depthwise").params.multiplier == 2);
+    CHECK(AT("swish").params.activation == FT_ACT_SWISH && AT("project").params.groups == 2 &&
+          AT("side").params.dilation[1] == 2);
+    CHECK(AT("add").kind == FT_LAYER_ADD && AT("add").n_inputs == 3 &&
+          AT("add").inputs[1] == find(n, "relu6"));
     IS("multiply", MULTIPLY);
     IS("concatenate", CONCATENATE);
-    CHECK(AT("max").kind == FT_LAYER_MAX_POOL && AT("max").params.kernel[0] == 3 && AT("max").params.stride[0] == 1 && AT("max").params.padding == FT_PAD_SAME);
-    CHECK(AT("average").params.kernel[0] == 2 && AT("average").params.kernel[1] == 1 && AT("average").params.stride[0] == 2);
+    CHECK(AT("max").kind == FT_LAYER_MAX_POOL && AT("max").params.kernel[0] == 3 &&
+          AT("max").params.stride[0] == 1 && AT("max").params.padding == FT_PAD_SAME);
+    CHECK(AT("average").params.kernel[0] == 2 && AT("average").params.kernel[1] == 1 &&
+          AT("average").params.stride[0] == 2);
     CHECK(AT("mean").kind == FT_LAYER_GLOBAL_AVERAGE_POOL && AT("mean").params.keep_dims);
     CHECK(AT("top").kind == FT_LAYER_GLOBAL_MAX_POOL && !AT("top").params.keep_dims);
-    CHECK(AT("reshape").kind == FT_LAYER_RESHAPE && AT("reshape").params.rank == 1 && AT("reshape").params.shape[0] == 16);
+    CHECK(AT("reshape").kind == FT_LAYER_RESHAPE && AT("reshape").params.rank == 1 &&
+          AT("reshape").params.shape[0] == 16);
     IS("flatten", FLATTEN);
     IS("dropout", IDENTITY);
-    CHECK(AT("dense").kind == FT_LAYER_DENSE && AT("dense").params.units == 5 && AT("dense").params.activation == FT_ACT_SOFTMAX);
+    CHECK(AT("dense").kind == FT_LAYER_DENSE && AT("dense").params.units == 5 &&
+          AT("dense").params.activation == FT_ACT_SOFTMAX);
 }
 
 /* Both dialects tell the same story, and so does the file written from either. */
@@ -209,7 +227,8 @@ static void structure(void)
     uint64_t hash[4][2];
     const char *one = temporary("one.h5"), *two = temporary("two.h5");
     for (int dialect = 0; dialect < 2; dialect++) {
-        struct ft_network *n = open_or_exit(data_path(dialect ? "golden/keras/keras3-functional.h5" : "golden/keras/keras2-functional.h5"));
+        struct ft_network *n = open_or_exit(data_path(
+            dialect ? "golden/keras/keras3-functional.h5" : "golden/keras/keras2-functional.h5"));
         check_structure(n);
         ft_network_hash(n, n->output, hash[dialect]);
         CHECK(!ft_network_write(n, NULL, one, &err));
@@ -219,7 +238,8 @@ static void structure(void)
         ft_network_free(back);
         ft_network_free(n);
     }
-    CHECK(!memcmp(hash[0], hash[1], 16) && !memcmp(hash[0], hash[2], 16) && !memcmp(hash[0], hash[3], 16));
+    CHECK(!memcmp(hash[0], hash[1], 16) && !memcmp(hash[0], hash[2], 16) &&
+          !memcmp(hash[0], hash[3], 16));
     CHECK(unlink(one) == 0 && unlink(two) == 0);
 }
 
@@ -229,8 +249,10 @@ static void sequential(void)
         char relative[64];
         snprintf(relative, sizeof relative, "golden/keras/keras%d-sequential.h5", dialect);
         struct ft_network *n = open_or_exit(data_path(relative));
-        CHECK(n->n_layers == 5 && n->layers[0].kind == FT_LAYER_INPUT && n->layers[0].params.shape[2] == 1);
-        CHECK(n->layers[4].inputs[0] == 3 && !n->layers[4].weights[FT_W_BIAS].data && n->output == 4);
+        CHECK(n->n_layers == 5 && n->layers[0].kind == FT_LAYER_INPUT &&
+              n->layers[0].params.shape[2] == 1);
+        CHECK(n->layers[4].inputs[0] == 3 && !n->layers[4].weights[FT_W_BIAS].data &&
+              n->output == 4);
         ft_network_free(n);
     }
 }
@@ -239,7 +261,8 @@ static void sequential(void)
 static void cut(void)
 {
     struct ft_error err;
-    struct ft_network *n = open_or_exit(data_path("golden/keras/keras2-functional.h5")), *with = NULL;
+    struct ft_network *n = open_or_exit(data_path("golden/keras/keras2-functional.h5")),
+                      *with = NULL;
     const float w[8 * 3] = { 1 }, b[3] = { 0 };
     CHECK(!ft_network_with_head(n, find(n, "relu6"), "head", 8, 3, w, b, &with, &err));
     CHECK(with->n_layers == 7 && with->output == 6);
@@ -259,7 +282,8 @@ static void refused(void)
         { "absurd-shape", "layer 'last': weight 'kernel:0' has an absurd shape", FT_ELIMIT },
         { "activation", "layer 'first': activation 'celu' is not supported", FT_EUNSUPPORTED },
         { "bomb", "would unpack to 1024 MB", FT_ELIMIT },
-        { "causal", "keras-causal.h5': layer 'first': padding 'causal' is not supported", FT_EUNSUPPORTED },
+        { "causal", "keras-causal.h5': layer 'first': padding 'causal' is not supported",
+          FT_EUNSUPPORTED },
         { "channels-first", "data_format 'channels_first'", FT_EUNSUPPORTED },
         { "cycle", "layer 'relu': its input depends on itself", FT_EFORMAT },
         { "deep-config", "not JSON", FT_EFORMAT },
@@ -272,7 +296,9 @@ static void refused(void)
         { "no-such-input", "layer 'pool': its input 'relu' is not in the network", FT_EFORMAT },
         { "number-as-config", "'model_config' is not a string", FT_EFORMAT },
         { "same-name", "two layers are called 'first'", FT_EFORMAT },
-        { "later-call", "layer 'pool': its input 'relu' is called 1 times, but a later call is wanted", FT_EFORMAT },
+        { "later-call",
+          "layer 'pool': its input 'relu' is called 1 times, but a later call is wanted",
+          FT_EFORMAT },
         { "slash", "its input 'first' is not in the network", FT_EFORMAT },
         { "soft-link", "'kernel:0' is a soft or external link", FT_EUNSUPPORTED },
         { "strides", "setting 'strides' has an unexpected value", FT_EFORMAT },

@@ -1,5 +1,6 @@
-/* Every layer class against Keras: the small networks of golden/layers (scripts/golden_layers.py had Keras 3 and tf_keras write them), as
- * they are, and again after they have been written and read back. */
+/* Every layer class against Keras: the small networks of golden/layers (scripts/golden_layers.py
+ * had Keras 3 and tf_keras write them), as they are, and again after they have been written and
+ * read back. */
 #define _GNU_SOURCE
 #include "../test.h"
 
@@ -50,19 +51,22 @@ static bool read_expected(FILE *f, struct expected *e)
 static int compared;
 
 /* One layer's output, alone and by a team of three in a dirty arena. */
-static void check_layer(const struct ft_network *network, const struct expected *e, const uint8_t *pixels, struct ft_team *team)
+static void check_layer(const struct ft_network *network, const struct expected *e,
+                        const uint8_t *pixels, struct ft_team *team)
 {
     struct ft_plan *plan;
     struct ft_error err;
     const int layer = find(network, e->name);
-    if (layer < 0 || ft_plan_new(network, &(struct ft_plan_options){ .layer = layer }, &plan, &err)) {
+    if (layer < 0 ||
+        ft_plan_new(network, &(struct ft_plan_options){ .layer = layer }, &plan, &err)) {
         printf("# '%s': %s\n", e->name, layer < 0 ? "no such layer" : err.msg);
         CHECK(!"a layer cannot be planned");
         return;
     }
     const struct ft_shape s = ft_plan_output(plan);
     CHECK(s.h * s.w * s.c == e->count);
-    float *arena = ft_alloc(ft_plan_arena_bytes(plan, 1), 1), *output = ft_alloc((size_t)(s.h * s.w * s.c), sizeof *output);
+    float *arena = ft_alloc(ft_plan_arena_bytes(plan, 1), 1),
+          *output = ft_alloc((size_t)(s.h * s.w * s.c), sizeof *output);
     for (int way = 0; s.h * s.w * s.c == e->count && way < 2; way++) {
         memset(arena, 0x7f, ft_plan_arena_bytes(plan, 1));
         if (way)
@@ -73,7 +77,8 @@ static void check_layer(const struct ft_network *network, const struct expected 
             const double got = output[e->places[i]];
             if (fabs(got - e->values[i]) <= 1e-5 * e->largest + 1e-6)
                 continue;
-            printf("# '%s' on '%s', place %d: got %.7g, want %.7g, largest %.7g\n", e->name, ft_cpu_name(), e->places[i], got, e->values[i], e->largest);
+            printf("# '%s' on '%s', place %d: got %.7g, want %.7g, largest %.7g\n", e->name,
+                   ft_cpu_name(), e->places[i], got, e->values[i], e->largest);
             CHECK(!"a value differs from Keras");
             break;
         }
@@ -116,7 +121,8 @@ static void check_file(const char *name)
     snprintf(path, sizeof path, "%s/golden/layers/%s.h5", getenv("FT_TEST_DATA"), name);
     snprintf(again, sizeof again, "/tmp/ft-layers-%d.h5", (int)getpid());
     CHECK(f && !ft_network_open(path, NULL, &network, &err));
-    CHECK(network && !ft_network_write(network, NULL, again, &err) && !ft_network_open(again, NULL, &back, &err));
+    CHECK(network && !ft_network_write(network, NULL, again, &err) &&
+          !ft_network_open(again, NULL, &back, &err));
     if (back) {
         check_network(network, f);
         check_network(back, f);
@@ -156,16 +162,20 @@ static void hard_swish_is_recognised(void)
 {
     static const struct {
         const char *file, *layer;
-    } cases[] = { { "merges-3", "hard_swish" }, { "merges-2", "hard_swish" }, { "activations-3", "alone_hard_silu_product" } };
+    } cases[] = { { "merges-3", "hard_swish" },
+                  { "merges-2", "hard_swish" },
+                  { "activations-3", "alone_hard_silu_product" } };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char path[4096];
         struct ft_network *network = NULL;
         struct ft_plan *plan = NULL;
         struct ft_layer_info info = { 0 };
-        snprintf(path, sizeof path, "%s/golden/layers/%s.h5", getenv("FT_TEST_DATA"), cases[i].file);
+        snprintf(path, sizeof path, "%s/golden/layers/%s.h5", getenv("FT_TEST_DATA"),
+                 cases[i].file);
         CHECK(!ft_network_open(path, NULL, &network, NULL));
         const int layer = network ? find(network, cases[i].layer) : -1;
-        CHECK(layer > 0 && !ft_plan_new(network, &(struct ft_plan_options){ .layer = layer }, &plan, NULL));
+        CHECK(layer > 0 &&
+              !ft_plan_new(network, &(struct ft_plan_options){ .layer = layer }, &plan, NULL));
         if (plan) {
             ft_plan_step(plan, ft_plan_steps(plan) - 1, &info);
             CHECK(strcmp(info.kind, "Multiply"));

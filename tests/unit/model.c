@@ -1,4 +1,5 @@
-/* Explanations against NumPy and Keras (scripts/golden_report.py), and the training pictures that a model remembers. */
+/* Explanations against NumPy and Keras (scripts/golden_report.py), and the training pictures that a
+ * model remembers. */
 #include "finetune.h"
 #include "base/random.h"
 #include "keras/blob.h"
@@ -107,7 +108,8 @@ static struct ft_explanation *look(const struct ft_model *model, const uint8_t *
     return e;
 }
 
-/* A network whose features are no average of a map (the scaling keeps its relu6 from saturating): every share is what covering the cell by hand takes from the logit. */
+/* A network whose features are no average of a map (the scaling keeps its relu6 from saturating):
+ * every share is what covering the cell by hand takes from the logit. */
 static void occlusion_is_what_covering_a_cell_takes(void)
 {
     char path[1000];
@@ -116,7 +118,9 @@ static void occlusion_is_what_covering_a_cell_takes(void)
     struct ft_model *model;
     unsigned sum[3] = { 0 };
     snprintf(path, sizeof path, "%s/golden/keras/keras3-functional.h5", getenv("FT_TEST_DATA"));
-    CHECK(ft_model_open(path, &(struct ft_backbone_options){ .rule = "squash", .preprocess = "0.01,9" }, &model, NULL) == 0);
+    CHECK(ft_model_open(path,
+                        &(struct ft_backbone_options){ .rule = "squash", .preprocess = "0.01,9" },
+                        &model, NULL) == 0);
     for (size_t i = 0; i < sizeof pixels; i++)
         sum[i % 3] += pixels[i] = (uint8_t)(ft_random_unit(&random) * 256);
     for (int i = 0; i < 3; i++)
@@ -132,7 +136,8 @@ static void occlusion_is_what_covering_a_cell_takes(void)
                 memcpy(covered + (y * WIDE + x) * 3, mean, 3);
         struct ft_explanation *without = look(model, covered);
         for (int c = 0; c < e->k; c++) {
-            CHECK_NEAR(e->shares[cell * e->k + c], e->logits[c] - without->logits[c], 1e-5 * fabs(e->logits[c]));
+            CHECK_NEAR(e->shares[cell * e->k + c], e->logits[c] - without->logits[c],
+                       1e-5 * fabs(e->logits[c]));
             some |= fabsf(e->shares[cell * e->k + c]) > 1e-3f * fabsf(e->logits[c]);
         }
         ft_explanation_free(without);
@@ -154,8 +159,10 @@ static void a_damaged_attribute_is_refused(void)
     CHECK(ft_network_open(path, NULL, &network, NULL) == 0);
     for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
         CHECK(ft_network_write(network, damaged[i], at("d.h5"), NULL) == 0);
-        CHECK(ft_model_open(at("d.h5"), NULL, &model, &err) == FT_EFORMAT && strstr(err.msg, "finetune") && strstr(err.msg, "d.h5"));
-        CHECK(ft_backbone_open(at("d.h5"), NULL, &backbone, &err) == FT_EFORMAT && strstr(err.msg, "finetune"));
+        CHECK(ft_model_open(at("d.h5"), NULL, &model, &err) == FT_EFORMAT &&
+              strstr(err.msg, "finetune") && strstr(err.msg, "d.h5"));
+        CHECK(ft_backbone_open(at("d.h5"), NULL, &backbone, &err) == FT_EFORMAT &&
+              strstr(err.msg, "finetune"));
         unlink(at("d.h5"));
     }
     ft_network_free(network);
@@ -174,7 +181,8 @@ static void a_head_that_is_not_finite_is_refused(void)
         const float kept = *spoilt;
         *spoilt = i ? INFINITY : NAN;
         CHECK(ft_model_save(backbone, &head, classes, NULL, NULL, at("m.h5"), NULL, NULL) == 0);
-        CHECK(ft_model_open(at("m.h5"), NULL, &model, &err) == FT_EFORMAT && strstr(err.msg, "not finite"));
+        CHECK(ft_model_open(at("m.h5"), NULL, &model, &err) == FT_EFORMAT &&
+              strstr(err.msg, "not finite"));
         *spoilt = kept;
     }
     ft_backbone_free(backbone);
@@ -217,7 +225,8 @@ static void a_gallery_survives_its_file(void)
     CHECK(ft_model_gallery(model, &back, NULL) == 0 && back && back->n == 20);
     for (size_t i = 0; back && i < 20; i++) {
         CHECK_STR(back->paths[i], g->paths[i]);
-        CHECK(back->labels[i] == (int32_t)(i % 2) && !memcmp(back->codes + i * FT_CODE, g->codes + i * FT_CODE, FT_CODE));
+        CHECK(back->labels[i] == (int32_t)(i % 2) &&
+              !memcmp(back->codes + i * FT_CODE, g->codes + i * FT_CODE, FT_CODE));
     }
     ft_gallery_free(back);
     ft_model_free(model);
@@ -237,10 +246,13 @@ static void a_damaged_gallery_is_refused(void)
     size_t size;
     CHECK(ft_gallery_new(f, "", &g, NULL) == 0);
     save(g);
-    CHECK(ft_gallery_read(at("m.h5"), 1, &back, &err) == FT_EFORMAT); /* a label beyond the classes */
+    /* a label beyond the classes */
+    CHECK(ft_gallery_read(at("m.h5"), 1, &back, &err) == FT_EFORMAT);
     CHECK(ft_blob_read(at("m.h5"), "finetune_gallery", 1 << 20, &bytes, &size, NULL) == 0 && bytes);
-    CHECK(ft_blob_read(at("m.h5"), "finetune_gallery", 10, &(uint8_t *){ NULL }, &(size_t){ 0 }, &err) == FT_EFORMAT);
-    CHECK(ft_blob_read(at("m.h5"), "model_weights", 1 << 20, &(uint8_t *){ NULL }, &(size_t){ 0 }, &err) == FT_EFORMAT);
+    CHECK(ft_blob_read(at("m.h5"), "finetune_gallery", 10, &(uint8_t *){ NULL }, &(size_t){ 0 },
+                       &err) == FT_EFORMAT);
+    CHECK(ft_blob_read(at("m.h5"), "model_weights", 1 << 20, &(uint8_t *){ NULL }, &(size_t){ 0 },
+                       &err) == FT_EFORMAT);
     for (size_t cut = 0; cut < size; cut += cut < 40 ? 1 : 97) {
         save(NULL);
         if (cut % 2)

@@ -1,4 +1,5 @@
-/* A watched directory whose events come faster than they are taken: nothing is missed, nothing is given twice. */
+/* A watched directory whose events come faster than they are taken: nothing is missed, nothing is
+ * given twice. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <limits.h>
@@ -46,7 +47,8 @@ static long kernel_keeps(void)
     return n;
 }
 
-/* How often `name` is given until `seconds` have passed; *others: anything else that is a picture by name. */
+/* How often `name` is given until `seconds` have passed; *others: anything else that is a picture
+ * by name. */
 static int given(struct ft_inputs *inputs, const char *name, int seconds, int *others)
 {
     int count = 0;
@@ -73,16 +75,19 @@ static void nothing_is_lost_when_the_queue_overflows(void)
     touch("before.jpg");
     CHECK(ft_inputs_open(NULL, 0, &options, &inputs, NULL) == 0);
     touch("first.jpg");
-    CHECK(given(inputs, "first.jpg", 2, &others) == 1 && others == 0); /* not what was there before */
+    /* not what was there before */
+    CHECK(given(inputs, "first.jpg", 2, &others) == 1 && others == 0);
     flood(most + 100);
     touch("lost.jpg");
     snprintf(path, sizeof path, "%s/lost-folder", folder);
     CHECK(!mkdir(path, 0755));
     touch("lost-folder/inside.jpg");
-    CHECK(given(inputs, "lost.jpg", 3, &others) == 1 && others == 1); /* and the one inside, first.jpg not again */
+    /* and the one inside, first.jpg not again */
+    CHECK(given(inputs, "lost.jpg", 3, &others) == 1 && others == 1);
     touch("lost-folder/later.jpg");
     touch("first.jpg");
-    CHECK(given(inputs, "later.jpg", 2, &others) == 1 && others == 1); /* the new folder is watched, changed files are given as ever */
+    /* the new folder is watched, changed files are given as ever */
+    CHECK(given(inputs, "later.jpg", 2, &others) == 1 && others == 1);
     ft_inputs_free(inputs);
 }
 

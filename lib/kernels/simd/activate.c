@@ -1,11 +1,14 @@
-/* Activations of what a convolution has just stored, while it is in the cache: swish and hard_swish in vectors that do not care how few
- * channels there are, the others by loops.h. exp is that of loops.h. */
+/* Activations of what a convolution has just stored, while it is in the cache: swish and hard_swish
+ * in vectors that do not care how few channels there are, the others by loops.h. exp is that of
+ * loops.h. */
 #include "kernels/simd/simd.h"
 
 FT_INLINE vec exponential(vec x)
 {
-    const vec magic = repeat(12582912.0f), shifted = multiply_add(x, repeat(1.44269504f), magic), n = subtract(shifted, magic);
-    const vec r = multiply_add(n, repeat(2.12194440e-4f), minus_product(n, repeat(0.693359375f), x));
+    const vec magic = repeat(12582912.0f), shifted = multiply_add(x, repeat(1.44269504f), magic),
+              n = subtract(shifted, magic);
+    const vec r =
+        multiply_add(n, repeat(2.12194440e-4f), minus_product(n, repeat(0.693359375f), x));
     vec p = multiply_add(repeat(1.0f / 720), r, repeat(1.0f / 120));
     p = multiply_add(p, r, repeat(1.0f / 24));
     p = multiply_add(p, r, repeat(1.0f / 6));
@@ -41,7 +44,8 @@ FT_INLINE void each(float *x, const ptrdiff_t *at, int pixels, int n, vec (*func
     }
 }
 
-void FT_NAME(activate_pixels)(const struct ft_work *w, float *x, const ptrdiff_t *at, int pixels, int n)
+void FT_NAME(activate_pixels)(const struct ft_work *w, float *x, const ptrdiff_t *at, int pixels,
+                              int n)
 {
     if (w->activation == FT_ACT_SWISH) {
         each(x, at, pixels, n, swish);

@@ -1,8 +1,10 @@
-/* Direct convolution as a product of panels (panels.h), K = kh * kw * cin in Keras order. The input is read in place; segments
- * are one per kernel row, or one per tap where the map's pixels do not touch (dilation, slices of channels).
+/* Direct convolution as a product of panels (panels.h), K = kh * kw * cin in Keras order. The input
+ * is read in place; segments are one per kernel row, or one per tap where the map's pixels do not
+ * touch (dilation, slices of channels).
  *
- * Pixels go in bands: per band the offsets are worked out once, then panels outside, tiles inside, so that a panel stays in the
- * first-level cache while the band streams past, or (bands of one tile) the tile's input stays while panels stream past.
+ * Pixels go in bands: per band the offsets are worked out once, then panels outside, tiles inside,
+ * so that a panel stays in the first-level cache while the band streams past, or (bands of one
+ * tile) the tile's input stays while panels stream past.
  *
  * Groups are convolutions of their own between slices of the channels, with panels of their own. */
 #include <string.h>
@@ -16,20 +18,24 @@ static void find_segments(const struct ft_work *w, struct ft_segments *s)
     s->n = w->kernel[0] * across;
     s->k = touching ? w->kernel[1] * w->in.c : w->in.c;
     for (int i = 0; i < s->n; i++)
-        s->at[i] = i / across * w->dilation[0] * w->in.row + (ptrdiff_t)(i % across) * w->dilation[1] * w->in.pixel;
+        s->at[i] = i / across * w->dilation[0] * w->in.row +
+                   (ptrdiff_t)(i % across) * w->dilation[1] * w->in.pixel;
 }
 
 /* Pixels are counted from the first row asked for, on through all pictures. */
 static void find_offsets(const struct ft_work *w, int first, int pixels, struct ft_offsets *at)
 {
     const int rows = w->y1 - w->y0;
-    const ptrdiff_t in_step = (ptrdiff_t)w->stride[1] * w->in.pixel, out_step = w->out.pixel, other_step = w->other.pixel;
+    const ptrdiff_t in_step = (ptrdiff_t)w->stride[1] * w->in.pixel, out_step = w->out.pixel,
+                    other_step = w->other.pixel;
     for (int i = 0; i < pixels;) { /* row by row */
         const int x = (first + i) % w->out.w, row = (first + i) / w->out.w, y = w->y0 + row % rows;
         const ptrdiff_t picture = row / rows * w->apart;
         const int end = i + w->out.w - x < pixels ? i + w->out.w - x : pixels;
-        ptrdiff_t in = picture + (y * w->stride[0] - w->pad[0]) * w->in.row + (ptrdiff_t)(x * w->stride[1] - w->pad[1]) * w->in.pixel;
-        ptrdiff_t out = picture + y * w->out.row + x * out_step, other = picture + y * w->other.row + x * other_step;
+        ptrdiff_t in = picture + (y * w->stride[0] - w->pad[0]) * w->in.row +
+                       (ptrdiff_t)(x * w->stride[1] - w->pad[1]) * w->in.pixel;
+        ptrdiff_t out = picture + y * w->out.row + x * out_step,
+                  other = picture + y * w->other.row + x * other_step;
         for (int k = i; k < end; k++, in += in_step, out += out_step) {
             at->in[k] = in;
             at->out[k] = out;
@@ -40,14 +46,16 @@ static void find_offsets(const struct ft_work *w, int first, int pixels, struct 
     }
 }
 
-/* Panels outside where the weights are many for the pixels or the input is thin; else one tile at a time. */
+/* Panels outside where the weights are many for the pixels or the input is thin; else one tile at a
+ * time. */
 static int band_pixels(const struct ft_work *w, size_t k)
 {
     const bool one_panel = FT_NAME(panel_at)(0, w->out.c)->filters >= w->out.c;
     const int pixels = w->out.h * w->out.w;
     if (pixels <= 64)
         return FT_TILE_BAND;
-    return one_panel || k <= (size_t)w->out.c ? (pixels < FT_TILE_BAND ? pixels : FT_TILE_BAND) : FT_TILE_ROWS;
+    return one_panel || k <= (size_t)w->out.c ? (pixels < FT_TILE_BAND ? pixels : FT_TILE_BAND)
+                                              : FT_TILE_ROWS;
 }
 
 /* A panel belongs to the part that has its first filter. */
@@ -69,13 +77,24 @@ static void run_group(const struct ft_work *w)
             const int filters = w->out.c - c < width->filters ? w->out.c - c : width->filters;
             const float *weights = w->weights + (size_t)c * k;
             float bias[FT_PANEL_MOST] = { 0 };
-            if (filters < width->filters) /* a group's last panel is wider than what is left of all biases */
+            if (filters <
+                width->filters) /* a group's last panel is wider than what is left of all biases */
                 memcpy(bias, w->bias + c, (size_t)filters * sizeof *bias);
-            FT_NAME(panel_run)((struct ft_tile){ .in = w->in.data, .out = w->out.data + c, .other = w->other.data ? w->other.data + c : NULL,
-                                     .segments = &segments, .weights = weights, .bias = filters < width->filters ? bias : w->bias + c,
-                                     .ahead = band > FT_TILE_ROWS && c + filters < w->c1 ? weights + (size_t)width->filters * k : NULL,
-                                     .n_ahead = (size_t)width->filters * k,
-                                     .lo = w->lo, .hi = w->hi, .filters = filters }, width, &at, pixels);
+            FT_NAME(panel_run)
+            ((struct ft_tile){ .in = w->in.data,
+                               .out = w->out.data + c,
+                               .other = w->other.data ? w->other.data + c : NULL,
+                               .segments = &segments,
+                               .weights = weights,
+                               .bias = filters < width->filters ? bias : w->bias + c,
+                               .ahead = band > FT_TILE_ROWS && c + filters < w->c1
+                                            ? weights + (size_t)width->filters * k
+                                            : NULL,
+                               .n_ahead = (size_t)width->filters * k,
+                               .lo = w->lo,
+                               .hi = w->hi,
+                               .filters = filters },
+             width, &at, pixels);
             if (w->activation != FT_ACT_LINEAR)
                 FT_NAME(activate_pixels)(w, w->out.data + c, at.out, pixels, filters);
         }

@@ -1,6 +1,7 @@
-/* Depthwise convolution over one vector of channels at a time. 3x3 and 5x5 with strides 1 and 2, and 7x7 with stride 1, keep a
- * tile of DOWN x ACROSS output pixels in registers and load every input vector of the tile's window once for all the taps that
- * use it; other geometries go pixel by pixel. Weights lie as [c / LANES][taps][LANES], zeros after the last channel. */
+/* Depthwise convolution over one vector of channels at a time. 3x3 and 5x5 with strides 1 and 2,
+ * and 7x7 with stride 1, keep a tile of DOWN x ACROSS output pixels in registers and load every
+ * input vector of the tile's window once for all the taps that use it; other geometries go pixel by
+ * pixel. Weights lie as [c / LANES][taps][LANES], zeros after the last channel. */
 #include "kernels/simd/simd.h"
 
 #if defined(__AVX512F__)
@@ -19,7 +20,8 @@ struct strip {
     bool whole; /* all of them: masked stores are slow without AVX-512 */
 };
 
-/* Keeps gcc from loading the value again for every use: one load port a multiplication is too many. */
+/* Keeps gcc from loading the value again for every use: one load port a multiplication is too many.
+ */
 FT_INLINE vec in_register(vec v)
 {
     __asm__("" : "+v"(v));
@@ -38,11 +40,13 @@ struct place {
     const float *other; /* NULL: none */
 };
 
-FT_INLINE void finish(const struct strip *t, struct place at, vec x, int y, int column, const int whole)
+FT_INLINE void finish(const struct strip *t, struct place at, vec x, int y, int column,
+                      const int whole)
 {
     float *out = at.out + y * t->out_row + (ptrdiff_t)column * t->out_pixel;
     if (at.other)
-        x = add(x, fetch(t, at.other + y * t->other_row + (ptrdiff_t)column * t->other_pixel, whole));
+        x = add(x,
+                fetch(t, at.other + y * t->other_row + (ptrdiff_t)column * t->other_pixel, whole));
     x = clamp(x, repeat(t->lo), repeat(t->hi));
     if (whole)
         store(out, x);
@@ -51,42 +55,45 @@ FT_INLINE void finish(const struct strip *t, struct place at, vec x, int y, int 
 }
 
 /* A tile of down x across pixels; all but the first two are constants at every call. */
-FT_INLINE void run_tile(const struct strip *t, struct place at, const int k, const int s, const int down, const int across, const int whole)
+FT_INLINE void run_tile(const struct strip *t, struct place at, const int k, const int s,
+                        const int down, const int across, const int whole)
 {
     vec acc[DOWN][ACROSS];
     FT_UNROLL
     for (int y = 0; y < down; y++)
         FT_UNROLL
-        for (int x = 0; x < across; x++)
-            acc[y][x] = load(t->bias);
+    for (int x = 0; x < across; x++)
+        acc[y][x] = load(t->bias);
     FT_UNROLL
     for (int iy = 0; iy < (down - 1) * s + k; iy++) {
-        vec weights[DOWN][MOST_TAPS]; /* the kernel's row that each output row multiplies this input row with */
+        /* the kernel's row that each output row multiplies this input row with */
+        vec weights[DOWN][MOST_TAPS];
         FT_UNROLL
         for (int y = 0; y < down; y++)
             FT_UNROLL
-            for (int kx = 0; kx < k; kx++)
-                if (iy >= y * s && iy < y * s + k)
-                    weights[y][kx] = in_register(load(t->weights + ((iy - y * s) * k + kx) * LANES));
+        for (int kx = 0; kx < k; kx++)
+            if (iy >= y * s && iy < y * s + k)
+                weights[y][kx] = in_register(load(t->weights + ((iy - y * s) * k + kx) * LANES));
         FT_UNROLL
         for (int ix = 0; ix < (across - 1) * s + k; ix++) {
             const vec in = fetch(t, at.in + iy * t->in_row + (ptrdiff_t)ix * t->in_pixel, whole);
             FT_UNROLL
             for (int y = 0; y < down; y++)
                 FT_UNROLL
-                for (int x = 0; x < across; x++)
-                    if (iy >= y * s && iy < y * s + k && ix >= x * s && ix < x * s + k)
-                        acc[y][x] = multiply_add(in, weights[y][ix - x * s], acc[y][x]);
+            for (int x = 0; x < across; x++)
+                if (iy >= y * s && iy < y * s + k && ix >= x * s && ix < x * s + k)
+                    acc[y][x] = multiply_add(in, weights[y][ix - x * s], acc[y][x]);
         }
     }
     FT_UNROLL
     for (int y = 0; y < down; y++)
         FT_UNROLL
-        for (int x = 0; x < across; x++)
-            finish(t, at, acc[y][x], y, x, whole);
+    for (int x = 0; x < across; x++)
+        finish(t, at, acc[y][x], y, x, whole);
 }
 
-FT_INLINE void run_strip(const struct strip *t, struct place at, int tiles, const int k, const int s, const int down, const int whole)
+FT_INLINE void run_strip(const struct strip *t, struct place at, int tiles, const int k,
+                         const int s, const int down, const int whole)
 {
     for (; tiles > 0; tiles--) {
         run_tile(t, at, k, s, down, ACROSS, whole);
@@ -97,13 +104,17 @@ FT_INLINE void run_strip(const struct strip *t, struct place at, int tiles, cons
     }
 }
 
-FT_INLINE void sum_pixel(const struct strip *t, struct place at, const struct ft_work *w, const int whole)
+FT_INLINE void sum_pixel(const struct strip *t, struct place at, const struct ft_work *w,
+                         const int whole)
 {
     vec acc = load(t->bias);
     const float *weights = t->weights;
     for (int ky = 0; ky < w->kernel[0]; ky++)
         for (int kx = 0; kx < w->kernel[1]; kx++, weights += LANES)
-            acc = multiply_add(fetch(t, at.in + ky * w->dilation[0] * t->in_row + (ptrdiff_t)kx * w->dilation[1] * t->in_pixel, whole),
+            acc = multiply_add(fetch(t,
+                                     at.in + ky * w->dilation[0] * t->in_row +
+                                         (ptrdiff_t)kx * w->dilation[1] * t->in_pixel,
+                                     whole),
                                load(weights), acc);
     finish(t, at, acc, 0, 0, whole);
 }
@@ -116,13 +127,13 @@ static void run_pixel(const struct strip *t, struct place at, const struct ft_wo
         sum_pixel(t, at, w, 0);
 }
 
-#define DEFINE_STRIP(name, k, s, down)                                                                                                     \
-    static __attribute__((noinline)) void name(const struct strip *t, struct place at, int tiles)                                          \
-    {                                                                                                                                      \
-        if (t->whole)                                                                                                                      \
-            run_strip(t, at, tiles, k, s, down, 1);                                                                                        \
-        else                                                                                                                               \
-            run_strip(t, at, tiles, k, s, down, 0);                                                                                        \
+#define DEFINE_STRIP(name, k, s, down)                                                             \
+    static __attribute__((noinline)) void name(const struct strip *t, struct place at, int tiles)  \
+    {                                                                                              \
+        if (t->whole)                                                                              \
+            run_strip(t, at, tiles, k, s, down, 1);                                                \
+        else                                                                                       \
+            run_strip(t, at, tiles, k, s, down, 0);                                                \
     }
 #define DEFINE(k, s) DEFINE_STRIP(tall_##k##_##s, k, s, DOWN) DEFINE_STRIP(flat_##k##_##s, k, s, 1)
 DEFINE(3, 1)
@@ -132,23 +143,30 @@ DEFINE(5, 2)
 DEFINE(7, 1)
 static const struct fast {
     int kernel, stride;
-    void (*tall)(const struct strip *t, struct place at, int tiles), (*flat)(const struct strip *t, struct place at, int tiles);
-} fasts[] = { { 3, 1, tall_3_1, flat_3_1 }, { 3, 2, tall_3_2, flat_3_2 }, { 5, 1, tall_5_1, flat_5_1 }, { 5, 2, tall_5_2, flat_5_2 },
-            { 7, 1, tall_7_1, flat_7_1 } };
+    void (*tall)(const struct strip *t, struct place at, int tiles),
+        (*flat)(const struct strip *t, struct place at, int tiles);
+} fasts[] = { { 3, 1, tall_3_1, flat_3_1 },
+              { 3, 2, tall_3_2, flat_3_2 },
+              { 5, 1, tall_5_1, flat_5_1 },
+              { 5, 2, tall_5_2, flat_5_2 },
+              { 7, 1, tall_7_1, flat_7_1 } };
 
 static const struct fast *find_fast(const struct ft_work *w)
 {
     for (size_t i = 0; i < sizeof fasts / sizeof *fasts; i++)
-        if (w->kernel[0] == fasts[i].kernel && w->kernel[1] == fasts[i].kernel && w->stride[0] == fasts[i].stride &&
-            w->stride[1] == fasts[i].stride && w->dilation[0] == 1 && w->dilation[1] == 1)
+        if (w->kernel[0] == fasts[i].kernel && w->kernel[1] == fasts[i].kernel &&
+            w->stride[0] == fasts[i].stride && w->stride[1] == fasts[i].stride &&
+            w->dilation[0] == 1 && w->dilation[1] == 1)
             return &fasts[i];
     return NULL;
 }
 
 static struct place place_at(const struct ft_work *w, int y, int x, int c)
 {
-    return (struct place){ ft_map_at(&w->in, y * w->stride[0] - w->pad[0], x * w->stride[1] - w->pad[1]) + c, ft_map_to(&w->out, y, x) + c,
-                           w->other.data ? ft_map_at(&w->other, y, x) + c : NULL };
+    return (struct place){
+        ft_map_at(&w->in, y * w->stride[0] - w->pad[0], x * w->stride[1] - w->pad[1]) + c,
+        ft_map_to(&w->out, y, x) + c, w->other.data ? ft_map_at(&w->other, y, x) + c : NULL
+    };
 }
 
 /* One vector of channels of a row. */
@@ -160,7 +178,8 @@ static void activate_row(const struct ft_work *w, int y, int c)
         n = w->out.w - x < MOST ? w->out.w - x : MOST;
         for (int i = 0; i < n; i++)
             at[i] = (ptrdiff_t)i * w->out.pixel;
-        FT_NAME(activate_pixels)(w, ft_map_to(&w->out, y, x) + c, at, n, w->c1 - c < LANES ? w->c1 - c : LANES);
+        FT_NAME(activate_pixels)
+        (w, ft_map_to(&w->out, y, x) + c, at, n, w->c1 - c < LANES ? w->c1 - c : LANES);
     }
 }
 
@@ -170,9 +189,17 @@ void FT_NAME(depthwise)(const struct ft_work *w)
     const struct fast *fast = find_fast(w);
     const int tiles = fast ? w->out.w / ACROSS : 0;
     for (int c = w->c0; c < w->c1; c += LANES) {
-        const struct strip t = { .weights = w->weights + (ptrdiff_t)c * taps, .bias = w->bias + c, .in_row = w->in.row,
-                                 .out_row = w->out.row, .other_row = w->other.row, .in_pixel = w->in.pixel, .out_pixel = w->out.pixel,
-                                 .other_pixel = w->other.pixel, .lo = w->lo, .hi = w->hi, .lanes = mask_first(w->c1 - c),
+        const struct strip t = { .weights = w->weights + (ptrdiff_t)c * taps,
+                                 .bias = w->bias + c,
+                                 .in_row = w->in.row,
+                                 .out_row = w->out.row,
+                                 .other_row = w->other.row,
+                                 .in_pixel = w->in.pixel,
+                                 .out_pixel = w->out.pixel,
+                                 .other_pixel = w->other.pixel,
+                                 .lo = w->lo,
+                                 .hi = w->hi,
+                                 .lanes = mask_first(w->c1 - c),
                                  .whole = w->c1 - c >= LANES };
         for (int y = w->y0, down; y < w->y1; y += down) {
             down = fast && w->y1 - y >= DOWN ? DOWN : 1;

@@ -1,5 +1,6 @@
-/* Panels of weights times rows of activations: the product behind dense, pointwise, direct and Winograd convolutions. A tile is
- * some rows by one panel, its accumulators in registers from the bias to the clamp. */
+/* Panels of weights times rows of activations: the product behind dense, pointwise, direct and
+ * Winograd convolutions. A tile is some rows by one panel, its accumulators in registers from the
+ * bias to the clamp. */
 #include "kernels/simd/panels.h"
 
 /* Accumulators of a tile: per row up to 3 vectors, and half a vector more. */
@@ -8,7 +9,8 @@ struct sums {
     half h[FT_TILE_ROWS];
 };
 
-/* sum += x * w where it stands: left to itself gcc moves the sums of a loop that fills the registers about, and through memory. */
+/* sum += x * w where it stands: left to itself gcc moves the sums of a loop that fills the
+ * registers about, and through memory. */
 FT_INLINE void into(vec *sum, vec x, vec w)
 {
     __asm__("vfmadd231ps %2, %1, %0" : "+v"(*sum) : "v"(x), "v"(w));
@@ -19,9 +21,11 @@ FT_INLINE void half_into(half *sum, half x, half w)
     __asm__("vfmadd231ps %2, %1, %0" : "+v"(*sum) : "v"(x), "v"(w));
 }
 
-FT_INLINE void step(const float *const *p, ptrdiff_t k, const float *w, struct sums *acc, const int rows, const int vectors, const int halves)
+FT_INLINE void step(const float *const *p, ptrdiff_t k, const float *w, struct sums *acc,
+                    const int rows, const int vectors, const int halves)
 {
-    const vec w0 = load(w), w1 = vectors > 1 ? load(w + LANES) : w0, w2 = vectors > 2 ? load(w + 2 * LANES) : w0;
+    const vec w0 = load(w), w1 = vectors > 1 ? load(w + LANES) : w0,
+              w2 = vectors > 2 ? load(w + 2 * LANES) : w0;
     const half wh = halves ? half_load(w + vectors * LANES) : half_of(w0);
     FT_UNROLL
     for (int r = 0; r < rows; r++) {
@@ -36,9 +40,10 @@ FT_INLINE void step(const float *const *p, ptrdiff_t k, const float *w, struct s
     }
 }
 
-/* Addend and stores. What differs between tiles is settled before, and the tile's fields are read once: a branch or a load for each
- * row costs more than the sums of a thin tile. */
-FT_INLINE void finish_rows(const struct ft_tile t, struct sums *acc, const int rows, const int vectors, const int halves, const bool added, const bool whole)
+/* Addend and stores. What differs between tiles is settled before, and the tile's fields are read
+ * once: a branch or a load for each row costs more than the sums of a thin tile. */
+FT_INLINE void finish_rows(const struct ft_tile t, struct sums *acc, const int rows,
+                           const int vectors, const int halves, const bool added, const bool whole)
 {
     const vec lo = repeat(t.lo), hi = repeat(t.hi);
     const mask last = mask_first(t.filters - (vectors - 1) * LANES);
@@ -63,12 +68,14 @@ FT_INLINE void finish_rows(const struct ft_tile t, struct sums *acc, const int r
             half x = acc->h[r];
             if (added)
                 x = half_add(x, half_load_masked(other + vectors * LANES, last_half));
-            half_store_masked(out + vectors * LANES, last_half, half_clamp(x, half_of(lo), half_of(hi)));
+            half_store_masked(out + vectors * LANES, last_half,
+                              half_clamp(x, half_of(lo), half_of(hi)));
         }
     }
 }
 
-FT_INLINE void finish(const struct ft_tile *t, struct sums *acc, const int rows, const int vectors, const int halves)
+FT_INLINE void finish(const struct ft_tile *t, struct sums *acc, const int rows, const int vectors,
+                      const int halves)
 {
     if (!halves && t->filters < vectors * LANES) {
         if (t->other)
@@ -82,8 +89,10 @@ FT_INLINE void finish(const struct ft_tile *t, struct sums *acc, const int rows,
     }
 }
 
-/* All of K. `ahead`: with a prefetch, every four of K, of `rate` floats; the first level would lose the panel in use to them. */
-FT_INLINE void sum(const struct ft_tile *t, const float *const *p, struct sums *acc, const int rows, const int vectors, const int halves, const bool ahead)
+/* All of K. `ahead`: with a prefetch, every four of K, of `rate` floats; the first level would lose
+ * the panel in use to them. */
+FT_INLINE void sum(const struct ft_tile *t, const float *const *p, struct sums *acc, const int rows,
+                   const int vectors, const int halves, const bool ahead)
 {
     enum { LINE = 16 };
     const int width = vectors * LANES + halves * HALF_LANES, n = t->segments->k, rate = t->rate;
@@ -105,7 +114,8 @@ FT_INLINE void sum(const struct ft_tile *t, const float *const *p, struct sums *
     }
 }
 
-FT_INLINE void run_tile(const struct ft_tile *t, const int rows, const int vectors, const int halves)
+FT_INLINE void run_tile(const struct ft_tile *t, const int rows, const int vectors,
+                        const int halves)
 {
     struct sums acc;
     const float *p[FT_TILE_ROWS];
@@ -133,21 +143,27 @@ FT_INLINE void next_tile(struct ft_tile *t, const int rows)
     t->ahead = t->shares-- > 1 && t->ahead ? t->ahead + t->n_ahead : NULL;
 }
 
-#define UP_TO_4(M, v, h) M(1, v, h) M(2, v, h) M(3, v, h) M(4, v, h)
-#define UP_TO_5(M, v, h) UP_TO_4(M, v, h) M(5, v, h)
-#define UP_TO_8(M, v, h) UP_TO_5(M, v, h) M(6, v, h) M(7, v, h) M(8, v, h)
+#define UP_TO_4(M, v, h)  M(1, v, h) M(2, v, h) M(3, v, h) M(4, v, h)
+#define UP_TO_5(M, v, h)  UP_TO_4(M, v, h) M(5, v, h)
+#define UP_TO_8(M, v, h)  UP_TO_5(M, v, h) M(6, v, h) M(7, v, h) M(8, v, h)
 #define UP_TO_10(M, v, h) UP_TO_8(M, v, h) M(9, v, h) M(10, v, h)
 #define UP_TO_14(M, v, h) UP_TO_10(M, v, h) M(11, v, h) M(12, v, h) M(13, v, h) M(14, v, h)
-#define DEFINE(rows, v, h)                                                                                                                 \
-    static __attribute__((noinline)) void tile_##rows##_##v##_##h(struct ft_tile *t, int tiles)                                            \
-    {                                                                                                                                      \
-        for (; tiles > 0; tiles--) {                                                                                                       \
-            run_tile(t, rows, v, h);                                                                                                       \
-            next_tile(t, rows);                                                                                                            \
-        }                                                                                                                                  \
+#define DEFINE(rows, v, h)                                                                         \
+    static __attribute__((noinline)) void tile_##rows##_##v##_##h(struct ft_tile *t, int tiles)    \
+    {                                                                                              \
+        for (; tiles > 0; tiles--) {                                                               \
+            run_tile(t, rows, v, h);                                                               \
+            next_tile(t, rows);                                                                    \
+        }                                                                                          \
     }
 #define ENTRY(rows, v, h) tile_##rows##_##v##_##h,
-#define WIDTH(most, v, h) { v * LANES + h * HALF_LANES, most, { NULL, UP_TO_##most(ENTRY, v, h) } }
+#define WIDTH(most, v, h)                                                                          \
+    {                                                                                              \
+        v *LANES + h *HALF_LANES, most,                                                            \
+        {                                                                                          \
+            NULL, UP_TO_##most(ENTRY, v, h)                                                        \
+        }                                                                                          \
+    }
 
 /* By growing width; the accumulators of each fill the registers. */
 #if defined(__AVX512F__)
@@ -155,7 +171,8 @@ UP_TO_14(DEFINE, 1, 0)
 UP_TO_14(DEFINE, 1, 1)
 UP_TO_14(DEFINE, 2, 0)
 UP_TO_8(DEFINE, 2, 1)
-static const struct ft_width widths[] = { WIDTH(14, 1, 0), WIDTH(14, 1, 1), WIDTH(14, 2, 0), WIDTH(8, 2, 1) };
+static const struct ft_width widths[] = { WIDTH(14, 1, 0), WIDTH(14, 1, 1), WIDTH(14, 2, 0),
+                                          WIDTH(8, 2, 1) };
 enum { PANEL = 32 };
 #else
 UP_TO_10(DEFINE, 1, 0)
@@ -179,12 +196,15 @@ const struct ft_width *FT_NAME(panel_at)(int c, int filters)
     return filters - c > PANEL && filters - c <= widest->filters ? widest : w;
 }
 
-/* In tiles as equal as can be: 49 pixels go as 13, 12, 12, 12. The first of them prefetch the next panel, each a share: what one tile
- * multiplies takes less time than a panel takes to come from the third level. */
-void FT_NAME(panel_run)(struct ft_tile t, const struct ft_width *width, const struct ft_offsets *at, int pixels)
+/* In tiles as equal as can be: 49 pixels go as 13, 12, 12, 12. The first of them prefetch the next
+ * panel, each a share: what one tile multiplies takes less time than a panel takes to come from the
+ * third level. */
+void FT_NAME(panel_run)(struct ft_tile t, const struct ft_width *width, const struct ft_offsets *at,
+                        int pixels)
 {
     enum { MOST = 4 };
-    const int n = (pixels + width->rows - 1) / width->rows, rows = (pixels + n - 1) / n, larger = pixels - n * (rows - 1);
+    const int n = (pixels + width->rows - 1) / width->rows, rows = (pixels + n - 1) / n,
+              larger = pixels - n * (rows - 1);
     t.shares = n < MOST ? n : MOST;
     t.n_ahead /= (size_t)t.shares;
     t.rate = (int)(4 * t.n_ahead / (size_t)(t.segments->n * t.segments->k));

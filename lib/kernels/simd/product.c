@@ -1,16 +1,19 @@
-/* Matrix products of the head's training (see struct ft_product) in register tiles: 14 x 32 values for AVX-512, 6 x 16 for AVX2. Nothing
- * is packed: B's rows are read where they lie, A is broadcast value by value, so an operand that is used for a hundred columns
- * only costs nothing before. OpenBLAS packs both operands anew in every call and reaches three quarters of this. */
+/* Matrix products of the head's training (see struct ft_product) in register tiles: 14 x 32 values
+ * for AVX-512, 6 x 16 for AVX2. Nothing is packed: B's rows are read where they lie, A is broadcast
+ * value by value, so an operand that is used for a hundred columns only costs nothing before.
+ * OpenBLAS packs both operands anew in every call and reaches three quarters of this. */
 #include "kernels/simd/simd.h"
 
 enum { MOST = LANES == 16 ? 14 : 6, PANEL = 2 * LANES };
 
-/* rows x vectors of C. across: A's values of one k lie side by side, else those of one row do. The last vector is masked. */
-FT_INLINE void tile(const struct ft_product *p, const float *a, const float *b, float *c, const int rows, const int vectors, const bool across,
-                    mask last)
+/* rows x vectors of C. across: A's values of one k lie side by side, else those of one row do. The
+ * last vector is masked. */
+FT_INLINE void tile(const struct ft_product *p, const float *a, const float *b, float *c,
+                    const int rows, const int vectors, const bool across, mask last)
 {
     const ptrdiff_t stride = p->a_row, step = across ? p->a_step : 1;
-    const float *base[(MOST + 2) / 3]; /* a pointer for three rows: the processor adds 1 or 2 strides for nothing */
+    /* a pointer for three rows: the processor adds 1 or 2 strides for nothing */
+    const float *base[(MOST + 2) / 3];
     vec sum[MOST][2];
     FT_UNROLL
     for (int i = 0; i < rows; i++)
@@ -47,27 +50,37 @@ FT_INLINE void tile(const struct ft_product *p, const float *a, const float *b, 
     }
 }
 
-typedef void run_tile(const struct ft_product *p, const float *a, const float *b, float *c, mask last);
+typedef void run_tile(const struct ft_product *p, const float *a, const float *b, float *c,
+                      mask last);
 
-#define TILE(rows, vectors, across)                                                                                                        \
-    static void tile_##rows##_##vectors##_##across(const struct ft_product *p, const float *a, const float *b, float *c, mask last)        \
-    {                                                                                                                                      \
-        tile(p, a, b, c, rows, vectors, across, last);                                                                                     \
+#define TILE(rows, vectors, across)                                                                \
+    static void tile_##rows##_##vectors##_##across(const struct ft_product *p, const float *a,     \
+                                                   const float *b, float *c, mask last)            \
+    {                                                                                              \
+        tile(p, a, b, c, rows, vectors, across, last);                                             \
     }
 #define TILES(rows) TILE(rows, 1, 0) TILE(rows, 1, 1) TILE(rows, 2, 0) TILE(rows, 2, 1)
-#define ENTRY(rows) { { tile_##rows##_1_0, tile_##rows##_1_1 }, { tile_##rows##_2_0, tile_##rows##_2_1 } }
+#define ENTRY(rows)                                                                                \
+    {                                                                                              \
+        { tile_##rows##_1_0, tile_##rows##_1_1 },                                                  \
+        {                                                                                          \
+            tile_##rows##_2_0, tile_##rows##_2_1                                                   \
+        }                                                                                          \
+    }
 
-TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
+TILES(1)
+TILES(2)
+TILES(3) TILES(4) TILES(5) TILES(6)
 #if defined(__AVX512F__)
-TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
+    TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
 #endif
 
-static run_tile *const tiles[MOST][2][2] = {
-    ENTRY(1), ENTRY(2), ENTRY(3), ENTRY(4), ENTRY(5), ENTRY(6),
+        static run_tile *const tiles[MOST][2][2] = {
+            ENTRY(1), ENTRY(2), ENTRY(3), ENTRY(4),  ENTRY(5),  ENTRY(6),
 #if defined(__AVX512F__)
-    ENTRY(7), ENTRY(8), ENTRY(9), ENTRY(10), ENTRY(11), ENTRY(12), ENTRY(13), ENTRY(14),
+            ENTRY(7), ENTRY(8), ENTRY(9), ENTRY(10), ENTRY(11), ENTRY(12), ENTRY(13), ENTRY(14),
 #endif
-};
+        };
 
 void FT_NAME(product)(const struct ft_product *p)
 {
@@ -78,7 +91,8 @@ void FT_NAME(product)(const struct ft_product *p)
         const mask last = mask_first(wide - (vectors - 1) * LANES);
         for (int s = 0, i = 0; s < strips; s++) {
             const int rows = (p->m - i) / (strips - s); /* strips of nearly equal height */
-            tiles[rows - 1][vectors - 1][across](p, p->a + i * p->a_row, p->b + j, p->c + i * p->c_row + j, last);
+            tiles[rows - 1][vectors - 1][across](p, p->a + i * p->a_row, p->b + j,
+                                                 p->c + i * p->c_row + j, last);
             i += rows;
         }
     }

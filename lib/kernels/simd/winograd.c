@@ -1,11 +1,13 @@
-/* 3x3 convolution with stride 1 by Winograd's F(4x4, 3x3): a tile of 4x4 outputs costs 36 multiplications instead of 144
- * (A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural Networks, 2015). The transforms interpolate at 0, +-A, +-B and
- * infinity; A = 3/4 and B = 3/2 round four times better than the usual 1 and 2 and are as exact in binary.
+/* 3x3 convolution with stride 1 by Winograd's F(4x4, 3x3): a tile of 4x4 outputs costs 36
+ * multiplications instead of 144 (A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural
+ * Networks, 2015). The transforms interpolate at 0, +-A, +-B and infinity; A = 3/4 and B = 3/2
+ * round four times better than the usual 1 and 2 and are as exact in binary.
  *
- * Tiles, of all pictures one after the other, go in blocks: V [36][tiles][depth] is the transformed input, then for each panel of
- * filters 36 products with U [36][K][panel] give M [tiles][36][panel], which is transformed into the output while it is in cache.
- * The grid of tiles begins at the first row whatever part of the map is asked for, so that a value does not depend on how a step
- * is cut up. */
+ * Tiles, of all pictures one after the other, go in blocks: V [36][tiles][depth] is the transformed
+ * input, then for each panel of filters 36 products with U [36][K][panel] give M
+ * [tiles][36][panel], which is transformed into the output while it is in cache. The grid of tiles
+ * begins at the first row whatever part of the map is asked for, so that a value does not depend on
+ * how a step is cut up. */
 #include <math.h>
 #include <string.h>
 
@@ -13,17 +15,21 @@
 
 enum { LEAST_TILES = 4, LEAST_CHANNELS = 32 };
 
-/* A row of V is longer than the input has channels: rows a power of two apart would fall into the same cache sets. */
+/* A row of V is longer than the input has channels: rows a power of two apart would fall into the
+ * same cache sets. */
 static size_t depth(const struct ft_work *w)
 {
     return (size_t)(w->in.c + LANES - 1) / LANES * LANES + 16;
 }
 
-/* Enough tiles for the weights to be worth loading, few enough for V to stay in the second-level cache, or in the third. Blocks are
- * as equal as can be. */
+/* Enough tiles for the weights to be worth loading, few enough for V to stay in the second-level
+ * cache, or in the third. Blocks are as equal as can be. */
 static int block_tiles(const struct ft_work *w)
 {
-    const int all = w->pictures * tiles_along(w->out.h) * tiles_along(w->out.w), most = w->in.c <= 128 ? 28 : w->in.c <= 256 ? 56 : 112;
+    const int all = w->pictures * tiles_along(w->out.h) * tiles_along(w->out.w),
+              most = w->in.c <= 128   ? 28
+                     : w->in.c <= 256 ? 56
+                                      : 112;
     const int blocks = (all + most - 1) / most;
     return (all + blocks - 1) / blocks;
 }
@@ -41,9 +47,12 @@ static size_t tile_floats(const struct ft_work *w)
 /* in = B' d along one axis. */
 FT_INLINE void transform_in(const vec *d, vec *out, const int step)
 {
-    const vec a2b2 = repeat(A * A * B * B), sum = repeat(A * A + B * B), a = repeat(A), b = repeat(B), a2 = repeat(A * A), b2 = repeat(B * B);
-    const vec even_a = minus_product(b2, d[2 * step], d[4 * step]), odd_a = minus_product(b2, d[step], d[3 * step]);
-    const vec even_b = minus_product(a2, d[2 * step], d[4 * step]), odd_b = minus_product(a2, d[step], d[3 * step]);
+    const vec a2b2 = repeat(A * A * B * B), sum = repeat(A * A + B * B), a = repeat(A),
+              b = repeat(B), a2 = repeat(A * A), b2 = repeat(B * B);
+    const vec even_a = minus_product(b2, d[2 * step], d[4 * step]),
+              odd_a = minus_product(b2, d[step], d[3 * step]);
+    const vec even_b = minus_product(a2, d[2 * step], d[4 * step]),
+              odd_b = minus_product(a2, d[step], d[3 * step]);
     const vec first = multiply_add(a2b2, d[0], minus_product(sum, d[2 * step], d[4 * step]));
     const vec last = multiply_add(a2b2, d[step], minus_product(sum, d[3 * step], d[5 * step]));
     out[0] = first;
@@ -62,11 +71,13 @@ FT_INLINE void transform_out(const vec *m, vec *out, const int step, const int o
     out[0] = add(m[0], add(sum_a, sum_b));
     out[out_step] = multiply_add(repeat(A), odd_a, multiply(repeat(B), odd_b));
     out[2 * out_step] = multiply_add(repeat(A * A), sum_a, multiply(repeat(B * B), sum_b));
-    out[3 * out_step] = multiply_add(repeat(A * A * A), odd_a, multiply_add(repeat(B * B * B), odd_b, m[5 * step]));
+    out[3 * out_step] =
+        multiply_add(repeat(A * A * A), odd_a, multiply_add(repeat(B * B * B), odd_b, m[5 * step]));
 }
 
 /* One window's channels c.. into V: points `apart` floats from each other. */
-FT_INLINE void put_in(const float *const *from, int c, float *to, size_t apart, mask lanes, const int whole)
+FT_INLINE void put_in(const float *const *from, int c, float *to, size_t apart, mask lanes,
+                      const int whole)
 {
     vec d[POINTS];
     FT_UNROLL
@@ -74,7 +85,8 @@ FT_INLINE void put_in(const float *const *from, int c, float *to, size_t apart, 
         vec column[WINDOW];
         FT_UNROLL
         for (int y = 0; y < WINDOW; y++)
-            column[y] = whole ? load(from[y * WINDOW + x] + c) : load_masked(from[y * WINDOW + x] + c, lanes);
+            column[y] = whole ? load(from[y * WINDOW + x] + c)
+                              : load_masked(from[y * WINDOW + x] + c, lanes);
         transform_in(column, column, 1);
         FT_UNROLL
         for (int y = 0; y < WINDOW; y++)
@@ -89,7 +101,8 @@ FT_INLINE void put_in(const float *const *from, int c, float *to, size_t apart, 
     }
 }
 
-/* Where a tile is: tiles are counted from the first row of tiles asked for, on through all pictures. */
+/* Where a tile is: tiles are counted from the first row of tiles asked for, on through all
+ * pictures. */
 struct spot {
     int top, left;
     ptrdiff_t picture;
@@ -97,18 +110,24 @@ struct spot {
 
 static struct spot find_spot(const struct ft_work *w, int tile)
 {
-    const int across = tiles_along(w->out.w), first = w->y0 / SIDE, rows = tiles_along(w->y1) - first, row = tile / across;
-    return (struct spot){ (first + row % rows) * SIDE, tile % across * SIDE, row / rows * w->apart };
+    const int across = tiles_along(w->out.w), first = w->y0 / SIDE,
+              rows = tiles_along(w->y1) - first, row = tile / across;
+    return (struct spot){ (first + row % rows) * SIDE, tile % across * SIDE,
+                          row / rows * w->apart };
 }
 
-/* Where a window's 36 pixels lie; what is past the pixels that the geometry asks for reads as zeros. */
+/* Where a window's 36 pixels lie; what is past the pixels that the geometry asks for reads as
+ * zeros. */
 static void find_window(const struct ft_work *w, int tile, const float *zeros, const float **from)
 {
     const struct spot at = find_spot(w, tile);
     for (int y = 0; y < WINDOW; y++)
         for (int x = 0; x < WINDOW; x++)
-            from[y * WINDOW + x] = at.top + y < w->out.h + 2 && at.left + x < w->out.w + 2
-                                       ? ft_map_at(&w->in, at.top + y - w->pad[0], at.left + x - w->pad[1]) + at.picture : zeros;
+            from[y * WINDOW + x] =
+                at.top + y < w->out.h + 2 && at.left + x < w->out.w + 2
+                    ? ft_map_at(&w->in, at.top + y - w->pad[0], at.left + x - w->pad[1]) +
+                          at.picture
+                    : zeros;
 }
 
 /* Windows first .. first + n into v. `zeros` holds as many as there are channels. */
@@ -127,8 +146,10 @@ static void load_block(const struct ft_work *w, int first, int n, const float *z
     }
 }
 
-/* One tile's filters c.. (as many as `lanes` has) from m, points `apart` floats from each other, to the map. */
-static void put_out(const struct ft_work *w, int tile, int c, const float *m, size_t apart, mask lanes, bool whole)
+/* One tile's filters c.. (as many as `lanes` has) from m, points `apart` floats from each other, to
+ * the map. */
+static void put_out(const struct ft_work *w, int tile, int c, const float *m, size_t apart,
+                    mask lanes, bool whole)
 {
     const struct spot at = find_spot(w, tile);
     const int top = at.top, left = at.left;
@@ -178,7 +199,8 @@ static void store_block(const struct ft_work *w, int first, int n, int c, int wi
     const int end = w->out.c - c < width ? w->out.c - c : width;
     for (int i = 0; i < n; i++, m += POINTS * width) {
         for (int f = 0; f < end; f += LANES)
-            put_out(w, first + i, c + f, m + f, (size_t)width, mask_first(end - f), end - f >= LANES);
+            put_out(w, first + i, c + f, m + f, (size_t)width, mask_first(end - f),
+                    end - f >= LANES);
         if (w->activation != FT_ACT_LINEAR)
             activate_tile(w, first + i, c, end);
     }
@@ -194,10 +216,15 @@ struct product {
     size_t v_point;
 };
 
-static void begin_product(struct product *p, const struct ft_work *w, int n, const struct ft_width *width)
+static void begin_product(struct product *p, const struct ft_work *w, int n,
+                          const struct ft_width *width)
 {
     static const float no_bias[FT_PANEL_MOST];
-    p->tile = (struct ft_tile){ .segments = &p->segments, .bias = no_bias, .lo = -INFINITY, .hi = INFINITY, .filters = width->filters };
+    p->tile = (struct ft_tile){ .segments = &p->segments,
+                                .bias = no_bias,
+                                .lo = -INFINITY,
+                                .hi = INFINITY,
+                                .filters = width->filters };
     p->segments.n = 1;
     p->segments.at[0] = 0;
     p->width = width;
@@ -210,7 +237,8 @@ static void begin_product(struct product *p, const struct ft_work *w, int n, con
 }
 
 /* M = V U, or M += V U, for point q and the k channels of V from v on. */
-static void run_product(struct product *p, int q, const float *v, int k, const float *u, bool add, float *m)
+static void run_product(struct product *p, int q, const float *v, int k, const float *u, bool add,
+                        float *m)
 {
     p->segments.k = k;
     p->tile.in = v + (size_t)q * p->v_point;
@@ -221,7 +249,8 @@ static void run_product(struct product *p, int q, const float *v, int k, const f
 }
 
 /* M = V U for one panel, whose weights begin at u; the next panel's are prefetched meanwhile. */
-static void multiply_block(const struct ft_work *w, int n, const float *v, const float *u, const struct ft_width *width, bool more, float *m)
+static void multiply_block(const struct ft_work *w, int n, const float *v, const float *u,
+                           const struct ft_width *width, bool more, float *m)
 {
     struct product p;
     begin_product(&p, w, n, width);
@@ -232,8 +261,10 @@ static void multiply_block(const struct ft_work *w, int n, const float *v, const
     }
 }
 
-/* The same from thin weights: U of a few channels is made a row of points at a time, in `u`, which stays in the first-level cache. */
-static void multiply_thin(const struct ft_work *w, int n, const float *v, const float *rows, const struct ft_width *width, bool more, float *u, float *m)
+/* The same from thin weights: U of a few channels is made a row of points at a time, in `u`, which
+ * stays in the first-level cache. */
+static void multiply_thin(const struct ft_work *w, int n, const float *v, const float *rows,
+                          const struct ft_width *width, bool more, float *u, float *m)
 {
     struct product p;
     begin_product(&p, w, n, width);
@@ -255,8 +286,11 @@ static void multiply_thin(const struct ft_work *w, int n, const float *v, const 
 
 void FT_NAME(winograd)(const struct ft_work *w)
 {
-    const int rows = tiles_along(w->y1) - w->y0 / SIDE, end = w->pictures * rows * tiles_along(w->out.w), wanted = block_tiles(w);
-    const size_t k = (size_t)w->in.c, zeros = depth(w), row = row_floats(w), room = (w->scratch_floats - zeros - row) / tile_floats(w), points = weights_each(w);
+    const int rows = tiles_along(w->y1) - w->y0 / SIDE,
+              end = w->pictures * rows * tiles_along(w->out.w), wanted = block_tiles(w);
+    const size_t k = (size_t)w->in.c, zeros = depth(w), row = row_floats(w),
+                 room = (w->scratch_floats - zeros - row) / tile_floats(w),
+                 points = weights_each(w);
     const int block = (size_t)wanted < room ? wanted : (int)room;
     float *u = w->scratch + zeros, *v = u + row, *m = v + (size_t)block * POINTS * depth(w);
     memset(w->scratch, 0, zeros * sizeof *v);
@@ -279,11 +313,14 @@ void FT_NAME(winograd)(const struct ft_work *w)
     }
 }
 
-/* Thin layers spend more on the transforms than they save, and tiny maps on loading four times as many weights. */
+/* Thin layers spend more on the transforms than they save, and tiny maps on loading four times as
+ * many weights. */
 bool FT_NAME(winograd_accepts)(const struct ft_work *w)
 {
-    return !w->exact && w->groups == 1 && w->kernel[0] == 3 && w->kernel[1] == 3 && w->stride[0] == 1 && w->stride[1] == 1 &&
-           w->dilation[0] == 1 && w->dilation[1] == 1 && w->in.c >= LEAST_CHANNELS && w->out.c >= LEAST_CHANNELS && tiles_along(w->out.h) * tiles_along(w->out.w) >= LEAST_TILES;
+    return !w->exact && w->groups == 1 && w->kernel[0] == 3 && w->kernel[1] == 3 &&
+           w->stride[0] == 1 && w->stride[1] == 1 && w->dilation[0] == 1 && w->dilation[1] == 1 &&
+           w->in.c >= LEAST_CHANNELS && w->out.c >= LEAST_CHANNELS &&
+           tiles_along(w->out.h) * tiles_along(w->out.w) >= LEAST_TILES;
 }
 
 size_t FT_NAME(winograd_scratch)(const struct ft_work *w)

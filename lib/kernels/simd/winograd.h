@@ -1,10 +1,18 @@
-/* What the two halves of Winograd's convolution, tiles (winograd.c) and weights (winograd_weights.c), agree on. */
+/* What the two halves of Winograd's convolution, tiles (winograd.c) and weights
+ * (winograd_weights.c), agree on. */
 #ifndef FT_KERNELS_WINOGRAD_H
 #define FT_KERNELS_WINOGRAD_H
 
 #include "kernels/simd/panels.h"
 
-enum { SIDE = 4, WINDOW = 6, POINTS = WINDOW * WINDOW, THIN_TILES = 4, THIN_CHANNELS = 32, THIN_POINTS = WINDOW * 3 };
+enum {
+    SIDE = 4,
+    WINDOW = 6,
+    POINTS = WINDOW * WINDOW,
+    THIN_TILES = 4,
+    THIN_CHANNELS = 32,
+    THIN_POINTS = WINDOW * 3
+};
 #define A 0.75f
 #define B 1.5f
 
@@ -13,8 +21,9 @@ static inline int tiles_along(int n)
     return (n + SIDE - 1) / SIDE;
 }
 
-/* Few tiles multiply faster than weights come from memory. Then only one axis of the weights is transformed beforehand, which makes
- * them half as many as U, and U is made of them while they are used. */
+/* Few tiles multiply faster than weights come from memory. Then only one axis of the weights is
+ * transformed beforehand, which makes them half as many as U, and U is made of them while they are
+ * used. */
 static inline bool thin(const struct ft_work *w)
 {
     return tiles_along(w->out.h) * tiles_along(w->out.w) <= THIN_TILES;
@@ -31,7 +40,8 @@ static inline int thin_channels(const struct ft_work *w, int c)
     return w->in.c - c < THIN_CHANNELS ? w->in.c - c : THIN_CHANNELS;
 }
 
-/* Row y of U for k channels of one panel, from that row of G g: rows [k][3][filters] to u [6][k][filters]. */
+/* Row y of U for k channels of one panel, from that row of G g: rows [k][3][filters] to u
+ * [6][k][filters]. */
 void FT_NAME(winograd_expand)(const float *rows, int k, int filters, float *u);
 
 #endif
