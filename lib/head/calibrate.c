@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/numbers.h"
+
 static const double prior = 16; /* 1 / variance of ln T: a standard deviation of 0.25 */
 
 /* At beta = 1 / T: sums over rows of d loss / d beta = E[z] - z_y and of its derivative Var[z]. */
@@ -14,9 +16,7 @@ static void slopes(const float *z, const int32_t *y, const int32_t *fold, int32_
         if (except >= 0 && fold[i] == except)
             continue;
         const float *row = z + i * (size_t)k;
-        double top = row[0];
-        for (int c = 1; c < k; c++)
-            top = row[c] > top ? row[c] : top;
+        const double top = row[ft_argmax(row, k)];
         double sum = 0, mean = 0, square = 0; /* of z - top */
         for (int c = 0; c < k; c++) {
             const double v = row[c] - top, e = exp(beta * v);
@@ -72,9 +72,8 @@ double ft_coverage_threshold(const float *p, size_t n, int k, double coverage)
         return 0;
     }
     for (size_t i = 0; i < n; i++) {
-        top[i] = p[i * (size_t)k];
-        for (int c = 1; c < k; c++)
-            top[i] = fmaxf(top[i], p[i * (size_t)k + (size_t)c]);
+        const float *row = p + i * (size_t)k;
+        top[i] = row[ft_argmax(row, k)];
     }
     qsort(top, n, sizeof *top, by_value);
     const size_t below = (size_t)((1 - coverage) * (double)n + 1e-9);

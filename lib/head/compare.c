@@ -2,15 +2,8 @@
  * right, each would have half. */
 #include <math.h>
 
+#include "base/numbers.h"
 #include "finetune.h"
-
-static bool right(const float *p, int32_t y, int k)
-{
-    int best = 0;
-    for (int c = 1; c < k; c++)
-        best = p[c] > p[best] ? c : best;
-    return best == y;
-}
 
 /* P(X <= fewer) twice, X binomial with n trials at 1/2. */
 static double two_sided(size_t fewer, size_t n)
@@ -28,7 +21,8 @@ void ft_compare(const float *p_a, const float *p_b, const int32_t *y, size_t n, 
 {
     struct ft_comparison c = { 0 };
     for (size_t i = 0; i < n; i++) {
-        const bool a = right(p_a + i * (size_t)k, y[i], k), b = right(p_b + i * (size_t)k, y[i], k);
+        const bool a = ft_argmax(p_a + i * (size_t)k, k) == y[i],
+                   b = ft_argmax(p_b + i * (size_t)k, k) == y[i];
         c.both += a && b;
         c.only_a += a && !b;
         c.only_b += !a && b;

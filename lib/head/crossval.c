@@ -4,14 +4,17 @@
  * L2 is chosen by the out-of-fold log-loss weighted as the training is: one criterion throughout.
  * The temperature is fitted without weights, since calibration means agreement with the frequencies
  * among the user's own pictures. */
+#include "head/crossval.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "head/calibrate.h"
-#include "head/training.h"
+#include "head/softmax.h"
 
 enum { MOST_COLUMNS = 512, CHUNK = 512 };
 
@@ -41,12 +44,9 @@ static void score_chunk(void *context, size_t chunk, int member)
     for (size_t i = chunk * CHUNK; i < end; i++) {
         const float *z = t->logits + i * k;
         const int32_t y = t->y[i];
-        size_t top = 0;
-        for (size_t c = 1; c < k; c++)
-            top = z[c] > z[top] ? c : top;
         loss +=
             ft_softmax_loss(z, t->k, y, 1) / (t->weighted ? t->k * t->class_rows[y] : (double)t->n);
-        right += top == (size_t)y;
+        right += ft_argmax(z, t->k) == y;
     }
     s->loss[chunk] = loss;
     s->right[chunk] = right;
@@ -79,17 +79,17 @@ static int standardise_folds(const struct ft_head_training *t, struct ft_fit *fi
     const size_t folds = (size_t)t->folds;
     const float **weight = ft_alloc(folds, sizeof *weight);
     float **shift = ft_alloc(2 * folds, sizeof *shift), **scale = shift + folds;
-    int status = weight && shift ? 0 : ft_error_nomem(err, "the cross-validation");
-    for (size_t f = 0; !status && f < folds; f++) {
+    int rc = weight && shift ? 0 : ft_error_nomem(err, "the cross-validation");
+    for (size_t f = 0; !rc && f < folds; f++) {
         weight[f] = fits[f].weight;
         shift[f] = fits[f].shift;
         scale[f] = fits[f].scale;
     }
-    if (!status)
-        status = ft_design_moments(&t->design, weight, folds, shift, scale, t->team, err);
+    if (!rc)
+        rc = ft_design_moments(&t->design, weight, folds, shift, scale, t->team, err);
     free(weight);
     free(shift);
-    return status;
+    return rc;
 }
 
 /* All folds at one L2, as many at a time as make a product of sensible width. Curvature is
@@ -110,10 +110,10 @@ static int fit_folds(struct ft_head_training *t, struct ft_fit *fits, double l2,
     }
     for (int f = 0; f < t->folds; f += together) {
         const int count = t->folds - f < together ? t->folds - f : together;
-        const int status =
+        const int rc =
             ft_softmax_fit(&t->design, t->y, t->k, fits + f, (size_t)count, t->team, err);
-        if (status)
-            return status;
+        if (rc)
+            return rc;
     }
     return 0;
 }
@@ -133,11 +133,11 @@ static int walk_grid(struct ft_head_training *t, struct ft_fit *fits, struct ft_
     const double cells = (double)t->n * t->design.d * ft_softmax_columns(t->k);
     double before = 0, lowest = INFINITY;
     for (int i = 0; i < t->n_grid; i++) {
-        int status = fit_folds(t, fits, t->grid[i].l2, before, err);
-        if (!status)
-            status = score(t, &t->grid[i], err);
-        if (status)
-            return status;
+        int rc = fit_folds(t, fits, t->grid[i].l2, before, err);
+        if (!rc)
+            rc = score(t, &t->grid[i], err);
+        if (rc)
+            return rc;
         before = t->grid[i].l2;
         if (i == 0 || t->grid[i].log_loss < lowest) { /* a tie goes to the larger L2 */
             lowest = t->grid[i].log_loss;
@@ -152,27 +152,27 @@ static int walk_grid(struct ft_head_training *t, struct ft_fit *fits, struct ft_
 
 int ft_cross_validate(struct ft_head_training *t, struct ft_error *err)
 {
-    int status = 0;
+    int rc = 0;
     struct ft_fit *fits = ft_alloc_zero((size_t)t->folds, sizeof *fits);
     if (!fits)
         return ft_error_nomem(err, "the cross-validation");
-    for (int f = 0; f < t->folds && !status; f++) {
-        status = ft_fit_init(&fits[f], t->design.d, t->k, err);
-        if (!status)
-            status = ft_fit_set_up(t, f, t->weight + (size_t)f * t->n,
-                                   t->absent + (size_t)f * (size_t)t->k, &fits[f], err);
+    for (int f = 0; f < t->folds && !rc; f++) {
+        rc = ft_fit_init(&fits[f], t->design.d, t->k, err);
+        if (!rc)
+            rc = ft_fit_set_up(t, f, t->weight + (size_t)f * t->n,
+                               t->absent + (size_t)f * (size_t)t->k, &fits[f], err);
         fits[f].logits = t->logits;
         fits[f].precondition = t->preconditioned ? &t->precondition : NULL;
         fits[f].optimiser.tolerance = tolerance_cv;
     }
-    if (!status)
-        status = standardise_folds(t, fits, err);
-    if (!status)
-        status = walk_grid(t, fits, err);
+    if (!rc)
+        rc = standardise_folds(t, fits, err);
+    if (!rc)
+        rc = walk_grid(t, fits, err);
     for (int f = 0; f < t->folds; f++)
         ft_fit_release(&fits[f]);
     free(fits);
-    return status;
+    return rc;
 }
 
 /* ---- temperature and validation -------------------------------------------------------------- */

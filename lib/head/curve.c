@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "base/random.h"
 #include "finetune.h"
 
@@ -18,7 +19,7 @@ enum { BOOTSTRAP = 400, POWERS = 60, LEAST = 4 };
 double ft_power_law_error(const struct ft_power_law *law, double images)
 {
     const double error = law->floor + law->scale * pow(images, -law->power);
-    return error < 0 ? 0 : error > 1 ? 1 : error;
+    return ft_clamp(error, 0, 1);
 }
 
 /* floor and scale, not negative, for one power; returns the sum of squares. */
@@ -76,16 +77,10 @@ static double normal(struct ft_random *r)
     return sqrt(-2 * log(u)) * cos(2 * M_PI * v);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void predict(const struct ft_power_law *law, double *errors, double images,
                     struct ft_curve_point *out)
 {
-    qsort(errors, BOOTSTRAP, sizeof *errors, by_value);
+    qsort(errors, BOOTSTRAP, sizeof *errors, ft_order_doubles);
     out->images = images;
     out->accuracy = 1 - ft_power_law_error(law, images);
     out->low = fmin(out->accuracy, 1 - errors[BOOTSTRAP - 1 - BOOTSTRAP / 40]);
@@ -167,11 +162,8 @@ static int judge(struct measurement *m, int32_t fold, double share, size_t *righ
     for (size_t i = 0; !rc && i < m->n; i++) {
         if (m->fold[i] != fold)
             continue;
-        int best = 0;
         ft_head_probabilities(head, m->x + i * (size_t)m->d, 1, m->p);
-        for (int c = 1; c < m->k; c++)
-            best = m->p[c] > m->p[best] ? c : best;
-        *right += best == m->y[i];
+        *right += ft_argmax(m->p, m->k) == m->y[i];
     }
     *images += (double)taken;
     ft_head_free(head);

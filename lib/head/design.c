@@ -166,10 +166,10 @@ static int moments_take(struct moments *m, struct ft_team *team, struct ft_error
         return ft_error_nomem(err, "the features");
     }
     ft_team_each(team, m->lanes, add_lane, m);
-    const int status = ft_design_status(m->design, err);
-    if (status)
+    const int rc = ft_design_status(m->design, err);
+    if (rc)
         moments_release(m);
-    return status;
+    return rc;
 }
 
 int ft_design_moments(const struct ft_design *design, const float *const *weight, size_t count,
@@ -177,9 +177,9 @@ int ft_design_moments(const struct ft_design *design, const float *const *weight
                       struct ft_error *err)
 {
     struct moments m = { .design = design, .weight = weight, .count = count };
-    const int status = moments_take(&m, team, err);
-    if (status)
-        return status;
+    const int rc = moments_take(&m, team, err);
+    if (rc)
+        return rc;
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < (size_t)design->d; j++) {
             double mean;
@@ -197,19 +197,19 @@ static int not_finite(const struct ft_matrix *raw, struct ft_error *err)
 {
     const size_t d = (size_t)raw->d;
     float *room = ft_alloc(d, sizeof *room);
-    int status = room ? 0 : ft_error_nomem(err, "the features");
-    for (size_t i = 0; !status && i < raw->n; i++) {
+    int rc = room ? 0 : ft_error_nomem(err, "the features");
+    for (size_t i = 0; !rc && i < raw->n; i++) {
         const float *row = ft_matrix_rows(raw, i, 1, room);
-        for (size_t j = 0; !status && j < d; j++) {
+        for (size_t j = 0; !rc && j < d; j++) {
             if (!isfinite(row[j]))
-                status = ft_error_set(err, FT_EFORMAT,
-                                      "feature %zu of row %zu is '%s': the backbone's weights are "
-                                      "damaged or the features overflow",
-                                      j, i, isnan(row[j]) ? "nan" : "inf");
+                rc = ft_error_set(err, FT_EFORMAT,
+                                  "feature %zu of row %zu is '%s': the backbone's weights are "
+                                  "damaged or the features overflow",
+                                  j, i, isnan(row[j]) ? "nan" : "inf");
         }
     }
     free(room);
-    return status;
+    return rc;
 }
 
 static void standardise_block(void *context, size_t block, int member)
@@ -227,9 +227,9 @@ static int measure(struct ft_design *design, struct ft_team *team, struct ft_err
     struct moments m = { .design = design, .count = 1 };
     const size_t d = (size_t)design->d;
     bool finite = true;
-    int status = moments_take(&m, team, err);
-    if (status)
-        return status;
+    int rc = moments_take(&m, team, err);
+    if (rc)
+        return rc;
     double *mean = ft_alloc(d, sizeof *mean), *scale = ft_alloc(d, sizeof *scale);
     for (size_t j = 0; mean && scale && j < d; j++) {
         scale[j] = combine(&m, 0, j, &mean[j]);
@@ -248,19 +248,19 @@ int ft_design_init(struct ft_design *out, const struct ft_matrix *raw, struct ft
 {
     struct ft_design design = { .n = raw->n, .d = raw->d, .raw = *raw };
     size_t count;
-    int status = measure(&design, team, err);
-    if (!status && raw->x) {
+    int rc = measure(&design, team, err);
+    if (!rc && raw->x) {
         float *x = ft_size_mul(raw->n, (size_t)raw->d, &count) ? ft_alloc(count, sizeof *x) : NULL;
         if ((design.x = x))
             ft_team_each(team, (raw->n + BLOCK - 1) / BLOCK, standardise_block, &design);
         else
-            status = ft_error_nomem(err, "the features");
+            rc = ft_error_nomem(err, "the features");
     }
-    if (status)
+    if (rc)
         ft_design_release(&design);
     else
         *out = design;
-    return status;
+    return rc;
 }
 
 void ft_design_release(struct ft_design *design)

@@ -80,9 +80,9 @@ int ft_folds_assign(const int32_t *y, const uint64_t *group, size_t n, int k, in
     size_t *held = ft_alloc_zero((size_t)folds * (size_t)k, sizeof *held),
            *rows = ft_alloc_zero((size_t)folds, sizeof *rows),
            *of = ft_alloc_zero((size_t)k, sizeof *of);
-    int status;
+    int rc;
     if (!entries || !held || !rows || !of) {
-        status = ft_error_nomem(err, "the folds of the cross-validation");
+        rc = ft_error_nomem(err, "the folds of the cross-validation");
         goto done;
     }
     for (size_t i = 0; i < n; i++) {
@@ -91,25 +91,26 @@ int ft_folds_assign(const int32_t *y, const uint64_t *group, size_t n, int k, in
     }
     const size_t groups = mark_groups(entries, n, seed);
     if (groups < 2) {
-        status = ft_error_set(err, FT_EARG,
-                              "all %zu pictures are the same one: cross-validation needs at least "
-                              "two different pictures",
-                              n);
+        rc = ft_error_set(err, FT_EARG,
+                          "all %zu pictures are the same one: cross-validation needs at least "
+                          "two different pictures",
+                          n);
         goto done;
     }
-    status = groups < (size_t)folds ? (int)groups : folds;
+    const int used = groups < (size_t)folds ? (int)groups : folds;
     for (size_t i = 0; i < n; i += entries[i].size) {
-        const int f = choose(entries + i, y, k, status, held, rows, of);
+        const int f = choose(entries + i, y, k, used, held, rows, of);
         for (size_t j = i; j < i + entries[i].size; j++) {
             fold[entries[j].row] = f;
             held[(size_t)f * (size_t)k + (size_t)y[entries[j].row]]++;
             rows[f]++;
         }
     }
+    rc = used;
 done:
     free(entries);
     free(held);
     free(rows);
     free(of);
-    return status;
+    return rc;
 }

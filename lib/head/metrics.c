@@ -6,23 +6,14 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "finetune.h"
 #include "head/ranking.h"
-
-static int most_likely(const float *p, int k)
-{
-    int best = 0;
-    for (int c = 1; c < k; c++) {
-        if (p[c] > p[best])
-            best = c;
-    }
-    return best;
-}
 
 static double row_loss(float p)
 {
     const double clip = 1e-15;
-    return -log(p < clip ? clip : p > 1 - clip ? 1 - clip : p);
+    return -log(ft_clamp(p, clip, 1 - clip));
 }
 
 static void add_to_bin(struct ft_bin *bins, double confidence, bool right)
@@ -49,7 +40,7 @@ static const double thresholds[FT_THRESHOLDS] = { 0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.
 
 static void add_row(struct ft_metrics *m, const float *row, int32_t y)
 {
-    const int top = most_likely(row, m->k);
+    const int top = ft_argmax(row, m->k);
     const bool right = top == y;
     double square = 0;
     /* classes more probable than the true one; of equals the first counts as more probable */
@@ -114,7 +105,7 @@ static int accuracy_spread(const float *p, const int32_t *y, const int32_t *fold
         return ft_error_nomem(err, "the metrics");
     for (size_t i = 0; i < n; i++) {
         counts[fold[i]][0]++;
-        counts[fold[i]][1] += most_likely(p + i * (size_t)k, k) == y[i];
+        counts[fold[i]][1] += ft_argmax(p + i * (size_t)k, k) == y[i];
     }
     double sum = 0, square = 0;
     int folds = 0;
@@ -154,16 +145,16 @@ static int check_rows(const int32_t *y, const int32_t *fold, size_t n, int k, st
 int ft_metrics_compute(const float *p, const int32_t *y, const int32_t *fold, size_t n, int k,
                        struct ft_metrics **out, struct ft_error *err)
 {
-    int status = check_rows(y, fold, n, k, err);
-    if (status)
-        return status;
+    int rc = check_rows(y, fold, n, k, err);
+    if (rc)
+        return rc;
     struct ft_metrics *m = ft_alloc_zero(1, sizeof *m);
     if (m) {
         m->confusion = ft_alloc_zero((size_t)k * (size_t)k, sizeof *m->confusion);
         m->per_class = ft_alloc_zero((size_t)k, sizeof *m->per_class);
     }
     if (!m || !m->confusion || !m->per_class) {
-        status = ft_error_nomem(err, "the metrics");
+        rc = ft_error_nomem(err, "the metrics");
         goto fail;
     }
     m->n = n;
@@ -180,18 +171,18 @@ int ft_metrics_compute(const float *p, const int32_t *y, const int32_t *fold, si
     m->ece = calibration_error(m->bins, n);
     ft_wilson(m->right, n, m->interval);
     per_class(m);
-    for (int c = 0; c < k && !status; c++)
-        status = ft_ranking(p + c, (size_t)k, y, c, n, &m->per_class[c].roc_auc,
-                            &m->per_class[c].average_precision, err);
-    if (status)
+    for (int c = 0; c < k && !rc; c++)
+        rc = ft_ranking(p + c, (size_t)k, y, c, n, &m->per_class[c].roc_auc,
+                        &m->per_class[c].average_precision, err);
+    if (rc)
         goto fail;
-    if (fold && (status = accuracy_spread(p, y, fold, n, k, &m->accuracy_sd, err)))
+    if (fold && (rc = accuracy_spread(p, y, fold, n, k, &m->accuracy_sd, err)))
         goto fail;
     *out = m;
     return 0;
 fail:
     ft_metrics_free(m);
-    return status;
+    return rc;
 }
 
 void ft_metrics_free(struct ft_metrics *metrics)

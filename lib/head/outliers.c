@@ -4,6 +4,7 @@
 #include "base/blas.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "base/thread.h"
 #include "dataset/near.h"
 #include "head/diagnose.h"
@@ -17,7 +18,7 @@ struct job {
     const float *unit; /* [n, d] */
     float *against;    /* [n_against, d] */
     double *distance;  /* [n] */
-    bool failed;
+    int rc;            /* FT_ENOMEM: a block ran out of memory */
 };
 
 /* The mean of the NEAREST largest of cosine [n], without row `self`. */
@@ -47,7 +48,7 @@ static void measure(void *context, size_t block, int member)
     float *cosine = ft_alloc(rows, m * sizeof *cosine);
     (void)member;
     if (!cosine) {
-        job->failed = true;
+        job->rc = FT_ENOMEM;
         return;
     }
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)m, job->d, 1,
@@ -55,12 +56,6 @@ static void measure(void *context, size_t block, int member)
     for (size_t i = 0; i < rows; i++)
         job->distance[from + i] = nearest(cosine + i * m, m, job->n == m ? from + i : SIZE_MAX);
     free(cosine);
-}
-
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 static int furthest_first(const void *a, const void *b)
@@ -79,11 +74,11 @@ static int choose(const double *distance, size_t n, double *scratch, struct ft_o
     size_t found = 0, capacity = 0;
     for (size_t i = 0; i < n; i++)
         scratch[i] = distance[i];
-    qsort(scratch, n, sizeof *scratch, by_value);
+    qsort(scratch, n, sizeof *scratch, ft_order_doubles);
     const double median = scratch[n / 2];
     for (size_t i = 0; i < n; i++)
         scratch[i] = distance[i] > median ? distance[i] - median : median - distance[i];
-    qsort(scratch, n, sizeof *scratch, by_value);
+    qsort(scratch, n, sizeof *scratch, ft_order_doubles);
     const double limit = median + 4 * 1.4826 * scratch[n / 2];
     for (size_t i = 0; i < n; i++) {
         if (distance[i] <= limit)
@@ -118,7 +113,7 @@ int ft_outliers_find(const float *x, size_t n, int d, int threads, struct ft_out
             cblas_scopy(d, unit + i * n / job.n_against * width, 1, job.against + i * width, 1);
         ft_blas_alone();
         ft_team_each(team, (n + BLOCK - 1) / BLOCK, measure, &job);
-        rc = job.failed ? FT_ENOMEM : choose(job.distance, n, scratch, out, count);
+        rc = job.rc ? job.rc : choose(job.distance, n, scratch, out, count);
     }
     free(unit);
     free(scratch);

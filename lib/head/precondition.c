@@ -115,12 +115,12 @@ int ft_precondition_init(struct ft_precondition *out, const struct ft_design *de
                             .step = step,
                             .out = p.covariance };
     ft_blas_alone();
-    const int status = covariance_fill(&c, team, err);
-    if (status)
+    const int rc = covariance_fill(&c, team, err);
+    if (rc)
         ft_precondition_release(&p);
     else
         *out = p;
-    return status;
+    return rc;
 }
 
 void ft_precondition_release(struct ft_precondition *p)

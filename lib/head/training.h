@@ -1,13 +1,13 @@
-/* What a training of a head knows, and its two halves: cross-validation, which chooses L2 and
- * measures, and the final fit on all rows. */
+/* The state of a training of a head. train.c runs it: cross-validation (crossval.h) chooses L2 and
+ * measures, then one fit on all rows makes the head. */
 #ifndef FT_HEAD_TRAINING_H
 #define FT_HEAD_TRAINING_H
 
 #include "base/thread.h"
 #include "finetune.h"
 #include "head/design.h"
+#include "head/fit.h"
 #include "head/precondition.h"
-#include "head/softmax.h"
 
 enum { FT_L2_GRID = 9 };
 
@@ -21,8 +21,8 @@ struct ft_head_training {
     struct ft_precondition precondition;
     bool preconditioned;
     int32_t *fold;        /* [n] */
-    double *class_rows;   /* [k] all rows of a class */
-    float *logits, *best; /* [n, k] out of fold: at the current L2, at the best so far */
+    double *class_rows;   /* [k] number of rows of each class */
+    float *logits, *best; /* [n, k] out of fold: at the current L2; at the best L2 so far */
     float *weight;        /* [folds, n] */
     bool *absent;         /* [folds, k] */
     int n_grid;
@@ -30,19 +30,17 @@ struct ft_head_training {
     double l2;
 };
 
-/* Weights over the rows outside `held_out` (-1: over all), their sum 1; marks absent classes;
- * starts b at the classes' shares, with half a picture for an absent class. W starts at 0. */
+/* Checks the labels, deals rows into folds and standardises x, which is borrowed. */
+int ft_head_training_init(struct ft_head_training *t, const struct ft_matrix *x,
+                          const uint64_t *group, const struct ft_train_options *options,
+                          struct ft_error *err);
+void ft_head_training_release(struct ft_head_training *t);
+
+/* Sets up a fit on the rows outside fold `held_out` (-1: on all rows): weight [n], with a sum of 1
+ * over those rows and 0 elsewhere; absent [k], the classes without such a row; the start, W = 0 and
+ * b = the log of the classes' shares, where an absent class counts as half a picture. The fit
+ * borrows both arrays. */
 int ft_fit_set_up(const struct ft_head_training *t, int32_t held_out, float *weight, bool *absent,
                   struct ft_fit *fit, struct ft_error *err);
-
-/* Whether the `done` rows of a grid, from large to small L2, say that smaller ones only overfit. */
-bool ft_l2_hopeless(const struct ft_l2_row *grid, int done);
-/* Fits every fold at every L2 of the grid: fills the grid's figures, the best l2 and its
- * out-of-fold logits. Lowers n_grid where the work is long and the rest is hopeless. */
-int ft_cross_validate(struct ft_head_training *t, struct ft_error *err);
-/* After that: the temperature, and the out-of-fold probabilities with everything measured, which
- * take the place of the logits. *out is the caller's. */
-int ft_validation_make(struct ft_head_training *t, struct ft_validation **out,
-                       struct ft_error *err);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "base/thread.h"
 #include "head/precondition.h"
 #include "head/ranking.h"
@@ -58,9 +59,8 @@ static int by_probability(struct trial *t, double *auc, struct ft_error *err)
     if (!rc) {
         ft_head_probabilities(head, t->test, t->n_test, p);
         for (size_t i = 0; i < t->n_test; i++) {
-            t->score[i] = -p[i * (size_t)k];
-            for (int c = 1; c < k; c++)
-                t->score[i] = fminf(t->score[i], -p[i * (size_t)k + (size_t)c]);
+            const float *row = p + i * (size_t)k;
+            t->score[i] = -row[ft_argmax(row, k)];
         }
         rc = ft_ranking(t->score, 1, t->is_unknown, 1, t->n_test, auc, &precision, err);
     }

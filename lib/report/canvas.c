@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/numbers.h"
+
 void ft_canvas_fill(struct ft_canvas *c, int x, int y, int width, int height,
                     const uint8_t colour[3])
 {
@@ -30,15 +32,11 @@ float ft_heat_most(const float *map, int cells)
     return most;
 }
 
-static float clamp(float v, float low, float high)
-{
-    return v < low ? low : v > high ? high : v;
-}
-
 /* map at (u, v), in cells: the centre of the first is (0.5, 0.5). */
 static float between(const float *map, int rows, int columns, float u, float v)
 {
-    const float x = clamp(u - 0.5f, 0, (float)columns - 1), y = clamp(v - 0.5f, 0, (float)rows - 1);
+    const float x = ft_clampf(u - 0.5f, 0, (float)columns - 1),
+                y = ft_clampf(v - 0.5f, 0, (float)rows - 1);
     const int x0 = (int)x, y0 = (int)y, x1 = x0 + (x0 + 1 < columns), y1 = y0 + (y0 + 1 < rows);
     const float fx = x - (float)x0, fy = y - (float)y0;
     const float top = map[y0 * columns + x0] * (1 - fx) + map[y0 * columns + x1] * fx;
@@ -49,7 +47,7 @@ static float between(const float *map, int rows, int columns, float u, float v)
 /* Towards yellow through red, or towards cyan through blue. */
 static void tint(float strength, float *r, float *g, float *b)
 {
-    const float s = fabsf(strength), second = clamp(2 * s - 1, 0, 1);
+    const float s = fabsf(strength), second = ft_clampf(2 * s - 1, 0, 1);
     *r = strength > 0 ? 235 : 30 + 20 * second;
     *g = strength > 0 ? 60 + 170 * second : 90 + 140 * second;
     *b = strength > 0 ? 30 : 225;
@@ -65,7 +63,7 @@ void ft_canvas_heat(struct ft_canvas *c, int x, int y, const uint8_t *pixels, in
             const float value =
                 between(map, rows, columns, ((float)i + 0.5f) * (float)columns / (float)width,
                         ((float)j + 0.5f) * (float)rows / (float)height);
-            const float strength = most > 0 ? clamp(value / most, -1, 1) : 0,
+            const float strength = most > 0 ? ft_clampf(value / most, -1, 1) : 0,
                         alpha = 0.75f * fabsf(strength);
             float r, g, b;
             tint(strength, &r, &g, &b);

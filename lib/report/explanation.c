@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "finetune.h"
 #include "image/image.h"
 #include "report/canvas.h"
@@ -41,7 +42,7 @@ static void put_classes(struct ft_canvas *c, int x, int *y, const struct ft_expl
         return;
     memcpy(left, e->p, (size_t)e->k * sizeof *left);
     for (int i = 0; i < TOP && i < e->k; i++) {
-        const int best = ft_text_top(left, e->k);
+        const int best = ft_argmax(left, e->k);
         snprintf(text, sizeof text, "%5.1f %% %s", 100 * (double)e->p[best], classes[best]);
         put(c, x, y, ink, text);
         ft_canvas_fill(c, x, *y - 6, PANEL - MARGIN, 6, rail);
@@ -58,7 +59,7 @@ static void put_panel(struct ft_canvas *c, int x, const struct ft_explanation *e
     int y = MARGIN;
     char text[400];
     put(c, x, &y, faint, title);
-    ft_canvas_text(c, x, y, 2 * DOT, classes[ft_text_top(e->p, e->k)], ink);
+    ft_canvas_text(c, x, y, 2 * DOT, classes[ft_argmax(e->p, e->k)], ink);
     y += 2 * LINE;
     put_classes(c, x, &y, e, classes);
     y += LINE / 2;

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "report/html.h"
 
 /* pictures with heat maps, of a cell, in all; classes of a matrix */
@@ -185,7 +186,7 @@ static void add_cells(struct ft_text *t, const struct ft_document *d)
             ft_text_add(t, "</summary><div class=\"pictures\">\n");
             int shown = 0;
             for (size_t i = 0; i < j->n && shown < PER_CELL && left > 0; i++) {
-                if (j->y[i] != truth || ft_text_top(j->p + i * (size_t)k, k) != predicted)
+                if (j->y[i] != truth || ft_argmax(j->p + i * (size_t)k, k) != predicted)
                     continue;
                 ft_text_add(t, "<figure>");
                 ft_html_thumbnail(t, j->paths[i], d->max_pixels);
@@ -216,7 +217,7 @@ static void add_mistakes(struct ft_text *t, const struct ft_document *d)
     ft_text_add(t, n ? "<div class=\"pictures\">\n" : "<p>None.</p><div>\n");
     for (size_t i = 0; i < n && i < WORST; i++) {
         const size_t row = order[i];
-        const int top = ft_text_top(j->p + row * (size_t)j->k, j->k);
+        const int top = ft_argmax(j->p + row * (size_t)j->k, j->k);
         const struct ft_question question = { top, j->y[row] };
         ft_text_add(t, "<figure class=\"wide\">");
         ft_html_thumbnail(t, j->paths[row], d->max_pixels);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/numbers.h"
 #include "finetune.h"
 #include "report/text.h"
 
@@ -87,7 +88,7 @@ static void add_mistakes(struct ft_text *t, const struct ft_judged *j)
         ft_text_add(t, "\nmistakes, most certain first\n");
     for (size_t i = 0; i < n && i < SHOWN; i++) {
         const float *p = j->p + order[i] * (size_t)j->k;
-        const int top = ft_text_top(p, j->k), truth = j->y[order[i]];
+        const int top = ft_argmax(p, j->k), truth = j->y[order[i]];
         ft_text_add(t, "  %s\t%s %.3f\tnot %s %.3f\n", j->paths[order[i]], j->classes[top],
                     (double)p[top], j->classes[truth], (double)p[truth]);
     }

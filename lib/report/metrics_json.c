@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/numbers.h"
 #include "finetune.h"
 #include "report/text.h"
 
@@ -29,7 +30,7 @@ size_t ft_mistakes(const struct ft_judged *j, size_t *order)
     size_t n = 0;
     for (size_t i = 0; list && i < j->n; i++) {
         const float *p = j->p + i * (size_t)j->k;
-        const int top = ft_text_top(p, j->k);
+        const int top = ft_argmax(p, j->k);
         if (top != j->y[i])
             list[n++] = (struct mistake){ p[top], i };
     }
@@ -104,7 +105,7 @@ static void add_mistakes(cJSON *json, const struct ft_judged *j)
     cJSON *list = cJSON_AddArrayToObject(json, "mistakes");
     for (size_t i = 0; i < n; i++) {
         const float *p = j->p + order[i] * (size_t)j->k;
-        const int top = ft_text_top(p, j->k);
+        const int top = ft_argmax(p, j->k);
         cJSON *one = cJSON_CreateObject();
         cJSON_AddStringToObject(one, "path", j->paths[order[i]]);
         cJSON_AddStringToObject(one, "label", j->classes[j->y[order[i]]]);
@@ -174,7 +175,7 @@ static void csv_predictions(struct ft_text *t, const struct ft_metrics *m,
     ft_text_add(t, "\n");
     for (size_t i = 0; i < j->n; i++) {
         const float *p = j->p + i * (size_t)j->k;
-        const int top = ft_text_top(p, j->k);
+        const int top = ft_argmax(p, j->k);
         add_field(t, j->paths[i], ",");
         add_field(t, j->classes[j->y[i]], ",");
         add_field(t, j->classes[top], ",");

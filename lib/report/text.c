@@ -36,11 +36,3 @@ int ft_text_columns(const char *s)
         n += ((unsigned char)*s & 0xc0) != 0x80;
     return n;
 }
-
-int ft_text_top(const float *p, int k)
-{
-    int best = 0;
-    for (int c = 1; c < k; c++)
-        best = p[c] > p[best] ? c : best;
-    return best;
-}

@@ -17,7 +17,4 @@ void ft_text_add(struct ft_text *text, const char *format, ...)
 /* The columns that a UTF-8 string takes on a terminal, where every character takes one. */
 int ft_text_columns(const char *s);
 
-/* The most probable of k classes, the first of equals. */
-int ft_text_top(const float *p, int k);
-
 #endif

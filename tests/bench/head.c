@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "base/error.h"
-#include "head/softmax.h"
+#include "head/fit.h"
 
 static double now(void)
 {

@@ -5,7 +5,7 @@
 #include "head/calibrate.h"
 #include "head/folds.h"
 #include "head/ranking.h"
-#include "head/training.h"
+#include "head/crossval.h"
 
 #include "../test.h"
 

@@ -1,0 +1,34 @@
+/* Small arithmetic that several rooms share. */
+#ifndef FT_BASE_NUMBERS_H
+#define FT_BASE_NUMBERS_H
+
+/* Index of the largest of v [n], n at least 1; the first of equal ones. */
+static inline int ft_argmax(const float *v, int n)
+{
+    int best = 0;
+    for (int i = 1; i < n; i++) {
+        if (v[i] > v[best])
+            best = i;
+    }
+    return best;
+}
+
+/* v confined to [low, high]; NaN stays NaN. */
+static inline double ft_clamp(double v, double low, double high)
+{
+    return v < low ? low : v > high ? high : v;
+}
+
+static inline float ft_clampf(float v, float low, float high)
+{
+    return v < low ? low : v > high ? high : v;
+}
+
+/* For qsort: doubles, smallest first. */
+static inline int ft_order_doubles(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+#endif
