@@ -70,17 +70,27 @@ typedef void run_tile(const struct ft_product *p, const float *a, const float *b
 
 TILES(1)
 TILES(2)
-TILES(3) TILES(4) TILES(5) TILES(6)
+TILES(3)
+TILES(4)
+TILES(5)
+TILES(6)
 #if defined(__AVX512F__)
-    TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
+TILES(7)
+TILES(8)
+TILES(9)
+TILES(10)
+TILES(11)
+TILES(12)
+TILES(13)
+TILES(14)
 #endif
 
-        static run_tile *const tiles[MOST][2][2] = {
-            ENTRY(1), ENTRY(2), ENTRY(3), ENTRY(4),  ENTRY(5),  ENTRY(6),
+static run_tile *const tiles[MOST][2][2] = {
+    ENTRY(1), ENTRY(2), ENTRY(3), ENTRY(4),  ENTRY(5),  ENTRY(6),
 #if defined(__AVX512F__)
-            ENTRY(7), ENTRY(8), ENTRY(9), ENTRY(10), ENTRY(11), ENTRY(12), ENTRY(13), ENTRY(14),
+    ENTRY(7), ENTRY(8), ENTRY(9), ENTRY(10), ENTRY(11), ENTRY(12), ENTRY(13), ENTRY(14),
 #endif
-        };
+};
 
 void FT_NAME(product)(const struct ft_product *p)
 {
