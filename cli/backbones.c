@@ -72,7 +72,7 @@ static int list_one(void *user, const char *name, const char *path)
     return 0;
 }
 
-int backbones_main(const struct settings *s)
+static int backbones_main(const struct settings *s)
 {
     struct listing x = { .settings = s, .json = s->json ? cJSON_CreateArray() : NULL };
     if (!s->json)
@@ -85,3 +85,17 @@ int backbones_main(const struct settings *s)
         putchar('\n');
     return x.failed ? EXIT_PARTLY : EXIT_DONE;
 }
+
+static const struct option backbones_options[] = {
+    { "seconds", 0, NUMBER(seconds, 0.01, 600), .argument = "S", .initial = "3",
+      .help = "duration of the measurement of each network" },
+    { 0 },
+};
+
+const struct command backbones_command = {
+    .name = "backbones",
+    .arguments = "",
+    .summary = "list the available networks with their speed, and all known names",
+    .run = backbones_main,
+    .options = { backbones_options },
+};

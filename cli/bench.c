@@ -80,7 +80,7 @@ static void print_bench(const struct ft_backbone *b, const struct settings *s,
     result("throughput", "%.2f ms/image", bench->throughput_ms);
 }
 
-int bench_main(const struct settings *s)
+static int bench_main(const struct settings *s)
 {
     struct ft_error err;
     struct ft_backbone *backbone = NULL;
@@ -95,3 +95,19 @@ int bench_main(const struct settings *s)
     ft_backbone_free(backbone);
     return rc ? fail(&err) : EXIT_DONE;
 }
+
+static const struct option bench_options[] = {
+    { "seconds", 0, NUMBER(seconds, 0.01, 600), .argument = "S", .initial = "3",
+      .help = "duration of the measurement" },
+    { "layers", 0, FLAG(layers), .help = "print one line for each layer" },
+    { 0 },
+};
+
+const struct command bench_command = {
+    .name = "bench",
+    .arguments = "[FILE]",
+    .summary = "measure the speed of a network on this machine",
+    .most = 1,
+    .run = bench_main,
+    .options = { bench_options, network_options, thread_options },
+};

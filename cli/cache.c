@@ -42,7 +42,7 @@ static void print_json(const struct ft_cache_info *i)
     json_print(json);
 }
 
-int cache_main(const struct settings *s)
+static int cache_main(const struct settings *s)
 {
     struct ft_error err;
     struct ft_cache_info info;
@@ -77,3 +77,21 @@ int cache_main(const struct settings *s)
                (double)info.removed_bytes / 1e6);
     return EXIT_DONE;
 }
+
+static const struct option cache_command_options[] = {
+    { "cache", 0, TEXT(cache), .argument = "DIR",
+      .help = "folder of stored features (default: $XDG_CACHE_HOME/finetune)" },
+    { "days", 0, NUMBER(days, 0, 36500), .argument = "N", .initial = "90",
+      .help = "prune: remove features that were not used for N days" },
+    { 0 },
+};
+
+const struct command cache_command = {
+    .name = "cache",
+    .arguments = "info|clear|prune",
+    .summary = "show, empty or clean up the folder that keeps features between runs",
+    .least = 1,
+    .most = 1,
+    .run = cache_main,
+    .options = { cache_command_options },
+};

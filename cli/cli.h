@@ -9,85 +9,11 @@
 #include <stdio.h>
 
 #include "finetune.h"
+#include "options.h"
 
 /* Exit status: 0 done, 1 failed, 2 usage, 3 done, but some pictures were bad or a threshold was
  * missed. */
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PARTLY = 3 };
-
-/* ---- settings and options: one table (options.c) from which parsing, checks and --help are made
- */
-
-enum { MOST_GIVEN = 64 };
-
-struct settings {
-    const char *output, *model, *backbone, *val, *resize, *class_weight, *compare, *csv, *group_by,
-        *class_name, *report;
-    const char *layer, *preprocess, *architecture;
-    int threads, folds, top, max_megapixels, neighbours, size;
-    double l2, seconds, min_accuracy; /* l2 negative: auto */
-    uint64_t seed, memory;            /* memory: bytes that features may take */
-    const char *cache;
-    double days;
-    bool no_cache;
-    const char *files_from, *watch, *format, *fields, *copy_to, *move_to, *link_to, *labels;
-    double threshold; /* 0: none; -1: the model's own */
-    bool nul, strict, probabilities, dry_run, log_json;
-    bool json, quiet, verbose, layers, help, version;
-    /* options that may be given more than once, in order; lent by argv */
-    const char *min_recall[MOST_GIVEN];
-    int n_min_recall;
-    const char *backbones[MOST_GIVEN];
-    int n_backbones;
-    /* what is left: the arguments that are no options, lent by argv */
-    int n_arguments;
-    char **arguments;
-};
-
-/* Which commands an option belongs to. */
-enum command_bit {
-    CMD_TRAIN = 1,
-    CMD_PREDICT = 2,
-    CMD_EVALUATE = 4,
-    CMD_FEATURES = 8,
-    CMD_INFO = 16,
-    CMD_BENCH = 32,
-    CMD_CACHE = 64,
-    CMD_DOCTOR = 256,
-    CMD_EXPLAIN = 512,
-    CMD_CURVE = 1024,
-    CMD_IMPORT = 2048,
-    CMD_BACKBONES = 4096,
-    CMD_ALL = 0xffff,
-};
-
-struct command {
-    const char *name;
-    unsigned bit;
-    /* "DIR", "train a classifier on a folder of labelled pictures" */
-    const char *arguments, *summary;
-    int least, most; /* number of arguments; most -1: any */
-    int (*run)(const struct settings *settings);
-    const char *more; /* help's last paragraph: examples */
-};
-extern const struct command commands[];
-extern const int n_commands;
-
-/* 0, or EXIT_USAGE after a message. Arguments and options may be mixed; "--" ends the options. */
-int options_parse(const struct command *command, int argc, char **argv, struct settings *settings);
-void options_help(const struct command *command);
-void options_manual(const struct command *command); /* the same as roff, for the man page */
-/* What completions need to know of an option; calls `each` for every option of a command. */
-struct option_text {
-    const char *name;
-    char letter;                    /* 0: none */
-    const char *argument, *choices; /* NULL: takes no value; any value */
-    const char *help;
-};
-void options_each(const struct command *command,
-                  void (*each)(const struct option_text *option, void *user), void *user);
-void put_roff(const char *text);
-/* The word of `words` that is least far from `word` by edit distance; NULL when none is near. */
-const char *nearest_word(const char *word, const char *const *words, size_t n);
 
 /* ---- messages (message.c) -------------------------------------------------------------------- */
 
@@ -187,24 +113,5 @@ struct cJSON;
 void json_put_string(FILE *to, const char *string);
 void json_print(struct cJSON *json); /* one line on standard output; deletes it */
 int json_print_text(char *text);     /* the same of a text; frees it. -1: it is NULL */
-
-/* Man pages on standard output (manual.c): finetune(1), or a command's finetune-COMMAND(1). */
-int manual_main(const char *command);
-int completion_main(const char *shell); /* completion.c */
-
-/* ---- commands -------------------------------------------------------------------------------- */
-
-int train_main(const struct settings *settings);
-int predict_main(const struct settings *settings);
-int evaluate_main(const struct settings *settings);
-int features_main(const struct settings *settings);
-int info_main(const struct settings *settings);
-int bench_main(const struct settings *settings);
-int import_main(const struct settings *settings);
-int backbones_main(const struct settings *settings);
-int cache_main(const struct settings *settings);
-int doctor_main(const struct settings *settings);
-int explain_main(const struct settings *settings);
-int curve_main(const struct settings *settings);
 
 #endif

@@ -1,5 +1,5 @@
-/* finetune completion SHELL: what bash, zsh and fish complete, made from the tables of commands and
- * options. */
+/* finetune completion SHELL: completions for bash, zsh and fish, made from the tables of commands
+ * and options. */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +13,7 @@ static void put_choices(const char *choices)
         putchar(*s == '|' ? ' ' : *s);
 }
 
-/* Words to choose from among a command's arguments, as in "info|clear|prune". */
+/* True if the argument is one of fixed words, as in "info|clear|prune". */
 static bool arguments_are_words(const struct command *c)
 {
     const char *s = c->arguments;
@@ -24,17 +24,15 @@ static bool arguments_are_words(const struct command *c)
 
 /* ---- bash ------------------------------------------------------------------------------------ */
 
-static void bash_name(const struct option_text *o, void *unused)
+static void bash_name(const struct option *o)
 {
-    (void)unused;
     printf("--%s ", o->name);
     if (o->letter)
         printf("-%c ", o->letter);
 }
 
-static void bash_value(const struct option_text *o, void *unused)
+static void bash_value(const struct option *o)
 {
-    (void)unused;
     if (!o->argument)
         return;
     printf("        --%s", o->name);
@@ -52,22 +50,25 @@ static void bash_value(const struct option_text *o, void *unused)
 
 static void bash(void)
 {
+    const struct option *o;
     puts("# bash completion for finetune, made by: finetune completion bash\n_finetune()\n{\n    "
          "local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} options=\n"
          "    COMPREPLY=()\n    if [ \"$COMP_CWORD\" -eq 1 ]; then");
     fputs("        COMPREPLY=($(compgen -W '", stdout);
     for (int i = 0; i < n_commands; i++)
-        printf("%s ", commands[i].name);
+        printf("%s ", commands[i]->name);
     puts("--help --version' -- \"$cur\"))\n        return\n    fi\n    case ${COMP_WORDS[1]} in");
     for (int i = 0; i < n_commands; i++) {
-        printf("    %s)\n        options='", commands[i].name);
-        options_each(&commands[i], bash_name, NULL);
+        printf("    %s)\n        options='", commands[i]->name);
+        for (int j = 0; (o = command_option(commands[i], j)); j++)
+            bash_name(o);
         puts("'\n        case $prev in");
-        options_each(&commands[i], bash_value, NULL);
+        for (int j = 0; (o = command_option(commands[i], j)); j++)
+            bash_value(o);
         puts("        esac");
-        if (arguments_are_words(&commands[i])) {
+        if (arguments_are_words(commands[i])) {
             fputs("        options=\"$options ", stdout);
-            put_choices(commands[i].arguments);
+            put_choices(commands[i]->arguments);
             puts("\"\n        COMPREPLY=($(compgen -W \"$options\" -- \"$cur\"))\n        return");
         }
         puts("        ;;");
@@ -79,7 +80,7 @@ static void bash(void)
 
 /* ---- zsh ------------------------------------------------------------------------------------- */
 
-/* Text inside single quotes, where brackets and colons mean something to _arguments. */
+/* Text inside single quotes; _arguments gives brackets and colons a meaning. */
 static void put_zsh(const char *s)
 {
     for (; *s; s++) {
@@ -93,7 +94,7 @@ static void put_zsh(const char *s)
     }
 }
 
-static void zsh_spelling(const struct option_text *o, const char *dashes, const char *name)
+static void zsh_spelling(const struct option *o, const char *dashes, const char *name)
 {
     printf("        '%s%s%s[", dashes, name, !o->argument ? "" : dashes[1] ? "=" : "+");
     put_zsh(o->help);
@@ -112,9 +113,8 @@ static void zsh_spelling(const struct option_text *o, const char *dashes, const 
     puts("' \\");
 }
 
-static void zsh_option(const struct option_text *o, void *unused)
+static void zsh_option(const struct option *o)
 {
-    (void)unused;
     const char letter[2] = { o->letter, 0 };
     zsh_spelling(o, "--", o->name);
     if (o->letter)
@@ -123,22 +123,24 @@ static void zsh_option(const struct option_text *o, void *unused)
 
 static void zsh(void)
 {
+    const struct option *o;
     puts("#compdef finetune\n# zsh completion for finetune, made by: finetune completion "
          "zsh\n_finetune()\n{\n    local -a commands\n    commands=(");
     for (int i = 0; i < n_commands; i++) {
-        printf("        '%s:", commands[i].name);
-        put_zsh(commands[i].summary);
+        printf("        '%s:", commands[i]->name);
+        put_zsh(commands[i]->summary);
         puts("'");
     }
     puts("    )\n    if (( CURRENT == 2 )); then\n        _describe command commands\n        "
          "return\n    fi\n    local command=$words[2]\n    shift words\n"
          "    (( CURRENT-- ))\n    case $command in");
     for (int i = 0; i < n_commands; i++) {
-        printf("    %s)\n        _arguments \\\n", commands[i].name);
-        options_each(&commands[i], zsh_option, NULL);
-        if (arguments_are_words(&commands[i])) {
+        printf("    %s)\n        _arguments \\\n", commands[i]->name);
+        for (int j = 0; (o = command_option(commands[i], j)); j++)
+            zsh_option(o);
+        if (arguments_are_words(commands[i])) {
             fputs("        '*:argument:(", stdout);
-            put_choices(commands[i].arguments);
+            put_choices(commands[i]->arguments);
             puts(")'\n        ;;");
         } else
             puts("        '*:file:_files'\n        ;;");
@@ -159,10 +161,9 @@ static void put_fish(const char *s)
     putchar('\'');
 }
 
-static void fish_option(const struct option_text *o, void *command)
+static void fish_option(const struct option *o, const struct command *c)
 {
-    printf("complete -c finetune -n '__fish_seen_subcommand_from %s' -l %s",
-           ((const struct command *)command)->name, o->name);
+    printf("complete -c finetune -n '__fish_seen_subcommand_from %s' -l %s", c->name, o->name);
     if (o->letter)
         printf(" -s %c", o->letter);
     if (o->argument && o->choices) {
@@ -178,16 +179,18 @@ static void fish_option(const struct option_text *o, void *command)
 
 static void fish(void)
 {
+    const struct option *o;
     puts("# fish completion for finetune, made by: finetune completion fish");
     for (int i = 0; i < n_commands; i++) {
-        struct command c = commands[i];
-        printf("complete -c finetune -n __fish_use_subcommand -f -a %s -d ", c.name);
-        put_fish(c.summary);
+        const struct command *c = commands[i];
+        printf("complete -c finetune -n __fish_use_subcommand -f -a %s -d ", c->name);
+        put_fish(c->summary);
         putchar('\n');
-        options_each(&c, fish_option, &c);
-        if (arguments_are_words(&c)) {
-            printf("complete -c finetune -n '__fish_seen_subcommand_from %s' -f -a '", c.name);
-            put_choices(c.arguments);
+        for (int j = 0; (o = command_option(c, j)); j++)
+            fish_option(o, c);
+        if (arguments_are_words(c)) {
+            printf("complete -c finetune -n '__fish_seen_subcommand_from %s' -f -a '", c->name);
+            put_choices(c->arguments);
             puts("'");
         }
     }
@@ -204,6 +207,6 @@ int completion_main(const char *shell)
             shells[i].print();
             return EXIT_DONE;
         }
-    say("completion: name a shell: bash, zsh or fish");
+    say("completion: expected a shell: bash, zsh or fish");
     return EXIT_USAGE;
 }

@@ -12,9 +12,9 @@ struct contest {
     struct ft_dataset *dataset;
     struct ft_curve curve; /* of the first backbone */
     int n;
-    struct ft_backbone *backbones[MOST_GIVEN];
-    struct ft_validation *validations[MOST_GIVEN];
-    struct ft_contender contenders[MOST_GIVEN];
+    struct ft_backbone *backbones[LIST_LIMIT];
+    struct ft_validation *validations[LIST_LIMIT];
+    struct ft_contender contenders[LIST_LIMIT];
 };
 
 static int refuse(struct ft_error *err, const char *format, const char *what)
@@ -94,7 +94,7 @@ static int enter(struct contest *x, const char *name, struct ft_error *err)
     return rc;
 }
 
-int curve_main(const struct settings *s)
+static int curve_main(const struct settings *s)
 {
     struct ft_error err;
     struct contest x = { .settings = s,
@@ -107,10 +107,10 @@ int curve_main(const struct settings *s)
     if (!rc && x.dataset->n_classes < 2)
         rc = refuse(&err, "'%s' holds fewer than two classes: each is a directory of pictures",
                     x.dir);
-    if (!rc && !s->n_backbones)
+    if (!rc && !s->backbones.n)
         rc = enter(&x, NULL, &err);
-    for (int i = 0; !rc && i < s->n_backbones; i++)
-        rc = enter(&x, s->backbones[i], &err);
+    for (int i = 0; !rc && i < s->backbones.n; i++)
+        rc = enter(&x, s->backbones.items[i], &err);
     if (!rc && (s->json ? json_print_text(ft_report_curve_json(&x.curve, x.contenders, x.n))
                         : print_text(ft_report_curve_text(&x.curve, x.contenders, x.n))))
         rc = refuse(&err, "out of memory for '%s'", x.dir);
@@ -122,3 +122,20 @@ int curve_main(const struct settings *s)
     free(x.dir);
     return rc ? fail(&err) : EXIT_DONE;
 }
+
+static const struct option curve_options[] = {
+    { "backbone", 'b', LIST(backbones), .argument = "NAME|FILE",
+      .help = "pretrained network; repeat the option to compare several" },
+    { 0 },
+};
+
+const struct command curve_command = {
+    .name = "curve",
+    .arguments = "DIR",
+    .summary = "estimate the accuracy with more pictures, another L2 or another backbone",
+    .least = 1,
+    .most = 1,
+    .run = curve_main,
+    .options = { curve_options, resize_options, fold_options, thread_options, picture_options,
+                 cache_options },
+};

@@ -99,7 +99,7 @@ static int print(const struct doctor *x, const struct settings *s, struct ft_err
     return rc ? out_of_memory(x->dir, err) : 0;
 }
 
-int doctor_main(const struct settings *s)
+static int doctor_main(const struct settings *s)
 {
     struct ft_error err;
     struct doctor x = { 0 };
@@ -137,3 +137,16 @@ int doctor_main(const struct settings *s)
     free(x.dir);
     return status;
 }
+
+const struct command doctor_command = {
+    .name = "doctor",
+    .arguments = "DIR",
+    .summary = "check a folder for copies, wrong labels, outliers, bad pictures and shortcuts",
+    .least = 1,
+    .most = 1,
+    .run = doctor_main,
+    .more = "No file is changed. A shortcut is a property that predicts the class without the "
+            "picture's content, such as the size of the file.",
+    .options = { backbone_name_options, resize_options, fold_options, thread_options,
+                 picture_options, cache_options },
+};

@@ -124,13 +124,13 @@ static int check_wishes(const struct settings *s, const struct ft_model *model,
     char *const *classes = ft_model_class_names(model);
     char path[4096];
     size_t n;
-    for (int i = 0; i < s->n_min_recall; i++)
-        if (least_recall(s->min_recall[i], &n),
-            class_named(s->min_recall[i], n, classes, ft_model_head(model)->k) < 0) {
+    for (int i = 0; i < s->min_recall.n; i++)
+        if (least_recall(s->min_recall.items[i], &n),
+            class_named(s->min_recall.items[i], n, classes, ft_model_head(model)->k) < 0) {
             snprintf(err->msg, sizeof err->msg,
                      "--min-recall '%s': '%.*s' is not a class of the model: finetune info %s "
                      "lists them",
-                     s->min_recall[i], (int)n, s->min_recall[i], s->model);
+                     s->min_recall.items[i], (int)n, s->min_recall.items[i], s->model);
             return err->code = FT_EARG;
         }
     if (s->csv && mkdir(s->csv, 0777) && errno != EEXIST)
@@ -149,10 +149,10 @@ static bool meets_minima(const struct settings *s, const struct evaluation *e)
     bool met = m->accuracy >= s->min_accuracy;
     if (!met)
         say("accuracy %.4f is below %.4f", m->accuracy, s->min_accuracy);
-    for (int i = 0; i < s->n_min_recall; i++) {
+    for (int i = 0; i < s->min_recall.n; i++) {
         size_t n;
-        const double least = least_recall(s->min_recall[i], &n);
-        const int c = class_named(s->min_recall[i], n, e->judged.classes, m->k);
+        const double least = least_recall(s->min_recall.items[i], &n);
+        const int c = class_named(s->min_recall.items[i], n, e->judged.classes, m->k);
         if (m->per_class[c].recall < least) {
             say("recall of '%s' %.4f is below %.4f", e->judged.classes[c], m->per_class[c].recall,
                 least);
@@ -246,11 +246,11 @@ static void print_json(const struct settings *s, const struct evaluation *e,
 static int check_settings(const struct settings *s)
 {
     size_t n;
-    for (int i = 0; i < s->n_min_recall; i++)
-        if (least_recall(s->min_recall[i], &n) < 0) {
-            say("evaluate: '--min-recall %s': a class and a number from 0 to 1 are wanted, as in "
+    for (int i = 0; i < s->min_recall.n; i++)
+        if (least_recall(s->min_recall.items[i], &n) < 0) {
+            say("evaluate: '--min-recall %s': expected a class and a number from 0 to 1, as in "
                 "cat=0.9",
-                s->min_recall[i]);
+                s->min_recall.items[i]);
             return EXIT_USAGE;
         }
     if (!s->n_arguments && !s->files_from && !s->labels)
@@ -267,7 +267,7 @@ static int check_settings(const struct settings *s)
     return EXIT_USAGE;
 }
 
-int evaluate_main(const struct settings *s)
+static int evaluate_main(const struct settings *s)
 {
     struct ft_error err;
     struct ft_model *model = NULL;
@@ -302,3 +302,25 @@ int evaluate_main(const struct settings *s)
     ft_model_free(model);
     return status;
 }
+
+static const struct option evaluate_options[] = {
+    { "min-accuracy", 0, NUMBER(min_accuracy, 0, 1), .argument = "P",
+      .help = "exit with status 3 if the accuracy is below P" },
+    { "min-recall", 0, LIST(min_recall), .argument = "CLASS=P",
+      .help = "exit with status 3 if the recall of CLASS is below P; may be repeated" },
+    { "compare", 0, TEXT(compare), .argument = "FILE",
+      .help = "compare with another model on the same pictures (McNemar's test)" },
+    { "csv", 0, TEXT(csv), .argument = "DIR",
+      .help = "write predictions and tables as CSV files into DIR" },
+    { 0 },
+};
+
+const struct command evaluate_command = {
+    .name = "evaluate",
+    .arguments = "DIR|PICTURE...",
+    .summary = "measure a model on labelled pictures that it was not trained on",
+    .most = -1,
+    .run = evaluate_main,
+    .options = { model_options, evaluate_options, label_options, list_options, report_options,
+                 thread_options, picture_options, cache_options },
+};

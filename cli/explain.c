@@ -55,7 +55,7 @@ static int ask(struct explain *x, const struct settings *s, struct ft_error *err
     }
     return refuse(
         err,
-        "--compare '%s': two classes of the model are wanted, as A,B; finetune info %s lists them",
+        "--compare '%s': expected two classes of the model, as A,B; finetune info %s lists them",
         both, s->model);
 }
 
@@ -171,7 +171,7 @@ static int run(struct explain *x, const struct settings *s, struct ft_error *err
                      : 0;
 }
 
-int explain_main(const struct settings *s)
+static int explain_main(const struct settings *s)
 {
     struct ft_error err;
     struct explain x = { 0 };
@@ -187,3 +187,26 @@ int explain_main(const struct settings *s)
     ft_model_free(x.model);
     return rc ? fail(&err) : EXIT_DONE;
 }
+
+static const struct option explain_options[] = {
+    { "output", 'o', TEXT(output), .argument = "FILE",
+      .help = "PNG file to write, with the heat map" },
+    { "class", 0, TEXT(class_name), .argument = "NAME",
+      .help = "show the evidence for this class (default: the most probable one)" },
+    { "compare", 0, TEXT(compare), .argument = "A,B",
+      .help = "show the evidence for class A against class B" },
+    { "neighbours", 0, INT(neighbours, 0, 1000), .argument = "K", .initial = "3",
+      .help = "list the K most similar training pictures" },
+    { 0 },
+};
+
+const struct command explain_command = {
+    .name = "explain",
+    .arguments = "PICTURE",
+    .summary = "show which places in a picture support its class, and similar training pictures",
+    .least = 1,
+    .most = 1,
+    .run = explain_main,
+    .more = "Example:\n  finetune explain photo.jpg -o why.png --compare cat,dog",
+    .options = { explain_options, model_options, picture_options },
+};

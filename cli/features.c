@@ -90,7 +90,7 @@ static void print_result(const struct settings *s, const struct pictures *p, int
     }
 }
 
-int features_main(const struct settings *s)
+static int features_main(const struct settings *s)
 {
     struct ft_error err;
     struct stat st;
@@ -132,3 +132,21 @@ int features_main(const struct settings *s)
     ft_backbone_free(backbone);
     return status;
 }
+
+static const struct option features_options[] = {
+    { "output", 'o', TEXT(output), .argument = "FILE", .initial = "features.h5",
+      .help = "HDF5 file to write" },
+    { 0 },
+};
+
+const struct command features_command = {
+    .name = "features",
+    .arguments = "DIR|PICTURE...",
+    .summary = "write the network's features of pictures to an HDF5 file",
+    .most = -1,
+    .run = features_main,
+    .more = "The file holds `features` [n, d], `paths` [n], `classes` [k] and `labels` [n]; label "
+            "-1 means no class.",
+    .options = { features_options, backbone_name_options, network_options, resize_options,
+                 list_options, thread_options, picture_options, cache_options },
+};

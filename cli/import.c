@@ -4,7 +4,7 @@
 
 #include "cli.h"
 
-int import_main(const struct settings *s)
+static int import_main(const struct settings *s)
 {
     struct ft_error err;
     struct ft_backbone_options options;
@@ -36,3 +36,21 @@ int import_main(const struct settings *s)
     ft_backbone_free(backbone);
     return rc ? fail(&err) : EXIT_DONE;
 }
+
+static const struct option import_options[] = {
+    { "output", 'o', TEXT(output), .argument = "FILE", .initial = "backbone.h5",
+      .help = "Keras file to write" },
+    { 0 },
+};
+
+const struct command import_command = {
+    .name = "import",
+    .arguments = "FILE",
+    .summary = "convert any Keras file to a whole-model file for train --backbone",
+    .least = 1,
+    .most = 1,
+    .run = import_main,
+    .more = "Example: weights that keras.applications downloads\n"
+            "  finetune import resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5 -o resnet50.h5",
+    .options = { import_options, network_options },
+};

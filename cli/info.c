@@ -146,7 +146,7 @@ static void print_json(const struct ft_model *m, const struct ft_backbone *b,
     json_print(json);
 }
 
-int info_main(const struct settings *s)
+static int info_main(const struct settings *s)
 {
     struct ft_error err;
     struct ft_model *model = NULL;
@@ -175,3 +175,18 @@ int info_main(const struct settings *s)
     ft_backbone_free(backbone);
     return rc ? fail(&err) : EXIT_DONE;
 }
+
+static const struct option info_options[] = {
+    { "layers", 0, FLAG(layers), .help = "print one line for each layer" },
+    { 0 },
+};
+
+const struct command info_command = {
+    .name = "info",
+    .arguments = "FILE",
+    .summary = "show what a model or backbone file contains",
+    .least = 1,
+    .most = 1,
+    .run = info_main,
+    .options = { info_options, network_options },
+};

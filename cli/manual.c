@@ -1,4 +1,4 @@
-/* The man pages, made from the tables of commands and options when the program is built. */
+/* The man pages. The build makes them from the tables of commands and options. */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,39 +7,66 @@
 
 static const char head[] =
     ".SH NAME\n"
-    "finetune \\- turn a folder of labelled pictures into an image classifier\n"
+    "finetune \\- train an image classifier on a folder of labelled pictures\n"
     ".SH SYNOPSIS\n"
     ".B finetune train\n.I DIR\n.br\n.B finetune predict\n.IR PICTURE ...\n.br\n.B finetune\n.I "
     "COMMAND\n.RI [ OPTION ...]\n.IR ARGUMENT ...\n"
     ".SH DESCRIPTION\n"
-    "A pretrained convolutional network, frozen, turns every picture into a vector of features; a "
-    "softmax regression on these is trained\n"
-    "on the pictures of a folder that has one directory for each class. Its accuracy is measured "
-    "by cross-validation over all pictures.\n"
-    "The model is one Keras HDF5 file.\n"
+    "A pretrained convolutional network with fixed weights computes a feature vector for each "
+    "picture. A softmax regression is trained on\n"
+    "these features and the labels. The labels are the names of the folders that hold the "
+    "pictures. "
+    "Cross-validation over all pictures measures\n"
+    "the accuracy. The model is saved as one Keras HDF5 file.\n"
     ".P\n"
-    "Standard output is the result; progress and messages go to standard error.\n";
+    "Results go to standard output; progress and messages go to standard error.\n";
 
-static const char tail[] = ".SH EXIT STATUS\n"
-                           ".TP\n0\ndone\n.TP\n1\nfailed\n.TP\n2\nwrong use\n.TP\n3\ndone, but "
-                           "some pictures were bad or a threshold was missed\n"
-                           ".P\nA run that SIGINT, SIGTERM or SIGHUP ends early finishes the "
-                           "pictures under way and then dies of that signal. A reader of standard\n"
-                           "output that leaves is no error.\n";
+static const char tail[] =
+    ".SH EXIT STATUS\n"
+    ".TP\n0\nsuccess\n.TP\n1\nfailure\n.TP\n2\nwrong usage\n.TP\n3\nfinished, but some "
+    "pictures were bad or a required minimum was not reached\n"
+    ".P\nAfter SIGINT, SIGTERM or SIGHUP the program finishes the pictures in progress and then "
+    "ends with that signal. It is not an error\n"
+    "if the reader of standard output closes the pipe.\n";
 
 static const char environment[] =
     ".SH ENVIRONMENT\n"
-    ".TP\n.B FINETUNE_WEIGHTS\nthe folder where backbones are found by name\n"
-    ".TP\n.B FINETUNE_CPU\navx512, avx2 or c: narrows the instructions in use\n"
-    ".TP\n.B XDG_CACHE_HOME\\fR, \\fBHOME\nfeatures are kept in $XDG_CACHE_HOME/finetune, else in "
+    ".TP\n.B FINETUNE_WEIGHTS\nfolder that is searched for networks by name\n"
+    ".TP\n.B FINETUNE_CPU\navx512, avx2 or c: the widest instruction set to use\n"
+    ".TP\n.B XDG_CACHE_HOME\\fR, \\fBHOME\nfeatures are kept in $XDG_CACHE_HOME/finetune or in "
     "~/.cache/finetune\n"
-    ".TP\n.B NO_COLOR\nis honoured always: no colours are used. Progress is drawn on a terminal "
-    "that is not TERM=dumb\n"
-    ".P\nThe locale changes nothing: numbers have a point.\n"
+    ".TP\n.B NO_COLOR\nhas no effect, because no colours are used. TERM=dumb turns the progress "
+    "line off\n"
+    ".P\nThe locale has no effect: the decimal separator is always a point.\n"
     ".SH FILES\n"
-    ".TP\n.I model.h5\nthe model that train writes and predict reads, unless told otherwise\n";
+    ".TP\n.I model.h5\nthe default model file of train, predict, evaluate and explain\n";
 
-/* Paragraphs as they stand, lines that begin with two spaces as examples. */
+/* Text for roff: dashes become minus signs; a leading dot or quote is not a request. */
+static void put_roff(const char *s)
+{
+    if (*s == '.' || *s == '\'')
+        fputs("\\&", stdout);
+    for (; *s; s++)
+        fputs(*s == '-' ? "\\-" : *s == '\\' ? "\\e" : (char[]){ *s, 0 }, stdout);
+}
+
+static void put_option(const struct option *o)
+{
+    fputs(".TP\n\\fB", stdout);
+    if (o->letter)
+        printf("\\-%c\\fR, \\fB", o->letter);
+    fputs("\\-\\-", stdout);
+    put_roff(o->name);
+    printf("\\fR%s\\fI%s\\fR\n", o->argument ? " " : "", o->argument ? o->argument : "");
+    if (o->choices)
+        printf("%s: ", o->choices);
+    put_roff(o->help);
+    if (o->initial)
+        printf(" (default %s)", o->initial);
+    putchar('\n');
+}
+
+/* Paragraphs; lines that begin with two spaces are examples and are not filled. */
 static void put_more(const char *text)
 {
     bool example = false;
@@ -80,7 +107,9 @@ static int command_manual(const struct command *c)
     if (c->more)
         put_more(c->more);
     puts(".SH OPTIONS");
-    options_manual(c);
+    const struct option *o;
+    for (int i = 0; (o = command_option(c, i)); i++)
+        put_option(o);
     fputs(tail, stdout);
     puts(".SH SEE ALSO\n.BR finetune (1)");
     return EXIT_DONE;
@@ -88,23 +117,24 @@ static int command_manual(const struct command *c)
 
 int manual_main(const char *command)
 {
-    for (int i = 0; command && i < n_commands; i++)
-        if (!strcmp(command, commands[i].name))
-            return command_manual(&commands[i]);
+    const struct command *c = command ? command_named(command) : NULL;
+    if (c)
+        return command_manual(c);
     if (command) {
         say("manual: '%s' is not a command", command);
         return EXIT_USAGE;
     }
     printf(".TH FINETUNE 1 \"\" \"finetune %s\"\n%s.SH COMMANDS\n", ft_version(), head);
     for (int i = 0; i < n_commands; i++) {
-        printf(".TP\n.BR finetune\\-%s (1)\n", commands[i].name);
-        put_roff(commands[i].summary);
+        printf(".TP\n.BR finetune\\-%s (1)\n", commands[i]->name);
+        put_roff(commands[i]->summary);
         putchar('\n');
     }
-    printf(".TP\n.B finetune completion bash|zsh|fish\nprint completions for a shell\n%s%s.SH SEE "
-           "ALSO\n",
-           tail, environment);
+    printf(
+        ".TP\n.B finetune completion bash|zsh|fish\nprint completions for this shell\n%s%s.SH SEE "
+        "ALSO\n",
+        tail, environment);
     for (int i = 0; i < n_commands; i++)
-        printf(".BR finetune\\-%s (1)%s\n", commands[i].name, i + 1 < n_commands ? "," : "");
+        printf(".BR finetune\\-%s (1)%s\n", commands[i]->name, i + 1 < n_commands ? "," : "");
     return EXIT_DONE;
 }

@@ -145,7 +145,7 @@ static int run(struct run *x, const struct ft_model *model, struct ft_error *err
     return rc;
 }
 
-int predict_main(const struct settings *s)
+static int predict_main(const struct settings *s)
 {
     struct ft_error err;
     struct ft_model *model = NULL;
@@ -179,3 +179,43 @@ int predict_main(const struct settings *s)
     ft_model_free(model);
     return status;
 }
+
+static const struct option predict_options[] = {
+    { "top", 0, INT(top, 1, 1000), .argument = "K", .initial = "1",
+      .help = "print the K most probable labels" },
+    { "watch", 0, TEXT(watch), .argument = "DIR",
+      .help = "keep running and classify each picture that is written or moved into DIR" },
+    { "format", 0, TEXT(format), .argument = "FORMAT", .choices = "text|tsv|csv|json|jsonl",
+      .initial = "text", .help = "all formats except text also have a row for each bad picture" },
+    { "fields", 0, TEXT(fields), .argument = "A,B,...",
+      .help = "print only these columns, in this order" },
+    { "probabilities", 0, FLAG(probabilities), .help = "add one column for each class" },
+    { "threshold", 0, AUTO(threshold, 0, 1), .argument = "auto|P", .initial = "0",
+      .help = "print the label 'unknown' if the probability is below P; auto: use the threshold "
+              "stored in the model" },
+    { "strict", 0, FLAG(strict), .help = "stop at the first bad picture" },
+    { "copy-to", 0, TEXT(copy_to), .argument = "DIR",
+      .help = "copy each picture to DIR/LABEL/; existing files are not overwritten" },
+    { "move-to", 0, TEXT(move_to), .argument = "DIR", .help = "move each picture to DIR/LABEL/" },
+    { "link-to", 0, TEXT(link_to), .argument = "DIR",
+      .help = "make a symbolic link to each picture in DIR/LABEL/" },
+    { "dry-run", 'n', FLAG(dry_run), .help = "only print what would be copied, moved or linked" },
+    { "cache", 0, TEXT(cache), .argument = "DIR",
+      .help = "folder that keeps features between runs (default: none)" },
+    { 0 },
+};
+
+const struct command predict_command = {
+    .name = "predict",
+    .arguments = "PICTURE|DIR...",
+    .summary = "classify pictures: print path, label and probability, one line for each",
+    .most = -1,
+    .run = predict_main,
+    .more = "Columns: path, label, probability, status, error; with --top also label2, "
+            "probability2, ...; with --probabilities one column for each class.\n\n"
+            "Examples:\n"
+            "  finetune predict holiday | awk -F'\\t' '$2 == \"cat\" && $3 > 0.9 { print $1 }'\n"
+            "  find . -name '*.jpg' -print0 | finetune predict -0 --files-from - --format csv\n"
+            "  finetune predict inbox --move-to sorted --threshold auto",
+    .options = { model_options, predict_options, list_options, thread_options, picture_options },
+};

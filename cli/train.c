@@ -338,7 +338,7 @@ static int run(struct training *t, struct ft_error *err)
     return 0;
 }
 
-int train_main(const struct settings *s)
+static int train_main(const struct settings *s)
 {
     struct ft_error err;
     struct training t = {
@@ -364,3 +364,27 @@ int train_main(const struct settings *s)
     ft_dataset_free(t.dataset);
     return rc ? fail(&err) : EXIT_DONE;
 }
+
+static const struct option train_options[] = {
+    { "output", 'o', TEXT(output), .argument = "FILE", .initial = "model.h5",
+      .help = "model file to write" },
+    { "val", 0, TEXT(val), .argument = "DIR", .help = "also measure the model on this folder" },
+    { "l2", 0, AUTO(l2, 0, 1e6), .argument = "auto|VALUE", .initial = "auto",
+      .help = "weight decay; auto: the value with the lowest loss in cross-validation" },
+    { "class-weight", 0, TEXT(class_weight), .argument = "RULE", .choices = "auto|balanced|none",
+      .initial = "auto", .help = "auto means balanced if the class sizes differ" },
+    { 0 },
+};
+
+const struct command train_command = {
+    .name = "train",
+    .arguments = "DIR",
+    .summary = "train a classifier on a folder with one subfolder of pictures per class",
+    .most = 1,
+    .run = train_main,
+    .more = "Example: images/cat/*.jpg and images/dog/*.png\n"
+            "  finetune train images && finetune predict photo.jpg",
+    .options = { train_options, backbone_name_options, network_options, resize_options,
+                 label_options, fold_options, report_options, thread_options, picture_options,
+                 cache_options },
+};

@@ -12,11 +12,15 @@ status 0 finetune --help
 has out "train"
 status 0 finetune --version
 has out "finetune 0."
-for command in train predict evaluate features info bench; do
+commands=$(finetune --help | sed -n 's/^  \([a-z]*\)  .*/\1/p')
+[ "$(echo $commands | wc -w)" -ge 12 ] || complain "commands: $commands"
+for command in $commands; do
     status 0 finetune $command --help
     has out "usage: finetune $command"
     status 0 finetune $command -h
     status 0 finetune $command --version
+    awk 'length > 90' out >wide
+    equal "$(cat wide)" ""
 done
 
 begin "help COMMAND"
@@ -41,9 +45,9 @@ has err "unknown option '-z'"
 
 begin "values are checked"
 status 2 finetune train --folds 1 x
-has err "a number from 2 to 100 is wanted"
+has err "expected a number from 2 to 100"
 status 2 finetune train --folds 2.5 x
-has err "a whole number"
+has err "expected a whole number"
 status 2 finetune train --l2 much x
 has err "or auto"
 status 2 finetune train --l2=-3 x
@@ -53,23 +57,23 @@ status 2 finetune train --resize stretch x
 has err "crop|squash|pad"
 status 2 finetune train --seed -1 x
 status 2 finetune train --threads
-has err "wants a value"
+has err "needs a value"
 status 2 finetune train --json=yes x
 has err "takes no value"
 for command in train doctor curve; do
     status 2 finetune $command x --group-by '('
-    has err "'--group-by (': an extended regular expression is wanted"
+    has err "'--group-by (': expected an extended regular expression"
 done
 for minimum in cat much=x cat=2 cat=nan =; do
     status 2 finetune evaluate x --min-recall "$minimum"
-    has err "'--min-recall $minimum': a class and a number from 0 to 1 are wanted"
+    has err "'--min-recall $minimum': expected a class and a number from 0 to 1"
 done
 
 begin "missing and surplus arguments"
 status 2 finetune train
 has err "DIR is missing"
 status 2 finetune train a b
-has err "'b' is one argument too many"
+has err "unexpected argument 'b'"
 
 begin "wrong use as JSON"
 status 2 finetune train a b --log-json

@@ -7,11 +7,15 @@ commands=$(finetune --help | sed -n 's/^  \([a-z]*\)  .*/\1/p')
 one=$(ls -d "$sample"/test/cat/* | head -1)
 
 begin "a man page for each command, from the tables, installed"
+equal "$(echo $commands | wc -w)" "$(ls "$root"/cli/*.c | xargs grep -l '^const struct command [a-z]*_command = {' | wc -l)"
 for command in $commands; do
     status 0 finetune manual $command
     has out ".SH OPTIONS"
-    grep -q "^foreach command.*'$command'" "$root/cli/meson.build" || complain "cli/meson.build installs no page for '$command'"
+    [ -s "$(dirname "$FINETUNE")/finetune-$command.1" ] || complain "the build makes no page for '$command'"
     finetune $command --help | sed -n 's/^  ....--\([a-z0-9-]*\).*/\1/p' >names
+    for common in json log-json quiet verbose version help; do
+        grep -qx -e "$common" names || complain "$command --help does not list --$common"
+    done
     while read -r option; do
         has out "\\-\\-$(echo "$option" | sed 's/-/\\-/g')"
     done <names
