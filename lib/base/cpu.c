@@ -2,6 +2,7 @@
 #include "base/cpu.h"
 
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,15 +23,31 @@ static unsigned detect(void)
     return features;
 }
 
+/* The features in use, plus KNOWN once they are determined. Threads that determine them at the same
+ * time store the same value. */
+enum { KNOWN = 1 << 30 };
+static atomic_uint in_use;
+
+static unsigned determine(const char *limit)
+{
+    unsigned features = detect();
+    if (limit && !strcmp(limit, "c"))
+        features = 0;
+    if (limit && !strcmp(limit, "avx2"))
+        features &= FT_CPU_AVX2;
+    atomic_store_explicit(&in_use, features | KNOWN, memory_order_relaxed);
+    return features;
+}
+
 unsigned ft_cpu_features(void)
 {
-    const char *narrow = getenv("FINETUNE_CPU");
-    unsigned features = detect();
-    if (narrow && !strcmp(narrow, "c"))
-        features = 0;
-    if (narrow && !strcmp(narrow, "avx2"))
-        features &= FT_CPU_AVX2;
-    return features;
+    const unsigned known = atomic_load_explicit(&in_use, memory_order_relaxed);
+    return known ? known & ~(unsigned)KNOWN : determine(getenv("FINETUNE_CPU"));
+}
+
+void ft_cpu_limit(const char *name)
+{
+    determine(name ? name : getenv("FINETUNE_CPU"));
 }
 
 const char *ft_cpu_name(void)

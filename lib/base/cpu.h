@@ -1,4 +1,5 @@
-/* What the processor can do, asked once; FINETUNE_CPU=c|avx2|avx512 narrows it (never widens). */
+/* The instruction sets that kernels may use. FINETUNE_CPU=c|avx2|avx512 limits them; it never adds
+ * one that the processor lacks. */
 #ifndef FT_BASE_CPU_H
 #define FT_BASE_CPU_H
 
@@ -7,6 +8,11 @@ enum {
     FT_CPU_AVX512 = 2, /* AVX-512 F, BW, DQ and VL; implies AVX2 */
 };
 
+/* A set of the flags above. The first call reads the processor and FINETUNE_CPU; later calls return
+ * the same set. Any thread may call it. */
 unsigned ft_cpu_features(void);
+/* Limits the set to `name` ("c", "avx2" or "avx512") from now on; NULL: to what FINETUNE_CPU says.
+ * For tests and benchmarks: plans that exist keep the kernels that they chose. */
+void ft_cpu_limit(const char *name);
 
 #endif

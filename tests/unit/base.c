@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/blas.h"
+#include "base/cpu.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -231,6 +232,26 @@ static void blas_threads(void)
     free(c);
 }
 
+/* The set is determined once: a later change of the environment has no effect. */
+static void cpu_features(void)
+{
+    ft_cpu_limit("avx512"); /* no limit */
+    const unsigned all = ft_cpu_features();
+    const char *name = getenv("FINETUNE_CPU");
+    char *before = ft_strdup(name);
+    CHECK(!setenv("FINETUNE_CPU", all ? "c" : "avx2", 1));
+    CHECK(ft_cpu_features() == all);
+    ft_cpu_limit("c");
+    CHECK(ft_cpu_features() == 0);
+    CHECK_STR(ft_cpu_name(), "c");
+    ft_cpu_limit("avx2");
+    CHECK(ft_cpu_features() == (all & FT_CPU_AVX2));
+    CHECK(before ? !setenv("FINETUNE_CPU", before, 1) : !unsetenv("FINETUNE_CPU"));
+    ft_cpu_limit(NULL);
+    CHECK((ft_cpu_features() & ~all) == 0 && (before || ft_cpu_features() == all));
+    free(before);
+}
+
 int main(void)
 {
     RUN(blas_threads); /* before teams of our own */
@@ -241,5 +262,6 @@ int main(void)
     RUN(modes);
     RUN(random_numbers);
     RUN(teams);
+    RUN(cpu_features);
     return test_end();
 }

@@ -237,11 +237,11 @@ static void blocks_are_the_steps_they_are_made_of(void)
     static const char *const cpus[] = { "avx512", "avx2" };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int cpu = 0; cpu < 2; cpu++) {
-            setenv("FINETUNE_CPU", cpus[cpu], 1);
+            ft_cpu_limit(cpus[cpu]);
             if (ft_cpu_features() & FT_CPU_AVX2)
                 compare(shapes[i]);
         }
-    unsetenv("FINETUNE_CPU");
+    ft_cpu_limit(NULL);
 }
 
 int main(void)

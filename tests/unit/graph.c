@@ -241,13 +241,13 @@ static void check_net(const struct net *net, FILE *f, char *line, size_t size)
             want.values[i] = atof(strtok(NULL, " \n"));
         }
         for (int i = 0; i < CPUS; i++) {
-            setenv("FINETUNE_CPU", cpus[i], 1);
+            ft_cpu_limit(cpus[i]);
             for (int exact = 0; exact < 2; exact++)
                 check_layer(net, layer, exact, &want, pixels, team);
         }
         layers_checked++;
     } while (fgets(line, (int)size, f));
-    unsetenv("FINETUNE_CPU");
+    ft_cpu_limit(NULL);
     ft_team_free(team);
     free(pixels);
 }
@@ -413,7 +413,7 @@ static void check_bundled(const struct ft_network *network, uint64_t seed, const
     struct ft_team *team = ft_team_new(2);
     for (int i = 0; i < CPUS; i++) {
         struct ft_plan *plan = NULL;
-        setenv("FINETUNE_CPU", cpus[i], 1);
+        ft_cpu_limit(cpus[i]);
         CHECK(!ft_plan_new(network, &(struct ft_plan_options){ .layer = -1 }, &plan, NULL));
         if (!plan || ft_plan_output(plan).c != n)
             continue;
@@ -429,7 +429,7 @@ static void check_bundled(const struct ft_network *network, uint64_t seed, const
         free(arena);
         ft_plan_free(plan);
     }
-    unsetenv("FINETUNE_CPU");
+    ft_cpu_limit(NULL);
     ft_team_free(team);
     free(pixels);
     free(got);

@@ -102,10 +102,10 @@ static void check_network(const struct ft_network *network, FILE *f)
     struct ft_team *team = ft_team_new(3);
     for (struct expected e; read_expected(f, &e);)
         for (int i = 0; i < CPUS; i++) {
-            setenv("FINETUNE_CPU", cpus[i], 1);
+            ft_cpu_limit(cpus[i]);
             check_layer(network, &e, pixels, team);
         }
-    unsetenv("FINETUNE_CPU");
+    ft_cpu_limit(NULL);
     ft_team_free(team);
     free(pixels);
 }
