@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "graph/nodes.h"
+#include "network/kinds.h"
 
 static uint64_t multiply_adds(const struct ft_layer *layer, struct ft_shape in, struct ft_shape out)
 {

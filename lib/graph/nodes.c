@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "network/kinds.h"
 
 void ft_nodes_release(struct ft_nodes *nodes)
 {

@@ -7,6 +7,7 @@
 #include "base/blas.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "network/kinds.h"
 #include "graph/steps.h"
 
 /* Names outlive the network: one copy of all of them. */

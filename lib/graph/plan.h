@@ -7,7 +7,7 @@
 #define FT_GRAPH_PLAN_H
 
 #include "finetune.h"
-#include "keras/network.h"
+#include "network/network.h"
 
 struct ft_plan;
 struct ft_team;

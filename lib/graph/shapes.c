@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "base/error.h"
+#include "network/kinds.h"
 
 static const struct ft_shape *input_of(const struct ft_nodes *nodes, const struct ft_node *node,
                                        int i)

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "keras/fields.h"
+#include "keras/keras.h"
 
 enum { CANDIDATES = 256 };
 
@@ -179,14 +180,12 @@ static uint64_t count_weights(const struct ft_draft *draft)
 static int try_on(const struct ft_h5 *h5, int64_t group, struct ft_draft *draft, uint64_t *weights,
                   struct ft_error *err)
 {
-    struct ft_heap heap = { 0 };
-    const int rc = group ? ft_weights_read(h5, group, draft, &heap, err)
-                         : ft_weights_read_store(h5, draft, &heap, err);
+    struct ft_storage storage = { 0 };
+    const int rc = group ? ft_weights_read(h5, group, draft, &storage, err)
+                         : ft_weights_read_store(h5, draft, &storage, err);
     if (!rc)
         *weights = count_weights(draft);
-    for (size_t i = 0; i < heap.n; i++)
-        free(heap.blocks[i]);
-    free(heap.blocks);
+    ft_storage_release(&storage);
     for (int i = 0; i < draft->n; i++)
         for (int w = 0; w < FT_MAX_WEIGHTS; w++)
             if (draft->layers[i].needs >> w & 1)
@@ -274,7 +273,7 @@ static int by_alike(const void *a, const void *b)
                                 : strcmp(x->path, y->path);
 }
 
-static int consider_all(const struct contents *c, int64_t group, const struct ft_network_options *o,
+static int consider_all(const struct contents *c, int64_t group, const struct ft_reader_options *o,
                         struct candidate *list, struct ft_error *err)
 {
     char path[1200];
@@ -298,7 +297,7 @@ static int consider_all(const struct contents *c, int64_t group, const struct ft
 }
 
 int ft_architecture_draft(const struct ft_h5 *h5, int64_t group,
-                          const struct ft_network_options *options, struct ft_draft *draft,
+                          const struct ft_reader_options *options, struct ft_draft *draft,
                           struct ft_error *err)
 {
     static const char hint[] = "save the whole model with Keras (model.save('model.h5'))";

@@ -5,7 +5,7 @@
 #include <cjson/cJSON.h>
 
 #include "keras/h5.h"
-#include "keras/network.h"
+#include "network/kinds.h"
 
 struct ft_draft_layer {
     /* inputs are indices into ft_draft.layers, filled once all names are known */
@@ -91,28 +91,13 @@ const struct ft_layer_class *ft_layer_class_of(const struct ft_layer *layer);
 int ft_layer_class_weight(const struct ft_layer_class *class, const char *name);
 /* The configuration of a layer without its name; NULL when out of memory. cJSON_Delete it. */
 cJSON *ft_layer_config(const struct ft_layer *layer, const char *name);
-/* The shapes of the weights agree with the parameters. */
-int ft_layer_check(const struct ft_layer *layer, struct ft_error *err);
 
-/* Weights of all layers from the group model_weights; what must be freed is appended to heap. */
-struct ft_heap {
-    void **blocks;
-    size_t n, capacity;
-};
+/* Weights of all layers from the group model_weights; `storage` owns those that are not mapped. */
 /* From a legacy layout: `group` holds one group for each outermost layer. */
 int ft_weights_read(const struct ft_h5 *h5, int64_t group, struct ft_draft *draft,
-                    struct ft_heap *heap, struct ft_error *err);
+                    struct ft_storage *storage, struct ft_error *err);
 /* From a Keras 3 .weights.h5. */
-int ft_weights_read_store(const struct ft_h5 *h5, struct ft_draft *draft, struct ft_heap *heap,
-                          struct ft_error *err);
-
-/* `name`, or name_2, name_3, ... where that is taken; NULL when out of memory. free() it. */
-char *ft_network_free_name(const struct ft_network *network, const char *name);
-/* n floats that the network frees; NULL when out of memory. */
-float *ft_network_keep(struct ft_network *network, size_t n);
-
-/* order [n]: indices of the layers that `last` needs, in the order in which Keras itself would list
- * them. Returns n, or -1 when out of memory. */
-int ft_network_order(const struct ft_network *network, int last, int *order);
+int ft_weights_read_store(const struct ft_h5 *h5, struct ft_draft *draft,
+                          struct ft_storage *storage, struct ft_error *err);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "network/kinds.h"
 
 const cJSON *ft_field(const cJSON *config, const char *key)
 {
@@ -87,32 +88,6 @@ int ft_field_padding(const cJSON *config, enum ft_padding *out, struct ft_error 
     return 0;
 }
 
-static const char *const activations[FT_ACTIVATIONS] = {
-    [FT_ACT_LINEAR] = "linear",
-    [FT_ACT_RELU] = "relu",
-    [FT_ACT_RELU6] = "relu6",
-    [FT_ACT_SIGMOID] = "sigmoid",
-    [FT_ACT_HARD_SIGMOID] = "hard_sigmoid",
-    [FT_ACT_TANH] = "tanh",
-    [FT_ACT_SWISH] = "swish",
-    [FT_ACT_HARD_SWISH] = "hard_swish",
-    [FT_ACT_GELU] = "gelu",
-    [FT_ACT_SOFTMAX] = "softmax",
-    [FT_ACT_ELU] = "elu",
-    [FT_ACT_SELU] = "selu",
-    [FT_ACT_SOFTPLUS] = "softplus",
-    [FT_ACT_SOFTSIGN] = "softsign",
-    [FT_ACT_EXPONENTIAL] = "exponential",
-    [FT_ACT_MISH] = "mish",
-    [FT_ACT_LEAKY_RELU] = "leaky_relu",
-    [FT_ACT_RELU_SHAPED] = "ReLU",
-};
-
-const char *ft_activation_name(enum ft_activation activation)
-{
-    return activations[activation];
-}
-
 /* "relu", or what Keras 3 writes for a function or a layer: {"class_name": "function", "config":
  * "relu"}, {"class_name": "ReLU"}. */
 static const char *activation_text(const cJSON *value)
@@ -137,7 +112,7 @@ int ft_field_activation(const cJSON *config, enum ft_activation *out, struct ft_
     if (!strcmp(text, "hard_silu"))
         text = "hard_swish";
     for (int i = 0; i < FT_ACTIVATIONS; i++)
-        if (!strcmp(text, activations[i])) {
+        if (!strcmp(text, ft_activation_name((enum ft_activation)i))) {
             *out = (enum ft_activation)i;
             return 0;
         }

@@ -6,7 +6,7 @@
 #include <cjson/cJSON.h>
 
 #include "finetune.h"
-#include "keras/network.h"
+#include "network/network.h"
 
 /* NULL when absent or null. */
 const cJSON *ft_field(const cJSON *config, const char *key);

@@ -92,12 +92,16 @@ static herr_t map_leave(void *map)
     return 0;
 }
 
+bool ft_h5_is(const uint8_t *start, size_t n)
+{
+    return n >= 8 && !memcmp(start, "\211HDF\r\n\032\n", 8);
+}
+
 int ft_h5_open(const char *path, uint8_t *map, size_t size, struct ft_h5 *out, struct ft_error *err)
 {
-    static const char hdf5[] = "\211HDF\r\n\032\n";
     struct ft_h5 h5 = { .file = -1, .map = map, .size = size };
     char *name; /* HDF5 wants the name of no file; below a regular file there is none */
-    if (size < 8 || memcmp(map, hdf5, 8))
+    if (!ft_h5_is(map, size))
         return ft_error_set(err, FT_EFORMAT, "not a Keras file: it does not begin as HDF5 does");
     if (asprintf(&name, "%s/mapping", path) < 0)
         return ft_error_nomem(err, "the file's name");

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "finetune.h"
-#include "keras/network.h"
+#include "network/network.h"
 
 struct ft_h5 {
     int64_t file;
@@ -30,6 +30,8 @@ struct ft_names {
  * being closed. */
 void ft_h5_begin(void);
 
+/* Whether a file that begins with these n bytes is HDF5. */
+bool ft_h5_is(const uint8_t *start, size_t n);
 /* Messages do not name the file: the caller prefixes it. The mapping is the caller's to unmap,
  * after closing. */
 int ft_h5_map(const char *path, uint8_t **map, size_t *size, struct ft_error *err);

@@ -329,14 +329,6 @@ const struct ft_layer_class *ft_layer_class_of(const struct ft_layer *layer)
     return general;
 }
 
-const char *ft_layer_kind_name(enum ft_layer_kind kind)
-{
-    for (size_t i = 0; i < N_CLASSES; i++)
-        if (classes[i].kind == kind)
-            return kind == FT_LAYER_IDENTITY ? "Identity" : classes[i].name;
-    return "?";
-}
-
 /* Does `name` [length] fit one of "a|b*"? */
 static bool fits(const char *patterns, const char *name, size_t length)
 {

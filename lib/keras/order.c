@@ -101,13 +101,7 @@ static int check_axes(const struct ft_draft *draft, struct ft_error *err)
     for (int i = 0; i < draft->n && !rc; i++) {
         const struct ft_draft_layer *d = &draft->layers[i];
         const struct ft_layer *layer = &d->layer;
-        rank[i] = layer->n_inputs ? rank[layer->inputs[0]] : layer->params.rank;
-        const bool pool =
-            layer->kind == FT_LAYER_GLOBAL_AVERAGE_POOL || layer->kind == FT_LAYER_GLOBAL_MAX_POOL;
-        if (layer->kind == FT_LAYER_FLATTEN || (pool && !layer->params.keep_dims))
-            rank[i] = 1;
-        if (layer->kind == FT_LAYER_RESHAPE)
-            rank[i] = layer->params.rank;
+        rank[i] = ft_layer_rank(layer, layer->n_inputs ? rank[layer->inputs[0]] : 0);
         if (d->axis != -1 && d->axis != rank[i])
             rc = ft_error_set(err, FT_EUNSUPPORTED,
                               "layer '%s': axis %d is not supported: only the last (channels) is",
@@ -233,62 +227,4 @@ int ft_draft_name(struct ft_draft *draft, struct ft_error *err)
     free(renamed);
     free(sorted);
     return done ? 0 : ft_error_nomem(err, "the names of layers");
-}
-
-/* ---- Keras's --------------------------------------------------------------------------------- */
-
-struct rank {
-    int layer, depth, met;
-};
-
-static int by_rank(const void *a, const void *b)
-{
-    const struct rank *x = a, *y = b;
-    return x->depth != y->depth ? (x->depth < y->depth) - (x->depth > y->depth)
-                                : (x->met > y->met) - (x->met < y->met);
-}
-
-int ft_network_order(const struct ft_network *network, int last, int *order)
-{
-    const size_t n = (size_t)last + 1;
-    struct rank *rank = calloc(n, sizeof *rank);
-    int *next = calloc(n, sizeof *next), *stack = malloc(n * sizeof *stack), depth = 0, met = 0,
-        count = 0;
-    if (!rank || !next || !stack) {
-        count = -1;
-        goto done;
-    }
-    for (size_t i = 0; i < n; i++)
-        rank[i] = (struct rank){ (int)i, -1, 0 };
-    stack[depth++] = last;
-    rank[last] = (struct rank){ last, 0, met++ };
-    while (depth) { /* numbers layers as they are met; depth -1 marks those that are not */
-        const int at = stack[depth - 1];
-        const struct ft_layer *layer = &network->layers[at];
-        if (next[at] == layer->n_inputs) {
-            depth--;
-            continue;
-        }
-        const int input = layer->inputs[next[at]++];
-        if (rank[input].depth < 0) {
-            rank[input] = (struct rank){ input, 0, met++ };
-            stack[depth++] = input;
-        }
-    }
-    for (int i = last; i >= 0;
-         i--) /* users come after their inputs: each depth is final when it is handed on */
-        for (int j = 0; rank[i].depth >= 0 && j < network->layers[i].n_inputs; j++) {
-            struct rank *input = &rank[network->layers[i].inputs[j]];
-            input->depth = input->depth > rank[i].depth + 1 ? input->depth : rank[i].depth + 1;
-        }
-    qsort(rank, n, sizeof *rank, by_rank);
-    while (count < (int)n && rank[count].depth >= 0) {
-        order[count] = rank[count].layer;
-        count++;
-    }
-done:
-    free(rank);
-    free(next);
-    free(stack);
-    return count;
 }

@@ -9,53 +9,6 @@
 #include "base/memory.h"
 #include "keras/draft.h"
 
-/* The shape that weight w of a layer has; 0 where the parameters do not say. Returns the rank, 0
- * for any. */
-static int weight_shape(const struct ft_layer *layer, int w, int64_t shape[5])
-{
-    const struct ft_layer_params *p = &layer->params;
-    const struct ft_tensor *kernel = &layer->weights[FT_W_KERNEL];
-    const bool is_kernel = w == FT_W_KERNEL;
-    switch (layer->kind) {
-    case FT_LAYER_CONV2D:
-        memcpy(shape,
-               is_kernel ? (int64_t[]){ p->kernel[0], p->kernel[1], 0, p->filters }
-                         : (int64_t[]){ p->filters, 0, 0, 0 },
-               4 * sizeof *shape);
-        return is_kernel ? 4 : 1;
-    case FT_LAYER_DEPTHWISE_CONV2D:
-        memcpy(shape,
-               is_kernel ? (int64_t[]){ p->kernel[0], p->kernel[1], 0, p->multiplier }
-                         : (int64_t[]){ kernel->shape[2] * p->multiplier, 0, 0, 0 },
-               4 * sizeof *shape);
-        return is_kernel ? 4 : 1;
-    case FT_LAYER_CONV2D_TRANSPOSE:
-        memcpy(shape,
-               is_kernel ? (int64_t[]){ p->kernel[0], p->kernel[1], p->filters, 0 }
-                         : (int64_t[]){ p->filters, 0, 0, 0 },
-               4 * sizeof *shape);
-        return is_kernel ? 4 : 1;
-    case FT_LAYER_SEPARABLE_CONV2D:
-        if (w == FT_W_SEPARABLE_BIAS)
-            shape[0] = p->filters;
-        else
-            memcpy(shape,
-                   is_kernel ? (int64_t[]){ p->kernel[0], p->kernel[1], 0, p->multiplier }
-                             : (int64_t[]){ 1, 1, kernel->shape[2] * p->multiplier, p->filters },
-                   4 * sizeof *shape);
-        return w == FT_W_SEPARABLE_BIAS ? 1 : 4;
-    case FT_LAYER_DENSE:
-        memcpy(shape, is_kernel ? (int64_t[]){ 0, p->units } : (int64_t[]){ p->units, 0 },
-               2 * sizeof *shape);
-        return is_kernel ? 2 : 1;
-    case FT_LAYER_BATCH_NORM:
-        shape[0] = layer->weights[FT_W_VARIANCE].shape[0];
-        return 1;
-    default:
-        return 0;
-    }
-}
-
 /* What a description leaves open, its weights say. */
 static int derive(struct ft_layer *layer, struct ft_error *err)
 {
@@ -72,27 +25,6 @@ static int derive(struct ft_layer *layer, struct ft_error *err)
     else if (layer->kind == FT_LAYER_CONV2D || layer->kind == FT_LAYER_DENSE)
         return ft_error_set(err, FT_EFORMAT, "layer '%s': its kernel has %d axes", layer->name,
                             kernel->rank);
-    return 0;
-}
-
-int ft_layer_check(const struct ft_layer *layer, struct ft_error *err)
-{
-    for (int w = 0; w < FT_MAX_WEIGHTS; w++) {
-        const struct ft_tensor *t = &layer->weights[w];
-        int64_t shape[5] = { 0 };
-        const int rank = t->data ? weight_shape(layer, w, shape) : 0;
-        bool right = !rank || rank == t->rank;
-        for (int i = 0; i < rank; i++)
-            right &= !shape[i] || shape[i] == t->shape[i];
-        if (!right)
-            return ft_error_set(err, FT_EFORMAT,
-                                "layer '%s': the shape of '%s' does not fit its settings",
-                                layer->name, ft_layer_class_of(layer)->weights[w]);
-    }
-    if (layer->kind == FT_LAYER_CONV2D && layer->params.filters % layer->params.groups)
-        return ft_error_set(err, FT_EFORMAT,
-                            "layer '%s': filters %d cannot be divided into groups %d", layer->name,
-                            layer->params.filters, layer->params.groups);
     return 0;
 }
 
@@ -139,19 +71,15 @@ static int folder_move(struct folder *folder, int64_t top, const char *path, siz
 }
 
 static int read_weight(const struct ft_h5 *h5, int64_t top, struct folder *folder, const char *path,
-                       struct ft_tensor *out, struct ft_heap *heap, struct ft_error *err)
+                       struct ft_tensor *out, struct ft_storage *storage, struct ft_error *err)
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     void *block;
     int rc = folder_move(folder, top, path, slash ? (size_t)(slash - path) : 0, err);
     if (rc)
         return rc;
-    if (!ft_grow((void **)&heap->blocks, &heap->capacity, heap->n, sizeof *heap->blocks))
-        return ft_error_nomem(err, "weights");
     rc = ft_h5_tensor(h5, folder->group ? folder->group : top, name, out, &block, err);
-    if (block)
-        heap->blocks[heap->n++] = block;
-    return rc;
+    return ft_storage_add(storage, block) && !rc ? ft_error_nomem(err, "weights") : rc;
 }
 
 /* ---- legacy: a group a layer, with a list of its weights ------------------------------------- */
@@ -299,7 +227,8 @@ static bool complete(unsigned needs, const int *places)
 }
 
 static int read_layer(const struct ft_h5 *h5, int64_t parent, struct shelf *shelf,
-                      struct ft_draft *network, int i, struct ft_heap *heap, struct ft_error *err)
+                      struct ft_draft *network, int i, struct ft_storage *storage,
+                      struct ft_error *err)
 {
     struct ft_draft_layer *draft = &network->layers[i];
     struct ft_layer *layer = &draft->layer;
@@ -325,7 +254,7 @@ static int read_layer(const struct ft_h5 *h5, int64_t parent, struct shelf *shel
         else {
             shelf->taken[places[w]] = true;
             rc = read_weight(h5, shelf->group, &shelf->folder, shelf->names.names[places[w]],
-                             &layer->weights[w], heap, err);
+                             &layer->weights[w], storage, err);
         }
     }
     return rc;
@@ -334,7 +263,7 @@ static int read_layer(const struct ft_h5 *h5, int64_t parent, struct shelf *shel
 /* ---- Keras 3: numbered weights --------------------------------------------------------------- */
 
 static int read_stored(const struct ft_h5 *h5, struct folder *folder, struct ft_draft_layer *draft,
-                       struct ft_heap *heap, struct ft_error *err)
+                       struct ft_storage *storage, struct ft_error *err)
 {
     struct ft_layer *layer = &draft->layer;
     char path[1024];
@@ -346,7 +275,7 @@ static int read_stored(const struct ft_h5 *h5, struct folder *folder, struct ft_
             return ft_error_set(err, FT_ELIMIT, "the name of a weight is too long");
         folder->path = NULL; /* `path` is reused */
         folder->length = 0;
-        rc = read_weight(h5, h5->file, folder, path, &layer->weights[w], heap, err);
+        rc = read_weight(h5, h5->file, folder, path, &layer->weights[w], storage, err);
     }
     return rc;
 }
@@ -368,7 +297,7 @@ static bool read_before(struct ft_draft *draft, int i, int *first)
 }
 
 static int read_all(const struct ft_h5 *h5, int64_t group, bool stored, struct ft_draft *draft,
-                    struct ft_heap *heap, struct ft_error *err)
+                    struct ft_storage *storage, struct ft_error *err)
 {
     int rc = 0, *first = malloc(((size_t)draft->n_origins + 1) * sizeof *first);
     struct shelf shelf = { 0 };
@@ -382,8 +311,8 @@ static int read_all(const struct ft_h5 *h5, int64_t group, bool stored, struct f
         if (!d->needs)
             continue;
         if (!read_before(draft, i, first)) {
-            rc = stored ? read_stored(h5, &folder, d, heap, err)
-                        : read_layer(h5, group, &shelf, draft, i, heap, err);
+            rc = stored ? read_stored(h5, &folder, d, storage, err)
+                        : read_layer(h5, group, &shelf, draft, i, storage, err);
             if (rc)
                 ft_error_prefix(err, rc, "layer '%s'", d->layer.name);
         }
@@ -399,13 +328,13 @@ static int read_all(const struct ft_h5 *h5, int64_t group, bool stored, struct f
 }
 
 int ft_weights_read(const struct ft_h5 *h5, int64_t group, struct ft_draft *draft,
-                    struct ft_heap *heap, struct ft_error *err)
+                    struct ft_storage *storage, struct ft_error *err)
 {
-    return read_all(h5, group, false, draft, heap, err);
+    return read_all(h5, group, false, draft, storage, err);
 }
 
-int ft_weights_read_store(const struct ft_h5 *h5, struct ft_draft *draft, struct ft_heap *heap,
-                          struct ft_error *err)
+int ft_weights_read_store(const struct ft_h5 *h5, struct ft_draft *draft,
+                          struct ft_storage *storage, struct ft_error *err)
 {
-    return read_all(h5, h5->file, true, draft, heap, err);
+    return read_all(h5, h5->file, true, draft, storage, err);
 }

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "keras/draft.h"
+#include "keras/keras.h"
 
 /* Keras's HDF5_OBJECT_HEADER_LIMIT: longer lists of names are cut into several attributes. */
 #define HEADER_LIMIT 64512
@@ -230,8 +231,8 @@ static int check_names(const struct ft_network *network, struct ft_error *err)
     return 0;
 }
 
-int ft_network_write(const struct ft_network *network, const char *attribute, const char *path,
-                     struct ft_error *err)
+int ft_keras_write(const struct ft_network *network, const char *attribute, const char *path,
+                   struct ft_error *err)
 {
     int rc = check_names(network, err);
     if (rc)

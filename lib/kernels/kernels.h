@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "keras/network.h"
+#include "network/network.h"
 
 /* [h, w, c]; pixel (y, x) begins at data + y * row + x * pixel. Strides are in floats; 0 repeats
  * (broadcasting). */

@@ -14,6 +14,8 @@
 #include "base/file.h"
 #include "features/cache.h"
 #include "features/extract.h"
+#include "network/edit.h"
+#include "network/hash.h"
 
 #define DEFAULT_BACKBONE "efficientnet-lite0"
 
@@ -127,8 +129,8 @@ int ft_backbone_network(const char *path, const struct ft_backbone_options *o,
     ft_blas_alone(); /* early: its threads take the time of who reads the network */
     const bool there = ft_architectures_folder(o ? o->weights_dir : NULL, folder, sizeof folder);
     return ft_network_open(
-        path, &(struct ft_network_options){ there ? folder : NULL, o ? o->architecture : NULL },
-        out, err);
+        path, &(struct ft_reader_options){ there ? folder : NULL, o ? o->architecture : NULL }, out,
+        err);
 }
 
 static char *name_of(const char *path, const char *known, const cJSON *json)
@@ -320,20 +322,23 @@ void ft_backbone_step(const struct ft_backbone *b, int i, struct ft_layer_info *
 }
 
 /* Everything beside the picture that its feature depends on: the network, how a picture enters it,
- * and which kernels round how. Raise RECIPE when decoding, resizing or a kernel changes what comes
- * out. */
-static void cache_key(const struct ft_backbone *b, uint64_t key[2])
+ * and which kernels round how. Raise RECIPE when decoding, resizing, the hash of networks or a
+ * kernel changes what comes out. */
+static int cache_key(const struct ft_backbone *b, uint64_t key[2], struct ft_error *err)
 {
-    enum { RECIPE = 4 };
+    enum { RECIPE = 5 };
     const struct ft_geometry *g = &b->geometry;
     uint64_t network[2];
     char text[300];
-    ft_network_hash(b->network, b->last, network);
+    const int rc = ft_network_hash(b->network, b->last, network, err);
+    if (rc)
+        return rc;
     const int n = snprintf(text, sizeof text, "%d %016llx%016llx %dx%d %d %d %a %s%s", RECIPE,
                            (unsigned long long)network[0], (unsigned long long)network[1], g->width,
                            g->height, g->rule, g->filter, g->rule == FT_RESIZE_CROP ? g->crop : 1.0,
                            ft_cpu_name(), ft_plan_exact(b->plan) ? " exact" : "");
     ft_hash(text, (size_t)n, key);
+    return 0;
 }
 
 int ft_extract(const struct ft_backbone *b, const struct ft_extract_options *options,
@@ -342,7 +347,9 @@ int ft_extract(const struct ft_backbone *b, const struct ft_extract_options *opt
 {
     if (options->cache) {
         uint64_t key[2];
-        cache_key(b, key);
+        const int rc = cache_key(b, key, err);
+        if (rc)
+            return rc;
         ft_cache_select(options->cache, key, ft_backbone_features(b));
     }
     return ft_extract_plan(b->plan, &b->geometry, options, next, emit, user, err);

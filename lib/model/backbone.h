@@ -6,7 +6,7 @@
 
 #include "finetune.h"
 #include "graph/plan.h"
-#include "keras/network.h"
+#include "network/reader.h"
 
 struct ft_backbone {
     char *path, *name;
@@ -42,6 +42,10 @@ int ft_weights_folders(const char *weights_dir, const char *dirs[4]);
 /* The first of them that has descriptions of architectures. */
 bool ft_architectures_folder(const char *weights_dir, char *path, size_t size);
 
+/* Opens a network file of any format that this program reads; the contract is that of
+ * ft_reader.open. */
+int ft_network_open(const char *path, const struct ft_reader_options *options,
+                    struct ft_network **out, struct ft_error *err);
 /* Opens a file with what the options say of its architecture. */
 int ft_backbone_network(const char *path, const struct ft_backbone_options *options,
                         struct ft_network **out, struct ft_error *err);

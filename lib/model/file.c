@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "keras/keras.h"
 #include "model/backbone.h"
 #include "model/gallery.h"
 
@@ -27,7 +28,7 @@ int ft_network_save(const struct ft_network *network, const char *attribute,
     int rc = ft_replace_begin(path, &r, err);
     if (rc)
         return rc;
-    rc = ft_network_write(network, attribute, r.path, err);
+    rc = ft_keras_write(network, attribute, r.path, err);
     if (!rc && gallery)
         rc = ft_gallery_write(gallery, r.path, err);
     if (rc == FT_EIO) /* the temporary file's name says nothing to anyone */

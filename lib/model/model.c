@@ -12,6 +12,8 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "model/backbone.h"
+#include "network/edit.h"
+#include "network/hash.h"
 #include "model/gallery.h"
 
 #define FORMAT 1
@@ -23,17 +25,21 @@ struct ft_model {
     char *record;
 };
 
-static char *attribute(const struct ft_backbone *b, char *const *classes, int k, const char *record)
+/* *out must be freed with cJSON_free(). */
+static int make_attribute(const struct ft_backbone *b, char *const *classes, int k,
+                          const char *record, char **out, struct ft_error *err)
 {
     uint64_t hash[2];
     char hex[40];
+    const int rc = ft_network_hash(b->network, b->last, hash, err);
+    if (rc)
+        return rc;
     cJSON *json = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(json, "classes"), *from;
     cJSON_AddNumberToObject(json, "format", FORMAT);
     for (int i = 0; i < k; i++)
         cJSON_AddItemToArray(list, cJSON_CreateString(classes[i]));
     cJSON_AddItemToObject(json, "input", ft_geometry_write(&b->geometry));
     from = cJSON_AddObjectToObject(json, "backbone");
-    ft_network_hash(b->network, b->last, hash);
     snprintf(hex, sizeof hex, "%016llx%016llx", (unsigned long long)hash[0],
              (unsigned long long)hash[1]);
     cJSON_AddStringToObject(from, "name", b->name);
@@ -41,9 +47,9 @@ static char *attribute(const struct ft_backbone *b, char *const *classes, int k,
     cJSON *training = record ? cJSON_Parse(record) : NULL;
     if (training)
         cJSON_AddItemToObject(json, "training", training);
-    char *text = cJSON_PrintUnformatted(json);
+    *out = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);
-    return text;
+    return *out ? 0 : ft_error_nomem(err, "the description of the model");
 }
 
 int ft_model_save(const struct ft_backbone *b, const struct ft_head *head, char *const *classes,
@@ -51,8 +57,8 @@ int ft_model_save(const struct ft_backbone *b, const struct ft_head *head, char 
                   uint64_t *bytes, struct ft_error *err)
 {
     struct ft_network *network = NULL;
-    char *text = attribute(b, classes, head->k, record);
-    int rc = text ? 0 : ft_error_nomem(err, path);
+    char *text = NULL;
+    int rc = make_attribute(b, classes, head->k, record, &text, err);
     if (!rc)
         rc = ft_network_with_head(b->network, b->last, "head", head->d, head->k, head->w, head->b,
                                   &network, err);

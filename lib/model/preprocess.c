@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "model/backbone.h"
+#include "network/edit.h"
 
 struct mode {
     const char *name;

@@ -5,7 +5,7 @@ root=$FT_TESTS/..
 
 begin "lib: includes run upwards only"
 grep -rnoE '#include "[a-z0-9_/.]+"' "$root/lib" --include='*.c' --include='*.h' | awk -F: '
-    BEGIN { n = split("base image dataset keras kernels graph features head model report", r, " "); for (i = 1; i <= n; i++) rank[r[i]] = i }
+    BEGIN { n = split("base image dataset network keras kernels graph features head model report", r, " "); for (i = 1; i <= n; i++) rank[r[i]] = i }
     {
         sub(/.*\/lib\//, "", $1)
         split($1, here, "/")

@@ -7,7 +7,7 @@
 
 #include "base/memory.h"
 #include "graph/plan.h"
-#include "keras/network.h"
+#include "keras/keras.h"
 
 enum { SIZE = 12, MOST = 16 };
 
@@ -18,8 +18,8 @@ static struct ft_network *open_golden(const char *name)
     struct ft_network *network = NULL;
     snprintf(path, sizeof path, "%s/golden/containers/%s", getenv("FT_TEST_DATA"), name);
     snprintf(folder, sizeof folder, "%s/golden/containers/architectures", getenv("FT_TEST_DATA"));
-    if (ft_network_open(path, &(struct ft_network_options){ .architectures = folder }, &network,
-                        &err)) {
+    if (ft_keras_open(path, &(struct ft_reader_options){ .architectures = folder }, &network,
+                      &err)) {
         printf("# %s\n", err.msg);
         return NULL;
     }
@@ -91,8 +91,8 @@ static void flattened(void)
         struct ft_error err;
         struct ft_network *network = open_golden(files[f]), *back = NULL;
         snprintf(path, sizeof path, "/tmp/ft-containers-%d.h5", (int)getpid());
-        CHECK(network && !ft_network_write(network, NULL, path, &err) &&
-              !ft_network_open(path, NULL, &back, &err));
+        CHECK(network && !ft_keras_write(network, NULL, path, &err) &&
+              !ft_keras_open(path, NULL, &back, &err));
         if (network && back) {
             CHECK(network->n_layers == back->n_layers);
             CHECK(answer(network, before) == answer(back, after) &&
@@ -141,7 +141,7 @@ static void refused(void)
         struct ft_error err = { 0 };
         struct ft_network *network = NULL;
         snprintf(path, sizeof path, "%s/bad/nested-%s.h5", getenv("FT_TEST_DATA"), bad[i].file);
-        CHECK(ft_network_open(path, NULL, &network, &err) < 0 && !network);
+        CHECK(ft_keras_open(path, NULL, &network, &err) < 0 && !network);
         if (!strstr(err.msg, bad[i].says))
             CHECK_STR(err.msg, bad[i].says);
     }

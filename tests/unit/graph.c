@@ -3,6 +3,9 @@
  * instruction set at hand, alone and with a team; then the bundled network. */
 #include "graph/plan.h"
 
+#include "keras/keras.h"
+#include "network/kinds.h"
+
 #include <stdint.h>
 
 #include "base/cpu.h"
@@ -444,7 +447,7 @@ static void the_bundled_network_agrees_with_keras(void)
     snprintf(path, sizeof path, "%s/../weights/efficientnet-lite0.h5", getenv("FT_TEST_DATA"));
     FILE *f = open_golden("lite0.txt");
     CHECK(f != NULL);
-    CHECK(!ft_network_open(path, NULL, &network, &err));
+    CHECK(!ft_keras_open(path, NULL, &network, &err));
     if (err.code)
         printf("# %s\n", err.msg);
     unsigned long long seed;

@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "keras/network.h"
+#include "keras/keras.h"
+#include "network/edit.h"
+#include "network/hash.h"
 
 static char path_buffer[4][1024];
 
@@ -42,7 +44,7 @@ static struct ft_network *open_or_exit(const char *path)
 {
     struct ft_error err;
     struct ft_network *network = NULL;
-    if (ft_network_open(path, NULL, &network, &err)) {
+    if (ft_keras_open(path, NULL, &network, &err)) {
         printf("# %s\nBail out!\n", err.msg);
         exit(1);
     }
@@ -99,17 +101,17 @@ static void head_and_back(void)
     CHECK_STR(with->layers[with->output].name, "avg_pool_2");
     CHECK(with->n_layers == network->n_layers + 1);
     const char *one = temporary("one.h5"), *two = temporary("two.h5");
-    CHECK(!ft_network_write(with, "{\"format\":1}", one, &err));
+    CHECK(!ft_keras_write(with, "{\"format\":1}", one, &err));
     struct ft_network *back = open_or_exit(one);
     CHECK_STR(back->attribute, "{\"format\":1}");
     CHECK(!memcmp(back->layers[back->output].weights[FT_W_KERNEL].data, w, sizeof w));
     CHECK(back->layers[back->output].params.activation == FT_ACT_SOFTMAX);
     uint64_t h[3][2];
-    ft_network_hash(network, network->output, h[0]);
-    ft_network_hash(back, back->layers[back->output].inputs[0], h[1]);
-    ft_network_hash(back, back->output, h[2]);
+    CHECK(!ft_network_hash(network, network->output, h[0], NULL));
+    CHECK(!ft_network_hash(back, back->layers[back->output].inputs[0], h[1], NULL));
+    CHECK(!ft_network_hash(back, back->output, h[2], NULL));
     CHECK(!memcmp(h[0], h[1], sizeof h[0]) && memcmp(h[0], h[2], sizeof h[0]));
-    CHECK(!ft_network_write(back, back->attribute, two, &err) && same_bytes(one, two));
+    CHECK(!ft_keras_write(back, back->attribute, two, &err) && same_bytes(one, two));
     ft_network_free(back);
     ft_network_free(with);
     ft_network_free(network);
@@ -230,11 +232,11 @@ static void structure(void)
         struct ft_network *n = open_or_exit(data_path(
             dialect ? "golden/keras/keras3-functional.h5" : "golden/keras/keras2-functional.h5"));
         check_structure(n);
-        ft_network_hash(n, n->output, hash[dialect]);
-        CHECK(!ft_network_write(n, NULL, one, &err));
+        CHECK(!ft_network_hash(n, n->output, hash[dialect], NULL));
+        CHECK(!ft_keras_write(n, NULL, one, &err));
         struct ft_network *back = open_or_exit(one);
-        ft_network_hash(back, back->output, hash[2 + dialect]);
-        CHECK(!back->attribute && !ft_network_write(back, NULL, two, &err) && same_bytes(one, two));
+        CHECK(!ft_network_hash(back, back->output, hash[2 + dialect], NULL));
+        CHECK(!back->attribute && !ft_keras_write(back, NULL, two, &err) && same_bytes(one, two));
         ft_network_free(back);
         ft_network_free(n);
     }
@@ -266,7 +268,7 @@ static void cut(void)
     const float w[8 * 3] = { 1 }, b[3] = { 0 };
     CHECK(!ft_network_with_head(n, find(n, "relu6"), "head", 8, 3, w, b, &with, &err));
     CHECK(with->n_layers == 7 && with->output == 6);
-    CHECK(ft_network_write(with, NULL, "/nonexistent/folder/m.h5", &err) == FT_EIO);
+    CHECK(ft_keras_write(with, NULL, "/nonexistent/folder/m.h5", &err) == FT_EIO);
     CHECK_STR(err.msg, "cannot create '/nonexistent/folder/m.h5'");
     ft_network_free(with);
     CHECK(ft_network_with_head(n, 99, "head", 8, 3, w, b, &with, &err) == FT_EARG);
@@ -319,7 +321,7 @@ static void refused(void)
         struct ft_network *network = NULL;
         struct ft_error err = { 0 };
         snprintf(relative, sizeof relative, "bad/keras-%s.h5", bad[i].file);
-        const int rc = ft_network_open(data_path(relative), NULL, &network, &err);
+        const int rc = ft_keras_open(data_path(relative), NULL, &network, &err);
         CHECK((bad[i].code ? rc == bad[i].code : rc < 0) && !network); /* 0: it depends on libzip */
         if (!strstr(err.msg, bad[i].says))
             CHECK_STR(err.msg, bad[i].says);
@@ -332,9 +334,9 @@ static void refused(void)
     CHECK(files == n);
     struct ft_error err;
     struct ft_network *network = NULL;
-    CHECK(ft_network_open("/nonexistent.h5", NULL, &network, &err) == FT_EIO);
+    CHECK(ft_keras_open("/nonexistent.h5", NULL, &network, &err) == FT_EIO);
     CHECK_STR(err.msg, "'/nonexistent.h5': cannot be opened: no such file or directory");
-    CHECK(ft_network_open("/dev/null", NULL, &network, &err) == FT_EFORMAT);
+    CHECK(ft_keras_open("/dev/null", NULL, &network, &err) == FT_EFORMAT);
 }
 
 int main(void)

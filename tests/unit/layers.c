@@ -11,7 +11,9 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "graph/plan.h"
-#include "keras/network.h"
+#include "keras/keras.h"
+#include "network/edit.h"
+#include "network/hash.h"
 
 static const char *const cpus[] = { "avx512", "avx2", "c" };
 enum { CPUS = 3 };
@@ -120,14 +122,14 @@ static void check_file(const char *name)
     FILE *f = fopen(path, "r");
     snprintf(path, sizeof path, "%s/golden/layers/%s.h5", getenv("FT_TEST_DATA"), name);
     snprintf(again, sizeof again, "/tmp/ft-layers-%d.h5", (int)getpid());
-    CHECK(f && !ft_network_open(path, NULL, &network, &err));
-    CHECK(network && !ft_network_write(network, NULL, again, &err) &&
-          !ft_network_open(again, NULL, &back, &err));
+    CHECK(f && !ft_keras_open(path, NULL, &network, &err));
+    CHECK(network && !ft_keras_write(network, NULL, again, &err) &&
+          !ft_keras_open(again, NULL, &back, &err));
     if (back) {
         check_network(network, f);
         check_network(back, f);
-        ft_network_hash(network, network->output, a);
-        ft_network_hash(back, back->output, b);
+        CHECK(!ft_network_hash(network, network->output, a, NULL));
+        CHECK(!ft_network_hash(back, back->output, b, NULL));
         CHECK(!memcmp(a, b, sizeof a));
     } else
         printf("# %s: %s\n", name, err.msg);
@@ -172,7 +174,7 @@ static void hard_swish_is_recognised(void)
         struct ft_layer_info info = { 0 };
         snprintf(path, sizeof path, "%s/golden/layers/%s.h5", getenv("FT_TEST_DATA"),
                  cases[i].file);
-        CHECK(!ft_network_open(path, NULL, &network, NULL));
+        CHECK(!ft_keras_open(path, NULL, &network, NULL));
         const int layer = network ? find(network, cases[i].layer) : -1;
         CHECK(layer > 0 &&
               !ft_plan_new(network, &(struct ft_plan_options){ .layer = layer }, &plan, NULL));

@@ -3,7 +3,7 @@
 #include "finetune.h"
 #include "base/random.h"
 #include "keras/blob.h"
-#include "keras/network.h"
+#include "keras/keras.h"
 #include "image/image.h"
 #include "model/gallery.h"
 
@@ -156,9 +156,9 @@ static void a_damaged_attribute_is_refused(void)
     struct ft_backbone *backbone;
     struct ft_error err;
     snprintf(path, sizeof path, "%s/golden/keras/keras3-functional.h5", getenv("FT_TEST_DATA"));
-    CHECK(ft_network_open(path, NULL, &network, NULL) == 0);
+    CHECK(ft_keras_open(path, NULL, &network, NULL) == 0);
     for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
-        CHECK(ft_network_write(network, damaged[i], at("d.h5"), NULL) == 0);
+        CHECK(ft_keras_write(network, damaged[i], at("d.h5"), NULL) == 0);
         CHECK(ft_model_open(at("d.h5"), NULL, &model, &err) == FT_EFORMAT &&
               strstr(err.msg, "finetune") && strstr(err.msg, "d.h5"));
         CHECK(ft_backbone_open(at("d.h5"), NULL, &backbone, &err) == FT_EFORMAT &&

@@ -1,36 +1,99 @@
-/* Networks changed in place: pixels scaled in front, features pooled behind, an input of another
- * size. */
-#define _GNU_SOURCE
+#include "network/edit.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "keras/draft.h"
 
-int ft_network_rank(const struct ft_network *n, int layer)
+/* ---- copies ---------------------------------------------------------------------------------- */
+
+static bool copy_layer(const struct ft_layer *from, const int *place, struct ft_layer *to)
 {
-    for (;;) {
-        const struct ft_layer *l = &n->layers[layer];
-        const bool pool =
-            l->kind == FT_LAYER_GLOBAL_AVERAGE_POOL || l->kind == FT_LAYER_GLOBAL_MAX_POOL;
-        if (l->kind == FT_LAYER_INPUT || l->kind == FT_LAYER_RESHAPE)
-            return l->params.rank;
-        if (l->kind == FT_LAYER_FLATTEN)
-            return 1;
-        if (pool)
-            return l->params.keep_dims ? 3 : 1;
-        layer = l->inputs[0];
+    *to = *from;
+    to->name = ft_strdup(from->name);
+    to->inputs = malloc((size_t)(from->n_inputs + 1) * sizeof *to->inputs);
+    if (!to->name || !to->inputs)
+        return false;
+    for (int i = 0; i < from->n_inputs; i++)
+        to->inputs[i] = place[from->inputs[i]];
+    return true;
+}
+
+static bool add_head(struct ft_network *network, const char *name, int d, int k, const float *w,
+                     const float *b)
+{
+    struct ft_layer *head = &network->layers[network->n_layers];
+    head->kind = FT_LAYER_DENSE;
+    head->params =
+        (struct ft_layer_params){ FT_LAYER_PARAMS, .units = k, .activation = FT_ACT_SOFTMAX };
+    head->weights[FT_W_KERNEL] = (struct ft_tensor){ 2, { d, k }, (size_t)d * (size_t)k, w };
+    head->weights[FT_W_BIAS] = (struct ft_tensor){ 1, { k }, (size_t)k, b };
+    head->name = ft_network_free_name(network, name);
+    head->inputs = malloc(sizeof *head->inputs);
+    if (head->inputs)
+        head->inputs[0] = network->n_layers - 1;
+    head->n_inputs = 1;
+    network->output = network->n_layers++;
+    return head->name && head->inputs;
+}
+
+/* The layers that `last` needs, with room for one more. */
+static struct ft_network *copy_below(const struct ft_network *network, int last)
+{
+    const size_t n = (size_t)last + 1;
+    struct ft_network *copy = calloc(1, sizeof *copy);
+    int *order = malloc(n * sizeof *order), *place = calloc(n, sizeof *place);
+    const int count = order ? ft_network_order(network, last, order) : -1;
+    bool done = copy && place && count > 0;
+    if (done) {
+        copy->layers = calloc((size_t)count + 1, sizeof *copy->layers);
+        copy->name = ft_strdup(network->name);
+        done = copy->layers && copy->name;
     }
+    for (int i = 0; done && i < count; i++) {
+        place[order[i]] = i;
+        copy->n_layers++;
+        done = copy_layer(&network->layers[order[i]], place, &copy->layers[i]);
+    }
+    free(order);
+    free(place);
+    if (!done) {
+        ft_network_free(copy);
+        return NULL;
+    }
+    copy->output = count - 1;
+    return copy;
 }
 
-int ft_network_find(const struct ft_network *n, const char *name)
+int ft_network_cut(const struct ft_network *network, int last, struct ft_network **out,
+                   struct ft_error *err)
 {
-    for (int i = 0; i < n->n_layers; i++)
-        if (!strcmp(n->layers[i].name, name))
-            return i;
-    return -1;
+    struct ft_network *copy = copy_below(network, last);
+    if (!copy)
+        return ft_error_nomem(err, "the network");
+    *out = copy;
+    return 0;
 }
+
+int ft_network_with_head(const struct ft_network *network, int last, const char *name, int d, int k,
+                         const float *w, const float *b, struct ft_network **out,
+                         struct ft_error *err)
+{
+    if (last < 0 || last >= network->n_layers || d < 1 || k < 1)
+        return ft_error_set(err, FT_EARG,
+                            "a head of %d classes on %d features of layer %d makes no sense", k, d,
+                            last);
+    struct ft_network *copy = copy_below(network, last);
+    if (!copy || !add_head(copy, name, d, k, w, b)) {
+        ft_network_free(copy);
+        return ft_error_nomem(err, "the network with its head");
+    }
+    *out = copy;
+    return 0;
+}
+
+/* ---- in place -------------------------------------------------------------------------------- */
 
 /* Room for a layer at `place`; the layers from there on move up. NULL when out of memory. */
 static struct ft_layer *make_room(struct ft_network *n, int place, const char *name, int input)
@@ -52,9 +115,8 @@ static struct ft_layer *make_room(struct ft_network *n, int place, const char *n
             layers[i].inputs[j] += layers[i].inputs[j] >= place;
     n->output += n->output >= place;
     *inputs = input;
-    layers[place] = (struct ft_layer){ .name = unique, .inputs = inputs, .n_inputs = 1 };
-    layers[place].params = (struct ft_layer_params){
-        .groups = 1, .multiplier = 1, .kernel = { 1, 1 }, .stride = { 1, 1 }, .dilation = { 1, 1 }
+    layers[place] = (struct ft_layer){
+        .name = unique, .inputs = inputs, .n_inputs = 1, .params = { FT_LAYER_PARAMS }
     };
     return &layers[place];
 }
@@ -64,7 +126,7 @@ static int reverse_channels(struct ft_network *n, struct ft_layer *conv, struct 
 {
     struct ft_tensor *kernel = &conv->weights[FT_W_KERNEL];
     float *data = conv->kind == FT_LAYER_CONV2D && kernel->rank == 4 && kernel->shape[2] == 3
-                      ? ft_network_keep(n, kernel->count)
+                      ? ft_storage_alloc(&n->storage, kernel->count)
                       : NULL;
     if (conv->kind != FT_LAYER_CONV2D || kernel->shape[2] != 3)
         return ft_error_set(err, FT_EUNSUPPORTED,
@@ -105,7 +167,7 @@ int ft_network_scale(struct ft_network *n, int channels, const float *scale, con
 {
     int rc = reversed ? reverse_readers(n, 0, err) : 0;
     const size_t count = (size_t)channels;
-    float *values = rc ? NULL : ft_network_keep(n, 2 * count);
+    float *values = rc ? NULL : ft_storage_alloc(&n->storage, 2 * count);
     struct ft_layer *layer = values ? make_room(n, 1, "pixels", 0) : NULL;
     if (rc)
         return rc;

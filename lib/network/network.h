@@ -1,16 +1,19 @@
-/* A network as layers and weights, whatever file it came from. keras/ makes it from Keras files and
- * writes it to them; graph/ plans it. Layers stand in topological order, models inside models are
- * flattened, a shared layer stands once for each call, every layer has one output. Layout is
- * channels last: feature maps [h, w, c], vectors [c].
+/* A network: layers and weights, independent of the file it came from. Readers (keras/) make it,
+ * graph/ plans it. Layers are in topological order. Models inside models are flattened, a shared
+ * layer is repeated for each call, every layer has one output. The layout is channels last: feature
+ * maps [h, w, c], vectors [c].
+ *
+ * A network may be read by several threads at once; nothing here changes one except edit.h.
  */
-#ifndef FT_KERAS_NETWORK_H
-#define FT_KERAS_NETWORK_H
+#ifndef FT_NETWORK_NETWORK_H
+#define FT_NETWORK_NETWORK_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "finetune.h"
+#include "network/storage.h"
 
 enum ft_layer_kind {
     FT_LAYER_INPUT,     /* shape in params.shape */
@@ -31,14 +34,14 @@ enum ft_layer_kind {
     FT_LAYER_CONCATENATE,
     FT_LAYER_FLATTEN,
     FT_LAYER_RESHAPE,  /* params.shape */
-    FT_LAYER_IDENTITY, /* dropout and the like: nothing at inference */
+    FT_LAYER_IDENTITY, /* dropout and others that do nothing at inference */
     /* KERNEL [kh, kw, c, multiplier], POINTWISE [1, 1, c * multiplier, filters], SEPARABLE_BIAS
      * [filters] */
     FT_LAYER_SEPARABLE_CONV2D,
     FT_LAYER_CONV2D_TRANSPOSE, /* KERNEL [kh, kw, filters, cin], BIAS [filters] or absent */
     FT_LAYER_LAYER_NORM, /* over channels: GAMMA, BETA [c], either may be absent; params.epsilon */
-    /* over rows, columns and the channels of a group: the same; params.groups, -1 for one a channel
-     */
+    /* over rows, columns and the channels of a group: GAMMA, BETA, params.epsilon as above;
+     * params.groups, -1: one group for each channel */
     FT_LAYER_GROUP_NORM,
     FT_LAYER_UNIT_NORM,  /* channels divided by their Euclidean length */
     FT_LAYER_PRELU,      /* ALPHA [h, w, c], any of them 1 */
@@ -76,7 +79,7 @@ enum ft_activation {
 
 enum ft_padding { FT_PAD_VALID, FT_PAD_SAME };
 
-/* Places for weights in ft_layer.weights; a layer kind uses those named beside it above. */
+/* Indices of ft_layer.weights; each layer kind uses those that its comment above names. */
 enum ft_weight {
     FT_W_KERNEL = 0,
     FT_W_BIAS = 1,
@@ -99,8 +102,8 @@ struct ft_tensor {
     int rank;
     int64_t shape[5];
     size_t count; /* product of shape */
-    /* NULL: absent. Lent by the network: heap, or the mapped file (then the pages can be dropped
-     * and come back) */
+    /* NULL: absent. Owned by the network's storage: a heap block, or a mapped file, whose pages can
+     * be dropped and read again */
     const float *data;
 };
 
@@ -118,6 +121,10 @@ struct ft_layer_params {
     int rank, shape[4]; /* INPUT, RESHAPE, PERMUTE: without the batch axis; -1 unknown */
 };
 
+/* Parameters of a layer that sets none: groups, multiplier, kernel, stride and dilation are 1. */
+#define FT_LAYER_PARAMS                                                                            \
+    .groups = 1, .multiplier = 1, .kernel = { 1, 1 }, .stride = { 1, 1 }, .dilation = { 1, 1 }
+
 struct ft_layer {
     char *name; /* unique, without slashes: a second layer "conv" is conv_2 */
     enum ft_layer_kind kind;
@@ -132,65 +139,27 @@ struct ft_network {
     int n_layers;
     struct ft_layer *layers; /* [n_layers], layers[0] is the input */
     int output;              /* index */
-    /* how pixels enter, where the description of a weights-only file says so: "caffe"; NULL */
+    /* how pixels are preprocessed ("caffe"), if the reader found it out; NULL: unknown */
     char *preprocess;
-    char *attribute; /* the root attribute `finetune` (JSON), or NULL */
-    void *storage;   /* owns all tensors; private to keras/ */
+    char *attribute;           /* the JSON that this program saved in the file, or NULL */
+    struct ft_storage storage; /* owns the tensors; empty in a copy that borrows them */
 };
 
-struct ft_network_options {
-    /* folder of descriptions for files without a configuration; NULL: none */
-    const char *architectures;
-    const char *architecture; /* the description to use, without ".txt"; NULL: the one that fits */
-};
-
-/* Reads a Keras file of any supported layout: full-model .h5, .keras, legacy weights-only .h5,
- * .weights.h5. `options` may be NULL. Messages begin with the path in quotes. */
-int ft_network_open(const char *path, const struct ft_network_options *options,
-                    struct ft_network **out, struct ft_error *err);
+/* Accepts NULL and half-built networks. */
 void ft_network_free(struct ft_network *network);
-/* Lets the operating system drop mapped pages (resident memory) until they are read again. */
+/* Lets the operating system drop the pages of mapped weights until they are read again. */
 void ft_network_unload(const struct ft_network *network);
 
-/* Names of the networks that the descriptions in a folder know. */
-void ft_architecture_names(const char *folder, void (*each)(void *user, const char *name),
-                           void *user);
-
-/* A copy of `network` up to layer `last` (and what it needs), then a Dense layer with a softmax:
- * the file `ft_model_save` writes. The copy lends the tensors of `network`, and w [d, k] and b [k]:
- * both must outlive it. */
-int ft_network_with_head(const struct ft_network *network, int last, const char *name, int d, int k,
-                         const float *w, const float *b, struct ft_network **out,
-                         struct ft_error *err);
-
-/* The copy without a head: what a backbone needs, for ft_network_write. */
-int ft_network_cut(const struct ft_network *network, int last, struct ft_network **out,
-                   struct ft_error *err);
-
-/* Changes in place; indices of layers move. A Rescaling layer behind the input: scale, offset
- * [channels]. `reversed`: the network was made for blue, green, red, and its first convolution is
- * turned around. The input must be layer 0. */
-int ft_network_scale(struct ft_network *network, int channels, const float *scale,
-                     const float *offset, bool reversed, struct ft_error *err);
-/* Averages the map that `layer` gives: *out is the new last layer. The network's output stays. */
-int ft_network_pool(struct ft_network *network, int layer, int *out, struct ft_error *err);
-
-/* 3 for maps [h, w, c], 1 for vectors. */
-int ft_network_rank(const struct ft_network *network, int layer);
-/* Index of a layer by name, -1 when there is none. */
+/* Index of a layer by name, -1 if there is none. */
 int ft_network_find(const struct ft_network *network, const char *name);
-
-/* Writes full-model legacy Keras HDF5 in the minimal dialect that Keras 2 and 3 both open, with
- * `attribute` (may be NULL) as root attribute `finetune`. Byte-identical for equal input. Writes
- * straight to `path`: the caller replaces atomically. */
-int ft_network_write(const struct ft_network *network, const char *attribute, const char *path,
-                     struct ft_error *err);
-
-/* Hash of structure and weights up to layer `last`: equal for equal networks, whatever file they
- * came from. */
-void ft_network_hash(const struct ft_network *network, int last, uint64_t out[2]);
-
-const char *ft_layer_kind_name(enum ft_layer_kind kind); /* the Keras class: "Conv2D" */
-const char *ft_activation_name(enum ft_activation activation);
+/* Rank of what a layer gives: 3 for maps [h, w, c], 1 for vectors [c]. */
+int ft_network_rank(const struct ft_network *network, int layer);
+/* `name`, or name_2, name_3, ... if a layer has that name. Must be freed with free(). Returns NULL
+ * if memory runs out. */
+char *ft_network_free_name(const struct ft_network *network, const char *name);
+/* order [last + 1] receives the indices of the layers that `last` needs, in an order that depends
+ * on the graph alone, not on the order of `layers`. It is the order in which Keras lists the layers
+ * of the network (map_graph in keras/src/ops/function.py). Returns their number, or FT_ENOMEM. */
+int ft_network_order(const struct ft_network *network, int last, int *order);
 
 #endif

@@ -1,0 +1,31 @@
+/* Changes to a network: cut, given a head, scaled in front, pooled behind. */
+#ifndef FT_NETWORK_EDIT_H
+#define FT_NETWORK_EDIT_H
+
+#include "network/network.h"
+
+/* A copy of the layers that `last` needs, in the order of ft_network_order; `last` is its output.
+ * The copy borrows the tensors of `network`, which must outlive it. On failure *out is untouched.
+ */
+int ft_network_cut(const struct ft_network *network, int last, struct ft_network **out,
+                   struct ft_error *err);
+
+/* The same copy, followed by a Dense layer with a softmax: the network that `ft_model_save`
+ * writes. `name` is changed if another layer has it. The copy also borrows w [d, k] and b [k]. */
+int ft_network_with_head(const struct ft_network *network, int last, const char *name, int d, int k,
+                         const float *w, const float *b, struct ft_network **out,
+                         struct ft_error *err);
+
+/* The two functions below change a network in place, and indices of layers move. If one fails, the
+ * network can only be freed. */
+
+/* Inserts a Rescaling layer after the input, which must be layer 0: scale, offset [channels].
+ * `reversed`: the network expects blue, green, red, so the input channels of its first convolution
+ * are reversed. */
+int ft_network_scale(struct ft_network *network, int channels, const float *scale,
+                     const float *offset, bool reversed, struct ft_error *err);
+/* Appends a layer that averages the map [h, w, c] of `layer` to [c]; *out is its index. The
+ * network's output stays. */
+int ft_network_pool(struct ft_network *network, int layer, int *out, struct ft_error *err);
+
+#endif

@@ -1,0 +1,61 @@
+#define _GNU_SOURCE
+#include "network/network.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "network/kinds.h"
+
+void ft_network_free(struct ft_network *network)
+{
+    if (!network)
+        return;
+    for (int i = 0; network->layers && i < network->n_layers; i++) {
+        free(network->layers[i].name);
+        free(network->layers[i].inputs);
+    }
+    free(network->layers);
+    free(network->name);
+    free(network->preprocess);
+    free(network->attribute);
+    ft_storage_release(&network->storage);
+    free(network);
+}
+
+void ft_network_unload(const struct ft_network *network)
+{
+    if (network->storage.unload)
+        network->storage.unload(network->storage.source);
+}
+
+int ft_network_find(const struct ft_network *n, const char *name)
+{
+    for (int i = 0; i < n->n_layers; i++)
+        if (!strcmp(n->layers[i].name, name))
+            return i;
+    return -1;
+}
+
+int ft_network_rank(const struct ft_network *n, int layer)
+{
+    for (;;) {
+        const struct ft_layer *l = &n->layers[layer];
+        const int rank = ft_layer_rank(l, 0);
+        if (rank || !l->n_inputs)
+            return rank;
+        layer = l->inputs[0];
+    }
+}
+
+char *ft_network_free_name(const struct ft_network *network, const char *name)
+{
+    char *unique = ft_strdup(name);
+    for (int i = 2; unique && ft_network_find(network, unique) >= 0; i++) {
+        free(unique);
+        if (asprintf(&unique, "%s_%d", name, i) < 0)
+            return NULL;
+    }
+    return unique;
+}

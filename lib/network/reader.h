@@ -1,0 +1,27 @@
+/* What a reader of network files offers. Each room that reads a format defines one `ft_reader`;
+ * the table of readers is in model/readers.c.
+ */
+#ifndef FT_NETWORK_READER_H
+#define FT_NETWORK_READER_H
+
+#include "network/network.h"
+
+/* A zeroed struct is the default. */
+struct ft_reader_options {
+    /* folder of architectures (text files) for files of weights alone; nullable */
+    const char *architectures;
+    /* the architecture to use, without ".txt"; NULL: the one that fits */
+    const char *architecture;
+};
+
+struct ft_reader {
+    const char *name; /* "Keras" */
+    /* Whether this reader is for the file, by its path and its first bytes [n]. */
+    bool (*recognises)(const char *path, const uint8_t *start, size_t n);
+    /* Opens the file. `options` may be NULL. Error messages begin with the path in quotes. On
+     * failure *out is untouched. */
+    int (*open)(const char *path, const struct ft_reader_options *options, struct ft_network **out,
+                struct ft_error *err);
+};
+
+#endif

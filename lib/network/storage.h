@@ -1,0 +1,27 @@
+/* The memory that the tensors of a network point into. A reader adds heap blocks, and optionally
+ * one source of its own (a mapped file) with the function that releases it. The network owns the
+ * storage: no other room needs to know which reader made it.
+ */
+#ifndef FT_NETWORK_STORAGE_H
+#define FT_NETWORK_STORAGE_H
+
+#include <stddef.h>
+
+/* A zeroed struct is an empty storage. */
+struct ft_storage {
+    void **blocks; /* [n] from malloc, owned */
+    size_t n, capacity;
+    void *source;                  /* owned by the storage once `release` is set; nullable */
+    void (*release)(void *source); /* called once, after the blocks are freed; nullable */
+    void (*unload)(void *source);  /* lets the system drop pages that can be read again; nullable */
+};
+
+/* Takes ownership of a block from malloc (NULL is ignored). On failure the block is freed.
+ * Returns 0 or FT_ENOMEM. */
+int ft_storage_add(struct ft_storage *storage, void *block);
+/* n floats, owned by the storage. Returns NULL if memory runs out. */
+float *ft_storage_alloc(struct ft_storage *storage, size_t n);
+/* Frees everything and leaves an empty storage. */
+void ft_storage_release(struct ft_storage *storage);
+
+#endif
