@@ -51,6 +51,10 @@ const char *ft_version(void); /* "0.1.0" */
 
 /* ---- how a picture becomes the network's input ----------------------------------------------- */
 
+/* Writes the names of the picture formats that this build decodes, "JPEG, PNG", to text [size],
+ * which is cut if it is too short. Returns the length of the whole list. */
+size_t ft_picture_formats(char *text, size_t size);
+
 enum ft_resize_rule {
     FT_RESIZE_CROP,   /* a centred box with the target's aspect, `crop` of the largest such box */
     FT_RESIZE_SQUASH, /* the whole picture, its aspect given up */

@@ -166,10 +166,16 @@ def pngs():
     decode_case('without-end.png', png(a, 8, 2)[:-12], 'rgb.rgb')
 
 
-def exif(orientation, order='>'):
+def exif(orientation, order='>', long=False):
     mark = b'MM\0*' if order == '>' else b'II*\0'
-    value = struct.pack(order + 'HH', orientation, 0)
-    return mark + struct.pack(order + 'IH', 8, 1) + struct.pack(order + 'HHI', 0x112, 3, 1) + value + struct.pack(order + 'I', 0)
+    value = struct.pack(order + 'I', orientation) if long else struct.pack(order + 'HH', orientation, 0)
+    return mark + struct.pack(order + 'IH', 8, 1) + struct.pack(order + 'HHI', 0x112, 4 if long else 3, 1) + value + struct.pack(order + 'I', 0)
+
+
+def xmp(orientation, element=False):
+    tag = f'><tiff:Orientation>{orientation}</tiff:Orientation></rdf:Description>' if element else f' tiff:Orientation="{orientation}"/>'
+    return ('<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+            f'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/"{tag}</rdf:RDF></x:xmpmeta>').encode()
 
 
 # the transposition that stores an upright picture in this orientation
@@ -189,6 +195,15 @@ def orientations():
         decode_case(f'orientation{n}.png', data, upright_pixels)
         decode_case(f'orientation{n}.jpg', jpeg(stored, exif=b'Exif\0\0' + exif(n, order), subsampling=0, quality=85))
     decode_case('orientation9.png', png(np.asarray(upright), 8, 2, extra=chunk(b'eXIf', exif(9))), upright_pixels)
+    stored = upright.transpose(STORE[6])
+    text = lambda packet: chunk(b'iTXt', b'XML:com.adobe.xmp\0\0\0\0\0' + packet)
+    for order in '<>':
+        decode_case(f'orientation-long-{"big" if order == ">" else "little"}.jpg', jpeg(stored, exif=b'Exif\0\0' + exif(6, order, True), subsampling=0))
+    decode_case('orientation-xmp.jpg', jpeg(stored, xmp=xmp(6), subsampling=0))
+    decode_case('orientation-xmp-element.jpg', jpeg(stored, xmp=xmp(6, True), subsampling=0))
+    decode_case('orientation-exif-and-xmp.jpg', jpeg(stored, exif=b'Exif\0\0' + exif(6), xmp=xmp(3), subsampling=0))
+    decode_case('orientation-xmp.png', png(np.asarray(stored), 8, 2, extra=text(xmp(6))), upright_pixels)
+    decode_case('orientation-xmp-late.png', png(np.asarray(stored), 8, 2, late=text(xmp(6, True))), upright_pixels)
 
 
 def resizes():

@@ -7,23 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "image/image.h"
-
-static bool named_like_a_picture(const char *name)
-{
-    static const char *const endings[] = { "jpg",  "jpeg", "jpe",  "jfif", "png",  "gif", "bmp",
-                                           "webp", "tif",  "tiff", "heic", "heif", "avif" };
-    const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
-        if (!strcasecmp(dot + 1, endings[i]))
-            return true;
-    return false;
-}
+#include "image/formats.h"
 
 bool ft_walk_candidate(const char *path, const char *name)
 {
@@ -32,9 +20,7 @@ bool ft_walk_candidate(const char *path, const char *name)
     const ssize_t n = fd < 0 ? -1 : read(fd, head, sizeof head);
     if (fd >= 0)
         close(fd);
-    if (n > 0 && ft_image_sniff(head, (size_t)n, NULL) != FT_IMAGE_UNKNOWN)
-        return true;
-    return named_like_a_picture(name);
+    return (n > 0 && ft_format_of(head, (size_t)n)) || ft_format_names(name);
 }
 
 static int by_bytes(const void *a, const void *b)

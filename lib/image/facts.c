@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "image/formats.h"
 #include "image/image.h"
 
 enum { SIDE = 256, GRID = 32, LOW = 8 };
@@ -145,7 +146,7 @@ int ft_image_facts(struct ft_preparer *preparer, const uint8_t *bytes, size_t n,
         return rc;
     facts.width = image->full_width;
     facts.height = image->full_height;
-    if (ft_image_sniff(bytes, n, NULL) == FT_IMAGE_JPEG) {
+    if (!strcmp(ft_format_of(bytes, n)->name, "JPEG")) {
         facts.jpeg_quality = jpeg_quality(bytes, n);
         facts.camera = camera_of(bytes, n);
     }

@@ -1,79 +1,21 @@
-/* The way of a picture: sniff, decode, turn upright, take the box, resize. */
+/* The way of a picture: recognise, decode, turn upright, take the box, resize. */
 #include "image/image.h"
 
-#include <limits.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
-#include "base/memory.h"
-#include "image/decoders.h"
-
-void ft_image_release(struct ft_image *image)
-{
-    free(image->pixels);
-    *image = (struct ft_image){ 0 };
-}
-
-int ft_image_check_limit(uint64_t width, uint64_t height, const struct ft_decode_request *request,
-                         struct ft_error *err)
-{
-    const uint64_t limit =
-        request && request->max_pixels ? request->max_pixels : FT_IMAGE_MAX_PIXELS_DEFAULT;
-    if (!width || !height)
-        return ft_error_set(err, FT_EFORMAT, "a picture without pixels: %llu x %llu",
-                            (unsigned long long)width, (unsigned long long)height);
-    if (width > INT_MAX / 4 || height > INT_MAX / 4 || width * height > limit)
-        return ft_error_set(
-            err, FT_ELIMIT, "a picture of %llu x %llu pixels is over the limit of %llu pixels",
-            (unsigned long long)width, (unsigned long long)height, (unsigned long long)limit);
-    return 0;
-}
-
-int ft_image_reserve(struct ft_image *out, int width, int height, int channels,
-                     struct ft_error *err)
-{
-    size_t size;
-    if (!ft_size_mul((size_t)width * (size_t)channels, (size_t)height, &size) ||
-        !ft_size_add(size, FT_IMAGE_SLACK, &size))
-        return ft_error_nomem(err, "a picture");
-    if (size > out->capacity) {
-        uint8_t *pixels = malloc(size); /* the old pixels are not worth copying */
-        if (!pixels)
-            return ft_error_nomem(err, "a picture");
-        free(out->pixels);
-        out->pixels = pixels;
-        out->capacity = size;
-    }
-    out->width = out->full_width = width;
-    out->height = out->full_height = height;
-    out->scale = 1;
-    out->left = out->top = 0;
-    return 0;
-}
+#include "image/formats.h"
+#include "image/orient.h"
+#include "image/resize.h"
 
 int ft_image_decode(const uint8_t *bytes, size_t n, const struct ft_decode_request *request,
                     struct ft_image *out, struct ft_error *err)
 {
-    const char *name;
-    int orientation = 1, rc;
-    switch (ft_image_sniff(bytes, n, &name)) {
-    case FT_IMAGE_JPEG:
-        rc = ft_jpeg_decode(bytes, n, request, out, &orientation, err);
-        break;
-    case FT_IMAGE_PNG:
-        rc = ft_png_decode(bytes, n, request, out, &orientation, err);
-        break;
-    case FT_IMAGE_OTHER:
-        return ft_error_set(err, FT_EUNSUPPORTED,
-                            "%s %s picture, not JPEG or PNG: convert it first",
-                            strchr("AOSi", *name) ? "an" : "a", name);
-    default:
-        return n ? ft_error_set(err, FT_EFORMAT,
-                                "not a picture: neither JPEG nor PNG, whatever its name")
-                 : ft_error_set(err, FT_EFORMAT, "an empty file");
-    }
+    const struct ft_format *format = ft_format_of(bytes, n);
+    if (!format || !format->decode)
+        return ft_format_refuse(format, n, err);
+    int orientation = 1;
+    const int rc = format->decode(bytes, n, request, out, &orientation, err);
     return rc ? rc : ft_image_turn(out, orientation, err);
 }
 

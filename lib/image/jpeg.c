@@ -17,7 +17,10 @@
 #include <jerror.h>
 
 #include "base/error.h"
-#include "image/decoders.h"
+#include "image/formats.h"
+#include "image/orient.h"
+
+ft_decoder ft_jpeg_decode;
 
 /* libjpeg's coefficients of a progressive picture at the pixel limit, and its row buffers, fit; a
  * forged sampling does not. */
@@ -100,12 +103,29 @@ static void count_scans(j_common_ptr codec)
         give_up(r, ft_error_set(r->err, FT_ELIMIT, "damaged JPEG: more than %d scans", SCANS_MAX));
 }
 
-static int orientation_of(const struct jpeg_decompress_struct *codec)
+/* The block of an APP1 marker that begins with `head` (of `skip` bytes), or NULL. */
+static const uint8_t *block_of(const struct jpeg_decompress_struct *codec, const char *head,
+                               size_t skip, size_t *n)
 {
     for (jpeg_saved_marker_ptr m = codec->marker_list; m; m = m->next)
-        if (m->marker == JPEG_APP0 + 1 && m->data_length > 6 && !memcmp(m->data, "Exif\0\0", 6))
-            return ft_exif_orientation(m->data + 6, m->data_length - 6);
-    return 1;
+        if (m->marker == JPEG_APP0 + 1 && m->data_length > skip && !memcmp(m->data, head, skip)) {
+            *n = m->data_length - skip;
+            return m->data + skip;
+        }
+    return NULL;
+}
+
+/* EXIF goes before XMP, as in Pillow. */
+static int orientation_of(const struct jpeg_decompress_struct *codec)
+{
+    static const char exif_head[] = "Exif\0", xmp_head[] = "http://ns.adobe.com/xap/1.0/";
+    size_t n;
+    const uint8_t *exif = block_of(codec, exif_head, sizeof exif_head, &n);
+    const int orientation = exif ? ft_exif_orientation(exif, n) : 0;
+    if (orientation)
+        return orientation;
+    const uint8_t *xmp = block_of(codec, xmp_head, sizeof xmp_head, &n);
+    return xmp ? ft_xmp_orientation(xmp, n) : 0;
 }
 
 /* A Huffman-coded block of 8 x 8 takes at least one bit, so a small file cannot hold a large
@@ -116,12 +136,8 @@ static int check_size(struct jpeg_reader *r)
     const int rc = ft_image_check_limit(width, height, r->request, r->err);
     if (rc)
         return rc;
-    if (!r->codec.arith_code && width * height / 512 > r->n)
-        return ft_error_set(
-            r->err, FT_EFORMAT,
-            "truncated JPEG: %zu bytes cannot hold the %llu x %llu pixels that it claims", r->n,
-            (unsigned long long)width, (unsigned long long)height);
-    return 0;
+    return ft_image_check_length("JPEG", r->n, r->codec.arith_code ? 0 : width * height / 512,
+                                 width, height, r->err);
 }
 
 /* The smallest of libjpeg's fast scales (8, 4, 2 or 1 eighths) that leaves the picture MARGIN times

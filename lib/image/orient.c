@@ -1,43 +1,72 @@
-/* EXIF orientation: the tag is read by libexif, and the stored picture is turned upright.
+/* libexif reads the tag. In an XMP packet the text is searched, as Pillow does: a packet may be
+ * damaged, or longer than is worth parsing.
  *
  * The tag says where the stored row 0 and column 0 belong (EXIF 2.3, 4.6.4 A): 1 top left, 2 top
  * right, 3 bottom right, 4 bottom left, and with rows and columns exchanged 5 left top, 6 right
  * top, 7 right bottom, 8 left bottom. */
+#define _GNU_SOURCE /* memmem */
 #include <libexif/exif-data.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "image/decoders.h"
+#include "image/orient.h"
+
+enum { LONGEST = 65536 * 4 }; /* a JPEG's block is at most 64 KB; no larger one is searched */
+
+/* EXIF says that the tag is a SHORT; some programs write a LONG. */
+static int value_of(const ExifEntry *entry, ExifByteOrder order)
+{
+    long value = 0;
+    if (entry->components != 1)
+        return 1;
+    if ((entry->format == EXIF_FORMAT_SHORT || entry->format == EXIF_FORMAT_SSHORT) &&
+        entry->size >= 2)
+        value = exif_get_short(entry->data, order);
+    if ((entry->format == EXIF_FORMAT_LONG || entry->format == EXIF_FORMAT_SLONG) &&
+        entry->size >= 4)
+        value = (long)exif_get_long(entry->data, order);
+    return value >= 1 && value <= 8 ? (int)value : 1;
+}
 
 int ft_exif_orientation(const uint8_t *tiff, size_t n)
 {
     static const uint8_t head[6] = { 'E', 'x', 'i', 'f', 0, 0 };
-    int orientation = 1;
-    if (n < 8 ||
-        n > 65536 * 4) /* a JPEG's is at most 64 KB; a PNG's larger one is not worth the trouble */
-        return 1;
+    int orientation = 0;
+    if (n < 8 || n > LONGEST)
+        return 0;
     uint8_t *block = malloc(n + sizeof head);
     ExifData *data = block ? exif_data_new() : NULL;
     if (data) {
         memcpy(block, head, sizeof head);
         memcpy(block + sizeof head, tiff, n);
-        /* read what is there, repair nothing */
+        /* libexif would otherwise add and repair tags */
         exif_data_unset_option(data, EXIF_DATA_OPTION_FOLLOW_SPECIFICATION);
         exif_data_load_data(data, block, (unsigned)(n + sizeof head));
         const ExifEntry *entry =
             exif_content_get_entry(data->ifd[EXIF_IFD_0], EXIF_TAG_ORIENTATION);
-        if (entry && entry->format == EXIF_FORMAT_SHORT && entry->components == 1 &&
-            entry->size >= 2) {
-            const int value = exif_get_short(entry->data, exif_data_get_byte_order(data));
-            if (value >= 1 && value <= 8)
-                orientation = value;
-        }
+        if (entry)
+            orientation = value_of(entry, exif_data_get_byte_order(data));
         exif_data_unref(data);
     }
     free(block);
     return orientation;
+}
+
+int ft_xmp_orientation(const uint8_t *xmp, size_t n)
+{
+    static const char tag[] = "tiff:Orientation";
+    const size_t length = sizeof tag - 1;
+    for (const uint8_t *s = xmp, *end = xmp + (n < LONGEST ? n : LONGEST);
+         (s = memmem(s, (size_t)(end - s), tag, length));) {
+        s += length;
+        const size_t skip = end - s > 3 && s[0] == '=' && (s[1] == '"' || s[1] == '\'') ? 2
+                            : end - s > 2 && s[0] == '>'                                ? 1
+                                                                                        : 0;
+        if (skip && s[skip] >= '0' && s[skip] <= '9')
+            return s[skip] >= '1' && s[skip] <= '8' ? s[skip] - '0' : 1;
+    }
+    return 0;
 }
 
 /* Where stored pixel (0, 0) lands in the upright picture, and the step of a stored column and row

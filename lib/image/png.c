@@ -10,7 +10,10 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "image/decoders.h"
+#include "image/formats.h"
+#include "image/orient.h"
+
+ft_decoder ft_png_decode;
 
 struct png_reader {
     const uint8_t *bytes;
@@ -53,12 +56,13 @@ static void read_bytes(png_structp png, png_bytep to, size_t n)
     r->at += n;
 }
 
-/* Only what changes the pixels is read; the rest (texts and profiles may be compressed bombs) is
- * skipped. */
+/* Only what changes the pixels is read. The rest is skipped: compressed texts and profiles may be
+ * bombs. An iTXt chunk, which may hold XMP, is kept as it is. */
 static void skip_chunks(png_structp png)
 {
-    static const png_byte skipped[] = "iCCP\0tEXt\0zTXt\0iTXt\0sPLT\0hIST\0tIME\0pCAL\0";
+    static const png_byte skipped[] = "iCCP\0tEXt\0zTXt\0sPLT\0hIST\0tIME\0pCAL\0";
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, skipped, (int)(sizeof skipped / 5));
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_ALWAYS, (const png_byte *)"iTXt", 1);
     png_set_chunk_malloc_max(png, 8 << 20);
     png_set_user_limits(png, 0x7fffffff, 0x7fffffff); /* ours is on pixels */
 }
@@ -69,13 +73,8 @@ static int check_plausible(struct png_reader *r, uint64_t width, uint64_t height
 {
     const uint64_t depth = png_get_bit_depth(r->png, r->info),
                    channels = png_get_channels(r->png, r->info);
-    const uint64_t bits = width * height * depth * channels;
-    if (bits / 8 / 1032 > r->n)
-        return ft_error_set(
-            r->err, FT_EFORMAT,
-            "truncated PNG: %zu bytes cannot hold the %llu x %llu pixels that it claims", r->n,
-            (unsigned long long)width, (unsigned long long)height);
-    return 0;
+    return ft_image_check_length("PNG", r->n, width * height * depth * channels / 8 / 1032, width,
+                                 height, r->err);
 }
 
 static int transform(struct png_reader *r)
@@ -86,17 +85,6 @@ static int transform(struct png_reader *r)
     png_set_interlace_handling(r->png);
     png_read_update_info(r->png, r->info);
     return png_get_channels(r->png, r->info); /* 3 or 4 */
-}
-
-/* [height, width, 4] to [height, width, 3] in place, over white, rounded to nearest. */
-static void compose_over_white(uint8_t *pixels, size_t n)
-{
-    const uint8_t *s = pixels;
-    for (uint8_t *d = pixels; n--; s += 4, d += 3) {
-        const unsigned alpha = s[3];
-        for (int c = 0; c < 3; c++)
-            d[c] = (uint8_t)((s[c] * alpha + 255 * (255 - alpha) + 127) / 255);
-    }
 }
 
 static int read_pixels(struct png_reader *r)
@@ -123,7 +111,20 @@ static int read_pixels(struct png_reader *r)
     png_read_image(r->png, r->rows);
     r->complete = true;
     if (channels == 4)
-        compose_over_white(r->out->pixels, (size_t)width * height);
+        ft_image_over_white(r->out->pixels, r->out->pixels, (size_t)width * height);
+    return 0;
+}
+
+/* The XMP packet in an uncompressed iTXt chunk: keyword, two zero flags, language, translated
+ * keyword, text. */
+static int xmp_orientation(const struct png_reader *r)
+{
+    static const char head[] = "XML:com.adobe.xmp\0"; /* and the compression flag */
+    png_unknown_chunkp chunks;
+    const int n = png_get_unknown_chunks(r->png, r->info, &chunks);
+    for (int i = 0; i < n; i++)
+        if (chunks[i].size > sizeof head && !memcmp(chunks[i].data, head, sizeof head))
+            return ft_xmp_orientation(chunks[i].data + sizeof head, chunks[i].size - sizeof head);
     return 0;
 }
 
@@ -131,8 +132,11 @@ static void note_orientation(struct png_reader *r)
 {
     png_bytep exif = NULL;
     png_uint_32 n = 0;
+    r->orientation = 0;
     if (png_get_eXIf_1(r->png, r->info, &n, &exif) & PNG_INFO_eXIf)
         r->orientation = ft_exif_orientation(exif, n);
+    if (!r->orientation)
+        r->orientation = xmp_orientation(r);
 }
 
 /* Nothing local changes after setjmp: all of the state is in the caller's struct. */

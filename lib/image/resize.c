@@ -12,7 +12,7 @@
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "image/decoders.h"
+#include "image/resize.h"
 #include "image/resize_rows.h"
 
 static double bilinear(double x)

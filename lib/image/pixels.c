@@ -1,0 +1,69 @@
+#include "image/pixels.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+void ft_image_release(struct ft_image *image)
+{
+    free(image->pixels);
+    *image = (struct ft_image){ 0 };
+}
+
+int ft_image_check_limit(uint64_t width, uint64_t height, const struct ft_decode_request *request,
+                         struct ft_error *err)
+{
+    const uint64_t limit =
+        request && request->max_pixels ? request->max_pixels : FT_IMAGE_MAX_PIXELS_DEFAULT;
+    if (!width || !height)
+        return ft_error_set(err, FT_EFORMAT, "a picture without pixels: %llu x %llu",
+                            (unsigned long long)width, (unsigned long long)height);
+    if (width > INT_MAX / 4 || height > INT_MAX / 4 || width * height > limit)
+        return ft_error_set(
+            err, FT_ELIMIT, "a picture of %llu x %llu pixels is over the limit of %llu pixels",
+            (unsigned long long)width, (unsigned long long)height, (unsigned long long)limit);
+    return 0;
+}
+
+int ft_image_check_length(const char *format, size_t n, uint64_t least, uint64_t width,
+                          uint64_t height, struct ft_error *err)
+{
+    if (n >= least)
+        return 0;
+    return ft_error_set(err, FT_EFORMAT,
+                        "truncated %s: %zu bytes cannot hold the %llu x %llu pixels that it claims",
+                        format, n, (unsigned long long)width, (unsigned long long)height);
+}
+
+int ft_image_reserve(struct ft_image *out, int width, int height, int channels,
+                     struct ft_error *err)
+{
+    size_t size;
+    if (!ft_size_mul((size_t)width * (size_t)channels, (size_t)height, &size) ||
+        !ft_size_add(size, FT_IMAGE_SLACK, &size))
+        return ft_error_nomem(err, "a picture");
+    if (size > out->capacity) {
+        uint8_t *pixels = malloc(size); /* realloc would copy the old pixels for nothing */
+        if (!pixels)
+            return ft_error_nomem(err, "a picture");
+        free(out->pixels);
+        out->pixels = pixels;
+        out->capacity = size;
+    }
+    out->width = out->full_width = width;
+    out->height = out->full_height = height;
+    out->scale = 1;
+    out->left = out->top = 0;
+    return 0;
+}
+
+void ft_image_over_white(const uint8_t *from, uint8_t *to, size_t n)
+{
+    for (; n--; from += 4, to += 3) {
+        const unsigned alpha = from[3];
+        for (int c = 0; c < 3; c++)
+            to[c] = (uint8_t)((from[c] * alpha + 255 * (255 - alpha) + 127) / 255);
+    }
+}

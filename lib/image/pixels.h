@@ -1,0 +1,55 @@
+/* The buffer that every decoder fills, and the checks that come before it is allocated. */
+#ifndef FT_IMAGE_PIXELS_H
+#define FT_IMAGE_PIXELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "finetune.h"
+
+#define FT_IMAGE_MAX_PIXELS_DEFAULT (UINT64_C(256) << 20)
+
+/* Vector code may read and write rows up to this many bytes past their end. */
+#define FT_IMAGE_SLACK 64
+
+struct ft_image {
+    int width, height;
+    /* [height, width, 3] RGB, owned. The next decode into the same struct reuses the buffer. */
+    uint8_t *pixels;
+    size_t capacity;
+    int full_width, full_height; /* of the upright picture before any reduction */
+    /* The point (x, y) of the full picture is at (left + scale x, top + scale y) of the pixels. */
+    double scale, left, top;
+};
+void ft_image_release(struct ft_image *image);
+
+struct ft_decode_request {
+    /* A larger picture fails with FT_ELIMIT before its memory is allocated. 0:
+     * FT_IMAGE_MAX_PIXELS_DEFAULT. */
+    uint64_t max_pixels;
+    /* Returns the factor by which the caller will shrink the upright picture of this full size
+     * (source side over target side). A decoder may deliver a picture that is reduced by less than
+     * that. 0 or 1 means full size. Nullable: full size. */
+    double (*shrink)(const void *user, int full_width, int full_height);
+    const void *user;
+};
+
+/* Fails with FT_ELIMIT if width * height exceeds the request's limit, and with FT_EFORMAT if there
+ * are no pixels. `request` is nullable. */
+int ft_image_check_limit(uint64_t width, uint64_t height, const struct ft_decode_request *request,
+                         struct ft_error *err);
+
+/* Fails with FT_EFORMAT if a file of n bytes is too short for a picture of this size. `least` is
+ * the smallest number of bytes that it can take. */
+int ft_image_check_length(const char *format, size_t n, uint64_t least, uint64_t width,
+                          uint64_t height, struct ft_error *err);
+
+/* Allocates [height, width, channels] bytes in out->pixels, and sets the sizes and an identity
+ * scale. The old pixels are lost. */
+int ft_image_reserve(struct ft_image *out, int width, int height, int channels,
+                     struct ft_error *err);
+
+/* Converts [n, 4] RGBA to [n, 3] RGB over white, rounded to nearest. `to` may equal `from`. */
+void ft_image_over_white(const uint8_t *from, uint8_t *to, size_t n);
+
+#endif
