@@ -9,9 +9,34 @@ static int out_of_memory(struct ft_error *err)
     return err->code = FT_ENOMEM;
 }
 
+/* Explanations of the worst mistakes, for their heat maps. A picture that cannot be read any more
+ * has none. */
+static int explain_mistakes(const struct ft_model *model, const struct ft_judged *judged,
+                            uint64_t max_pixels, struct ft_explanation *out[FT_WORST],
+                            struct ft_error *err)
+{
+    size_t *order = malloc((judged->n + 1) * sizeof *order);
+    if (!order)
+        return out_of_memory(err);
+    const size_t n = ft_mistakes(judged, order);
+    for (size_t i = 0; i < n && i < FT_WORST; i++) {
+        if (ft_explain(model, judged->paths[order[i]], max_pixels, &out[i], NULL))
+            out[i] = NULL;
+    }
+    free(order);
+    return 0;
+}
+
+static void explanations_release(struct ft_explanation *list[FT_WORST])
+{
+    for (int i = 0; i < FT_WORST; i++)
+        ft_explanation_free(list[i]);
+}
+
 /* What the report of a training shows beside the training. */
 struct extras {
     struct ft_model *model;
+    struct ft_explanation *explanations[FT_WORST];
     struct ft_curve curve;
     struct ft_unknown unknown;
     struct ft_facts *facts;
@@ -57,6 +82,7 @@ static int find_extras(struct extras *x, const struct settings *s, const struct 
 static void extras_release(struct extras *x)
 {
     ft_model_free(x->model);
+    explanations_release(x->explanations);
     ft_diagnosis_free(x->diagnosis);
     free(x->facts);
     free(x->bad_paths);
@@ -85,7 +111,7 @@ int document_training(const struct settings *s, const char *dir, const struct ft
             .measured = measured,
             .metrics = t->calibrated,
             .judged = &judged,
-            .model = x.model,
+            .explanations = x.explanations,
             .training = t,
             .curve = x.has_curve ? &x.curve : NULL,
             .unknown = &x.unknown,
@@ -93,7 +119,9 @@ int document_training(const struct settings *s, const char *dir, const struct ft
             .settings = x.settings,
             .max_pixels = (uint64_t)s->max_megapixels << 20,
         };
-        rc = ft_report_html(&document, s->report, err);
+        rc = explain_mistakes(x.model, &judged, document.max_pixels, x.explanations, err);
+        if (!rc)
+            rc = ft_report_html(&document, s->report, err);
     }
     extras_release(&x);
     return rc;
@@ -102,6 +130,7 @@ int document_training(const struct settings *s, const char *dir, const struct ft
 int document_evaluation(const struct settings *s, const char *dir, const struct ft_model *model,
                         const struct evaluation *e, struct ft_error *err)
 {
+    struct ft_explanation *explanations[FT_WORST] = { 0 };
     char measured[600], *settings = ft_model_settings(model);
     snprintf(measured, sizeof measured,
              "finetune %s · %s · judged on the %zu pictures of '%s', %zu skipped", ft_version(),
@@ -111,11 +140,14 @@ int document_evaluation(const struct settings *s, const char *dir, const struct 
         .measured = measured,
         .metrics = e->metrics,
         .judged = &e->judged,
-        .model = model,
+        .explanations = explanations,
         .settings = settings ? settings : "",
         .max_pixels = (uint64_t)s->max_megapixels << 20,
     };
-    const int rc = ft_report_html(&document, s->report, err);
+    int rc = explain_mistakes(model, &e->judged, document.max_pixels, explanations, err);
+    if (!rc)
+        rc = ft_report_html(&document, s->report, err);
+    explanations_release(explanations);
     free(settings);
     return rc;
 }

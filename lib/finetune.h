@@ -704,11 +704,14 @@ int ft_explanation_draw(const struct ft_explanation *explanation,
 
 /* ---- the report ------------------------------------------------------------------------------ */
 
+enum { FT_WORST = 12 }; /* mistakes that are shown large */
 struct ft_document {
     const char *title, *measured; /* measured: a sentence on what was judged by what */
     const struct ft_metrics *metrics;
-    const struct ft_judged *judged;     /* with paths */
-    const struct ft_model *model;       /* draws heat maps; NULL: none */
+    const struct ft_judged *judged; /* with paths */
+    /* of the first FT_WORST mistakes in the order of ft_mistakes; the array and its elements are
+     * nullable: no heat map */
+    struct ft_explanation *const *explanations;
     const struct ft_training *training; /* these may be NULL */
     const struct ft_curve *curve;
     const struct ft_unknown *unknown;

@@ -1,4 +1,4 @@
-/* Drawing into pixels: rectangles, a small face of dots, a heat map over a picture. */
+/* Drawing into pixels: rectangles, text in a small bitmap font, a heat map over a picture. */
 #ifndef FT_REPORT_CANVAS_H
 #define FT_REPORT_CANVAS_H
 
@@ -9,7 +9,7 @@ struct ft_canvas {
     uint8_t *pixels; /* [height, width, 3] */
 };
 
-/* What lies outside of the canvas is not drawn. */
+/* Pixels outside the canvas are not drawn. */
 void ft_canvas_fill(struct ft_canvas *canvas, int x, int y, int width, int height,
                     const uint8_t colour[3]);
 /* UTF-8; a character takes 6 x 7 dots of `dot` pixels. */

@@ -1,4 +1,4 @@
-/* What `finetune doctor` found, as text and as JSON. */
+/* The findings of `finetune doctor` as text and as JSON. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ static int by_content(const void *a, const void *b)
     return (x->row > y->row) - (x->row < y->row);
 }
 
-/* Rows sorted so that copies stand together; NULL when out of memory. */
+/* Rows sorted by content, so that copies are adjacent. Returns NULL if memory runs out. */
 static struct copy *sort_copies(const struct ft_features *f)
 {
     struct copy *list = malloc((f->n + 1) * sizeof *list);
@@ -34,7 +34,7 @@ static struct copy *sort_copies(const struct ft_features *f)
     return list;
 }
 
-/* The end of the run of copies that begins at `from`. */
+/* Returns the end of the run of copies that begins at `from`. */
 static size_t run_end(const struct copy *list, size_t n, size_t from)
 {
     size_t end = from + 1;
@@ -85,7 +85,7 @@ static void text_classes(struct ft_text *t, const struct ft_checkup *c)
     if (least && most > 3 * least)
         ft_text_add(t,
                     "           the largest class has %.1f times the pictures of the smallest: "
-                    "training weights them, more pictures are better\n",
+                    "training weights classes equally; more pictures help more\n",
                     (double)most / (double)least);
 }
 
@@ -132,17 +132,17 @@ static void text_rows(struct ft_text *t, const struct ft_checkup *c)
     const struct ft_diagnosis *d = c->diagnosis;
     char *const *paths = c->features->paths;
     add_title(t, "perhaps mislabelled", d->n_suspects,
-              "look at these, worst first; *: as sure as of the rightly labelled");
+              "check these labels, worst first; *: as confident as for correct labels");
     for (size_t i = 0; i < d->n_suspects && i < SHOWN; i++)
-        ft_text_add(t, "  %.3f%c %s  %s, rather %s\n", d->suspects[i].score,
+        ft_text_add(t, "  %.3f%c %s  labelled %s, looks like %s\n", d->suspects[i].score,
                     d->suspects[i].confident ? '*' : ' ', paths[d->suspects[i].row],
                     label_of(c, d->suspects[i].row), c->dataset->classes[d->suspects[i].suggested]);
     add_rest(t, d->n_suspects);
-    add_title(t, "outliers", d->n_outliers, "unlike any other picture here");
+    add_title(t, "outliers", d->n_outliers, "not similar to any other picture in the folder");
     for (size_t i = 0; i < d->n_outliers && i < SHOWN; i++)
         ft_text_add(t, "  %.3f  %s\n", d->outliers[i].score, paths[d->outliers[i].row]);
     add_rest(t, d->n_outliers);
-    add_title(t, "quality", d->n_faults, "would a person recognise them?");
+    add_title(t, "quality", d->n_faults, "check that a person can recognise them");
     for (size_t i = 0; i < d->n_faults && i < SHOWN; i++)
         ft_text_add(t, "  %s  %s\n", paths[d->faults[i].row], d->faults[i].reason);
     add_rest(t, d->n_faults);
@@ -155,17 +155,19 @@ static void text_shortcuts(struct ft_text *t, const struct ft_checkup *c)
     for (int i = 0; i < d->n_shortcuts; i++)
         named += d->shortcuts[i].named;
     ft_text_add(t, "\nshortcuts: %zu%s\n", named,
-                named ? " · a good score may only mean that the network sees this" : "");
+                named ? " · the accuracy may come from this instead of the content" : "");
     for (int i = 0; i < d->n_shortcuts; i++)
         if (d->shortcuts[i].named)
-            ft_text_add(t, "  %s alone tells %s from the rest: cross-validated AUC %.2f\n",
-                        d->shortcuts[i].feature, c->dataset->classes[d->shortcuts[i].class],
-                        d->shortcuts[i].auc);
+            ft_text_add(
+                t, "  %s alone separates %s from the other classes: cross-validated AUC %.2f\n",
+                d->shortcuts[i].feature, c->dataset->classes[d->shortcuts[i].class],
+                d->shortcuts[i].auc);
     if (d->n_shortcuts && !named)
-        ft_text_add(t,
-                    "  the highest of %d is %s with a cross-validated AUC of %.2f; from %.2f on it "
-                    "would be named\n",
-                    d->n_shortcuts, d->shortcuts[0].feature, d->shortcuts[0].auc, FT_SHORTCUT_AUC);
+        ft_text_add(
+            t,
+            "  the highest of %d candidates is %s, cross-validated AUC %.2f; reported from %.2f "
+            "up\n",
+            d->n_shortcuts, d->shortcuts[0].feature, d->shortcuts[0].auc, FT_SHORTCUT_AUC);
 }
 
 char *ft_report_checkup_text(const struct ft_checkup *c)

@@ -1,4 +1,4 @@
-/* Learning curves and backbones side by side. */
+/* Learning curves, and several backbones on the same pictures, as text and as JSON. */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@ static void add_l2(struct ft_text *t, const struct ft_validation *v)
     for (int i = 0; i < v->n_grid; i++)
         ft_text_add(t, "  %8.3g  %8.4f  %6.2f %%%s\n", v->grid[i].l2, v->grid[i].log_loss,
                     100 * v->grid[i].accuracy,
-                    v->grid[i].l2 == v->l2 ? "  chosen: the least log-loss" : "");
+                    v->grid[i].l2 == v->l2 ? "  chosen: lowest log-loss" : "");
 }
 
 char *ft_report_curve_text(const struct ft_curve *c, const struct ft_contender *contenders, int n)
@@ -22,12 +22,12 @@ char *ft_report_curve_text(const struct ft_curve *c, const struct ft_contender *
     for (int i = 0; i < c->n_points; i++)
         ft_text_add(&t, "%6.0f  %6.2f %%  %6.2f to %6.2f\n", c->points[i].images,
                     100 * c->points[i].accuracy, 100 * c->points[i].low, 100 * c->points[i].high);
-    ft_text_add(&t, "\nlaw        error = %.4f + %.3f / images^%.2f\n", c->law.floor, c->law.scale,
+    ft_text_add(&t, "\npower law  error = %.4f + %.3f / images^%.2f\n", c->law.floor, c->law.scale,
                 c->law.power);
     const double gain = 100 * (c->doubled.accuracy - c->now.accuracy);
     ft_text_add(&t,
-                "doubling   %.0f pictures would bring about %.2f %% (%.2f to %.2f), %.2f points "
-                "more than these %.0f\n",
+                "doubling   %.0f pictures: about %.2f %% expected (%.2f to %.2f), %.2f points more "
+                "than with %.0f\n",
                 c->doubled.images, 100 * c->doubled.accuracy, 100 * c->doubled.low,
                 100 * c->doubled.high, gain, c->now.images);
     add_l2(&t, contenders[0].validation);

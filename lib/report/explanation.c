@@ -1,4 +1,4 @@
-/* An explanation as a picture: what the network sees, the same under its heat map, and the figures
+/* Draws an explanation: the network's input, the same picture under its heat map, and the figures
  * beside them. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ static const uint8_t paper[3] = { 250, 249, 246 }, ink[3] = { 34, 34, 34 },
                      faint[3] = { 120, 120, 116 }, rail[3] = { 226, 224, 218 },
                      bar[3] = { 47, 111, 159 };
 
-/* Printf into one line of the panel, cut where it would leave it. */
+/* One line of text in the panel, cut at its right edge. */
 static void put(struct ft_canvas *c, int x, int *y, const uint8_t *colour, const char *text)
 {
     char line[4 * COLUMNS + 1];
@@ -63,10 +63,10 @@ static void put_panel(struct ft_canvas *c, int x, const struct ft_explanation *e
     y += 2 * LINE;
     put_classes(c, x, &y, e, classes);
     y += LINE / 2;
-    snprintf(text, sizeof text, q->against < 0 ? "warm: speaks for %s" : "warm: for %s",
+    snprintf(text, sizeof text, q->against < 0 ? "warm: supports %s" : "warm: for %s",
              classes[q->class]);
     put(c, x, &y, faint, text);
-    snprintf(text, sizeof text, q->against < 0 ? "cold: speaks against it" : "cold: for %s",
+    snprintf(text, sizeof text, q->against < 0 ? "cold: contradicts it" : "cold: for %s",
              q->against < 0 ? "" : classes[q->against]);
     put(c, x, &y, faint, text);
     put(c, x, &y, faint, e->exact ? "class activation map" : "occlusion");

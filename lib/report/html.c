@@ -1,5 +1,5 @@
-/* The report: one page that opens offline. All of it is there without JavaScript; a few lines of it
- * open the list that a cell of the confusion matrix leads to. */
+/* The report: one HTML file that needs no network. It works without JavaScript; a short script
+ * opens the list of pictures that belongs to a cell of the confusion matrix. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +10,8 @@
 #include "base/numbers.h"
 #include "report/html.h"
 
-/* pictures with heat maps, of a cell, in all; classes of a matrix */
-enum { WORST = 12, PER_CELL = 12, THUMBS = 240, WIDEST = 30 };
+/* PER_CELL, THUMBS: pictures shown of one cell, of all cells. WIDEST: classes of a matrix. */
+enum { PER_CELL = 12, THUMBS = 240, WIDEST = 30 };
 
 static const char style[] =
     ":root{--paper:#faf9f6;--ink:#222;--faint:#6d6c68;--rule:#dddad2;--blue:47,111,159;--red:176,"
@@ -80,7 +80,7 @@ static void add_summary(struct ft_text *t, const struct ft_document *d)
 
 static void add_figures(struct ft_text *t, const struct ft_document *d)
 {
-    title(t, "Can the probabilities be believed?");
+    title(t, "Calibration");
     ft_text_add(t, "<div class=\"figures\">");
     ft_html_reliability(t, d->metrics);
     ft_text_add(t, "<table><thead><tr><th>threshold</th><th>coverage</th><th>accuracy above "
@@ -129,8 +129,9 @@ static void add_matrix(struct ft_text *t, const struct ft_document *d)
     if (k > WIDEST)
         return;
     title(t, "Confusion");
-    ft_text_add(t, "<p class=\"sub\">Rows are the true classes, columns the predicted ones. A cell "
-                   "leads to its pictures.</p><table class=\"matrix\"><thead><tr><th></th>");
+    ft_text_add(t,
+                "<p class=\"sub\">Rows are the true classes, columns the predicted ones. Click a "
+                "cell to see its pictures.</p><table class=\"matrix\"><thead><tr><th></th>");
     for (int j = 0; j < k; j++) {
         ft_text_add(t, "<th>");
         ft_html_escape(t, d->judged->classes[j]);
@@ -167,7 +168,7 @@ static void add_caption(struct ft_text *t, const struct ft_document *d, size_t r
     ft_text_add(t, "</figcaption></figure>\n");
 }
 
-/* The pictures of every cell, mistakes first, as many as there is room for. */
+/* The pictures of every cell, mistakes first, up to the limits above. */
 static void add_cells(struct ft_text *t, const struct ft_document *d)
 {
     const struct ft_judged *j = d->judged;
@@ -181,7 +182,7 @@ static void add_cells(struct ft_text *t, const struct ft_document *d)
             ft_text_add(t, "<details id=\"c%d-%d\"><summary>%zu: ", truth, predicted,
                         d->metrics->confusion[cell]);
             ft_html_escape(t, j->classes[truth]);
-            ft_text_add(t, pass ? ", rightly" : " taken for ");
+            ft_text_add(t, pass ? ", correct" : " predicted as ");
             ft_html_escape(t, pass ? "" : j->classes[predicted]);
             ft_text_add(t, "</summary><div class=\"pictures\">\n");
             int shown = 0;
@@ -196,7 +197,7 @@ static void add_cells(struct ft_text *t, const struct ft_document *d)
             }
             ft_text_add(t, "</div>");
             if ((size_t)shown < d->metrics->confusion[cell])
-                ft_text_add(t, "<p class=\"sub\">The first %d.</p>", shown);
+                ft_text_add(t, "<p class=\"sub\">The first %d are shown.</p>", shown);
             ft_text_add(t, "</details>\n");
         }
 }
@@ -208,22 +209,23 @@ static void add_mistakes(struct ft_text *t, const struct ft_document *d)
     const size_t n = order ? ft_mistakes(j, order) : 0;
     title(t, "Worst mistakes");
     if (n)
-        ft_text_add(t,
-                    "<p class=\"sub\">Most certain first. Heat: warm speaks for the predicted "
-                    "class, cold for the true one.%s</p>",
-                    d->training ? " The maps are those of the final head, which has learnt from "
-                                  "these pictures too: it may have come round."
-                                : "");
+        ft_text_add(
+            t,
+            "<p class=\"sub\">Highest probability first. Heat maps: warm colours support the "
+            "predicted class, cold colours the true class.%s</p>",
+            d->training ? " The heat maps show the final head, which was trained on these "
+                          "pictures too, so it may now get them right."
+                        : "");
     ft_text_add(t, n ? "<div class=\"pictures\">\n" : "<p>None.</p><div>\n");
-    for (size_t i = 0; i < n && i < WORST; i++) {
+    for (size_t i = 0; i < n && i < FT_WORST; i++) {
         const size_t row = order[i];
         const int top = ft_argmax(j->p + row * (size_t)j->k, j->k);
         const struct ft_question question = { top, j->y[row] };
         ft_text_add(t, "<figure class=\"wide\">");
         ft_html_thumbnail(t, j->paths[row], d->max_pixels);
         ft_text_add(t, " ");
-        if (d->model)
-            ft_html_heat(t, d->model, j->paths[row], &question, d->max_pixels);
+        if (d->explanations && d->explanations[i])
+            ft_html_heat(t, d->explanations[i], &question);
         add_caption(t, d, row, top);
     }
     ft_text_add(t, "</div>\n");
@@ -234,7 +236,7 @@ static void add_choices(struct ft_text *t, const struct ft_document *d)
 {
     const struct ft_validation *v = d->training->validation;
     char *why = ft_report_choices_text(d->training);
-    title(t, "Why it was tuned so");
+    title(t, "Choice of L2, class weights and temperature");
     ft_text_add(
         t, "<table><thead><tr><th>L2</th><th>log-loss</th><th>accuracy</th></tr></thead><tbody>\n");
     for (int i = 0; i < v->n_grid; i++)
@@ -248,34 +250,36 @@ static void add_choices(struct ft_text *t, const struct ft_document *d)
 
 static void add_curve(struct ft_text *t, const struct ft_curve *c)
 {
-    title(t, "What more pictures would bring");
+    title(t, "Learning curve");
     ft_html_curve(t, c);
-    ft_text_add(t,
-                "<p>Twice as many pictures would bring about %.2f %% (%.2f to %.2f), %.2f points "
-                "more.</p>\n",
-                100 * c->doubled.accuracy, 100 * c->doubled.low, 100 * c->doubled.high,
-                100 * (c->doubled.accuracy - c->now.accuracy));
+    ft_text_add(
+        t,
+        "<p>With twice as many pictures the expected accuracy is %.2f %% (95 %% band %.2f to "
+        "%.2f), %.2f points more.</p>\n",
+        100 * c->doubled.accuracy, 100 * c->doubled.low, 100 * c->doubled.high,
+        100 * (c->doubled.accuracy - c->now.accuracy));
 }
 
 static void add_unknown(struct ft_text *t, const struct ft_unknown *u)
 {
-    title(t, "Pictures of no known class");
-    ft_text_add(t,
-                "<p>With each of %d classes left out in turn, its pictures are told from those of "
-                "the others with an AUROC of ",
-                u->left_out);
+    title(t, "Pictures of unknown classes");
+    ft_text_add(
+        t,
+        "<p>Each of %d classes was left out of a training in turn. The AUROC for separating its "
+        "pictures from pictures of the known classes is ",
+        u->left_out);
     if (!isnan(u->probability))
-        ft_text_add(t, "%.3f by the highest probability and of ", u->probability);
+        ft_text_add(t, "%.3f by the highest probability and ", u->probability);
     ft_text_add(t,
-                "%.3f by the distance of the features. This was measured on these classes; it "
-                "promises nothing for others.</p>\n",
+                "%.3f by the distance between features. This was measured on these classes; other "
+                "classes may differ.</p>\n",
                 u->distance);
 }
 
 static void add_checkup(struct ft_text *t, const struct ft_checkup *c)
 {
     char *text = ft_report_checkup_text(c);
-    title(t, "What the doctor found");
+    title(t, "Data checks");
     escaped_pre(t, text ? text : "");
     free(text);
 }
@@ -302,7 +306,7 @@ int ft_report_html(const struct ft_document *d, const char *path, struct ft_erro
         add_unknown(&t, d->unknown);
     if (d->checkup)
         add_checkup(&t, d->checkup);
-    title(&t, "To repeat it");
+    title(&t, "Settings");
     escaped_pre(&t, d->settings);
     ft_text_add(&t, "<script>%s</script></body></html>\n", script);
     const int rc = t.s ? ft_file_replace(path, t.s, t.n, err) : ft_error_nomem(err, path);

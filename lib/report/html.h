@@ -7,11 +7,11 @@
 
 /* Text between tags or inside an attribute's double quotes. */
 void ft_html_escape(struct ft_text *page, const char *text);
-/* <img> with the picture, or with its heat map for `question`, as a data URI; a note where it
- * cannot be read. */
+/* <img> as a data URI: the picture (a note where it cannot be read), or the heat map of an
+ * explanation. */
 void ft_html_thumbnail(struct ft_text *page, const char *path, uint64_t max_pixels);
-void ft_html_heat(struct ft_text *page, const struct ft_model *model, const char *path,
-                  const struct ft_question *question, uint64_t max_pixels);
+void ft_html_heat(struct ft_text *page, const struct ft_explanation *explanation,
+                  const struct ft_question *question);
 /* <svg> */
 void ft_html_reliability(struct ft_text *page, const struct ft_metrics *metrics);
 void ft_html_curve(struct ft_text *page, const struct ft_curve *curve);

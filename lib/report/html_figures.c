@@ -25,7 +25,7 @@ void ft_html_escape(struct ft_text *t, const char *s)
     while (*s) {
         const int n = ft_utf8_length(s);
         const bool control = ((unsigned char)*s < 0x20 && *s != '\n' && *s != '\t') || *s == 0x7f;
-        if (!n || control) /* no character that a page may hold */
+        if (!n || control) /* not allowed in an HTML page */
             ft_text_add(t, "\uFFFD");
         else
             switch (*s) {
@@ -92,18 +92,14 @@ void ft_html_thumbnail(struct ft_text *t, const char *path, uint64_t max_pixels)
         !ft_image_prepare(&preparer, bytes.data, bytes.size, &square, max_pixels, pixels, NULL))
         add_image(t, pixels, THUMB, THUMB, "", THUMB, THUMB);
     else
-        ft_text_add(t, "<span class=\"none\">not readable any more</span>");
+        ft_text_add(t, "<span class=\"none\">the file can no longer be read</span>");
     ft_preparer_release(&preparer);
     ft_bytes_release(&bytes);
     free(pixels);
 }
 
-void ft_html_heat(struct ft_text *t, const struct ft_model *model, const char *path,
-                  const struct ft_question *q, uint64_t max_pixels)
+void ft_html_heat(struct ft_text *t, const struct ft_explanation *e, const struct ft_question *q)
 {
-    struct ft_explanation *e;
-    if (ft_explain(model, path, max_pixels, &e, NULL))
-        return;
     const int w = e->picture_width, h = e->picture_height, cells = e->height * e->width;
     struct ft_canvas full = { w, h, ft_alloc((size_t)w * (size_t)h, 3) };
     float *map = ft_alloc((size_t)cells, sizeof *map);
@@ -122,7 +118,6 @@ void ft_html_heat(struct ft_text *t, const struct ft_model *model, const char *p
     free(full.pixels);
     free(map);
     free(small);
-    ft_explanation_free(e);
 }
 
 /* ---- SVG ------------------------------------------------------------------------------------- */
@@ -188,10 +183,11 @@ void ft_html_reliability(struct ft_text *t, const struct ft_metrics *m)
                     3 + 7 * sqrt((double)bin->rows / (double)most), bin->rows, bin->confidence,
                     accuracy);
     }
-    ft_text_add(t,
-                "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">predicted probability; area: "
-                "pictures</text></svg>\n",
-                across(0.5), HIGH - 4);
+    ft_text_add(
+        t,
+        "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">predicted probability; area: number of "
+        "pictures</text></svg>\n",
+        across(0.5), HIGH - 4);
 }
 
 void ft_html_curve(struct ft_text *t, const struct ft_curve *c)
@@ -201,7 +197,7 @@ void ft_html_curve(struct ft_text *t, const struct ft_curve *c)
     double low = c->doubled.low;
     for (int i = 0; i < c->n_points; i++)
         low = p[i].low < low ? p[i].low : low;
-    low = fmin(0.95, fmax(0, floor(low * 20) / 20)); /* where the scale begins */
+    low = fmin(0.95, fmax(0, floor(low * 20) / 20)); /* lower end of the scale */
     open_svg(t, "Learning curve: accuracy against number of pictures");
     for (int i = 0; i <= 4; i++)
         tick_y(t, i / 4.0, "%.3f", low + (1 - low) * i / 4.0);
@@ -226,8 +222,9 @@ void ft_html_curve(struct ft_text *t, const struct ft_curve *c)
             i < c->n_points ? "point" : "guess", x, up(fmax(0, (at->accuracy - low) / (1 - low))),
             at->images, at->accuracy, at->low, at->high);
     }
-    ft_text_add(t,
-                "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">training pictures; open: twice "
-                "as many, by the law</text></svg>\n",
-                across(0.5), HIGH - 4);
+    ft_text_add(
+        t,
+        "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">training pictures; open circle: twice "
+        "as many, extrapolated</text></svg>\n",
+        across(0.5), HIGH - 4);
 }

@@ -1,4 +1,4 @@
-/* Metrics as text for a person. */
+/* Metrics as text for people. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include "finetune.h"
 #include "report/text.h"
 
-#define CONFUSION_WIDEST 12 /* classes: a wider matrix is left to --json */
+#define CONFUSION_WIDEST 12 /* classes; a wider matrix is only in the JSON */
 
 static void pad(struct ft_text *t, const char *s, int width)
 {
@@ -38,12 +38,12 @@ static void add_confusion(struct ft_text *t, const struct ft_metrics *m, char *c
     }
 }
 
-/* The cells off the diagonal with the most pictures. */
+/* The off-diagonal cells with the most pictures. */
 static void add_confused(struct ft_text *t, const struct ft_metrics *m, char *const *classes)
 {
     enum { SHOWN = 5 };
     const size_t k = (size_t)m->k;
-    size_t last = SIZE_MAX, last_at = 0; /* what was shown before */
+    size_t last = SIZE_MAX, last_at = 0; /* the pair shown before */
     for (int shown = 0; shown < SHOWN; shown++) {
         size_t best = 0, at = 0;
         for (size_t i = 0; i < k * k; i++)
@@ -56,7 +56,7 @@ static void add_confused(struct ft_text *t, const struct ft_metrics *m, char *co
             return;
         if (!shown)
             ft_text_add(t, "\nmost confused\n");
-        ft_text_add(t, "  %s taken for %s: %zu of %zu\n", classes[at / k], classes[at % k], best,
+        ft_text_add(t, "  %s predicted as %s: %zu of %zu\n", classes[at / k], classes[at % k], best,
                     m->per_class[at / k].support);
         last = best;
         last_at = at;
@@ -85,7 +85,7 @@ static void add_mistakes(struct ft_text *t, const struct ft_judged *j)
     size_t *order = malloc((j->n + 1) * sizeof *order);
     const size_t n = order ? ft_mistakes(j, order) : 0;
     if (n)
-        ft_text_add(t, "\nmistakes, most certain first\n");
+        ft_text_add(t, "\nmistakes, highest probability first\n");
     for (size_t i = 0; i < n && i < SHOWN; i++) {
         const float *p = j->p + order[i] * (size_t)j->k;
         const int top = ft_argmax(p, j->k), truth = j->y[order[i]];

@@ -1,4 +1,5 @@
-/* Metrics as JSON and CSV, for scripts. A figure that is not defined is null, or an empty field. */
+/* Metrics as JSON and CSV, for scripts. An undefined figure is null in JSON and an empty field in
+ * CSV. */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>

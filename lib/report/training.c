@@ -1,4 +1,4 @@
-/* The record of a training that a model file keeps, and that `finetune train --json` prints. */
+/* The record of a training: kept in the model file and printed by `finetune train --json`. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 
@@ -17,8 +17,8 @@ static void add_classes(cJSON *json, const struct ft_training *t)
     }
 }
 
-/* The probability that COVERAGE of the pictures reach, judged out of fold: what predict --threshold
- * auto asks for. */
+/* The probability that a share COVERAGE of the pictures reaches, out of fold. It is the threshold
+ * of `predict --threshold auto`. */
 static void add_threshold(cJSON *json, const struct ft_validation *v)
 {
     static const double COVERAGE = 0.99;
@@ -79,12 +79,13 @@ static void explain_l2(struct ft_text *t, const struct ft_validation *v)
         if (&v->grid[i] != chosen && (!next || v->grid[i].log_loss < next->log_loss))
             next = &v->grid[i];
     if (!next)
-        ft_text_add(t, "L2 is %.3g because it was given.\n", v->l2);
+        ft_text_add(t, "L2 is %.3g: set by the user.\n", v->l2);
     else
-        ft_text_add(t,
-                    "L2 is %.3g because of %d values it has the least log-loss, %.4f, on pictures "
-                    "that the head had not seen (%d folds); the next best is %.3g with %.4f.\n",
-                    v->l2, v->n_grid, chosen->log_loss, v->folds, next->l2, next->log_loss);
+        ft_text_add(
+            t,
+            "L2 is %.3g: of %d values it has the lowest out-of-fold log-loss, %.4f (%d folds); "
+            "the next best is %.3g with %.4f.\n",
+            v->l2, v->n_grid, chosen->log_loss, v->folds, next->l2, next->log_loss);
 }
 
 char *ft_report_choices_text(const struct ft_training *t)
@@ -97,22 +98,21 @@ char *ft_report_choices_text(const struct ft_training *t)
         most = t->counts[c] > most ? t->counts[c] : most;
     }
     explain_l2(&text, v);
-    const char *asked = t->options->class_weight < 0 ? "" : " and this was asked for";
+    const char *by_user = t->options->class_weight < 0 ? "" : ", as set by the user";
     if (v->weighted)
         ft_text_add(&text,
-                    "Classes are weighted because they have from %zu to %zu pictures%s: each "
-                    "counts the same.\n",
-                    least, most, asked);
+                    "Classes are weighted to count equally%s: they have %zu to %zu pictures.\n",
+                    by_user, least, most);
     else
-        ft_text_add(&text, "Classes are not weighted because %s.\n",
-                    least == most ? "they are equally large" : "this was asked for");
+        ft_text_add(&text, "Classes are not weighted: %s.\n",
+                    least == most ? "they are equally large" : "set by the user");
     ft_text_add(&text,
-                "The temperature is %.3f, which fits the probabilities of unseen pictures to how "
-                "often they are right. Fitted without the fold it is judged on, ",
+                "The temperature is %.3f, fitted so that probabilities match the share of correct "
+                "predictions. ",
                 v->temperature);
     ft_text_add(&text,
-                "it takes the calibration error from %.2f %% to %.2f %% and the log-loss from %.4f "
-                "to %.4f.\n",
+                "Out of fold it changes the calibration error from %.2f %% to %.2f %% and the "
+                "log-loss from %.4f to %.4f.\n",
                 100 * t->raw->ece, 100 * t->calibrated->ece, t->raw->log_loss,
                 t->calibrated->log_loss);
     return text.s;

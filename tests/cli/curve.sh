@@ -5,7 +5,7 @@ sample=$FT_TESTS/data/cats-vs-dogs
 
 begin "text"
 status 0 finetune curve "$sample/train"
-for text in "images  accuracy" "law        error = " "doubling   88 pictures would bring about" "chosen: the least log-loss"; do
+for text in "images  accuracy" "power law  error = " "doubling   88 pictures: about " "chosen: lowest log-loss"; do
     has out "$text"
 done
 

@@ -23,7 +23,7 @@ has out "exact duplicates: 2"
 has out "(under different labels)"
 has out "near duplicates: 1"
 has out "set/cat/near.jpg"
-has out "set/cat/really-a-dog.jpg  cat, rather dog"
+has out "set/cat/really-a-dog.jpg  labelled cat, looks like dog"
 has out "shortcuts: 0"
 
 begin "json: the shapes that scripts rely on"

@@ -14,7 +14,7 @@ mv "$2" wrong/dog/second.jpg
 begin "text: interval, per class, confusion, mistakes by name"
 status 0 finetune evaluate wrong
 has out "accuracy   83.33 % (10 of 12; 95 % interval 55.20 to 95.30)"
-for text in "balanced" "Brier" "ROC AUC" "dog taken for cat: 2 of 8" "threshold" "mistakes, most certain first" "wrong/dog/second.jpg"; do
+for text in "balanced" "Brier" "ROC AUC" "dog predicted as cat: 2 of 8" "threshold" "mistakes, highest probability first" "wrong/dog/second.jpg"; do
     has out "$text"
 done
 

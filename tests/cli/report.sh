@@ -10,8 +10,8 @@ cp "$sample"/test/dog/dog.1030.jpg 'set/<b>&cat/a-dog.jpg'
 begin "train --report: every section, nothing from elsewhere"
 status 0 finetune train set -o model.h5 --report report.html
 has out "report     report.html"
-for text in "Can the probabilities be believed?" "Confusion" "Worst mistakes" "Classes" "What more pictures would bring" "Why it was tuned so" \
-    "Pictures of no known class" "What the doctor found" "To repeat it" 'hash&quot;:' 'alt="heat map"' "a-dog.jpg" "&lt;b&gt;&amp;cat" 'href="#c0-1"' '<details id="c0-1"' "prefers-color-scheme:dark"; do
+for text in "Calibration" "Confusion" "Worst mistakes" "Classes" "Learning curve" "Choice of L2, class weights and temperature" \
+    "Pictures of unknown classes" "Data checks" "<h2>Settings</h2>" 'hash&quot;:' 'alt="heat map"' "a-dog.jpg" "&lt;b&gt;&amp;cat" 'href="#c0-1"' '<details id="c0-1"' "prefers-color-scheme:dark"; do
     has report.html "$text"
 done
 hasnt report.html "http:"
@@ -61,11 +61,11 @@ fi
 
 begin "train -v says why"
 status 0 finetune train set -v -o v.h5
-has out "because of 9 values it has the least log-loss"
-has out "Classes are weighted because they have from 22 to 23 pictures"
+has out "of 9 values it has the lowest out-of-fold log-loss"
+has out "Classes are weighted to count equally: they have 22 to 23 pictures"
 has out "The temperature is"
 has out "unknown    2 classes left out in turn"
 status 0 finetune train set -v --l2 0.1 --class-weight none -o v.h5
-has out "L2 is 0.1 because it was given"
-has out "Classes are not weighted because this was asked for"
+has out "L2 is 0.1: set by the user"
+has out "Classes are not weighted: set by the user"
 end
