@@ -1,5 +1,6 @@
 /* Making nodes fewer without changing what they compute. */
-#include "graph/nodes.h"
+#include "graph/kinds.h"
+#include "network/kinds.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -26,10 +27,9 @@ static void forward(struct ft_nodes *nodes, int from, int to)
     nodes->node[from].needed = false;
 }
 
-static bool weighted(const struct ft_node *node)
+static bool merges(const struct ft_node *node)
 {
-    return node->kind == FT_LAYER_CONV2D || node->kind == FT_LAYER_DEPTHWISE_CONV2D ||
-           node->kind == FT_LAYER_DENSE;
+    return ft_layer_kind_info(node->kind)->flags & FT_KIND_MERGES;
 }
 
 /* Neither clamped nor activated. */
@@ -44,7 +44,6 @@ static void absorb(struct ft_nodes *nodes, int producer, int i)
 {
     struct ft_node *p = &nodes->node[producer], *node = &nodes->node[i];
     struct ft_node moved = *p;
-    moved.target = node->target;
     moved.uses = node->uses;
     moved.shape.rank = node->shape.rank;
     free(node->inputs);
@@ -78,7 +77,7 @@ static void compose(struct ft_node *node, struct ft_node *after)
 static bool fold_through_clamp(struct ft_node *node, struct ft_node *p, struct ft_nodes *nodes,
                                int i)
 {
-    const bool can = weighted(p) || p->kind == FT_LAYER_RESCALING;
+    const bool can = p->row->foldable || p->kind == FT_LAYER_RESCALING;
     const float s = node->scale[0];
     if (!can || p->uses != 1 || p->activation != FT_ACT_LINEAR || p->residual || !(s > 0))
         return false;
@@ -96,7 +95,7 @@ static bool fold_through_clamp(struct ft_node *node, struct ft_node *p, struct f
 static bool fold_affine(struct ft_nodes *nodes, int i)
 {
     struct ft_node *node = &nodes->node[i], *p = &nodes->node[node->inputs[0]];
-    const bool can = weighted(p) || p->kind == FT_LAYER_RESCALING || p->kind == FT_LAYER_INPUT;
+    const bool can = p->row->foldable || p->kind == FT_LAYER_RESCALING || p->kind == FT_LAYER_INPUT;
     if (!can || p->uses != 1 || !plain(p) || p->residual)
         return fold_through_clamp(node, p, nodes, i);
     compose(p, node);
@@ -119,7 +118,7 @@ static void set_end(struct ft_node *to, const struct ft_node *from)
 static bool fuse_activation(struct ft_nodes *nodes, int i)
 {
     struct ft_node *node = &nodes->node[i], *p = &nodes->node[node->inputs[0]];
-    const bool can = weighted(p) || p->kind == FT_LAYER_RESCALING || ft_node_merges(p->kind);
+    const bool can = p->row->foldable || p->kind == FT_LAYER_RESCALING || merges(p);
     const struct ft_node before = *node;
     if (!can || p->uses != 1 || !plain(p))
         return false;
@@ -139,8 +138,8 @@ static bool fuse_sum(struct ft_nodes *nodes, int i)
     for (int turn = 0; turn < 2; turn++) {
         const int producer = turn ? a + b - later : later, other = a + b - producer;
         const struct ft_node *p = &nodes->node[producer], *o = &nodes->node[other];
-        if (!weighted(p) || p->uses != 1 || !plain(p) || p->residual || p->shape.h != o->shape.h ||
-            p->shape.w != o->shape.w || p->shape.c != o->shape.c)
+        if (!p->row->foldable || p->uses != 1 || !plain(p) || p->residual ||
+            p->shape.h != o->shape.h || p->shape.w != o->shape.w || p->shape.c != o->shape.c)
             continue;
         absorb(nodes, producer, i);
         nodes->node[i].inputs[nodes->node[i].n_inputs++] = other;
@@ -168,7 +167,7 @@ static bool find_hard_swish(struct ft_nodes *nodes, int i)
                 fabsf(gate->scale[c] - 1.0f / 6) < 1e-6f && fabsf(gate->offset[c] - 0.5f) < 1e-6f;
         if (!same)
             continue;
-        node->kind = FT_LAYER_ACTIVATION;
+        ft_node_become(node, FT_LAYER_ACTIVATION);
         node->activation = FT_ACT_HARD_SWISH;
         node->n_inputs = 1;
         node->inputs[0] = x;

@@ -1,4 +1,4 @@
-/* Making a plan, and asking it what it does. */
+/* Makes a plan, and says what it does. */
 #include "graph/plan.h"
 
 #include <stdlib.h>
@@ -7,8 +7,8 @@
 #include "base/blas.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "network/kinds.h"
 #include "graph/steps.h"
+#include "network/kinds.h"
 
 /* Names outlive the network: one copy of all of them. */
 static int keep_names(struct ft_plan *plan, struct ft_error *err)
@@ -29,11 +29,27 @@ static int keep_names(struct ft_plan *plan, struct ft_error *err)
     return 0;
 }
 
-/* FINETUNE_EXACT=1: for comparing, and for who wants the last digits. */
+/* FINETUNE_EXACT=1: for comparisons, and for users who need the last digits. */
 static bool exact_wanted(void)
 {
     const char *exact = getenv("FINETUNE_EXACT");
     return exact && strcmp(exact, "") && strcmp(exact, "0");
+}
+
+static int make_steps(struct ft_plan *plan, struct ft_nodes *nodes,
+                      const struct ft_plan_options *options, struct ft_error *err)
+{
+    ft_nodes_fold(nodes);
+    int rc = ft_plan_emit(plan, nodes, err);
+    if (rc)
+        return rc;
+    ft_plan_blocks(plan, options->blocks);
+    plan->exact = options->exact || exact_wanted();
+    rc = ft_plan_layout(plan, options->pictures, err);
+    rc = rc ? rc : ft_plan_pack(plan, plan->exact, err);
+    if (!rc)
+        ft_plan_stages(plan);
+    return rc;
 }
 
 int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *options,
@@ -49,25 +65,14 @@ int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *
                             options->width);
     ft_blas_alone(); /* one picture, one thread: two levels of threads are slower than one */
     struct ft_plan *plan = ft_alloc_zero(1, sizeof *plan);
-    int failed = plan ? 0 : ft_error_nomem(err, "the plan of a network");
-    failed =
-        failed ? failed : ft_nodes_new(network, last, options->height, options->width, &nodes, err);
-    if (!failed) {
-        ft_nodes_fold(&nodes);
-        failed = ft_plan_emit(plan, &nodes, err);
-    }
-    if (!failed)
-        ft_plan_blocks(plan, options->blocks);
-    failed = failed ? failed : ft_plan_layout(plan, options->pictures, err);
-    plan->exact = options->exact || exact_wanted();
-    failed = failed ? failed : ft_plan_pack(plan, plan->exact, err);
-    if (!failed)
-        ft_plan_stages(plan);
-    failed = failed ? failed : keep_names(plan, err);
+    int rc = plan ? 0 : ft_error_nomem(err, "the plan of a network");
+    rc = rc ? rc : ft_nodes_new(network, last, options->height, options->width, &nodes, err);
+    rc = rc ? rc : make_steps(plan, &nodes, options, err);
+    rc = rc ? rc : keep_names(plan, err);
     ft_nodes_release(&nodes);
-    if (failed) {
+    if (rc) {
         ft_plan_free(plan);
-        return failed;
+        return rc;
     }
     ft_network_unload(network); /* the plan has its own copy of every weight */
     *out = plan;

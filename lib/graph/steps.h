@@ -58,7 +58,6 @@ struct ft_plan {
     float scale[FT_PIXEL_PERIOD], offset[FT_PIXEL_PERIOD];
     bool exact;
     int n_buffers, n_steps, n_stages;
-    size_t buffer_capacity, step_capacity;
     struct ft_buffer *buffers;
     struct ft_step *steps;
     float *constants; /* packed weights and biases, in order of use */

@@ -1,20 +1,17 @@
 /* Plans against Keras: every layer of the small networks in golden/graph/nets.txt
  * (scripts/golden_graph.py wrote it), planned as if that layer were the output, on every
  * instruction set at hand, alone and with a team; then the bundled network. */
-#include "graph/plan.h"
-
-#include "keras/keras.h"
-#include "network/kinds.h"
-
 #include <stdint.h>
 
 #include "base/cpu.h"
 #include "base/memory.h"
 #include "base/thread.h"
-#include "test.h"
+#include "keras/keras.h"
+#include "network/kinds.h"
+#include "net.h"
 
 static const char *const cpus[] = { "avx512", "avx2", "c" };
-enum { CPUS = 3, MAX_LAYERS = 64 };
+enum { CPUS = 3 };
 
 /* ---- noise, as the Python of golden_graph.py draws it ---------------------------------------- */
 
@@ -36,14 +33,6 @@ static uint8_t *noise_pixels(uint64_t *state, size_t n)
 
 /* ---- reading nets.txt ------------------------------------------------------------------------ */
 
-struct net {
-    struct ft_network network;
-    struct ft_layer layers[MAX_LAYERS];
-    char names[MAX_LAYERS][24];
-    int inputs[MAX_LAYERS][8];
-    uint64_t state;
-};
-
 static int find(const char *word, int n, const char *(*name)(int))
 {
     for (int i = 0; i < n; i++)
@@ -61,20 +50,6 @@ static const char *kind_name(int i)
 static const char *activation_name(int i)
 {
     return ft_activation_name((enum ft_activation)i);
-}
-
-static struct ft_layer *add_layer(struct net *net, enum ft_layer_kind kind)
-{
-    const int i = net->network.n_layers++;
-    struct ft_layer *layer = &net->layers[i];
-    snprintf(net->names[i], sizeof net->names[i], "%s_layer%d", net->network.name, i);
-    *layer = (struct ft_layer){ .name = net->names[i], .kind = kind, .inputs = net->inputs[i] };
-    struct ft_layer_params *p = &layer->params;
-    p->alpha = 1;
-    p->groups = p->multiplier = p->kernel[0] = p->kernel[1] = p->stride[0] = p->stride[1] =
-        p->dilation[0] = p->dilation[1] = 1;
-    net->network.output = i;
-    return layer;
 }
 
 static int number(void)
@@ -296,107 +271,6 @@ static void small_networks_agree_with_keras(void)
     CHECK(layers_checked > 150);
 }
 
-/* ---- refusals -------------------------------------------------------------------------------- */
-
-static float some[4096];
-
-/* input [h, w, 3] -> 3x3 convolution `conv`, 8 filters */
-static void make_simple(struct net *net, int h, int w)
-{
-    memset(net, 0, sizeof *net);
-    net->network.layers = net->layers;
-    net->network.name = (char *)"simple";
-    struct ft_layer_params *p = &add_layer(net, FT_LAYER_INPUT)->params;
-    p->rank = 3;
-    p->shape[0] = h;
-    p->shape[1] = w;
-    p->shape[2] = 3;
-    struct ft_layer *conv = add_layer(net, FT_LAYER_CONV2D);
-    conv->n_inputs = 1;
-    conv->params.filters = 8;
-    conv->params.kernel[0] = conv->params.kernel[1] = 3;
-    conv->weights[FT_W_KERNEL] = (struct ft_tensor){ 4, { 3, 3, 3, 8 }, 216, some };
-}
-
-static int refused(const struct net *net, struct ft_plan_options options, const char *about)
-{
-    struct ft_plan *plan = NULL;
-    struct ft_error err = { 0 };
-    const int code = ft_plan_new(&net->network, &options, &plan, &err);
-    if (!code || plan || !strstr(err.msg, about))
-        printf("# code %d, message '%s' should speak of '%s'\n", code, err.msg, about);
-    CHECK(code < 0 && !plan && strstr(err.msg, about));
-    ft_plan_free(plan);
-    return code;
-}
-
-static void what_cannot_be_planned_is_refused(void)
-{
-    static struct net net;
-    const struct ft_plan_options plain = { .layer = -1 };
-    make_simple(&net, -1, -1);
-    CHECK(refused(&net, plain, "give one") == FT_EARG);
-    make_simple(&net, 2, 9);
-    CHECK(refused(&net, plain,
-                  "'simple_layer1': its window of 3 x 3 does not fit an input of 2 x 9") ==
-          FT_EARG);
-    make_simple(&net, 9, 9);
-    CHECK(refused(&net, (struct ft_plan_options){ .layer = 5 }, "no layer 5") == FT_EARG);
-    CHECK(refused(&net, (struct ft_plan_options){ .layer = -1, .height = 100000, .width = 100000 },
-                  "too large") == FT_ELIMIT);
-    net.layers[1].weights[FT_W_KERNEL].count = 215;
-    CHECK(refused(&net, plain, "kernel has 215 values where its settings ask for 216") ==
-          FT_EFORMAT);
-    net.layers[1].weights[FT_W_KERNEL].data = NULL;
-    CHECK(refused(&net, plain, "kernel is missing") == FT_EFORMAT);
-    make_simple(&net, 9, 9);
-    net.layers[1].params.stride[1] = 0;
-    CHECK(refused(&net, plain, "strides 1, 0") == FT_EFORMAT);
-    make_simple(&net, 9, 9);
-    net.layers[1].params.groups = 2;
-    CHECK(refused(&net, plain, "2 groups over 3 channels") == FT_EFORMAT);
-    make_simple(&net, 9, 9);
-    net.layers[1].inputs[0] = 1;
-    CHECK(refused(&net, plain, "does not come before it") == FT_EFORMAT);
-    make_simple(&net, 9, 9);
-    net.layers[0].params.shape[2] = 4;
-    CHECK(refused(&net, plain, "4 channels") == FT_EUNSUPPORTED);
-    make_simple(&net, 9, 9);
-    struct ft_layer *sum = add_layer(&net, FT_LAYER_ADD);
-    sum->n_inputs = 2;
-    sum->inputs[1] = 1;
-    CHECK(refused(&net, plain, "'simple_layer2': its inputs differ in shape") == FT_EUNSUPPORTED);
-    struct ft_layer *reshape = add_layer(&net, FT_LAYER_RESHAPE);
-    net.layers[2].inputs[0] = 1;
-    reshape->n_inputs = 1;
-    reshape->inputs[0] = 2;
-    reshape->params.rank = 1;
-    reshape->params.shape[0] = 5;
-    CHECK(refused(&net, plain, "392 values cannot take the shape") == FT_EFORMAT);
-}
-
-static void the_caller_may_choose_the_size(void)
-{
-    static struct net net;
-    struct ft_plan *plan;
-    make_simple(&net, -1, -1);
-    CHECK(!ft_plan_new(&net.network,
-                       &(struct ft_plan_options){ .layer = -1, .height = 12, .width = 15 }, &plan,
-                       NULL));
-    const struct ft_shape in = ft_plan_input(plan), out = ft_plan_output(plan);
-    CHECK(in.h == 12 && in.w == 15 && in.c == 3 && out.h == 10 && out.w == 13 && out.c == 8 &&
-          out.rank == 3);
-    struct ft_layer_info info;
-    CHECK(ft_plan_steps(plan) == 1);
-    ft_plan_step(plan, 0, &info);
-    CHECK_STR(info.name, "simple_layer1");
-    CHECK_STR(info.kind, "Conv2D");
-    CHECK(info.multiply_adds == 10 * 13 * 216 && info.height == 10 && info.width == 13 &&
-          info.channels == 8 && info.kernel[0]);
-    ft_plan_free(plan);
-    ft_plan_free(NULL);
-}
-
 /* ---- the bundled network --------------------------------------------------------------------- */
 
 static double worst(const float *got, const float *want, int n)
@@ -468,8 +342,6 @@ static void the_bundled_network_agrees_with_keras(void)
 int main(void)
 {
     RUN(small_networks_agree_with_keras);
-    RUN(what_cannot_be_planned_is_refused);
-    RUN(the_caller_may_choose_the_size);
     RUN(the_bundled_network_agrees_with_keras);
     return test_end();
 }

@@ -1,4 +1,4 @@
-/* What each layer of a network is, before anything is fused: its output, parameters and
+/* What each layer of a network is before anything is fused: its output, parameters and
  * multiply-adds. */
 #include <stdlib.h>
 
@@ -7,22 +7,9 @@
 #include "graph/nodes.h"
 #include "network/kinds.h"
 
-static uint64_t multiply_adds(const struct ft_layer *layer, struct ft_shape in, struct ft_shape out)
+static uint64_t pixels(struct ft_shape s)
 {
-    const uint64_t kernel = layer->weights[FT_W_KERNEL].count,
-                   pixels = (uint64_t)out.h * (uint64_t)out.w;
-    switch (layer->kind) {
-    case FT_LAYER_CONV2D:
-    case FT_LAYER_DEPTHWISE_CONV2D:
-    case FT_LAYER_DENSE:
-        return pixels * kernel;
-    case FT_LAYER_SEPARABLE_CONV2D:
-        return pixels * (kernel + layer->weights[FT_W_POINTWISE].count);
-    case FT_LAYER_CONV2D_TRANSPOSE:
-        return (uint64_t)in.h * (uint64_t)in.w * kernel;
-    default:
-        return 0;
-    }
+    return (uint64_t)s.h * (uint64_t)s.w;
 }
 
 int ft_network_layers(const struct ft_network *network, int height, int width,
@@ -42,7 +29,8 @@ int ft_network_layers(const struct ft_network *network, int height, int width,
                                          .height = s.h,
                                          .width = s.w,
                                          .channels = s.c,
-                                         .multiply_adds = multiply_adds(l, in, s) };
+                                         .multiply_adds =
+                                             ft_layer_multiply_adds(l, pixels(in), pixels(s)) };
         for (int w = 0; w < FT_MAX_WEIGHTS; w++)
             out[i].parameters += l->weights[w].count;
     }

@@ -1,0 +1,194 @@
+/* What a plan refuses, and what it says about its layers and steps. */
+#include "net.h"
+
+static float some[4096];
+
+/* input [h, w, 3] -> 3x3 convolution `conv`, 8 filters */
+static void make_simple(struct net *net, int h, int w)
+{
+    memset(net, 0, sizeof *net);
+    net->network.layers = net->layers;
+    net->network.name = (char *)"simple";
+    struct ft_layer_params *p = &add_layer(net, FT_LAYER_INPUT)->params;
+    p->rank = 3;
+    p->shape[0] = h;
+    p->shape[1] = w;
+    p->shape[2] = 3;
+    struct ft_layer *conv = add_layer(net, FT_LAYER_CONV2D);
+    conv->n_inputs = 1;
+    conv->params.filters = 8;
+    conv->params.kernel[0] = conv->params.kernel[1] = 3;
+    conv->weights[FT_W_KERNEL] = (struct ft_tensor){ 4, { 3, 3, 3, 8 }, 216, some };
+}
+
+static int refused(const struct net *net, struct ft_plan_options options, const char *about)
+{
+    struct ft_plan *plan = NULL;
+    struct ft_error err = { 0 };
+    const int code = ft_plan_new(&net->network, &options, &plan, &err);
+    if (!code || plan || !strstr(err.msg, about))
+        printf("# code %d, message '%s' should speak of '%s'\n", code, err.msg, about);
+    CHECK(code < 0 && !plan && strstr(err.msg, about));
+    ft_plan_free(plan);
+    return code;
+}
+
+static void what_cannot_be_planned_is_refused(void)
+{
+    static struct net net;
+    const struct ft_plan_options plain = { .layer = -1 };
+    make_simple(&net, -1, -1);
+    CHECK(refused(&net, plain, "give one") == FT_EARG);
+    make_simple(&net, 2, 9);
+    CHECK(refused(&net, plain,
+                  "'simple_layer1': its window of 3 x 3 does not fit an input of 2 x 9") ==
+          FT_EARG);
+    make_simple(&net, 9, 9);
+    CHECK(refused(&net, (struct ft_plan_options){ .layer = 5 }, "no layer 5") == FT_EARG);
+    CHECK(refused(&net, (struct ft_plan_options){ .layer = -1, .height = 100000, .width = 100000 },
+                  "too large") == FT_ELIMIT);
+    net.layers[1].weights[FT_W_KERNEL].count = 215;
+    CHECK(refused(&net, plain, "kernel has 215 values where its settings ask for 216") ==
+          FT_EFORMAT);
+    net.layers[1].weights[FT_W_KERNEL].data = NULL;
+    CHECK(refused(&net, plain, "kernel is missing") == FT_EFORMAT);
+    make_simple(&net, 9, 9);
+    net.layers[1].params.stride[1] = 0;
+    CHECK(refused(&net, plain, "strides 1, 0") == FT_EFORMAT);
+    make_simple(&net, 9, 9);
+    net.layers[1].params.groups = 2;
+    CHECK(refused(&net, plain, "2 groups over 3 channels") == FT_EFORMAT);
+    make_simple(&net, 9, 9);
+    net.layers[1].inputs[0] = 1;
+    CHECK(refused(&net, plain, "does not come before it") == FT_EFORMAT);
+    make_simple(&net, 9, 9);
+    net.layers[0].params.shape[2] = 4;
+    CHECK(refused(&net, plain, "4 channels") == FT_EUNSUPPORTED);
+    make_simple(&net, 9, 9);
+    struct ft_layer *sum = add_layer(&net, FT_LAYER_ADD);
+    sum->n_inputs = 2;
+    sum->inputs[1] = 1;
+    CHECK(refused(&net, plain, "'simple_layer2': its inputs differ in shape") == FT_EUNSUPPORTED);
+    struct ft_layer *reshape = add_layer(&net, FT_LAYER_RESHAPE);
+    net.layers[2].inputs[0] = 1;
+    reshape->n_inputs = 1;
+    reshape->inputs[0] = 2;
+    reshape->params.rank = 1;
+    reshape->params.shape[0] = 5;
+    CHECK(refused(&net, plain, "392 values cannot take the shape") == FT_EFORMAT);
+}
+
+static void the_caller_may_choose_the_size(void)
+{
+    static struct net net;
+    struct ft_plan *plan;
+    make_simple(&net, -1, -1);
+    CHECK(!ft_plan_new(&net.network,
+                       &(struct ft_plan_options){ .layer = -1, .height = 12, .width = 15 }, &plan,
+                       NULL));
+    const struct ft_shape in = ft_plan_input(plan), out = ft_plan_output(plan);
+    CHECK(in.h == 12 && in.w == 15 && in.c == 3 && out.h == 10 && out.w == 13 && out.c == 8 &&
+          out.rank == 3);
+    struct ft_layer_info info;
+    CHECK(ft_plan_steps(plan) == 1);
+    ft_plan_step(plan, 0, &info);
+    CHECK_STR(info.name, "simple_layer1");
+    CHECK_STR(info.kind, "Conv2D");
+    CHECK(info.multiply_adds == 10 * 13 * 216 && info.height == 10 && info.width == 13 &&
+          info.channels == 8 && info.kernel[0]);
+    ft_plan_free(plan);
+    ft_plan_free(NULL);
+}
+
+/* A network of which `info` lists all layers, the unused ones too. */
+static void layers_are_listed(void)
+{
+    static struct net net;
+    struct ft_layer_info info[MAX_LAYERS];
+    make_simple(&net, 9, 9);
+    struct ft_layer *separable = add_layer(&net, FT_LAYER_SEPARABLE_CONV2D);
+    separable->n_inputs = 1;
+    separable->inputs[0] = 1;
+    separable->params.filters = 4;
+    separable->params.kernel[0] = separable->params.kernel[1] = 3;
+    separable->weights[FT_W_KERNEL] = (struct ft_tensor){ 4, { 3, 3, 8, 1 }, 72, some };
+    separable->weights[FT_W_POINTWISE] = (struct ft_tensor){ 4, { 1, 1, 8, 4 }, 32, some };
+    CHECK(!ft_network_layers(&net.network, 0, 0, info, NULL));
+    CHECK(info[0].height == 9 && info[0].width == 9 && info[0].channels == 3);
+    CHECK(info[1].multiply_adds == 7 * 7 * 216 && info[1].parameters == 216);
+    CHECK(info[2].height == 5 && info[2].width == 5 && info[2].channels == 4);
+    CHECK(info[2].multiply_adds == 5 * 5 * (72 + 32) && info[2].parameters == 72 + 32);
+    CHECK_STR(info[2].kind, "SeparableConv2D");
+}
+
+static struct ft_layer *add_after(struct net *net, enum ft_layer_kind kind)
+{
+    struct ft_layer *layer = add_layer(net, kind);
+    layer->n_inputs = 1;
+    layer->inputs[0] = net->network.n_layers - 2;
+    return layer;
+}
+
+/* Layers that no plan needs can have any size in a damaged file. Listing them must not overflow or
+ * divide by zero: from the first impossible one on, sizes are 0. */
+static void impossible_layers_are_listed_without_a_size(void)
+{
+    static struct net net;
+    struct ft_layer_info info[MAX_LAYERS];
+    make_simple(&net, 66, 66);
+    struct ft_layer_params *p = &add_after(&net, FT_LAYER_UPSAMPLING)->params;
+    p->kernel[0] = p->kernel[1] = 1 << 14;
+    add_after(&net, FT_LAYER_FLATTEN);
+    CHECK(!ft_network_layers(&net.network, 0, 0, info, NULL));
+    CHECK(info[1].height == 64 && info[1].channels == 8);
+    for (int i = 2; i < 4; i++)
+        CHECK(info[i].height == 0 && info[i].width == 0 && info[i].channels == 0);
+
+    make_simple(&net, 9, 9);
+    add_after(&net, FT_LAYER_CONV2D)->params.filters = 0;
+    add_after(&net, FT_LAYER_DEPTHWISE_CONV2D);
+    CHECK(!ft_network_layers(&net.network, 0, 0, info, NULL));
+    CHECK(info[1].height == 7 && info[2].height == 0 && info[3].height == 0);
+
+    make_simple(&net, 9, 9);
+    add_after(&net, FT_LAYER_DENSE)->params.units = -5;
+    add_after(&net, FT_LAYER_FLATTEN);
+    CHECK(!ft_network_layers(&net.network, 0, 0, info, NULL));
+    CHECK(info[1].height == 7 && info[2].height == 0 && info[3].channels == 0);
+}
+
+/* Numbers of filters, units and strides that are refused rather than computed with. */
+static void impossible_settings_are_refused(void)
+{
+    static struct net net;
+    const struct ft_plan_options plain = { .layer = -1 };
+    make_simple(&net, 9, 9);
+    add_after(&net, FT_LAYER_DENSE)->params.units = 0;
+    CHECK(refused(&net, plain, "'simple_layer2': 0 units") == FT_EFORMAT);
+    make_simple(&net, 9, 9);
+    add_after(&net, FT_LAYER_CONV2D)->params.filters = -1;
+    CHECK(refused(&net, plain, "'simple_layer2': -1 filters") == FT_EFORMAT);
+    make_simple(&net, 9, 9);
+    struct ft_layer_params *p = &add_after(&net, FT_LAYER_CONV2D_TRANSPOSE)->params;
+    p->filters = 0;
+    CHECK(refused(&net, plain, "'simple_layer2': 0 filters") == FT_EFORMAT);
+    p->filters = 2;
+    p->stride[0] = 0;
+    CHECK(refused(&net, plain, "strides 0, 1") == FT_EFORMAT);
+    make_simple(&net, 9, 9);
+    add_after(&net, FT_LAYER_UPSAMPLING)->params.kernel[1] = 1 << 20;
+    CHECK(refused(&net, plain, "an output of 7340032 rows or columns") == FT_ELIMIT);
+    make_simple(&net, 9, 9);
+    add_after(&net, FT_LAYER_SUBTRACT);
+    CHECK(refused(&net, plain, "Subtract with 1 inputs") == FT_EFORMAT);
+}
+
+int main(void)
+{
+    RUN(what_cannot_be_planned_is_refused);
+    RUN(impossible_settings_are_refused);
+    RUN(the_caller_may_choose_the_size);
+    RUN(layers_are_listed);
+    RUN(impossible_layers_are_listed_without_a_size);
+    return test_end();
+}
