@@ -1,40 +1,20 @@
-/* model_config to a draft: the JSON becomes models with members (this file), models are called on
- * each other until only layers are left (calls.c). The dialects of Keras 1.2, 2 and 3, Functional
- * and Sequential, nested: tf_keras/src/engine/functional.py, keras/src/models/functional.py. */
+/* model_config as models with members, which are layers or models. The dialects of Keras 1.2, 2 and
+ * 3, Functional and Sequential, nested: tf_keras/src/engine/functional.py,
+ * keras/src/models/functional.py. */
+#include "keras/config.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "keras/fields.h"
-#include "keras/models.h"
 
 enum { DEPTH_LIMIT = 16 };
 
 static const char *text_of(const cJSON *object, const char *key)
 {
     return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
-}
-
-void ft_draft_layer_release(struct ft_draft_layer *d)
-{
-    free(d->layer.name);
-    free(d->layer.inputs);
-    free(d->constants);
-    free(d->scope);
-    free(d->store);
-}
-
-void ft_draft_release(struct ft_draft *draft)
-{
-    for (int i = 0; i < draft->n; i++)
-        ft_draft_layer_release(&draft->layers[i]);
-    free(draft->layers);
-    free(draft->name);
-    free(draft->preprocess);
-    ft_names_release(&draft->groups);
-    cJSON_Delete(draft->json);
-    *draft = (struct ft_draft){ 0 };
 }
 
 /* ---- names ----------------------------------------------------------------------------------- */
@@ -229,125 +209,5 @@ int ft_model_config_parse(const cJSON *json, int depth, int *total, struct ft_mo
         ft_model_config_free(m);
     else
         *out = m;
-    return rc;
-}
-
-/* ---- layers ---------------------------------------------------------------------------------- */
-
-static int check_dtype(const cJSON *config, struct ft_error *err)
-{
-    const cJSON *dtype = ft_field(config, "dtype");
-    const char *name = cJSON_IsObject(dtype) ? text_of(ft_field(dtype, "config"), "name")
-                                             : cJSON_GetStringValue(dtype);
-    if (name && (strstr(name, "int") || strstr(name, "float8")))
-        return ft_error_set(err, FT_EUNSUPPORTED,
-                            "dtype '%s' is not supported: save the network in float32", name);
-    return 0;
-}
-
-static void layer_defaults(struct ft_draft_layer *out)
-{
-    struct ft_layer_params *p = &out->layer.params;
-    p->groups = p->multiplier = 1;
-    for (int i = 0; i < 2; i++)
-        p->kernel[i] = p->stride[i] = p->dilation[i] = 1;
-    out->axis = -1;
-}
-
-int ft_draft_layer_parse(const struct ft_member *member, const cJSON *node,
-                         struct ft_draft_layer *out, struct ft_error *err)
-{
-    layer_defaults(out);
-    out->config = ft_field(member->entry, "config");
-    out->node = node;
-    out->layer.name = ft_strdup(member->name);
-    if (!out->layer.name)
-        return ft_error_nomem(err, "the names of layers");
-    const struct ft_layer_class *class = ft_layer_class_find(member->kind);
-    int rc;
-    if (ft_is_operation(member->entry)) {
-        rc = ft_operation_parse(member->entry, out, err);
-    } else if (class) {
-        out->class = class;
-        out->layer.kind = class->kind;
-        rc = check_dtype(out->config, err);
-        rc = rc ? rc : class->parse(out->config, out, err);
-    } else
-        rc = ft_error_set(err, FT_EUNSUPPORTED, "layers of class '%s' are not supported",
-                          member->kind);
-    return rc ? ft_error_prefix(err, rc, "layer '%s'", member->name) : 0;
-}
-
-/* The settings that hold the input's shape of a model without an input layer: on its first layer,
- * however deep. */
-static const cJSON *implied_shape(const struct ft_model_config *m)
-{
-    const cJSON *shape = ft_field(m->config, "build_input_shape");
-    if (shape)
-        return shape;
-    for (;;) {
-        const struct ft_member *first = &m->members[0];
-        for (int i = 0; !m->sequential && i < m->n && strcmp(first->kind, "InputLayer"); i++)
-            first = &m->members[i];
-        const cJSON *config = ft_field(first->entry, "config");
-        shape = ft_field(config, "batch_shape");
-        shape = shape ? shape : ft_field(config, "batch_input_shape");
-        shape = shape ? shape : ft_field(config, "build_input_shape");
-        if (shape || !first->inner)
-            return shape;
-        m = first->inner;
-    }
-}
-
-int ft_draft_layer_input(const struct ft_model_config *m, struct ft_draft_layer *out,
-                         struct ft_error *err)
-{
-    const char *name = m->members[0].name;
-    const cJSON *shape = implied_shape(m);
-    cJSON *config = cJSON_CreateObject();
-    layer_defaults(out);
-    out->layer.kind = FT_LAYER_INPUT;
-    out->layer.name = malloc(strlen(name) + sizeof "_input");
-    if (!out->layer.name || !config ||
-        (shape &&
-         !cJSON_AddItemReferenceToObject(config, "batch_input_shape", (cJSON *)(uintptr_t)shape))) {
-        cJSON_Delete(config);
-        return ft_error_nomem(err, "the names of layers");
-    }
-    strcpy(out->layer.name, name);
-    strcat(out->layer.name, "_input");
-    const int rc = ft_layer_class_find("InputLayer")->parse(config, out, err);
-    cJSON_Delete(config);
-    return rc ? ft_error_prefix(err, rc, "layer '%s'", name) : 0;
-}
-
-int ft_draft_parse(const char *text, struct ft_draft *out, struct ft_error *err)
-{
-    cJSON *json = cJSON_Parse(text);
-    if (!json)
-        return ft_error_set(err, FT_EFORMAT,
-                            "attribute 'model_config' is not JSON: the file is damaged");
-    return ft_draft_new(json, out, err);
-}
-
-int ft_draft_new(cJSON *json, struct ft_draft *out, struct ft_error *err)
-{
-    struct ft_draft draft = { .json = json };
-    struct ft_model_config *model = NULL;
-    const char *name = text_of(ft_field(json, "config"), "name");
-    int total = 0;
-    draft.name = ft_strdup(name ? name : "model");
-    int rc = draft.name ? 0 : ft_error_nomem(err, "layers");
-    if (!rc)
-        rc = ft_model_config_parse(json, 0, &total, &model, err);
-    if (!rc)
-        rc = ft_model_config_expand(model, &draft, err);
-    if (!rc)
-        rc = ft_draft_expand(&draft, err);
-    ft_model_config_free(model);
-    if (rc)
-        ft_draft_release(&draft);
-    else
-        *out = draft;
     return rc;
 }

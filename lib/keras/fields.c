@@ -164,3 +164,19 @@ cJSON *ft_json_float(float value)
         strcat(text, ".0");
     return cJSON_CreateRaw(text);
 }
+
+void ft_add_float(cJSON *config, const char *key, float value)
+{
+    cJSON_AddItemToObject(config, key, ft_json_float(value));
+}
+
+void ft_add_ints(cJSON *config, const char *key, const int *values, int n)
+{
+    cJSON_AddItemToObject(config, key, cJSON_CreateIntArray(values, n));
+}
+
+void ft_add_activation(cJSON *config, enum ft_activation activation)
+{
+    if (activation != FT_ACT_LINEAR)
+        cJSON_AddStringToObject(config, "activation", ft_activation_name(activation));
+}

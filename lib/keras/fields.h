@@ -25,5 +25,9 @@ int ft_field_channels_last(const cJSON *config, struct ft_error *err);
 
 /* The shortest decimal that reads back as the same float. */
 cJSON *ft_json_float(float value);
+void ft_add_float(cJSON *config, const char *key, float value);
+void ft_add_ints(cJSON *config, const char *key, const int *values, int n);
+/* Nothing for LINEAR, which is the default. */
+void ft_add_activation(cJSON *config, enum ft_activation activation);
 
 #endif

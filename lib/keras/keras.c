@@ -8,9 +8,12 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "keras/architecture.h"
+#include "keras/architecture_match.h"
 #include "keras/archive.h"
-#include "keras/draft.h"
+#include "keras/layer_classes.h"
+#include "keras/read_config.h"
+#include "keras/read_weights.h"
+#include "keras/sort.h"
 
 /* The mapped file that tensors point into: the source of the network's storage. */
 struct mapping {
@@ -149,10 +152,8 @@ static int read_network(const char *path, const struct ft_reader_options *option
         rc = ft_h5_text(&s.h5, s.h5.file, "finetune", &network->attribute, err);
     if (!rc)
         rc = make_draft(&s, options, &draft, err);
-    if (!rc && s.group)
+    if (!rc)
         rc = ft_weights_read(&s.h5, s.group, &draft, &network->storage, err);
-    else if (!rc)
-        rc = ft_weights_read_store(&s.h5, &draft, &network->storage, err);
     if (!rc)
         rc = take_draft(network, &draft, err);
     ft_draft_release(&draft);

@@ -3,33 +3,35 @@
  * "kwargs": {}}]}; Keras 2 (TFOpLambda) has {"function": "__operators__.add"} and the nodes [["x",
  * 0, 0, {"y": 3.0, "name": null}]], or ["_CONSTANT_VALUE", -1, 3.0, {"y": ["x", 0, 0]}] where the
  * number comes first. */
+#include "keras/operations.h"
+
 #include <string.h>
 
 #include "base/error.h"
-#include "keras/draft.h"
 #include "keras/fields.h"
+#include "keras/patterns.h"
 
 enum meaning { ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM, ACTIVATE };
 
 static const struct operation {
-    const char *names; /* Keras 3's class and Keras 2's functions, each between bars */
+    const char *names; /* Keras 3's class | Keras 2's functions, as a pattern */
     enum meaning meaning;
     enum ft_activation activation;
 } operations[] = {
-    { "|Add|__operators__.add|math.add|", ADD, 0 },
-    { "|Subtract|__operators__.sub|math.subtract|", SUBTRACT, 0 },
-    { "|Multiply|__operators__.mul|math.multiply|", MULTIPLY, 0 },
-    { "|Divide|TrueDivide|__operators__.truediv|math.truediv|math.divide|", DIVIDE, 0 },
-    { "|Maximum|math.maximum|", MAXIMUM, 0 },
-    { "|Minimum|math.minimum|", MINIMUM, 0 },
-    { "|Relu|nn.relu|", ACTIVATE, FT_ACT_RELU },
-    { "|Relu6|nn.relu6|", ACTIVATE, FT_ACT_RELU6 },
-    { "|Sigmoid|math.sigmoid|nn.sigmoid|", ACTIVATE, FT_ACT_SIGMOID },
-    { "|Silu|nn.silu|nn.swish|", ACTIVATE, FT_ACT_SWISH },
-    { "|HardSigmoid|", ACTIVATE, FT_ACT_HARD_SIGMOID },
-    { "|HardSilu|", ACTIVATE, FT_ACT_HARD_SWISH },
-    { "|Tanh|math.tanh|", ACTIVATE, FT_ACT_TANH },
-    { "|Softplus|math.softplus|", ACTIVATE, FT_ACT_SOFTPLUS },
+    { "Add|__operators__.add|math.add", ADD, 0 },
+    { "Subtract|__operators__.sub|math.subtract", SUBTRACT, 0 },
+    { "Multiply|__operators__.mul|math.multiply", MULTIPLY, 0 },
+    { "Divide|TrueDivide|__operators__.truediv|math.truediv|math.divide", DIVIDE, 0 },
+    { "Maximum|math.maximum", MAXIMUM, 0 },
+    { "Minimum|math.minimum", MINIMUM, 0 },
+    { "Relu|nn.relu", ACTIVATE, FT_ACT_RELU },
+    { "Relu6|nn.relu6", ACTIVATE, FT_ACT_RELU6 },
+    { "Sigmoid|math.sigmoid|nn.sigmoid", ACTIVATE, FT_ACT_SIGMOID },
+    { "Silu|nn.silu|nn.swish", ACTIVATE, FT_ACT_SWISH },
+    { "HardSigmoid", ACTIVATE, FT_ACT_HARD_SIGMOID },
+    { "HardSilu", ACTIVATE, FT_ACT_HARD_SWISH },
+    { "Tanh|math.tanh", ACTIVATE, FT_ACT_TANH },
+    { "Softplus|math.softplus", ACTIVATE, FT_ACT_SOFTPLUS },
 };
 
 struct operand {
@@ -90,19 +92,12 @@ static int find_operands(const cJSON *node, struct operand operands[2])
     return n;
 }
 
-/* x and a number become x * scale + offset; the values live in `constants`. */
+/* x * scale + offset */
 static int set_rescaling(struct ft_draft_layer *out, double scale, double offset,
                          struct ft_error *err)
 {
-    float *values = ft_draft_constants(out, 2);
-    if (!values)
-        return ft_error_nomem(err, "a constant");
-    values[0] = (float)scale;
-    values[1] = (float)offset;
-    out->layer.kind = FT_LAYER_RESCALING;
-    out->layer.weights[FT_W_SCALE] = (struct ft_tensor){ 1, { 1 }, 1, values };
-    out->layer.weights[FT_W_OFFSET] = (struct ft_tensor){ 1, { 1 }, 1, values + 1 };
-    return 0;
+    return ft_draft_rescaling(out, (float)scale, (float)offset) ? ft_error_nomem(err, "a constant")
+                                                                : 0;
 }
 
 static int with_number(const struct operation *o, const struct operand *operands,
@@ -138,13 +133,11 @@ int ft_operation_parse(const cJSON *entry, struct ft_draft_layer *out, struct ft
     };
     const char *function = cJSON_GetStringValue(ft_field(ft_field(entry, "config"), "function"));
     const char *name = function ? function : cJSON_GetStringValue(ft_field(entry, "class_name"));
-    const size_t length = strlen(name);
     struct operand operands[2] = { { 0 } };
     const struct operation *found = NULL;
     for (size_t i = 0; i < sizeof operations / sizeof *operations && !found; i++)
-        for (const char *at = operations[i].names; length && (at = strstr(at, name)); at++)
-            if (at[-1] == '|' && at[length] == '|')
-                found = &operations[i];
+        if (ft_pattern_matches(operations[i].names, name, strlen(name)))
+            found = &operations[i];
     if (!found)
         return ft_error_set(
             err, FT_EUNSUPPORTED,

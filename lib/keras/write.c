@@ -9,8 +9,10 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "keras/draft.h"
+#include "keras/h5.h"
 #include "keras/keras.h"
+#include "keras/layer_classes.h"
+#include "keras/patterns.h"
 
 /* Keras's HDF5_OBJECT_HEADER_LIMIT: longer lists of names are cut into several attributes. */
 #define HEADER_LIMIT 64512
@@ -157,7 +159,7 @@ static int put_layer(hid_t parent, const struct ft_layer *layer)
     for (int w = 0; w < FT_MAX_WEIGHTS && class->weights[w]; w++)
         if (layer->weights[w].data) {
             const int length = snprintf(paths[n], sizeof paths[n], "%s/%.*s:0", layer->name,
-                                        (int)strcspn(class->weights[w], "|"), class->weights[w]);
+                                        ft_pattern_first(class->weights[w]), class->weights[w]);
             rc |= length >= (int)sizeof paths[n] ? -1 : 0;
             place[n] = paths[n] + strlen(layer->name) + 1;
             names[n] = paths[n];

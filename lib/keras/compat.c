@@ -1,20 +1,12 @@
-/* Layers that one Keras knows and the other does not, or that mean something else there, as layers
- * that both have. What comes after such a layer stands at the end of the draft; sorting puts it
- * into its place. */
+#include "keras/compat.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "keras/parsers.h"
-
-float *ft_draft_constants(struct ft_draft_layer *layer, size_t n)
-{
-    free(layer->constants);
-    layer->constants = ft_alloc(n, sizeof(float));
-    return layer->constants;
-}
+#include "keras/layer_classes.h"
 
 /* What a fused activation may be for both Keras 2 and 3. */
 static bool universal(const struct ft_layer_params *p)
@@ -77,19 +69,11 @@ static int append(struct ft_draft *draft, int of, const char *suffix, enum ft_la
     return draft->n - 1;
 }
 
+/* Makes the layer x * scale + offset. */
 static bool make_rescaling(struct ft_draft_layer *layer, float scale, float offset)
 {
-    float *values = ft_draft_constants(layer, 2);
-    if (!values)
-        return false;
-    values[0] = scale;
-    values[1] = offset;
-    layer->layer.kind = FT_LAYER_RESCALING;
     layer->class = NULL;
-    layer->layer.params.activation = FT_ACT_LINEAR;
-    layer->layer.weights[FT_W_SCALE] = (struct ft_tensor){ 1, { 1 }, 1, values };
-    layer->layer.weights[FT_W_OFFSET] = (struct ft_tensor){ 1, { 1 }, 1, values + 1 };
-    return true;
+    return !ft_draft_rescaling(layer, scale, offset);
 }
 
 /* Layers 0..n-1 and the output use `to` instead of `from`. */
@@ -121,7 +105,7 @@ static int append_hard(struct ft_draft *draft, int of, int x, int scaled, bool s
 
 /* The activation of layer i leaves it, or is replaced where it is all that the layer does. Returns
  * the last new layer. */
-static int expand_activation(struct ft_draft *draft, int i, bool keras3)
+static int split_activation(struct ft_draft *draft, int i, bool keras3)
 {
     const struct ft_layer_params p = draft->layers[i].layer.params;
     const bool alone = draft->layers[i].layer.kind == FT_LAYER_ACTIVATION,
@@ -142,7 +126,7 @@ static int expand_activation(struct ft_draft *draft, int i, bool keras3)
 }
 
 /* x0 + x1 * scale */
-static int expand_scale(struct ft_draft *draft, int i, struct ft_error *err)
+static int split_scaled_sum(struct ft_draft *draft, int i, struct ft_error *err)
 {
     if (draft->layers[i].layer.n_inputs != 2)
         return ft_error_set(err, FT_EFORMAT, "layer '%s': a scaled sum needs two inputs",
@@ -166,19 +150,19 @@ static bool from_keras3(const struct ft_draft *draft)
     return false;
 }
 
-int ft_draft_expand(struct ft_draft *draft, struct ft_error *err)
+int ft_draft_make_compatible(struct ft_draft *draft, struct ft_error *err)
 {
     const int n = draft->n;
     const bool keras3 = from_keras3(draft);
     for (int i = 0; i < n; i++) {
         const struct ft_draft_layer *d = &draft->layers[i];
         const bool alone = d->layer.kind == FT_LAYER_ACTIVATION;
-        if (d->class && d->layer.kind == FT_LAYER_ADD && d->class->parse == ft_parse_custom_scale) {
-            const int rc = expand_scale(draft, i, err);
+        if (d->class && d->class->scaled_sum) {
+            const int rc = split_scaled_sum(draft, i, err);
             if (rc)
                 return rc;
         } else if (alone ? hard(d->layer.params.activation) : !universal(&d->layer.params)) {
-            const int first = draft->n, last = expand_activation(draft, i, keras3);
+            const int first = draft->n, last = split_activation(draft, i, keras3);
             if (last < 0)
                 return ft_error_nomem(err, "layers");
             redirect(draft, first, i, last);

@@ -5,13 +5,13 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "keras/architecture.h"
+#include "keras/architecture_text.h"
 
 enum { FILE_LIMIT = 1 << 20, CLASSES = 128, LAYERS = 1 << 12, TOKENS = 64, NAME = 120 };
 
 /* One file being read. */
 struct reader {
-    struct ft_description *d;
+    struct ft_architecture *d;
     struct {
         char letter[8], class[64];
         cJSON *config;
@@ -34,13 +34,13 @@ static int split(char *line, char **tokens, int most)
 
 static bool keyword(struct reader *r, char **t, int n)
 {
-    struct ft_description *d = r->d;
+    struct ft_architecture *d = r->d;
     if (!strcmp(t[0], "!preprocess") && n == 2)
         snprintf(d->preprocess, sizeof d->preprocess, "%s", t[1]);
     else if (!strcmp(t[0], "!cut") && n == 2)
         snprintf(d->cut, sizeof d->cut, "%s", t[1]);
     else if (!strcmp(t[0], "!layers") && n == 3)
-        return true; /* see ft_description_may_fit */
+        return true; /* see ft_architecture_may_fit */
     else if (!strcmp(t[0], "!variant") && n == 4 &&
              d->n_variants < (int)(sizeof d->variants / sizeof *d->variants)) {
         struct ft_variant *v = &d->variants[d->n_variants++];
@@ -180,10 +180,10 @@ static int read_lines(struct reader *r, char *text, struct ft_error *err)
     return r->n_names && !r->outer ? 0 : ft_error_set(err, FT_EFORMAT, "it describes no network");
 }
 
-int ft_description_read(const char *path, struct ft_description *out, struct ft_error *err)
+int ft_architecture_read(const char *path, struct ft_architecture *out, struct ft_error *err)
 {
     struct ft_bytes bytes = { 0 };
-    struct ft_description d = { 0 };
+    struct ft_architecture d = { 0 };
     struct reader *r = calloc(1, sizeof *r);
     int rc = r ? ft_file_read(path, FILE_LIMIT, &bytes, err) : ft_error_nomem(err, path);
     if (rc && r)
@@ -214,13 +214,13 @@ int ft_description_read(const char *path, struct ft_description *out, struct ft_
     free(text);
     ft_bytes_release(&bytes);
     if (rc)
-        ft_description_release(&d);
+        ft_architecture_release(&d);
     else
         *out = d;
     return rc;
 }
 
-bool ft_description_may_fit(const char *path, int layers)
+bool ft_architecture_may_fit(const char *path, int layers)
 {
     FILE *file = fopen(path, "re");
     char line[256];
@@ -234,7 +234,7 @@ bool ft_description_may_fit(const char *path, int layers)
     return fits;
 }
 
-void ft_description_release(struct ft_description *d)
+void ft_architecture_release(struct ft_architecture *d)
 {
     cJSON_Delete(d->json);
     d->json = NULL;

@@ -2,7 +2,7 @@
  * the description, with or without its top; then the weights are tried on, those descriptions first
  * whose names of layers agree. Weights go to layers by position, as Keras itself does
  * (load_weights_from_hdf5_group in keras/src/legacy/saving/legacy_h5_format.py). */
-#include "keras/architecture.h"
+#include "keras/architecture_match.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -11,8 +11,11 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "keras/fields.h"
+#include "keras/architecture_text.h"
 #include "keras/keras.h"
+#include "keras/read_config.h"
+#include "keras/read_weights.h"
+#include "keras/sort.h"
 
 enum { CANDIDATES = 256 };
 
@@ -100,7 +103,7 @@ struct candidate {
     bool top;
 };
 
-static cJSON *configuration(const struct ft_description *d, bool top, int size)
+static cJSON *configuration(const struct ft_architecture *d, bool top, int size)
 {
     cJSON *json = cJSON_Duplicate(d->json, true),
           *config = cJSON_GetObjectItemCaseSensitive(json, "config");
@@ -127,7 +130,7 @@ static cJSON *configuration(const struct ft_description *d, bool top, int size)
     return json;
 }
 
-static int make(const struct ft_description *d, const struct ft_variant *v, bool top,
+static int make(const struct ft_architecture *d, const struct ft_variant *v, bool top,
                 struct ft_draft *draft, struct ft_error *err)
 {
     int rc = ft_draft_new(configuration(d, top, v ? v->size : 224), draft, err);
@@ -181,8 +184,7 @@ static int try_on(const struct ft_h5 *h5, int64_t group, struct ft_draft *draft,
                   struct ft_error *err)
 {
     struct ft_storage storage = { 0 };
-    const int rc = group ? ft_weights_read(h5, group, draft, &storage, err)
-                         : ft_weights_read_store(h5, draft, &storage, err);
+    const int rc = ft_weights_read(h5, group, draft, &storage, err);
     if (!rc)
         *weights = count_weights(draft);
     ft_storage_release(&storage);
@@ -194,7 +196,7 @@ static int try_on(const struct ft_h5 *h5, int64_t group, struct ft_draft *draft,
 }
 
 /* Weights of the network without its top. */
-static const struct ft_variant *find_variant(const struct ft_description *d, uint64_t weights)
+static const struct ft_variant *find_variant(const struct ft_architecture *d, uint64_t weights)
 {
     const struct ft_variant *v = d->n_variants ? &d->variants[0] : NULL;
     for (int i = 0; i < d->n_variants; i++)
@@ -206,10 +208,10 @@ static const struct ft_variant *find_variant(const struct ft_description *d, uin
 static int fit(const struct ft_h5 *h5, int64_t group, const struct contents *c,
                const struct candidate *k, struct ft_draft *out, struct ft_error *err)
 {
-    struct ft_description d;
+    struct ft_architecture d;
     struct ft_draft whole = { 0 }, cut = { 0 };
     uint64_t weights = 0, below = 0;
-    int alike, rc = ft_description_read(k->path, &d, err);
+    int alike, rc = ft_architecture_read(k->path, &d, err);
     if (rc)
         return rc;
     rc = make(&d, NULL, k->top, &whole, err);
@@ -239,7 +241,7 @@ static int fit(const struct ft_h5 *h5, int64_t group, const struct contents *c,
         rc = make(&d, find_variant(&d, below), k->top, out, err);
     if (!rc)
         take_groups(out, c, group, &alike);
-    ft_description_release(&d);
+    ft_architecture_release(&d);
     return rc;
 }
 
@@ -249,8 +251,8 @@ static int fit(const struct ft_h5 *h5, int64_t group, const struct contents *c,
 static int consider(const struct contents *c, int64_t group, const char *path,
                     struct candidate *list, int n)
 {
-    struct ft_description d;
-    if (!ft_description_may_fit(path, c->n) || ft_description_read(path, &d, NULL))
+    struct ft_architecture d;
+    if (!ft_architecture_may_fit(path, c->n) || ft_architecture_read(path, &d, NULL))
         return n;
     for (int top = 0; top < 2 && n < CANDIDATES; top++) {
         struct ft_draft draft = { 0 };
@@ -261,7 +263,7 @@ static int consider(const struct contents *c, int64_t group, const char *path,
         }
         ft_draft_release(&draft);
     }
-    ft_description_release(&d);
+    ft_architecture_release(&d);
     return n;
 }
 
@@ -347,14 +349,14 @@ void ft_architecture_names(const char *folder, void (*each)(void *user, const ch
     char path[1200];
     DIR *dir = opendir(folder);
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
-        struct ft_description d;
+        struct ft_architecture d;
         const char *dot = strrchr(entry->d_name, '.');
         snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        if (!dot || strcmp(dot, ".txt") || ft_description_read(path, &d, NULL))
+        if (!dot || strcmp(dot, ".txt") || ft_architecture_read(path, &d, NULL))
             continue;
         for (int i = 0; i < d.n_variants; i++)
             each(user, d.variants[i].name);
-        ft_description_release(&d);
+        ft_architecture_release(&d);
     }
     if (dir)
         closedir(dir);

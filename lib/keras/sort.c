@@ -1,15 +1,13 @@
-/* The order of layers: what the output needs, inputs before their users; and the order that Keras
- * itself gives to a network when it opens a file, in which it hands out weights (map_graph in
- * keras/src/ops/function.py): far from the output first, then as met by a walk from the output. */
 #define _GNU_SOURCE
+#include "keras/sort.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "keras/draft.h"
 
-/* ---- of a draft ------------------------------------------------------------------------------ */
+/* ---- order ----------------------------------------------------------------------------------- */
 
 enum { NEW, OPEN, DONE };
 

@@ -1,6 +1,6 @@
-/* What a weights-only file leaves out: descriptions of known networks, one text file each
- * (weights/architectures, made from Keras by scripts/make_architectures.py). Widths are those of
- * the weights, so that one description serves all widths of a family.
+/* Architectures: descriptions of known networks, which files of weights alone lack. One text file
+ * each (weights/architectures, made from Keras by scripts/make_architectures.py). Widths are those
+ * of the weights, so that one architecture serves all widths of a family.
  *
  *     !preprocess caffe                 how pixels enter: tf, torch, caffe, none
  *     !variant resnet50 224 23587712    name, input size, number of weights up to the cut
@@ -12,17 +12,14 @@
  *                                       line before; =3.0: a number)
  *     {stem                             a Sequential inside the network, up to the line }
  */
-#ifndef FT_KERAS_ARCHITECTURE_H
-#define FT_KERAS_ARCHITECTURE_H
+#ifndef FT_KERAS_ARCHITECTURE_TEXT_H
+#define FT_KERAS_ARCHITECTURE_TEXT_H
 
-#include "keras/draft.h"
-#include "network/reader.h"
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
 
-/* Finds the description that fits the weights in `group` (0: the layout of Keras 3). draft->name
- * and draft->preprocess are set, weights are not read. */
-int ft_architecture_draft(const struct ft_h5 *h5, int64_t group,
-                          const struct ft_reader_options *options, struct ft_draft *draft,
-                          struct ft_error *err);
+#include "finetune.h"
 
 struct ft_variant {
     char name[64];
@@ -30,7 +27,7 @@ struct ft_variant {
     uint64_t weights;
 };
 
-struct ft_description {
+struct ft_architecture {
     char name[64], preprocess[16], cut[128];
     int n_variants;
     struct ft_variant variants[16];
@@ -38,10 +35,10 @@ struct ft_description {
     cJSON *json; /* {"class_name": "Functional", ...}, output_layers left out */
     char last[128];
 };
-int ft_description_read(const char *path, struct ft_description *out, struct ft_error *err);
+int ft_architecture_read(const char *path, struct ft_architecture *out, struct ft_error *err);
 /* Whether a description may be of a network with so many layers that have weights, as far as its
  * first lines say. */
-bool ft_description_may_fit(const char *path, int layers);
-void ft_description_release(struct ft_description *d);
+bool ft_architecture_may_fit(const char *path, int layers);
+void ft_architecture_release(struct ft_architecture *d);
 
 #endif

@@ -1,13 +1,17 @@
 /* Weights to layers. Legacy layout: the group of a layer lists the names of its datasets in
  * `weight_names`; their last part says which they are. Keras 3: numbered datasets in a group that
  * is named after the layer's class and place. */
+#include "keras/read_weights.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "keras/draft.h"
+#include "keras/layer_classes.h"
+#include "keras/patterns.h"
+#include "network/kinds.h"
 
 /* What a description leaves open, its weights say. */
 static int derive(struct ft_layer *layer, struct ft_error *err)
@@ -250,7 +254,7 @@ static int read_layer(const struct ft_h5 *h5, int64_t parent, struct shelf *shel
             continue;
         if (places[w] < 0)
             rc = ft_error_set(err, FT_EFORMAT, "weight '%.*s' is missing",
-                              (int)strcspn(class->weights[w], "|"), class->weights[w]);
+                              ft_pattern_first(class->weights[w]), class->weights[w]);
         else {
             shelf->taken[places[w]] = true;
             rc = read_weight(h5, shelf->group, &shelf->folder, shelf->names.names[places[w]],
@@ -296,7 +300,7 @@ static bool read_before(struct ft_draft *draft, int i, int *first)
     return before >= 0;
 }
 
-static int read_all(const struct ft_h5 *h5, int64_t group, bool stored, struct ft_draft *draft,
+int ft_weights_read(const struct ft_h5 *h5, int64_t group, struct ft_draft *draft,
                     struct ft_storage *storage, struct ft_error *err)
 {
     int rc = 0, *first = malloc(((size_t)draft->n_origins + 1) * sizeof *first);
@@ -311,8 +315,8 @@ static int read_all(const struct ft_h5 *h5, int64_t group, bool stored, struct f
         if (!d->needs)
             continue;
         if (!read_before(draft, i, first)) {
-            rc = stored ? read_stored(h5, &folder, d, storage, err)
-                        : read_layer(h5, group, &shelf, draft, i, storage, err);
+            rc = group ? read_layer(h5, group, &shelf, draft, i, storage, err)
+                       : read_stored(h5, &folder, d, storage, err);
             if (rc)
                 ft_error_prefix(err, rc, "layer '%s'", d->layer.name);
         }
@@ -325,16 +329,4 @@ static int read_all(const struct ft_h5 *h5, int64_t group, bool stored, struct f
     shelf_close(&shelf);
     free(first);
     return rc;
-}
-
-int ft_weights_read(const struct ft_h5 *h5, int64_t group, struct ft_draft *draft,
-                    struct ft_storage *storage, struct ft_error *err)
-{
-    return read_all(h5, group, false, draft, storage, err);
-}
-
-int ft_weights_read_store(const struct ft_h5 *h5, struct ft_draft *draft,
-                          struct ft_storage *storage, struct ft_error *err)
-{
-    return read_all(h5, h5->file, true, draft, storage, err);
 }

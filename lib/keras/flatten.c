@@ -2,6 +2,8 @@
  * the draft; a call of a model becomes the calls of its members, whose inputs stand for what the
  * model was called on. */
 #define _GNU_SOURCE
+#include "keras/flatten.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +11,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "keras/fields.h"
-#include "keras/models.h"
+#include "keras/read_layer.h"
 
 enum { INPUTS_LIMIT = 1 << 10, NO_CALLER = -1, OPEN = -2 };
 
@@ -23,7 +25,7 @@ struct call {
     struct list inputs, outputs; /* layers of the draft; inputs: of a model only */
 };
 
-/* A model being expanded. */
+/* A model being flattened. */
 struct scope {
     const struct ft_model_config *model;
     const struct scope *outer;
@@ -32,7 +34,7 @@ struct scope {
     int *origin;                    /* the next one */
 };
 
-struct expansion {
+struct flattening {
     struct ft_draft *draft;
     size_t capacity;
 };
@@ -86,7 +88,7 @@ static char *path_of(const struct scope *s, const struct ft_member *member, bool
 
 /* ---- calls of layers ------------------------------------------------------------------------- */
 
-static struct ft_draft_layer *add_layer(struct expansion *x, struct ft_error *err)
+static struct ft_draft_layer *add_layer(struct flattening *x, struct ft_error *err)
 {
     struct ft_draft *d = x->draft;
     if (d->n >= FT_DRAFT_LIMIT) {
@@ -103,7 +105,7 @@ static struct ft_draft_layer *add_layer(struct expansion *x, struct ft_error *er
 }
 
 /* A layer that is an inner model's input stands for another. */
-static int call_layer(struct expansion *x, const struct scope *s, const struct ft_member *member,
+static int call_layer(struct flattening *x, const struct scope *s, const struct ft_member *member,
                       const cJSON *node, int origin, struct call *call, struct ft_error *err)
 {
     struct ft_draft_layer *layer = add_layer(x, err);
@@ -122,10 +124,11 @@ static int call_layer(struct expansion *x, const struct scope *s, const struct f
     return rc || (layer->scope && layer->store) ? rc : ft_error_nomem(err, "the names of layers");
 }
 
-static int expand(struct expansion *x, struct scope *s, struct call *result, struct ft_error *err);
+static int flatten(struct flattening *x, struct scope *s, struct call *result,
+                   struct ft_error *err);
 
 /* All calls of a member. The calls of a model take the same origins: they share weights. */
-static int call_member(struct expansion *x, const struct scope *s, const struct ft_member *member,
+static int call_member(struct flattening *x, const struct scope *s, const struct ft_member *member,
                        struct ft_error *err)
 {
     const cJSON *node = member->nodes;
@@ -141,7 +144,7 @@ static int call_member(struct expansion *x, const struct scope *s, const struct 
                                    .member = member,
                                    .origin = i ? &again : s->origin };
             again = origin;
-            rc = expand(x, &inner, call, err);
+            rc = flatten(x, &inner, call, err);
         }
     }
     if (!member->inner)
@@ -223,7 +226,7 @@ static int collect(const struct scope *s, struct list *list, const cJSON *value,
 }
 
 /* What a call is called on. */
-static int connect(struct expansion *x, const struct ft_member *member, const struct call *call,
+static int connect(struct flattening *x, const struct ft_member *member, const struct call *call,
                    struct list *inputs, struct ft_error *err)
 {
     struct ft_draft_layer *layers = x->draft->layers;
@@ -246,7 +249,7 @@ static int connect(struct expansion *x, const struct ft_member *member, const st
     return 0;
 }
 
-static int connect_functional(struct expansion *x, const struct scope *s, struct ft_error *err)
+static int connect_functional(struct flattening *x, const struct scope *s, struct ft_error *err)
 {
     for (int m = 0; m < s->model->n; m++) {
         const struct ft_member *member = &s->model->members[m];
@@ -281,7 +284,7 @@ static int functional_ends(const struct scope *s, const char *key, struct list *
 }
 
 /* A chain. Where it does not begin with an input layer, it is given one. */
-static int connect_sequential(struct expansion *x, const struct scope *s, struct call *result,
+static int connect_sequential(struct flattening *x, const struct scope *s, struct call *result,
                               struct ft_error *err)
 {
     const struct ft_model_config *m = s->model;
@@ -315,7 +318,7 @@ static int connect_sequential(struct expansion *x, const struct scope *s, struct
     return rc ? rc : list_add(&result->outputs, at, err);
 }
 
-static int expand(struct expansion *x, struct scope *s, struct call *result, struct ft_error *err)
+static int flatten(struct flattening *x, struct scope *s, struct call *result, struct ft_error *err)
 {
     const struct ft_model_config *m = s->model;
     int rc = 0;
@@ -357,13 +360,13 @@ static int follow(const struct ft_draft *d, int at, int *out, struct ft_error *e
     return 0;
 }
 
-int ft_model_config_expand(const struct ft_model_config *m, struct ft_draft *draft,
-                           struct ft_error *err)
+int ft_model_config_flatten(const struct ft_model_config *m, struct ft_draft *draft,
+                            struct ft_error *err)
 {
-    struct expansion x = { .draft = draft };
+    struct flattening x = { .draft = draft };
     struct scope s = { .model = m, .origin = &draft->n_origins };
     struct call ends = { 0 };
-    int rc = expand(&x, &s, &ends, err);
+    int rc = flatten(&x, &s, &ends, err);
     if (!rc && ends.outputs.n != 1)
         rc = ft_error_set(err, FT_EUNSUPPORTED, "the network has %d outputs: only one is supported",
                           ends.outputs.n);

@@ -1,17 +1,21 @@
-/* A configuration as models with members, which call each other. Private to keras/. */
-#ifndef FT_KERAS_MODELS_H
-#define FT_KERAS_MODELS_H
+/* A configuration as models with members, which call each other; layers are not looked into.
+ * Private to keras/. */
+#ifndef FT_KERAS_CONFIG_H
+#define FT_KERAS_CONFIG_H
 
-#include "keras/draft.h"
+#include <cjson/cJSON.h>
+#include <stdbool.h>
 
-/* layers of a network, shared and nested ones counted as often as they are used */
+#include "finetune.h"
+
+/* layers of a network; shared and nested layers count once for each use */
 enum { FT_DRAFT_LIMIT = 1 << 14 };
 
 struct ft_model_config;
 
 /* A layer, or a model inside a model. */
 struct ft_member {
-    const char *name, *kind; /* lent by the JSON */
+    const char *name, *kind; /* borrowed from the JSON */
     const cJSON *entry;
     const cJSON *nodes;            /* the first inbound node, or NULL; one node is one call */
     int n_calls, first;            /* first: number of its first call among all of the model's */
@@ -32,18 +36,7 @@ struct ft_model_config {
 int ft_model_config_parse(const cJSON *json, int depth, int *total, struct ft_model_config **out,
                           struct ft_error *err);
 void ft_model_config_free(struct ft_model_config *m);
+/* NULL: no member is called `name`. */
 struct ft_member *ft_member_find(const struct ft_model_config *m, const char *name);
-
-/* Fills draft->layers, n and output: every model is called where it stands, shared layers stand
- * once for each call. */
-int ft_model_config_expand(const struct ft_model_config *m, struct ft_draft *draft,
-                           struct ft_error *err);
-
-/* One call of a layer; node may be NULL. The caller frees what is in `out`, on failure too. */
-int ft_draft_layer_parse(const struct ft_member *member, const cJSON *node,
-                         struct ft_draft_layer *out, struct ft_error *err);
-/* The input of a sequence that begins without an InputLayer. */
-int ft_draft_layer_input(const struct ft_model_config *m, struct ft_draft_layer *out,
-                         struct ft_error *err);
 
 #endif

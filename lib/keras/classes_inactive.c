@@ -1,0 +1,26 @@
+/* Classes that do nothing at inference: dropout, augmentation. */
+#include "keras/layer_classes.h"
+
+const struct ft_layer_class ft_inactive_classes[] = {
+    /* an identity is written as a linear activation; the name finds the row of the activations */
+    { "Activation", FT_LAYER_IDENTITY, .write = ft_write_nothing },
+    { .name = "Dropout", .kind = FT_LAYER_IDENTITY },
+    { .name = "StochasticDepth", .kind = FT_LAYER_IDENTITY },
+    { .name = "DropPath", .kind = FT_LAYER_IDENTITY },
+    /* of the first EfficientNet files */
+    { .name = "FixedDropout", .kind = FT_LAYER_IDENTITY },
+    { .name = "SpatialDropout2D", .kind = FT_LAYER_IDENTITY },
+    { .name = "AlphaDropout", .kind = FT_LAYER_IDENTITY },
+    { .name = "GaussianDropout", .kind = FT_LAYER_IDENTITY },
+    { .name = "GaussianNoise", .kind = FT_LAYER_IDENTITY },
+    /* augmentation happens in training only */
+    { .name = "RandomFlip", .kind = FT_LAYER_IDENTITY },
+    { .name = "RandomRotation", .kind = FT_LAYER_IDENTITY },
+    { .name = "RandomZoom", .kind = FT_LAYER_IDENTITY },
+    { .name = "RandomTranslation", .kind = FT_LAYER_IDENTITY },
+    { .name = "RandomContrast", .kind = FT_LAYER_IDENTITY },
+    { .name = "RandomBrightness", .kind = FT_LAYER_IDENTITY },
+    { .name = "RandomShear", .kind = FT_LAYER_IDENTITY },
+    { .name = "ActivityRegularization", .kind = FT_LAYER_IDENTITY },
+    { 0 },
+};

@@ -1,0 +1,196 @@
+/* Classes that scale and normalise: rescaling, normalisations. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "base/error.h"
+#include "keras/fields.h"
+#include "keras/layer_classes.h"
+
+static int parse_constant(const cJSON *config, const char *key, float otherwise, float **at,
+                          struct ft_tensor *t, struct ft_error *err)
+{
+    const cJSON *value = ft_field(config, key);
+    const int n = cJSON_IsArray(value) ? cJSON_GetArraySize(value) : 1;
+    *t = (struct ft_tensor){ 1, { n }, (size_t)n, *at };
+    const cJSON *item = cJSON_IsArray(value) ? value->child : value;
+    for (int i = 0; i < n; i++, item = item ? item->next : NULL) {
+        if (item && !cJSON_IsNumber(item))
+            return ft_error_set(err, FT_EUNSUPPORTED,
+                                "%s is neither a number nor a list of numbers", key);
+        *(*at)++ = item ? (float)item->valuedouble : otherwise;
+    }
+    return n ? 0 : ft_error_set(err, FT_EFORMAT, "%s is an empty list", key);
+}
+
+static void add_constant(cJSON *config, const char *key, const struct ft_tensor *t)
+{
+    if (t->count == 1) {
+        cJSON_AddItemToObject(config, key, ft_json_float(t->data[0]));
+        return;
+    }
+    cJSON *list = cJSON_AddArrayToObject(config, key);
+    for (size_t i = 0; i < t->count; i++)
+        cJSON_AddItemToArray(list, ft_json_float(t->data[i]));
+}
+
+static int parse_rescaling(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
+{
+    const int n = cJSON_GetArraySize(ft_field(config, "scale")) +
+                  cJSON_GetArraySize(ft_field(config, "offset")) + 2;
+    float *at = out->constants = ft_alloc((size_t)n, sizeof *at);
+    if (!at)
+        return ft_error_nomem(err, "the scale of pixels");
+    const int rc = parse_constant(config, "scale", 1, &at, &out->layer.weights[FT_W_SCALE], err);
+    return rc ? rc
+              : parse_constant(config, "offset", 0, &at, &out->layer.weights[FT_W_OFFSET], err);
+}
+
+static void write_rescaling(const struct ft_layer *layer, cJSON *config)
+{
+    add_constant(config, "scale", &layer->weights[FT_W_SCALE]);
+    if (layer->weights[FT_W_OFFSET].data)
+        add_constant(config, "offset", &layer->weights[FT_W_OFFSET]);
+}
+
+/* axis, scale, center and epsilon, which all normalisations have */
+static int parse_affine_norm(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
+{
+    bool scale = true, centre = true;
+    double epsilon = 1e-3;
+    int rc = ft_field_axis(config, &out->axis, err);
+    if (!rc)
+        rc = ft_field_bool(config, "scale", &scale, err);
+    if (!rc)
+        rc = ft_field_bool(config, "center", &centre, err);
+    if (!rc)
+        rc = ft_field_number(config, "epsilon", &epsilon, err);
+    out->layer.params.epsilon = (float)epsilon;
+    out->needs = (scale ? FT_NEEDS(FT_W_GAMMA) : 0) | (centre ? FT_NEEDS(FT_W_BETA) : 0);
+    return rc;
+}
+
+static void write_affine_norm(const struct ft_layer *layer, cJSON *config)
+{
+    cJSON_AddItemToObject(config, "epsilon", ft_json_float(layer->params.epsilon));
+    if (!layer->weights[FT_W_GAMMA].data)
+        cJSON_AddFalseToObject(config, "scale");
+    if (!layer->weights[FT_W_BETA].data)
+        cJSON_AddFalseToObject(config, "center");
+}
+
+static int parse_batch_norm(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
+{
+    const int rc = parse_affine_norm(config, out, err);
+    out->needs |= FT_NEEDS(FT_W_MEAN) | FT_NEEDS(FT_W_VARIANCE);
+    return rc;
+}
+
+static int parse_layer_norm(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
+{
+    bool rms = false;
+    int rc = ft_field_bool(config, "rms_scaling", &rms, err);
+    if (!rc && rms)
+        rc = ft_error_set(err, FT_EUNSUPPORTED, "rms_scaling is not supported");
+    return rc ? rc : parse_affine_norm(config, out, err);
+}
+
+static int parse_group_norm(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
+{
+    out->layer.params.groups = 32;
+    const int rc = ft_field_int(config, "groups", -1, &out->layer.params.groups, err);
+    return rc ? rc : parse_affine_norm(config, out, err);
+}
+
+static void write_group_norm(const struct ft_layer *layer, cJSON *config)
+{
+    cJSON_AddNumberToObject(config, "groups", layer->params.groups);
+    write_affine_norm(layer, config);
+}
+
+static int parse_unit_norm(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
+{
+    return ft_field_axis(config, &out->axis, err);
+}
+
+/* (x - mean) / sqrt(variance), the other way round with `invert`; the statistics may lie in the
+ * file instead. */
+static int parse_normalization(const cJSON *config, struct ft_draft_layer *out,
+                               struct ft_error *err)
+{
+    const cJSON *mean = ft_field(config, "mean"), *variance = ft_field(config, "variance");
+    int rc = ft_field_axis(config, &out->axis, err);
+    if (rc || !mean != !variance)
+        return rc ? rc
+                  : ft_error_set(err, FT_EFORMAT, "mean without variance, or the other way round");
+    if (!mean) {
+        out->needs = FT_NEEDS(FT_W_NORM_MEAN) | FT_NEEDS(FT_W_NORM_VARIANCE);
+        return 0;
+    }
+    float *at = out->constants =
+        ft_alloc((size_t)(cJSON_GetArraySize(mean) + cJSON_GetArraySize(variance)) + 2, sizeof *at);
+    if (!at)
+        return ft_error_nomem(err, "the statistics of pixels");
+    rc = parse_constant(config, "mean", 0, &at, &out->layer.weights[FT_W_NORM_MEAN], err);
+    return rc ? rc
+              : parse_constant(config, "variance", 1, &at, &out->layer.weights[FT_W_NORM_VARIANCE],
+                               err);
+}
+
+/* keras.backend.epsilon() is the least deviation that Normalization divides by. */
+static int finish_normalization(struct ft_draft_layer *layer, struct ft_error *err)
+{
+    struct ft_tensor *w = layer->layer.weights;
+    const size_t n = w[FT_W_NORM_MEAN].count;
+    const bool invert = cJSON_IsTrue(ft_field(layer->config, "invert"));
+    if (!n || w[FT_W_NORM_VARIANCE].count != n)
+        return ft_error_set(err, FT_EFORMAT, "its mean and variance differ in length");
+    float *values = ft_alloc(2 * n, sizeof *values);
+    if (!values)
+        return ft_error_nomem(err, "the statistics of pixels");
+    for (size_t i = 0; i < n; i++) {
+        const double mean = w[FT_W_NORM_MEAN].data[i],
+                     deviation = fmax(sqrt((double)w[FT_W_NORM_VARIANCE].data[i]), 1e-7);
+        values[i] = (float)(invert ? deviation : 1 / deviation);
+        values[n + i] = (float)(invert ? mean : -mean / deviation);
+    }
+    free(layer->constants);
+    layer->constants = values;
+    w[FT_W_SCALE] = (struct ft_tensor){ 1, { (int64_t)n }, n, values };
+    w[FT_W_OFFSET] = (struct ft_tensor){ 1, { (int64_t)n }, n, values + n };
+    return 0;
+}
+
+static int parse_layer_scale(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
+{
+    (void)config, (void)err;
+    out->needs = FT_NEEDS(FT_W_SCALE);
+    return 0;
+}
+
+static int finish_layer_scale(struct ft_draft_layer *layer, struct ft_error *err)
+{
+    float *zero = ft_draft_constants(layer, 1);
+    if (!zero)
+        return ft_error_nomem(err, "a constant");
+    *zero = 0;
+    layer->layer.weights[FT_W_OFFSET] = (struct ft_tensor){ 1, { 1 }, 1, zero };
+    return 0;
+}
+
+const struct ft_layer_class ft_norm_classes[] = {
+    { "Rescaling", FT_LAYER_RESCALING, parse_rescaling, .write = write_rescaling },
+    { "BatchNormalization", FT_LAYER_BATCH_NORM, parse_batch_norm, write_affine_norm,
+      .weights = { "gamma", "beta", "moving_mean", "moving_variance" } },
+    { "LayerNormalization", FT_LAYER_LAYER_NORM, parse_layer_norm, write_affine_norm,
+      .weights = { "gamma", "beta" } },
+    { "GroupNormalization", FT_LAYER_GROUP_NORM, parse_group_norm, write_group_norm,
+      .weights = { "gamma", "beta" } },
+    { "UnitNormalization", FT_LAYER_UNIT_NORM, parse_unit_norm, .write = ft_write_nothing },
+    { "Normalization", FT_LAYER_RESCALING, parse_normalization, NULL,
+      .weights = { "mean", "variance", "count" }, .ignored = 1u << 2,
+      .finish = finish_normalization },
+    { "LayerScale", FT_LAYER_RESCALING, parse_layer_scale, NULL,
+      .weights = { "gamma|variable*|Variable*" }, .finish = finish_layer_scale },
+    { 0 },
+};
