@@ -13,6 +13,16 @@ static inline int ft_argmax(const float *v, int n)
     return best;
 }
 
+static inline int ft_min(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static inline int ft_max(int a, int b)
+{
+    return a > b ? a : b;
+}
+
 /* v confined to [low, high]; NaN stays NaN. */
 static inline double ft_clamp(double v, double low, double high)
 {

@@ -14,6 +14,7 @@
 
 #include "base/cpu.h"
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "graph/steps.h"
 
 enum {
@@ -22,7 +23,6 @@ enum {
     HALVED_FROM = 8 << 20,
     BAND_BYTES = 400 * 1024, /* of scratch that a band may take: 150 to 900 KB differ by 1 % */
     LINE = FT_ALIGN / sizeof(float),
-    MOST_PARTS = 8,
     MOST_STEPS = 3
 };
 
@@ -107,8 +107,8 @@ static void make_block(struct ft_plan *plan, int i, int n)
             s[k].clear = -1;
         }
     }
-    in->last = in->last > i + n - 1 ? in->last : i + n - 1;
-    out->first = out->first < i ? out->first : i;
+    in->last = ft_max(in->last, i + n - 1);
+    out->first = ft_min(out->first, i);
 }
 
 void ft_plan_blocks(struct ft_plan *plan, enum ft_plan_blocks wanted)
@@ -189,7 +189,7 @@ static struct bands plan_bands(const struct ft_step *s)
 size_t ft_block_scratch(const struct ft_step *s)
 {
     const struct bands b = plan_bands(s);
-    return MOST_PARTS * (b.wide + b.kept + b.thin + LINE) +
+    return FT_PARTS_MAX * (b.wide + b.kept + b.thin + LINE) +
            (s->row->scratch ? 2 * s->row->scratch(&s->work) : 0);
 }
 
@@ -252,16 +252,6 @@ static void clear_sides(const struct band_run *r)
     }
 }
 
-static int larger(int a, int b)
-{
-    return a > b ? a : b;
-}
-
-static int smaller(int a, int b)
-{
-    return a < b ? a : b;
-}
-
 /* Output rows y0..y1 of the second step, channels c0..c1 of the wide map, panel number `panel`.
  * Rows of the wide map before and behind it are zeros. */
 static void run_panel(struct band_run *r, int panel, int y0, int y1, int c0, int c1)
@@ -275,15 +265,15 @@ static void run_panel(struct band_run *r, int panel, int y0, int y1, int c0, int
     const int from = begins ? first : first + overlap(b);
     if (!begins)
         memcpy(r->wide, kept, keep * sizeof *kept);
-    clear_lines(r, first, from, smaller(0, end));
-    clear_lines(r, first, larger(h, from), end);
+    clear_lines(r, first, from, ft_min(0, end));
+    clear_lines(r, first, ft_max(h, from), end);
     lay(&r->work[0].out, r->wide + b->left * b->pixel, b->line, b->pixel, first, c0);
     lay(&r->work[1].in, r->wide, b->line, b->pixel, first, c0);
     if (!r->steps[1].block_ends)
         lay(&r->work[1].out, r->thin, b->thin_line, r->steps[1].work.out.pixel, y0, 0);
     r->work[0].c0 = r->work[1].c0 = c0;
     r->work[0].c1 = r->work[1].c1 = c1;
-    run_rows(r, 0, larger(0, from), smaller(h, end));
+    run_rows(r, 0, ft_max(0, from), ft_min(h, end));
     run_rows(r, 1, y0, y1);
     if (!ends)
         memcpy(kept, r->wide + (size_t)(end - first) * b->line - keep, keep * sizeof *kept);
@@ -317,7 +307,7 @@ void ft_block_run(const struct ft_step *s, const struct ft_work *last, const str
     r.work[0].scratch_floats = last->scratch_floats - b->wide - b->kept - b->thin;
     clear_sides(&r);
     for (int y0 = r.y0, y1; y0 < r.y1; y0 = y1) {
-        y1 = smaller(y0 + b->rows, r.y1);
+        y1 = ft_min(y0 + b->rows, r.y1);
         for (int c0 = 0, c1, panel = 0; c0 < c; c0 = c1, panel++) {
             c1 = panel_end(b, c, c0);
             run_panel(&r, panel, y0, y1, c0, c1);

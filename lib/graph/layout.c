@@ -8,12 +8,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-
-static void widen(int *border, int wanted)
-{
-    if (wanted > *border)
-        *border = wanted;
-}
+#include "base/numbers.h"
 
 /* `value` is read from row -top and column -left to `bottom` rows and `right` columns past its end.
  */
@@ -21,17 +16,17 @@ static void need_border(struct ft_plan *plan, const struct ft_value *value, int 
                         int left, int right)
 {
     struct ft_buffer *b = &plan->buffers[value->buffer];
-    widen(&b->top, top - value->y);
-    widen(&b->bottom, value->y + value->h + bottom - b->h);
-    widen(&b->left, left - value->x);
-    widen(&b->right, value->x + value->w + right - b->w);
+    b->top = ft_max(b->top, top - value->y);
+    b->bottom = ft_max(b->bottom, value->y + value->h + bottom - b->h);
+    b->left = ft_max(b->left, left - value->x);
+    b->right = ft_max(b->right, value->x + value->w + right - b->w);
 }
 
 static int excess(const struct ft_work *w, int axis, int out, int in)
 {
     const int past = (out - 1) * w->stride[axis] - w->pad[axis] +
                      (w->kernel[axis] - 1) * w->dilation[axis] + 1 - in;
-    return past > 0 ? past : 0;
+    return ft_max(past, 0);
 }
 
 static void find_borders(struct ft_plan *plan)

@@ -111,9 +111,7 @@ static void choose_rows(struct ft_plan *plan, bool exact)
     }
     plan->scratch_offset = plan->arena_floats;
     plan->arena_floats += ft_round_up(plan->scratch_floats, FT_ALIGN / sizeof(float));
-    plan->pixel_row = ft_pixel_table();
-    while (plan->pixel_row->needs & ~features)
-        plan->pixel_row++;
+    plan->pixel_row = ft_pixel_choose();
 }
 
 struct packing {

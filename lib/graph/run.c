@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "base/thread.h"
 #include "graph/plan.h"
 #include "graph/steps.h"
@@ -74,8 +75,7 @@ static void load_pixels(const struct run *r, int picture, int part)
 static void run_step(const struct run *r, const struct ft_step *s, int picture, int n, int part)
 {
     const struct ft_plan *p = r->plan;
-    /* The scratch is large enough for eight parts; each working part gets an equal share. */
-    const int sharing = s->split == FT_SPLIT_NONE ? 1 : r->parts < 8 ? r->parts : 8;
+    const int sharing = s->split == FT_SPLIT_NONE ? 1 : ft_min(r->parts, FT_PARTS_MAX);
     if (part >= sharing || (s->block && !s->block_ends))
         return;
     struct ft_work w = s->work;

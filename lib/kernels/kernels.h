@@ -42,6 +42,9 @@ static inline int ft_channels_cut(int n, int step, int c)
     return c >= n ? n : at >= step && n - at <= REST ? at - step : at;
 }
 
+/* A step is cut into at most so many parts, whose scratch is an equal share of the whole. */
+enum { FT_PARTS_MAX = 8 };
+
 /* One step. Convolutions read `pad` rows above and columns left of `in` (and as many below and
  * right as the geometry asks for) without a check: the planner keeps a border of zeros there. Pools
  * check instead. */
@@ -120,8 +123,8 @@ enum ft_operation {
     FT_OPERATIONS
 };
 
-/* The rows of an operation, ended by one without a function. */
-const struct ft_kernel_row *ft_kernel_table(enum ft_operation operation);
+/* The rows of an operation, ended by NULL. */
+const struct ft_kernel_row *const *ft_kernel_table(enum ft_operation operation);
 const char *ft_operation_name(enum ft_operation operation);
 /* The first row that the processor `features` and the work allow. */
 const struct ft_kernel_row *ft_kernel_choose(enum ft_operation operation,
@@ -137,7 +140,8 @@ struct ft_pixel_row {
     const char *name;
     unsigned needs;
 };
-const struct ft_pixel_row *ft_pixel_table(void);
+const struct ft_pixel_row *const *ft_pixel_table(void); /* ended by NULL */
+const struct ft_pixel_row *ft_pixel_choose(void);       /* for this processor */
 
 /* C [m, n] = A [m, k] B [k, n], or added to C. A's value (i, j) is a[i * a_row + j * a_step], one
  * of the two strides being 1: A may lie transposed. B and C are row-major, b_row and c_row floats
@@ -155,8 +159,8 @@ struct ft_product_row {
     const char *name;
     unsigned needs;
 };
-const struct ft_product_row *ft_product_table(void);
-const struct ft_product_row *ft_product_choose(void); /* for this processor */
+const struct ft_product_row *const *ft_product_table(void); /* ended by NULL */
+const struct ft_product_row *ft_product_choose(void);       /* for this processor */
 
 /* Weights and geometry of a convolution as one sum: K values of the input times [K][filters]. */
 static inline size_t ft_conv_k(const struct ft_work *w)

@@ -1,13 +1,9 @@
-/* Convolutions as their definition reads (Keras Conv2D and DepthwiseConv2D): what every other row
- * is checked against, and the way for groups, dilation and multipliers that no faster row accepts.
- * Weights as Keras stores them. */
+/* Convolutions by their definition (Keras Conv2D and DepthwiseConv2D). The tests compare every
+ * other row with these. They run the groups, dilations and multipliers that no faster row accepts.
+ * Weights have Keras's layout. */
 #include "base/cpu.h"
+#include "base/numbers.h"
 #include "kernels/rows.h"
-
-static float clamp(float v, float lo, float hi)
-{
-    return v < lo ? lo : v > hi ? hi : v;
-}
 
 /* The sum of one output pixel for filters c0..c1 of one group, into out [c1 - c0]. */
 static void sum_pixel(const struct ft_work *w, int y, int x, int group, int c0, int c1, float *out)
@@ -32,7 +28,7 @@ static void finish_pixel(const struct ft_work *w, int y, int x, int c0, int c1, 
 {
     const float *other = w->other.data ? ft_map_at(&w->other, y, x) + c0 : NULL;
     for (int f = 0; f < c1 - c0; f++)
-        out[f] = clamp(other ? out[f] + other[f] : out[f], w->lo, w->hi);
+        out[f] = ft_clampf(other ? out[f] + other[f] : out[f], w->lo, w->hi);
 }
 
 void ft_activate_part(const struct ft_work *w)
@@ -43,7 +39,7 @@ void ft_activate_part(const struct ft_work *w)
         ft_kernel_choose(FT_OP_ACTIVATE, &a, ft_cpu_features())->run(&a);
 }
 
-void ft_convolution_c(const struct ft_work *w)
+static void convolution(const struct ft_work *w)
 {
     const int per_group = w->out.c / w->groups;
     for (int y = w->y0; y < w->y1; y++)
@@ -59,9 +55,10 @@ void ft_convolution_c(const struct ft_work *w)
         }
     ft_activate_part(w);
 }
+const struct ft_kernel_row ft_convolution_c = { .run = convolution, .name = "c" };
 
 /* weights [kh, kw, c, multiplier]; output channel c * multiplier + m. */
-void ft_depthwise_c(const struct ft_work *w)
+static void depthwise(const struct ft_work *w)
 {
     const int taps = w->kernel[0] * w->kernel[1], m = w->multiplier;
     for (int y = w->y0; y < w->y1; y++)
@@ -85,3 +82,4 @@ void ft_depthwise_c(const struct ft_work *w)
         }
     ft_activate_part(w);
 }
+const struct ft_kernel_row ft_depthwise_c = { .run = depthwise, .name = "c" };

@@ -1,13 +1,9 @@
-/* What few networks have and no time is spent on: one plain row each. */
+/* Operations that few networks have and that take little time: one plain row each. */
 #include <math.h>
 #include <string.h>
 
+#include "base/numbers.h"
 #include "kernels/rows.h"
-
-static float clamp(float v, float lo, float hi)
-{
-    return v < lo ? lo : v > hi ? hi : v;
-}
 
 /* The two input positions that output i lies between, and the share of the second: half-pixel
  * centres, edges repeated, as tf.image.resize. */
@@ -35,7 +31,7 @@ static void mix(const struct ft_work *w, struct between r, struct between c, flo
     }
 }
 
-void ft_upsample_c(const struct ft_work *w)
+static void upsample(const struct ft_work *w)
 {
     for (int y = w->y0; y < w->y1; y++)
         for (int x = 0; x < w->out.w; x++) {
@@ -48,8 +44,9 @@ void ft_upsample_c(const struct ft_work *w)
                        (size_t)(w->c1 - w->c0) * sizeof *out);
         }
 }
+const struct ft_kernel_row ft_upsample_c = { .run = upsample, .name = "c" };
 
-void ft_permute_c(const struct ft_work *w)
+static void permute(const struct ft_work *w)
 {
     const ptrdiff_t strides[3] = { w->in.row, w->in.pixel, 1 };
     const ptrdiff_t row = strides[w->permute[0]], column = strides[w->permute[1]],
@@ -61,6 +58,7 @@ void ft_permute_c(const struct ft_work *w)
                 out[c] = w->in.data[y * row + x * column + c * channel];
         }
 }
+const struct ft_kernel_row ft_permute_c = { .run = permute, .name = "c" };
 
 /* Output (y, x) collects the taps with y + pad - ky a multiple of the stride (the gradient of a
  * convolution, Keras Conv2DTranspose). */
@@ -83,12 +81,13 @@ static void transpose_pixel(const struct ft_work *w, int y, int x, float *out)
                     out[c] += in[i] * kernel[(size_t)c * (size_t)cin + (size_t)i];
         }
     for (int c = w->c0; c < w->c1; c++)
-        out[c] = clamp(out[c], w->lo, w->hi);
+        out[c] = ft_clampf(out[c], w->lo, w->hi);
 }
 
-void ft_transpose_c(const struct ft_work *w)
+static void transpose(const struct ft_work *w)
 {
     for (int y = w->y0; y < w->y1; y++)
         for (int x = 0; x < w->out.w; x++)
             transpose_pixel(w, y, x, ft_map_to(&w->out, y, x));
 }
+const struct ft_kernel_row ft_transpose_c = { .run = transpose, .name = "c" };

@@ -5,16 +5,17 @@
 #include <cblas.h>
 #include <string.h>
 
+#include "base/numbers.h"
 #include "kernels/rows.h"
 
 enum { BAND = 128 }; /* pixels */
 
-bool ft_convolution_accepts_sgemm(const struct ft_work *w)
+static bool accepts(const struct ft_work *w)
 {
     return w->groups == 1;
 }
 
-size_t ft_convolution_scratch_sgemm(const struct ft_work *w)
+static size_t scratch(const struct ft_work *w)
 {
     return BAND * (ft_conv_k(w) + (size_t)w->out.c);
 }
@@ -40,11 +41,11 @@ static void finish_pixel(const struct ft_work *w, int y, int x, const float *sum
     const float lo = w->lo, hi = w->hi;
     for (int i = 0; i < n; i++) {
         const float v = other ? sums[i] + bias[i] + other[i] : sums[i] + bias[i];
-        out[i] = v < lo ? lo : v > hi ? hi : v;
+        out[i] = ft_clampf(v, lo, hi);
     }
 }
 
-void ft_convolution_sgemm(const struct ft_work *w)
+static void convolution(const struct ft_work *w)
 {
     const int n = w->c1 - w->c0, k = (int)ft_conv_k(w), width = w->out.w;
     const bool in_place = k == w->in.c && w->stride[0] == 1 && w->stride[1] == 1 &&
@@ -65,11 +66,15 @@ void ft_convolution_sgemm(const struct ft_work *w)
     }
     ft_activate_part(w);
 }
+const struct ft_kernel_row ft_convolution_sgemm = {
+    .run = convolution, .name = "sgemm", .accepts = accepts, .scratch = scratch
+};
 
-void ft_product_sgemm(const struct ft_product *p)
+static void product(const struct ft_product *p)
 {
     const bool across = p->a_row == 1 && p->a_step != 1;
     cblas_sgemm(CblasRowMajor, across ? CblasTrans : CblasNoTrans, CblasNoTrans, p->m, p->n, p->k,
                 1, p->a, (int)(across ? p->a_step : p->a_row), p->b, (int)p->b_row, p->add, p->c,
                 (int)p->c_row);
 }
+const struct ft_product_row ft_product_sgemm = { product, "sgemm", 0 };

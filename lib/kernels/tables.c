@@ -1,117 +1,61 @@
-/* The tables: per operation its rows, best first, plain C last. */
+/* The tables: for each operation its rows, best first, plain C last. */
+#include "base/cpu.h"
 #include "kernels/kernels.h"
 
-#include "base/cpu.h"
-#include "kernels/rows.h"
-
+/* Declares the rows ft_NAME_c, ft_NAME_avx2 and ft_NAME_avx512 of a type. Only this file names
+ * them.
+ */
+#define DECLARE(type, name)                                                                        \
+    extern const struct type ft_##name##_avx512, ft_##name##_avx2, ft_##name##_c
 #if defined(__x86_64__)
-#define SIMD_LOOP(operation)                                                                       \
-    { ft_##operation##_avx512, "avx512", FT_CPU_AVX512, NULL, NULL, NULL, NULL, 0, 0, false },     \
-        { ft_##operation##_avx2, "avx2", FT_CPU_AVX2, NULL, NULL, NULL, NULL, 0, 0, false },
-#define SIMD_PACKED(operation)                                                                     \
-    { ft_##operation##_avx512,                                                                     \
-      "avx512",                                                                                    \
-      FT_CPU_AVX512,                                                                               \
-      ft_##operation##_accepts_avx512,                                                             \
-      ft_##operation##_packed_avx512,                                                              \
-      ft_##operation##_pack_avx512,                                                                \
-      NULL,                                                                                        \
-      0,                                                                                           \
-      0,                                                                                           \
-      false },                                                                                     \
-        { ft_##operation##_avx2,                                                                   \
-          "avx2",                                                                                  \
-          FT_CPU_AVX2,                                                                             \
-          ft_##operation##_accepts_avx2,                                                           \
-          ft_##operation##_packed_avx2,                                                            \
-          ft_##operation##_pack_avx2,                                                              \
-          NULL,                                                                                    \
-          0,                                                                                       \
-          0,                                                                                       \
-          false },
-#define SIMD_CONVOLUTION(isa, needs, panel)                                                        \
-    { ft_winograd_##isa,                                                                           \
-      "winograd " #isa,                                                                            \
-      needs,                                                                                       \
-      ft_winograd_accepts_##isa,                                                                   \
-      ft_winograd_packed_##isa,                                                                    \
-      ft_winograd_pack_##isa,                                                                      \
-      ft_winograd_scratch_##isa,                                                                   \
-      4,                                                                                           \
-      panel,                                                                                       \
-      true },                                                                                      \
-        { ft_convolution_##isa,                                                                    \
-          #isa,                                                                                    \
-          needs,                                                                                   \
-          ft_convolution_accepts_##isa,                                                            \
-          ft_convolution_packed_##isa,                                                             \
-          ft_convolution_pack_##isa,                                                               \
-          NULL,                                                                                    \
-          0,                                                                                       \
-          panel,                                                                                   \
-          true },
-#define SIMD_PIXELS                                                                                \
-    { ft_pixels_avx512, "avx512", FT_CPU_AVX512 }, { ft_pixels_avx2, "avx2", FT_CPU_AVX2 },
-#define SIMD_PRODUCT                                                                               \
-    { ft_product_avx512, "avx512", FT_CPU_AVX512 }, { ft_product_avx2, "avx2", FT_CPU_AVX2 },
+#define SIMD(name) &ft_##name##_avx512, &ft_##name##_avx2,
 #else
-#define SIMD_LOOP(operation)
-#define SIMD_PACKED(operation)
-#define SIMD_CONVOLUTION(isa, needs, panel)
-#define SIMD_PIXELS
-#define SIMD_PRODUCT
+#define SIMD(name)
 #endif
-#define PLAIN(operation)                                                                           \
-    {                                                                                              \
-        ft_##operation##_c, "c", 0, NULL, NULL, NULL, NULL, 0, 0, false                            \
-    }
-#define END                                                                                        \
-    {                                                                                              \
-        NULL, NULL, 0, NULL, NULL, NULL, NULL, 0, 0, false                                         \
-    }
-#define LOOP_TABLE(operation)                                                                      \
-    static const struct ft_kernel_row operation##_rows[] = { SIMD_LOOP(operation)                  \
-                                                                 PLAIN(operation),                 \
-                                                             END }
+#define TABLE(name, ...)                                                                           \
+    static const struct ft_kernel_row *const name##_rows[] = { __VA_ARGS__ & ft_##name##_c, NULL }
+/* A row for each instruction set, and one in plain C only. */
+#define EVERYWHERE(name)                                                                           \
+    DECLARE(ft_kernel_row, name);                                                                  \
+    TABLE(name, SIMD(name))
+#define PLAIN(name)                                                                                \
+    DECLARE(ft_kernel_row, name);                                                                  \
+    TABLE(name, )
 
-static const struct ft_kernel_row convolution_rows[] = {
-    SIMD_CONVOLUTION(avx512, FT_CPU_AVX512, 32) SIMD_CONVOLUTION(avx2, FT_CPU_AVX2, 24){
-        ft_convolution_sgemm, "sgemm", 0, ft_convolution_accepts_sgemm, NULL, NULL,
-        ft_convolution_scratch_sgemm, 0, 0, false },
-    PLAIN(convolution),
-    END,
+extern const struct ft_kernel_row ft_winograd_avx512, ft_winograd_avx2, ft_convolution_sgemm;
+DECLARE(ft_kernel_row, convolution);
+static const struct ft_kernel_row *const convolution_rows[] = {
+#if defined(__x86_64__)
+    &ft_winograd_avx512,   &ft_convolution_avx512, &ft_winograd_avx2,
+    &ft_convolution_avx2,
+#endif
+    &ft_convolution_sgemm, &ft_convolution_c,      NULL
 };
-static const struct ft_kernel_row depthwise_rows[] = { SIMD_PACKED(depthwise) PLAIN(depthwise),
-                                                       END };
-LOOP_TABLE(affine);
-LOOP_TABLE(add);
-LOOP_TABLE(multiply);
-LOOP_TABLE(activate);
-LOOP_TABLE(copy);
-LOOP_TABLE(flatten);
-LOOP_TABLE(max_pool);
-LOOP_TABLE(average_pool);
-LOOP_TABLE(global_max);
-LOOP_TABLE(global_average);
-LOOP_TABLE(subtract);
-LOOP_TABLE(maximum);
-LOOP_TABLE(minimum);
-LOOP_TABLE(layer_norm);
-LOOP_TABLE(group_norm);
-LOOP_TABLE(unit_norm);
-LOOP_TABLE(prelu);
-static const struct ft_kernel_row upsample_rows[] = { PLAIN(upsample), END };
-static const struct ft_kernel_row permute_rows[] = { PLAIN(permute), END };
-static const struct ft_kernel_row transpose_rows[] = { PLAIN(transpose), END };
-
-static const struct ft_pixel_row pixel_rows[] = { SIMD_PIXELS{ ft_pixels_c, "c", 0 },
-                                                  { NULL, NULL, 0 } };
-static const struct ft_product_row product_rows[] = { SIMD_PRODUCT{ ft_product_sgemm, "sgemm", 0 },
-                                                      { NULL, NULL, 0 } };
+EVERYWHERE(depthwise);
+EVERYWHERE(affine);
+EVERYWHERE(add);
+EVERYWHERE(multiply);
+EVERYWHERE(activate);
+EVERYWHERE(copy);
+EVERYWHERE(flatten);
+EVERYWHERE(max_pool);
+EVERYWHERE(average_pool);
+EVERYWHERE(global_max);
+EVERYWHERE(global_average);
+EVERYWHERE(subtract);
+EVERYWHERE(maximum);
+EVERYWHERE(minimum);
+EVERYWHERE(layer_norm);
+EVERYWHERE(group_norm);
+EVERYWHERE(unit_norm);
+EVERYWHERE(prelu);
+PLAIN(upsample);
+PLAIN(permute);
+PLAIN(transpose);
 
 static const struct {
     const char *name;
-    const struct ft_kernel_row *rows;
+    const struct ft_kernel_row *const *rows;
 } operations[FT_OPERATIONS] = {
     [FT_OP_CONVOLUTION] = { "convolution", convolution_rows },
     [FT_OP_DEPTHWISE] = { "depthwise", depthwise_rows },
@@ -137,7 +81,7 @@ static const struct {
     [FT_OP_TRANSPOSE] = { "transpose", transpose_rows },
 };
 
-const struct ft_kernel_row *ft_kernel_table(enum ft_operation operation)
+const struct ft_kernel_row *const *ft_kernel_table(enum ft_operation operation)
 {
     return operations[operation].rows;
 }
@@ -147,29 +91,44 @@ const char *ft_operation_name(enum ft_operation operation)
     return operations[operation].name;
 }
 
-const struct ft_pixel_row *ft_pixel_table(void)
+const struct ft_kernel_row *ft_kernel_choose(enum ft_operation operation,
+                                             const struct ft_work *work, unsigned features)
+{
+    const struct ft_kernel_row *const *row = ft_kernel_table(operation);
+    while (((*row)->needs & ~features) || ((*row)->accepts && !(*row)->accepts(work)))
+        row++; /* the last row needs nothing and accepts everything */
+    return *row;
+}
+
+DECLARE(ft_pixel_row, pixels);
+static const struct ft_pixel_row *const pixel_rows[] = { SIMD(pixels) & ft_pixels_c, NULL };
+
+const struct ft_pixel_row *const *ft_pixel_table(void)
 {
     return pixel_rows;
 }
 
-const struct ft_product_row *ft_product_table(void)
+const struct ft_pixel_row *ft_pixel_choose(void)
+{
+    const struct ft_pixel_row *const *row = pixel_rows;
+    while ((*row)->needs & ~ft_cpu_features())
+        row++;
+    return *row;
+}
+
+extern const struct ft_product_row ft_product_avx512, ft_product_avx2, ft_product_sgemm;
+static const struct ft_product_row *const product_rows[] = { SIMD(product) & ft_product_sgemm,
+                                                             NULL };
+
+const struct ft_product_row *const *ft_product_table(void)
 {
     return product_rows;
 }
 
 const struct ft_product_row *ft_product_choose(void)
 {
-    const struct ft_product_row *row = product_rows;
-    while (row->needs & ~ft_cpu_features())
+    const struct ft_product_row *const *row = product_rows;
+    while ((*row)->needs & ~ft_cpu_features())
         row++;
-    return row;
-}
-
-const struct ft_kernel_row *ft_kernel_choose(enum ft_operation operation,
-                                             const struct ft_work *work, unsigned features)
-{
-    const struct ft_kernel_row *row = ft_kernel_table(operation);
-    while ((row->needs & ~features) || (row->accepts && !row->accepts(work)))
-        row++; /* the last row needs nothing and accepts everything */
-    return row;
+    return *row;
 }

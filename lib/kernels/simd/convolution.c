@@ -112,14 +112,14 @@ static size_t packed_group(const struct ft_work *w)
     return ft_conv_k(w) * filters;
 }
 
-void FT_NAME(convolution)(const struct ft_work *w)
+static void convolution(const struct ft_work *w)
 {
     if (w->groups == 1) {
         run_group(w);
         return;
     }
     const int in = w->in.c / w->groups, out = w->out.c / w->groups;
-    const size_t packed = packed_group(w);
+    const size_t each = packed_group(w);
     for (int g = 0; g < w->groups; g++) {
         struct ft_work group = *w;
         group.groups = 1;
@@ -128,7 +128,7 @@ void FT_NAME(convolution)(const struct ft_work *w)
         group.in.data += g * in;
         group.out.data += g * out;
         group.other.data += w->other.data ? g * out : 0;
-        group.weights += (size_t)g * packed;
+        group.weights += (size_t)g * each;
         group.bias += g * out;
         group.c0 = w->c0 > g * out ? w->c0 - g * out : 0;
         group.c1 = w->c1 - g * out < out ? w->c1 - g * out : out;
@@ -137,17 +137,17 @@ void FT_NAME(convolution)(const struct ft_work *w)
     }
 }
 
-bool FT_NAME(convolution_accepts)(const struct ft_work *w)
+static bool accepts(const struct ft_work *w)
 {
     return w->kernel[0] * w->kernel[1] <= FT_TILE_SEGMENTS;
 }
 
-size_t FT_NAME(convolution_packed)(const struct ft_work *w)
+static size_t packed(const struct ft_work *w)
 {
     return (size_t)w->groups * packed_group(w);
 }
 
-void FT_NAME(convolution_pack)(const struct ft_work *w, const float *keras, float *packed)
+static void pack(const struct ft_work *w, const float *keras, float *to)
 {
     const size_t k = ft_conv_k(w), all = (size_t)w->out.c, n = all / (size_t)w->groups;
     for (size_t group = 0; group < all; group += n)
@@ -155,6 +155,9 @@ void FT_NAME(convolution_pack)(const struct ft_work *w, const float *keras, floa
             width = (size_t)FT_NAME(panel_at)((int)first, (int)n)->filters;
             for (size_t i = 0; i < k; i++)
                 for (size_t f = first; f < first + width; f++)
-                    *packed++ = f < n ? keras[i * all + group + f] : 0;
+                    *to++ = f < n ? keras[i * all + group + f] : 0;
         }
 }
+
+FT_KERNEL_ROW(convolution, .accepts = accepts, .packed = packed, .pack = pack, .channels = FT_PANEL,
+              .several = true);

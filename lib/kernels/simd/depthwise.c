@@ -183,7 +183,7 @@ static void activate_row(const struct ft_work *w, int y, int c)
     }
 }
 
-void FT_NAME(depthwise)(const struct ft_work *w)
+static void depthwise(const struct ft_work *w)
 {
     const int taps = w->kernel[0] * w->kernel[1];
     const struct fast *fast = find_fast(w);
@@ -214,21 +214,23 @@ void FT_NAME(depthwise)(const struct ft_work *w)
     }
 }
 
-bool FT_NAME(depthwise_accepts)(const struct ft_work *w)
+static bool accepts(const struct ft_work *w)
 {
     return w->multiplier == 1;
 }
 
-size_t FT_NAME(depthwise_packed)(const struct ft_work *w)
+static size_t packed(const struct ft_work *w)
 {
     return (size_t)(w->kernel[0] * w->kernel[1]) * (size_t)((w->out.c + LANES - 1) / LANES * LANES);
 }
 
-void FT_NAME(depthwise_pack)(const struct ft_work *w, const float *keras, float *packed)
+static void pack(const struct ft_work *w, const float *keras, float *to)
 {
     const int taps = w->kernel[0] * w->kernel[1];
     for (int first = 0; first < w->out.c; first += LANES)
         for (int t = 0; t < taps; t++)
             for (int c = first; c < first + LANES; c++)
-                *packed++ = c < w->out.c ? keras[t * w->out.c + c] : 0;
+                *to++ = c < w->out.c ? keras[t * w->out.c + c] : 0;
 }
+
+FT_KERNEL_ROW(depthwise, .accepts = accepts, .packed = packed, .pack = pack);

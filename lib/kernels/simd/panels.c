@@ -173,27 +173,25 @@ UP_TO_14(DEFINE, 2, 0)
 UP_TO_8(DEFINE, 2, 1)
 static const struct ft_width widths[] = { WIDTH(14, 1, 0), WIDTH(14, 1, 1), WIDTH(14, 2, 0),
                                           WIDTH(8, 2, 1) };
-enum { PANEL = 32 };
 #else
 UP_TO_10(DEFINE, 1, 0)
 UP_TO_5(DEFINE, 2, 0)
 UP_TO_4(DEFINE, 3, 0)
 static const struct ft_width widths[] = { WIDTH(10, 1, 0), WIDTH(5, 2, 0), WIDTH(4, 3, 0) };
-enum { PANEL = 24 };
 #endif
 enum { WIDTHS = sizeof widths / sizeof *widths };
 
 const struct ft_width *FT_NAME(panel_at)(int c, int filters)
 {
     const struct ft_width *w = widths;
-    if (ft_channels_halved(filters, PANEL)) {
+    if (ft_channels_halved(filters, FT_PANEL)) {
         c %= filters / 2;
         filters /= 2;
     }
-    while (w->filters < filters - c && w->filters < PANEL)
+    while (w->filters < filters - c && w->filters < FT_PANEL)
         w++;
     const struct ft_width *widest = &widths[WIDTHS - 1];
-    return filters - c > PANEL && filters - c <= widest->filters ? widest : w;
+    return filters - c > FT_PANEL && filters - c <= widest->filters ? widest : w;
 }
 
 /* In tiles as equal as can be: 49 pixels go as 13, 12, 12, 12. The first of them prefetch the next

@@ -11,7 +11,8 @@ enum {
     FT_TILE_SEGMENTS = 128,
     FT_TILE_ROWS = 14,
     FT_TILE_BAND = FT_TILE_ROWS * 32,
-    FT_PANEL_MOST = 40 /* filters */
+    FT_PANEL = LANES == 16 ? 32 : 24, /* filters of all panels but the last */
+    FT_PANEL_MOST = 40                /* filters of the widest last panel */
 };
 
 /* The sum over K runs in n stretches of k values that are contiguous in the input. */

@@ -92,7 +92,7 @@ static run_tile *const tiles[MOST][2][2] = {
 #endif
 };
 
-void FT_NAME(product)(const struct ft_product *p)
+static void product(const struct ft_product *p)
 {
     const int strips = (p->m + MOST - 1) / MOST;
     const bool across = p->a_row == 1;
@@ -107,3 +107,5 @@ void FT_NAME(product)(const struct ft_product *p)
         }
     }
 }
+
+const struct ft_product_row FT_NAME(product) = { product, FT_ISA_NAME, FT_ISA_NEEDS };

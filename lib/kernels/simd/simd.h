@@ -6,11 +6,7 @@
 
 #include <immintrin.h>
 
-#include "kernels/rows.h"
-
-#define FT_PASTE_(a, b) a##_##b
-#define FT_PASTE(a, b)  FT_PASTE_(a, b)
-#define FT_NAME(name)   FT_PASTE(ft_##name, FT_ISA)
+#include "kernels/isa.h"
 
 /* Loops over accumulators have constant bounds and must disappear, or the accumulators leave the
  * registers. Each compiler has its own way to be told. */
@@ -230,4 +226,9 @@ FT_INLINE half half_clamp(half v, half lo, half hi)
 }
 
 #endif
+
+/* Applies the activation of `work` to n channels of each pixel, which begins at x + at[..]. */
+void FT_NAME(activate_pixels)(const struct ft_work *work, float *x, const ptrdiff_t *at, int pixels,
+                              int n);
+
 #endif

@@ -284,7 +284,7 @@ static void multiply_thin(const struct ft_work *w, int n, const float *v, const 
     }
 }
 
-void FT_NAME(winograd)(const struct ft_work *w)
+static void winograd(const struct ft_work *w)
 {
     const int rows = tiles_along(w->y1) - w->y0 / SIDE,
               end = w->pictures * rows * tiles_along(w->out.w), wanted = block_tiles(w);
@@ -315,7 +315,7 @@ void FT_NAME(winograd)(const struct ft_work *w)
 
 /* Thin layers spend more on the transforms than they save, and tiny maps on loading four times as
  * many weights. */
-bool FT_NAME(winograd_accepts)(const struct ft_work *w)
+static bool accepts(const struct ft_work *w)
 {
     return !w->exact && w->groups == 1 && w->kernel[0] == 3 && w->kernel[1] == 3 &&
            w->stride[0] == 1 && w->stride[1] == 1 && w->dilation[0] == 1 && w->dilation[1] == 1 &&
@@ -323,9 +323,21 @@ bool FT_NAME(winograd_accepts)(const struct ft_work *w)
            tiles_along(w->out.h) * tiles_along(w->out.w) >= LEAST_TILES;
 }
 
-size_t FT_NAME(winograd_scratch)(const struct ft_work *w)
+/* Each of FT_PARTS_MAX equal shares is enough for one tile. */
+static size_t scratch(const struct ft_work *w)
 {
-    enum { PARTS = 8 }; /* an eighth is still enough for a tile */
     const int n = block_tiles(w);
-    return (size_t)(n < PARTS ? PARTS : n) * (tile_floats(w) + depth(w)) + PARTS * row_floats(w);
+    return (size_t)(n < FT_PARTS_MAX ? FT_PARTS_MAX : n) * (tile_floats(w) + depth(w)) +
+           FT_PARTS_MAX * row_floats(w);
 }
+
+const struct ft_kernel_row FT_NAME(winograd) = { .run = winograd,
+                                                 .name = "winograd " FT_ISA_NAME,
+                                                 .needs = FT_ISA_NEEDS,
+                                                 .accepts = accepts,
+                                                 .packed = FT_NAME(winograd_packed),
+                                                 .pack = FT_NAME(winograd_pack),
+                                                 .scratch = scratch,
+                                                 .rows = SIDE,
+                                                 .channels = FT_PANEL,
+                                                 .several = true };

@@ -44,4 +44,8 @@ static inline int thin_channels(const struct ft_work *w, int c)
  * [6][k][filters]. */
 void FT_NAME(winograd_expand)(const float *rows, int k, int filters, float *u);
 
+/* The row's `packed` and `pack`. */
+size_t FT_NAME(winograd_packed)(const struct ft_work *w);
+void FT_NAME(winograd_pack)(const struct ft_work *w, const float *keras, float *packed);
+
 #endif

@@ -1,0 +1,27 @@
+/* Names of a source file that is compiled once for every instruction set: FT_ISA, which the build
+ * sets to c, avx2 or avx512, is the suffix of everything that other files see. Private to kernels/.
+ */
+#ifndef FT_KERNELS_ISA_H
+#define FT_KERNELS_ISA_H
+
+#include "base/cpu.h"
+#include "kernels/kernels.h"
+
+#define FT_PASTE_(a, b) a##_##b
+#define FT_PASTE(a, b)  FT_PASTE_(a, b)
+#define FT_NAME(name)   FT_PASTE(ft_##name, FT_ISA)
+#define FT_QUOTE_(a)    #a
+#define FT_QUOTE(a)     FT_QUOTE_(a)
+#define FT_ISA_NAME     FT_QUOTE(FT_ISA)
+#define FT_ISA_NEEDS    FT_PASTE(FT_NEEDS, FT_ISA)
+enum { FT_NEEDS_c = 0, FT_NEEDS_avx2 = FT_CPU_AVX2, FT_NEEDS_avx512 = FT_CPU_AVX512 };
+
+/* The row ft_NAME_ISA of a kernel `NAME`; further fields of struct ft_kernel_row may follow. */
+#define FT_KERNEL_ROW(kernel, ...)                                                                 \
+    const struct ft_kernel_row FT_NAME(                                                            \
+        kernel) = { .run = kernel, .name = FT_ISA_NAME, .needs = FT_ISA_NEEDS, __VA_ARGS__ }
+
+/* Applies the activation of `work` to n values in place. */
+void FT_NAME(activate_values)(const struct ft_work *work, float *x, int n);
+
+#endif
