@@ -2,6 +2,8 @@
 #ifndef FT_BASE_NUMBERS_H
 #define FT_BASE_NUMBERS_H
 
+#include <stddef.h>
+
 /* Index of the largest of v [n], n at least 1; the first of equal ones. */
 static inline int ft_argmax(const float *v, int n)
 {
@@ -19,6 +21,11 @@ static inline int ft_min(int a, int b)
 }
 
 static inline int ft_max(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+static inline size_t ft_max_size(size_t a, size_t b)
 {
     return a > b ? a : b;
 }

@@ -1,14 +1,17 @@
-/* Inverted residuals depth first: a convolution that makes many channels, a depthwise one and a
- * pointwise one that makes few of them again (M. Sandler et al., MobileNetV2: Inverted Residuals
- * and Linear Bottlenecks, 2018). Where the wide map between them does not fit the second-level
- * cache, the three steps go through bands of output rows. For one panel of channels at a time, the
- * rows of the wide map that a band needs are made in a scratch with a border of zeros, and the
- * depthwise step reads them there; after all panels the band is projected. Rows that the next band
- * needs as well are kept. Where something else comes before the projection (squeeze and excitation
- * looks at the whole map) the block is the first two steps. Two steps, and all channels at a time,
- * it is also where a large map is only halved by a pool after it (VGG's first). The steps' own
- * kernel rows do the work on maps that lie in the scratch, so every value is what it would be in
- * one go. */
+/* Blocks: inverted residuals run depth first. An inverted residual is a convolution that makes many
+ * channels (the wide map), a depthwise convolution, and a pointwise convolution that makes few
+ * channels (M. Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, 2018).
+ *
+ * If the wide map does not fit the second-level cache, the three steps go through bands of output
+ * rows. For one panel of channels at a time, the first step writes the rows of the wide map that a
+ * band needs to a scratch with a border of zeros, and the depthwise step reads them there. After
+ * all panels, the band is projected. Rows that the next band needs too are kept.
+ *
+ * If another layer precedes the projection (squeeze and excitation needs the whole map), the block
+ * is the first two steps. A large map that a pool only halves (VGG's first) is a block of two steps
+ * too, with all channels at a time. The kernel rows of the steps do the work on maps in the
+ * scratch, so every value is equal to that of steps that run one after the other. */
+#define _POSIX_C_SOURCE 200809L
 #include <string.h>
 #include <time.h>
 
@@ -18,17 +21,16 @@
 #include "graph/steps.h"
 
 enum {
-    WIDE_FROM = 1 << 20, /* bytes of the wide map from which bands are faster, */
-    /* and of one that is halved: few tiles at a time have to read all weights */
-    HALVED_FROM = 8 << 20,
-    BAND_BYTES = 400 * 1024, /* of scratch that a band may take: 150 to 900 KB differ by 1 % */
+    WIDE_FROM = 1 << 20,     /* bytes of the wide map from which bands are faster */
+    HALVED_FROM = 8 << 20,   /* the same for a map that is halved: each band reads all weights */
+    BAND_BYTES = 400 * 1024, /* of scratch for a band; 150 to 900 KB differ by 1 % */
     LINE = FT_ALIGN / sizeof(float),
     MOST_STEPS = 3
 };
 
 /* ---- finding blocks -------------------------------------------------------------------------- */
 
-/* Is the value all of a buffer that only these two steps use? */
+/* Is the value a whole buffer that only these two steps use? */
 static bool private_value(const struct ft_plan *plan, const struct ft_value *v, int writer,
                           int reader)
 {
@@ -50,11 +52,11 @@ static bool expands(const struct ft_plan *plan, int i)
     if (i + 1 >= plan->n_steps || expand->operation != FT_OP_CONVOLUTION ||
         depthwise->operation != FT_OP_DEPTHWISE)
         return false;
-    /* without a stride 3x3 is Winograd's */
+    /* 3x3 without a stride runs with Winograd's algorithm */
     const bool strided = expand->work.stride[0] > 1 && expand->work.groups == 1;
     const bool shaped = (pointwise(&expand->work) || strided) && d->multiplier == 1 &&
                         d->dilation[0] == 1 && d->dilation[1] == 1 && d->kernel[0] >= d->stride[0];
-    /* the depthwise step may read a window that a layer of padding made */
+    /* the depthwise step may read a window that a padding layer made */
     const bool chained = depthwise->in.buffer == expand->out.buffer && depthwise->in.channel == 0 &&
                          depthwise->in.c == expand->out.c;
     return shaped && chained && depthwise->other.buffer < 0 &&
@@ -71,8 +73,8 @@ static bool projects(const struct ft_plan *plan, int i)
            private_value(plan, &depthwise->out, i - 1, i);
 }
 
-/* A map that is only halved, by the largest of 2 x 2: bands may begin at any even row of the
- * result, with whole tiles of Winograd's. */
+/* A map that a 2 x 2 maximum pool halves. Bands may begin at any even row of the result: then they
+ * have whole tiles of Winograd's algorithm. */
 static bool halves(const struct ft_plan *plan, int i)
 {
     const struct ft_step *s = &plan->steps[i];
@@ -85,16 +87,16 @@ static bool halves(const struct ft_plan *plan, int i)
            private_value(plan, &s[0].out, i, i + 1);
 }
 
-/* Steps of the block that begins at step i; 0: none does. */
+/* The number of steps of the block that begins at step i; 0 if none does. */
 static int block_steps(const struct ft_plan *plan, int i)
 {
-    if (plan->steps[i].other.buffer >= 0) /* only the block's last step is handed an addend */
+    if (plan->steps[i].other.buffer >= 0) /* only the last step of a block may have an addend */
         return 0;
     return halves(plan, i) ? 2 : !expands(plan, i) ? 0 : projects(plan, i + 2) ? 3 : 2;
 }
 
-/* The values in the middle leave the arena. What goes in is read, and what comes out written, from
- * the first band to the last. */
+/* The values between the steps need no place in the arena. The input is read, and the output is
+ * written, from the first band to the last. */
 static void make_block(struct ft_plan *plan, int i, int n)
 {
     struct ft_step *s = &plan->steps[i];
@@ -114,7 +116,7 @@ static void make_block(struct ft_plan *plan, int i, int n)
 void ft_plan_blocks(struct ft_plan *plan, enum ft_plan_blocks wanted)
 {
     if (wanted == FT_BLOCKS_NEVER ||
-        !(ft_cpu_features() & FT_CPU_AVX2)) /* OpenBLAS wants large products */
+        !(ft_cpu_features() & FT_CPU_AVX2)) /* OpenBLAS needs large products */
         return;
     for (int i = 0; i < plan->n_steps; i++) {
         const struct ft_value *wide = &plan->steps[i].out;
@@ -131,14 +133,14 @@ void ft_plan_blocks(struct ft_plan *plan, enum ft_plan_blocks wanted)
 /* ---- bands ----------------------------------------------------------------------------------- */
 
 struct bands {
-    int rows, channels; /* of output in a band; of the wide map at a time */
-    /* rows and columns of zeros that the second step reads before the wide map */
-    int top, left;
-    /* rows of the wide map that a row of output needs, and from a row of output to the next */
-    int span, stride;
-    int pixel; /* of the wide map in the scratch */
-    /* floats of a row of the wide map, and of what the depthwise step makes of it */
-    size_t line, thin_line;
+    int rows;         /* of the output, in a band */
+    int channels;     /* of the wide map, at a time */
+    int top, left;    /* rows and columns of zeros that the second step reads before the wide map */
+    int span;         /* rows of the wide map that a row of the output needs */
+    int stride;       /* rows of the wide map from one row of the output to the next */
+    int pixel;        /* floats from one pixel of the wide map to the next, in the scratch */
+    size_t line;      /* floats of a row of the wide map */
+    size_t thin_line; /* floats of a row of the output of the depthwise step */
     size_t wide, kept, thin; /* floats of the three parts of the scratch */
 };
 
@@ -163,15 +165,15 @@ static struct bands plan_bands(const struct ft_step *s)
     const int right = (s[1].out.w - 1) * d->stride[1] + d->kernel[1] - b.left - s[0].out.w,
               h = s[1].out.h, c = s[1].out.c;
     if (s[1].operation == FT_OP_MAX_POOL)
-        /* all at once: Winograd's transform of the input serves all of them */
+        /* all at once: they share Winograd's transform of the input */
         b.channels = s[1].out.c;
-    /* room for a wide last panel; a panel of 32 channels is an odd number of lines then */
+    /* room for a wide last panel; for 32 channels the distance is an odd number of cache lines */
     b.pixel = b.channels + LINE;
     b.line = ft_round_up((size_t)(b.left + s[0].out.w + (right > 0 ? right : 0)) * (size_t)b.pixel,
                          LINE);
     b.thin_line =
         s[1].block_ends ? 0 : ft_round_up((size_t)s[1].out.w * (size_t)d->out.pixel, LINE);
-    /* halves may end in half a panel each */
+    /* each of two halves may end with half a panel */
     b.kept = (size_t)((c / b.channels + 2) * overlap(&b)) * b.line;
     const size_t fixed = b.kept + (size_t)overlap(&b) * b.line,
                  each = (size_t)b.stride * b.line + b.thin_line;
@@ -179,7 +181,7 @@ static struct bands plan_bands(const struct ft_step *s)
                         ? (int)((BAND_BYTES / sizeof(float) - fixed) / each)
                         : 0,
               n = (h + fit) / (fit + 1);
-    /* as equal as can be, and even for the depthwise tiles */
+    /* as equal as possible, and even, as depthwise tiles have two rows */
     b.rows = (int)ft_round_up((size_t)((h + n - 1) / n), 2);
     b.wide = (size_t)wide_rows(&b, b.rows) * b.line;
     b.thin = (size_t)b.rows * b.thin_line;
@@ -198,10 +200,10 @@ size_t ft_block_scratch(const struct ft_step *s)
 struct band_run {
     const struct ft_step *steps;
     struct bands bands;
-    int y0, y1; /* rows of the block's output asked for */
+    int y0, y1; /* rows of the block's output to compute */
     struct ft_work work[MOST_STEPS];
     float *wide, *kept, *thin;
-    double *seconds; /* [steps of the block] or NULL */
+    double *seconds; /* [steps of the block], added to; nullable */
 };
 
 double ft_plan_clock(void)
@@ -222,8 +224,8 @@ static void run_rows(struct band_run *r, int step, int y0, int y1)
         r->seconds[step] += ft_plan_clock() - start;
 }
 
-/* Lays a map so that its row y, channel c is where the scratch begins: the rows and channels there
- * keep their numbers. */
+/* Places a map so that its row y, channel c is at the start of the scratch. Rows and channels keep
+ * their numbers. */
 static void lay(struct ft_map *map, float *scratch, size_t line, int pixel, int y, int c)
 {
     map->data = scratch - (ptrdiff_t)y * (ptrdiff_t)line - c;
@@ -231,7 +233,7 @@ static void lay(struct ft_map *map, float *scratch, size_t line, int pixel, int 
     map->pixel = pixel;
 }
 
-/* Lines from..to of a scratch that begins with line `first`. */
+/* Clears lines from..to of a scratch that begins with line `first`. */
 static void clear_lines(const struct band_run *r, int first, int from, int to)
 {
     if (from < to)
@@ -239,7 +241,7 @@ static void clear_lines(const struct band_run *r, int first, int from, int to)
                (size_t)(to - from) * r->bands.line * sizeof(float));
 }
 
-/* Columns left and right of the wide map, which no step writes. */
+/* Clears the columns left and right of the wide map, which no step writes. */
 static void clear_sides(const struct band_run *r)
 {
     const struct bands *b = &r->bands;
@@ -252,8 +254,8 @@ static void clear_sides(const struct band_run *r)
     }
 }
 
-/* Output rows y0..y1 of the second step, channels c0..c1 of the wide map, panel number `panel`.
- * Rows of the wide map before and behind it are zeros. */
+/* Computes output rows y0..y1 of the second step for channels c0..c1 of the wide map, panel number
+ * `panel`. Rows above and below the wide map are zeros. */
 static void run_panel(struct band_run *r, int panel, int y0, int y1, int c0, int c1)
 {
     const struct bands *b = &r->bands;

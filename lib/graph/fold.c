@@ -1,4 +1,4 @@
-/* Making nodes fewer without changing what they compute. */
+/* Reduces the number of nodes without changing what they compute. */
 #include "graph/kinds.h"
 #include "network/kinds.h"
 
@@ -15,7 +15,7 @@ static void count_uses(struct ft_nodes *nodes)
             nodes->node[nodes->node[i].inputs[k]].uses++;
 }
 
-/* Every user of node `from` uses `to` instead. */
+/* Makes every user of node `from` use `to` instead. */
 static void forward(struct ft_nodes *nodes, int from, int to)
 {
     for (int i = from + 1; i < nodes->n; i++)
@@ -38,8 +38,7 @@ static bool plain(const struct ft_node *node)
     return node->activation == FT_ACT_LINEAR && isinf(node->lo) && isinf(node->hi);
 }
 
-/* Node i takes the place of its only input's producer, or rather the other way round: the producer
- * moves to i. */
+/* The producer of node i's input replaces node i, at i. */
 static void absorb(struct ft_nodes *nodes, int producer, int i)
 {
     struct ft_node *p = &nodes->node[producer], *node = &nodes->node[i];
@@ -56,8 +55,8 @@ static void absorb(struct ft_nodes *nodes, int producer, int i)
     p->needed = false;
 }
 
-/* x * s1 + o1 followed by x * s2 + o2; the node may have neither yet. Takes over the arrays it
- * lacks from `after`. */
+/* Composes x * s1 + o1 of the node, which may have neither, with x * s2 + o2 of `after`. The result
+ * is written to the arrays of `after`, which the node then owns. */
 static void compose(struct ft_node *node, struct ft_node *after)
 {
     for (int c = 0; c < node->shape.c; c++) {
@@ -72,8 +71,8 @@ static void compose(struct ft_node *node, struct ft_node *after)
     after->offset = offset;
 }
 
-/* clamp(x, lo, hi) * s with s > 0, the same for all channels, is clamp(x * s, lo * s, hi * s): the
- * x / 6 after relu6. */
+/* clamp(x, lo, hi) * s is clamp(x * s, lo * s, hi * s) if s > 0 is the same for all channels. An
+ * example is x / 6 after relu6. */
 static bool fold_through_clamp(struct ft_node *node, struct ft_node *p, struct ft_nodes *nodes,
                                int i)
 {
@@ -103,7 +102,7 @@ static bool fold_affine(struct ft_nodes *nodes, int i)
     return true;
 }
 
-/* What the last of two fused nodes does at its end. */
+/* Copies the clamp and the activation of the later of two fused nodes. */
 static void set_end(struct ft_node *to, const struct ft_node *from)
 {
     to->activation = from->activation;
@@ -127,7 +126,7 @@ static bool fuse_activation(struct ft_nodes *nodes, int i)
     return true;
 }
 
-/* A sum of two equal shapes of which one is a convolution's that nobody else wants. */
+/* Fuses a sum of two equal shapes into a convolution that makes one of them for no other user. */
 static bool fuse_sum(struct ft_nodes *nodes, int i)
 {
     const struct ft_node *node = &nodes->node[i];
@@ -150,7 +149,7 @@ static bool fuse_sum(struct ft_nodes *nodes, int i)
     return false;
 }
 
-/* x * clamp(x / 6 + 1/2, 0, 1) is hard_swish, however a file spells it. */
+/* Recognises x * clamp(x / 6 + 1/2, 0, 1), however it is written in the file: it is hard_swish. */
 static bool find_hard_swish(struct ft_nodes *nodes, int i)
 {
     struct ft_node *node = &nodes->node[i];
@@ -179,7 +178,7 @@ static bool find_hard_swish(struct ft_nodes *nodes, int i)
 
 void ft_nodes_fold(struct ft_nodes *nodes)
 {
-    for (int i = 0; i < nodes->n; i++) { /* in order: what stands before i is folded already */
+    for (int i = 0; i < nodes->n; i++) { /* in order: all before i are folded already */
         struct ft_node *node = &nodes->node[i];
         if (!node->needed)
             continue;

@@ -1,7 +1,8 @@
-/* Where everything lies in the arena: borders first, then buffers by decreasing size, each at the
- * lowest place where no buffer that lives at the same time is in the way; first those that pictures
- * share, behind them those that each has for itself (the greedy-by-size strategy of Y. Pisarchyk
- * and J. Lee, Efficient Memory Management for Deep Neural Net Inference, 2020). */
+/* The layout of the arena. First borders are found. Then buffers are placed by decreasing size,
+ * each at the lowest offset where it overlaps no buffer that is in use at the same time (the
+ * greedy-by-size strategy of Y. Pisarchyk and J. Lee, Efficient Memory Management for Deep Neural
+ * Net Inference, 2020). The buffers that all pictures share come first, those that each picture has
+ * for itself come after them. */
 #include "graph/steps.h"
 
 #include <stdlib.h>
@@ -10,8 +11,8 @@
 #include "base/memory.h"
 #include "base/numbers.h"
 
-/* `value` is read from row -top and column -left to `bottom` rows and `right` columns past its end.
- */
+/* The value is read from row -top and column -left to `bottom` rows and `right` columns past its
+ * end. */
 static void need_border(struct ft_plan *plan, const struct ft_value *value, int top, int bottom,
                         int left, int right)
 {
@@ -44,9 +45,9 @@ static void find_borders(struct ft_plan *plan)
     need_border(plan, &plan->result, 0, 0, 0, 0);
 }
 
-/* Pixels a multiple of four cache lines apart would share a quarter or less of the first-level
- * cache's sets, where a tile reads a line of each; to part those two lines apart, too, brought
- * nothing. */
+/* If pixels are a multiple of four cache lines apart, the lines that a tile reads share a quarter
+ * or less of the first-level cache's sets. A larger distance avoids that. A distance for multiples
+ * of two lines brought no gain. */
 static int pixel_stride(const struct ft_buffer *b)
 {
     enum { CONFLICT = 64, APART = 16 };
@@ -76,7 +77,7 @@ static int by_size(const void *a, const void *b)
     return x->floats != y->floats ? (x->floats < y->floats ? 1 : -1) : x < y ? -1 : x > y;
 }
 
-/* The lowest offset from `base` on for order[n] among those placed before it. */
+/* Gives order[n] the lowest free offset from `base` on; order[0..n-1] are placed. */
 static void place(struct ft_buffer **order, int n, size_t base)
 {
     struct ft_buffer *b = order[n];
@@ -94,10 +95,10 @@ static void place(struct ft_buffer **order, int n, size_t base)
     }
 }
 
-/* Small maps with many weights are worth running for several pictures at a time: a weight that
- * comes from memory is then used as often as it costs. That begins at the first step with many
- * weights, for the maps go to the third-level cache and back. The buffers that are used from there
- * on each picture needs for itself. */
+/* Steps with small maps and many weights run faster for several pictures at a time: each weight
+ * that comes from memory is used more often. They begin at the first step with many weights,
+ * because the maps of several pictures go through the third-level cache. Each picture needs its own
+ * buffers from there on. */
 static void gather_pictures(struct ft_plan *plan, int wanted)
 {
     enum {
@@ -119,7 +120,7 @@ static void gather_pictures(struct ft_plan *plan, int wanted)
         plan->buffers[i].own = plan->buffers[i].last >= plan->together;
 }
 
-/* Places the buffers that are shared, or those that are not, from arena_floats on. */
+/* Places the buffers that pictures share (or those that each has), from arena_floats on. */
 static void place_all(struct ft_plan *plan, struct ft_buffer **order, bool own)
 {
     const size_t base = plan->arena_floats;

@@ -1,6 +1,6 @@
-/* Rows chosen, weights packed: one block of constants, in order of use, each step's weights and
- * then its bias. Steps are packed side by side on all cores: most of the time goes into the first
- * touch of memory. */
+/* Chooses rows and packs weights. The constants are one block in order of use: for each step its
+ * weights, then its bias. All cores pack steps at the same time, because most of the time is spent
+ * on the first access to new memory. */
 #include "graph/steps.h"
 
 #include <stdlib.h>
@@ -9,9 +9,10 @@
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "base/thread.h"
 
-/* Weights and bias are the node's scale and offset. */
+/* Do the weights and the bias of the step equal the scale and the offset of its node? */
 static bool by_channel(const struct ft_step *s)
 {
     return s->operation == FT_OP_AFFINE || s->operation == FT_OP_LAYER_NORM ||
@@ -33,7 +34,7 @@ static size_t weight_floats(const struct ft_step *s)
     return s->row->packed ? s->row->packed(&s->work) : s->node->kernel->count;
 }
 
-/* Gives a step its place at *at and moves *at behind it. */
+/* Gives a step its offsets at *at, and advances *at to the end of its bias. */
 static bool reserve(struct ft_step *s, size_t *at)
 {
     const size_t line = FT_ALIGN / sizeof(float);
@@ -45,8 +46,8 @@ static bool reserve(struct ft_step *s, size_t *at)
     return ft_size_add(*at, ft_round_up((size_t)s->out.c, 64), at);
 }
 
-/* The kernel with each output channel's scale multiplied in, as Keras lays it out: the last axis is
- * the output channel. */
+/* Multiplies the kernel with the scale of each output channel. The layout stays Keras's, whose last
+ * axis is the output channel. */
 static void scale_kernel(const struct ft_node *node, float *to)
 {
     const struct ft_tensor *t = node->kernel;
@@ -56,7 +57,7 @@ static void scale_kernel(const struct ft_node *node, float *to)
             to[i + k] = t->data[i + k] * (node->scale ? node->scale[k] : 1);
 }
 
-/* Everything from the step's weights to the end of its bias is written. */
+/* Writes all floats from the weights of the step to the end of its bias. */
 static void fill(struct ft_plan *plan, const struct ft_step *s, float *scaled)
 {
     const struct ft_node *node = s->node;
@@ -95,19 +96,15 @@ static void choose_rows(struct ft_plan *plan, bool exact)
         s->work.out = ft_value_map(plan, &s->out, NULL);
         s->work.exact = exact;
         s->row = ft_kernel_choose(s->operation, &s->work, features);
-        /* for two parts; pages that are not used cost nothing */
+        /* enough for two parts; unused pages cost nothing */
         const size_t alone = s->row->scratch ? 2 * s->row->scratch(&s->work) : 0;
         s->work.pictures = plan->pictures;
         const size_t together =
             s->row->scratch && i >= plan->together ? s->row->scratch(&s->work) : 0;
         s->work.pictures = 1;
-        if (alone > plan->scratch_floats)
-            plan->scratch_floats = alone;
-        if (together > plan->scratch_floats)
-            plan->scratch_floats = together;
-        const size_t block = s->block_ends ? ft_block_scratch(s + 1 - s->block) : 0;
-        if (block > plan->scratch_floats)
-            plan->scratch_floats = block;
+        const size_t block = s->block_ends ? ft_block_scratch(s + 1 - s->block) : 0,
+                     most = ft_max_size(alone, ft_max_size(together, block));
+        plan->scratch_floats = ft_max_size(plan->scratch_floats, most);
     }
     plan->scratch_offset = plan->arena_floats;
     plan->arena_floats += ft_round_up(plan->scratch_floats, FT_ALIGN / sizeof(float));
@@ -116,11 +113,11 @@ static void choose_rows(struct ft_plan *plan, bool exact)
 
 struct packing {
     struct ft_plan *plan;
-    float *scaled; /* `largest` floats a member */
+    float *scaled; /* `largest` floats for each member */
     size_t largest;
 };
 
-/* The last steps first: they are the largest. */
+/* Takes the last steps first: they are the largest. */
 static void pack_step(void *context, size_t i, int member)
 {
     const struct packing *p = context;
@@ -154,10 +151,10 @@ int ft_plan_pack(struct ft_plan *plan, bool exact, struct ft_error *err)
         .scaled = team ? ft_alloc(largest * (size_t)ft_team_size(team), sizeof *p.scaled) : NULL
     };
     plan->constants = ft_alloc(total, sizeof *plan->constants);
-    const bool done = p.scaled && plan->constants;
-    if (done)
+    const int rc = p.scaled && plan->constants ? 0 : ft_error_nomem(err, "packed weights");
+    if (!rc)
         ft_team_each(team, (size_t)plan->n_steps, pack_step, &p);
     ft_team_free(team);
     free(p.scaled);
-    return done ? 0 : ft_error_nomem(err, "packed weights");
+    return rc;
 }

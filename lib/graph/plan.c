@@ -10,7 +10,7 @@
 #include "graph/steps.h"
 #include "network/kinds.h"
 
-/* Names outlive the network: one copy of all of them. */
+/* The plan may outlive the network, so it owns a copy of all names. */
 static int keep_names(struct ft_plan *plan, struct ft_error *err)
 {
     size_t bytes = 1;
@@ -63,7 +63,7 @@ int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *
     if (options->height < 0 || options->width < 0)
         return ft_error_set(err, FT_EARG, "an input of %d x %d makes no sense", options->height,
                             options->width);
-    ft_blas_alone(); /* one picture, one thread: two levels of threads are slower than one */
+    ft_blas_alone(); /* each picture has one thread: two levels of threads are slower than one */
     struct ft_plan *plan = ft_alloc_zero(1, sizeof *plan);
     int rc = plan ? 0 : ft_error_nomem(err, "the plan of a network");
     rc = rc ? rc : ft_nodes_new(network, last, options->height, options->width, &nodes, err);

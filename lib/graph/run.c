@@ -1,6 +1,6 @@
-/* Running a plan: alone step by step, or a team stage by stage (stages.c). Every output value is
- * computed the same way whatever part it falls into and whichever pictures it is carried together
- * with. Alone is one part. */
+/* Runs a plan: one thread step by step, or a team stage by stage (stages.c). Every output value is
+ * computed in the same way, whatever part it belongs to and whatever pictures run together with its
+ * own. One thread runs all steps as one part. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -11,22 +11,23 @@
 
 struct run {
     const struct ft_plan *plan;
-    int parts, n; /* of one picture; pictures */
+    int parts, n; /* parts of one picture; pictures */
     const uint8_t *const *pixels;
     float *arena, *const *outputs;
-    double *seconds; /* [steps] added to, or NULL */
+    double *seconds; /* [steps], added to; nullable */
 };
 
-/* Of rows y0..y1 (with what is above the first and below the last) and channels c0..c1 of the
- * value: parts together clear all. Where the value is a slice of the channels, its first part
- * clears the others' border, too. */
+/* Clears the border of the buffer beside rows y0..y1 of the value (with the rows above the first
+ * and below the last) and for channels c0..c1, so that all parts together clear all of it. If the
+ * value is a slice of the buffer's channels, its first part clears the border of the other slices
+ * too. */
 static void clear_border(const struct ft_plan *plan, const struct ft_step *s,
                          const struct ft_work *w, float *arena, int picture)
 {
     const struct ft_buffer *b = &plan->buffers[s->clear];
     const int across = b->left + b->w + b->right, top = b->top + s->out.y,
               bottom = b->bottom + b->h - s->out.y - s->out.h;
-    /* the gaps between pixels as well */
+    /* `all`: including the gaps between pixels */
     const bool slice = s->out.c != b->c, all = slice || (w->c0 == 0 && w->c1 == s->out.c);
     if (slice && w->c0 > 0)
         return;
@@ -70,8 +71,8 @@ static void load_pixels(const struct run *r, int picture, int part)
                           ft_map_to(&m, y, 0));
 }
 
-/* One step, or the block that ends in it; a block's other steps do nothing by themselves. For
- * pictures picture .. picture + n. */
+/* Runs one part of a step, or of the block that the step ends, for pictures picture .. picture + n.
+ * The other steps of a block do nothing by themselves. */
 static void run_step(const struct run *r, const struct ft_step *s, int picture, int n, int part)
 {
     const struct ft_plan *p = r->plan;
@@ -102,7 +103,7 @@ static void run_step(const struct run *r, const struct ft_step *s, int picture, 
     }
 }
 
-/* Step i for pictures picture .. picture + n, one by one where its row takes one only. */
+/* Runs step i for pictures picture .. picture + n, one by one if its row takes only one. */
 static void run_for(const struct run *r, int i, int picture, int n)
 {
     const double start = r->seconds ? ft_plan_clock() : 0;

@@ -1,10 +1,10 @@
-/* How a team shares the steps of one picture. A step is cut into parts by rows or by channels; a
- * stage is a run of steps that a part can go through without waiting for the others: what it reads
- * of the stage's own results it has made itself, and what it writes lies where no other part of the
- * stage reads or writes. Between stages all parts wait for each other. */
+/* How a team divides the steps of one picture. A step is cut into parts by rows or by channels. A
+ * stage is a sequence of steps that a part can run without waiting for the others: of the stage's
+ * results it reads only its own, and it writes where no other part of the stage reads or writes.
+ * There is a barrier between stages. */
 #include "graph/steps.h"
 
-enum { ROWS_FROM = 14 /* larger maps are cut by rows */ };
+enum { ROWS_FROM = 14 }; /* maps with at least so many rows are cut by rows */
 
 static int part_start(const struct ft_step *s, int n, int part, int parts)
 {
@@ -28,22 +28,22 @@ void ft_step_part(const struct ft_step *s, int part, int parts, struct ft_work *
     w->c1 = rows ? s->out.c : to;
 }
 
-/* The larger of two parts, as a share of the whole. */
+/* The larger of the two parts of n that are cut at `at`, as a share of the whole. */
 static double half_of(int n, int at)
 {
     return (double)(at > n - at ? at : n - at) / n;
 }
 
-/* Must see all channels of a pixel. */
+/* Does every value depend on all channels of its pixel? */
 static bool whole_pixels(const struct ft_step *s)
 {
     return (s->operation == FT_OP_ACTIVATE && s->work.activation == FT_ACT_SOFTMAX) ||
            s->operation == FT_OP_LAYER_NORM || s->operation == FT_OP_UNIT_NORM;
 }
 
-/* Few filters may make the halves unequal; and where they do not, but weights are fewer than
- * pixels, it is better to read half of the pixels, which another member made, than half of the
- * weights. */
+/* Is a small map better cut by rows? With few filters, halves by channels may be unequal. If they
+ * are equal, but there are fewer weights than pixels, it is faster to read all weights and half of
+ * the pixels than the reverse. */
 static bool rather_rows(const struct ft_step *s, int rows, int channels)
 {
     const double by_rows = half_of(s->out.h, s->out.h / rows / 2 * rows),
@@ -53,13 +53,13 @@ static bool rather_rows(const struct ft_step *s, int rows, int channels)
            by_rows + (few_weights ? 0 : 0.04) <= by_channels;
 }
 
-/* Cuts between channels would fall into groups. */
+/* A cut between channels would divide a group. */
 static bool in_groups(const struct ft_step *s)
 {
     return s->operation == FT_OP_CONVOLUTION && s->work.groups > 1;
 }
 
-/* Small maps by channels, for then each weight is read by one member only. */
+/* Small maps are cut by channels: then only one member reads each weight. */
 static void choose_split(struct ft_step *s)
 {
     const int rows = s->row->rows ? s->row->rows : 1,
@@ -81,7 +81,7 @@ static bool same_window(const struct ft_value *a, const struct ft_value *b)
            a->h == b->h && a->w == b->w && a->c == b->c;
 }
 
-/* Do parts of `later` read from what `earlier` wrote only what the same part wrote? */
+/* Does each part of `later` read, of what `earlier` wrote, only what the same part wrote? */
 static bool reads_own(const struct ft_step *earlier, const struct ft_step *later,
                       const struct ft_value *read)
 {
@@ -107,7 +107,7 @@ static bool overlap(const struct ft_plan *plan, const struct ft_value *a, const 
     return x->offset < y->offset + y->floats && y->offset < x->offset + x->floats;
 }
 
-/* May `later` write while another part is still at `earlier`? */
+/* May `later` write while another part still runs `earlier`? */
 static bool writes_free(const struct ft_plan *plan, const struct ft_step *earlier,
                         const struct ft_step *later)
 {
@@ -118,7 +118,7 @@ static bool writes_free(const struct ft_plan *plan, const struct ft_step *earlie
            (in_place || !overlap(plan, &earlier->out, &later->out));
 }
 
-/* The border of a buffer that is written slice by slice is cleared by one part alone. */
+/* If a buffer is written slice by slice, one part clears its border for all. */
 static bool clears_for_all(const struct ft_plan *plan, const struct ft_step *s)
 {
     return s->clear >= 0 && s->split == FT_SPLIT_CHANNELS && plan->buffers[s->clear].c != s->out.c;
@@ -130,7 +130,7 @@ static bool fits(const struct ft_plan *plan, int first, int i)
     if (s->block || plan->steps[first].block) /* a block is a stage */
         return s->block > 1;
     const int grain = plan->steps[first].grain;
-    /* by channels all steps of a stage are cut where the first one is */
+    /* steps that are cut by channels must be cut at the same channels as the first of the stage */
     if (s->split != plan->steps[first].split ||
         (s->split == FT_SPLIT_CHANNELS && s->out.c != plan->steps[first].out.c) ||
         (s->grain != grain && (s->split == FT_SPLIT_ROWS || s->operation == FT_OP_CONVOLUTION)))

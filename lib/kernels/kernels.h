@@ -1,7 +1,9 @@
-/* The float loops of a network. An operation is a table of rows, best first and plain C last; a row
- * is a function together with what it needs of the processor, which work it accepts and how it
- * wants its weights packed. Planning picks the first row that fits; running calls it. A row
- * computes output rows y0..y1 and channels c0..c1 of one step, so that a step can be cut up.
+/* The float loops of a network. An operation has a table of rows, best first and plain C last. A
+ * row is a function, with the processor features that it needs, the work that it accepts and the
+ * layout of its weights. Planning chooses the first row that fits; running calls it. A row computes
+ * output rows y0..y1 and channels c0..c1 of one step, so that a step can be cut into parts.
+ *
+ * All functions may be called by several threads at once. Rows write only to `out` and `scratch`.
  */
 #ifndef FT_KERNELS_KERNELS_H
 #define FT_KERNELS_KERNELS_H
@@ -12,8 +14,8 @@
 
 #include "network/network.h"
 
-/* [h, w, c]; pixel (y, x) begins at data + y * row + x * pixel. Strides are in floats; 0 repeats
- * (broadcasting). */
+/* [h, w, c]. Pixel (y, x) begins at data + y * row + x * pixel. Strides are in floats; a stride of
+ * 0 repeats a row or a pixel (broadcasting). */
 struct ft_map {
     float *data;
     int h, w, c;
@@ -21,19 +23,19 @@ struct ft_map {
     int pixel;
 };
 
-/* c0 and c1 are what ft_channels_cut says for this step, or for the row's own */
+/* c0 and c1 are cuts of ft_channels_cut, in steps of row->channels, or of this if that is 0. */
 enum { FT_CHANNELS_STEP = 32 };
 
-/* Channels in steps of 32 that are an odd number of them, and many, are laid out as two halves, so
- * that two parts can be equal. */
+/* If n channels are an odd number of steps of 32, and many, their weights are laid out as two
+ * halves, so that two parts can be equal. */
 static inline bool ft_channels_halved(int n, int step)
 {
     return step == FT_CHANNELS_STEP && n >= 5 * FT_CHANNELS_STEP &&
            n % (2 * FT_CHANNELS_STEP) == FT_CHANNELS_STEP;
 }
 
-/* The last channel up to c where a part may begin, of n in steps. A short rest may belong to the
- * step before it (simd/panels.h). */
+/* The last of n channels, up to c, where a part may begin. A short rest may belong to the step
+ * before it (simd/panels.h). */
 static inline int ft_channels_cut(int n, int step, int c)
 {
     enum { REST = 8 };
@@ -45,33 +47,32 @@ static inline int ft_channels_cut(int n, int step, int c)
 /* A step is cut into at most so many parts, whose scratch is an equal share of the whole. */
 enum { FT_PARTS_MAX = 8 };
 
-/* One step. Convolutions read `pad` rows above and columns left of `in` (and as many below and
- * right as the geometry asks for) without a check: the planner keeps a border of zeros there. Pools
- * check instead. */
+/* One step. Convolutions read `pad` rows above and columns left of `in`, and below and right of it
+ * what the geometry needs, without a check: the planner keeps a border of zeros there. Pools check
+ * the edges. */
 struct ft_work {
     struct ft_map in, out;
-    /* addend of a convolution's sum, or the second operand; data NULL: none */
+    /* an addend of a convolution's sum, or the second operand; data NULL: none */
     struct ft_map other;
-    const float *weights; /* as the row packed them */
-    const float *bias;    /* [c], zeros up to a multiple of 64: also the offsets of `affine` */
-    /* the result is clamped to [lo, hi]: linear, relu and relu6 alike; NaN stays NaN */
+    const float *weights; /* in the row's layout */
+    const float *bias;    /* [c], zeros up to a multiple of 64; also the offsets of `affine` */
+    /* the result is clamped to [lo, hi], which covers linear, relu and relu6; NaN stays NaN */
     float lo, hi;
-    /* of convolutions, after the clamp, and of the `activate` operation, as are: */
-    enum ft_activation activation;
-    float alpha, most, threshold;
-    float epsilon;  /* of normalisations */
-    int permute[3]; /* input axis (row, column, channel) of each output axis */
-    bool bilinear;  /* upsampling */
-    bool whole;     /* prelu: weights are [h, w, c], not [c] */
+    enum ft_activation activation; /* of convolutions, after the clamp, and of `activate` */
+    float alpha, most, threshold;  /* of the activation */
+    float epsilon;                 /* of normalisations */
+    int permute[3];                /* input axis (row, column, channel) of each output axis */
+    bool bilinear;                 /* upsampling */
+    bool whole;                    /* prelu: weights are [h, w, c], not [c] */
     int kernel[2], stride[2], dilation[2], pad[2]; /* rows, columns; pad: top, left */
     int groups, multiplier;
     bool exact; /* only rows that round like direct summation */
     int y0, y1, c0, c1;
-    /* rows that take several: the same work for so many, each `apart` floats after the one before,
-     * in all maps */
+    /* for rows with `several`: the same work for so many pictures, whose maps are `apart` floats
+     * from those of the picture before */
     int pictures;
     ptrdiff_t apart;
-    float *scratch; /* [scratch_floats], at least one row->scratch */
+    float *scratch; /* [scratch_floats], at least 1 / FT_PARTS_MAX of row->scratch */
     size_t scratch_floats;
 };
 
@@ -81,12 +82,12 @@ struct ft_kernel_row {
     ft_kernel *run;
     const char *name;
     unsigned needs;                              /* FT_CPU_... */
-    bool (*accepts)(const struct ft_work *work); /* NULL: everything */
-    /* floats of packed weights; NULL: as Keras has them */
+    bool (*accepts)(const struct ft_work *work); /* NULL: any work */
+    /* floats of packed weights; NULL: the row uses Keras's layout */
     size_t (*packed)(const struct ft_work *work);
     void (*pack)(const struct ft_work *work, const float *keras, float *packed);
-    size_t (*scratch)(const struct ft_work *work); /* floats wanted; NULL: none */
-    /* work is best cut at multiples of these; 0: 1 row, FT_CHANNELS_STEP channels */
+    size_t (*scratch)(const struct ft_work *work); /* floats; NULL: none */
+    /* work should be cut at multiples of these; 0: 1 row, FT_CHANNELS_STEP channels */
     int rows, channels;
     bool several; /* work->pictures may be more than 1 */
 };
@@ -98,10 +99,11 @@ enum ft_operation {
     FT_OP_AFFINE,    /* out = clamp(in * weights[c] + bias[c]) */
     FT_OP_ADD,       /* out = clamp(in + other) */
     FT_OP_MULTIPLY,  /* out = clamp(in * other) */
-    /* out = activation(in); in and out may be the same map; softmax wants whole rows of channels */
+    /* out = activation(in); in and out may be the same map; softmax needs all channels of a pixel
+     */
     FT_OP_ACTIVATE,
     FT_OP_COPY,    /* out = in */
-    FT_OP_FLATTEN, /* out [1, 1, h * w * c] or any shape of as many values = in, in order */
+    FT_OP_FLATTEN, /* out = in, in order; out has any shape of as many values */
     FT_OP_MAX_POOL,
     FT_OP_AVERAGE_POOL, /* padding is not counted */
     FT_OP_GLOBAL_MAX,   /* out [1, 1, c] */
@@ -112,13 +114,13 @@ enum ft_operation {
     /* out = (in - mean) / sqrt(variance + epsilon) * weights[c] + bias[c], over the channels of a
      * pixel */
     FT_OP_LAYER_NORM,
-    FT_OP_GROUP_NORM, /* the same over all pixels and the channels of a group */
+    FT_OP_GROUP_NORM, /* the same, over all pixels and the channels of a group */
     FT_OP_UNIT_NORM,  /* out = in / |in|, over the channels of a pixel */
     FT_OP_PRELU,      /* out = in < 0 ? in * weights : in */
     FT_OP_UPSAMPLE,   /* kernel times as many rows and columns */
     FT_OP_PERMUTE,
-    /* out = clamp(transposed convolution of in + bias), weights [kh, kw, out.c, in.c]; pad is cut
-     * off */
+    /* out = clamp(transposed convolution of in + bias), weights [kh, kw, out.c, in.c]; `pad` rows
+     * and columns are cut off */
     FT_OP_TRANSPOSE,
     FT_OPERATIONS
 };
@@ -126,12 +128,12 @@ enum ft_operation {
 /* The rows of an operation, ended by NULL. */
 const struct ft_kernel_row *const *ft_kernel_table(enum ft_operation operation);
 const char *ft_operation_name(enum ft_operation operation);
-/* The first row that the processor `features` and the work allow. */
+/* The first row that accepts the work and needs only these processor `features`. */
 const struct ft_kernel_row *ft_kernel_choose(enum ft_operation operation,
                                              const struct ft_work *work, unsigned features);
 
-/* out = x * scale + offset, one row of n values; scale and offset repeat every FT_PIXEL_PERIOD
- * values, for 1 or 3 channels. */
+/* out = x * scale + offset for a row of n values. Scale and offset [FT_PIXEL_PERIOD] repeat, which
+ * serves 1 and 3 channels. */
 enum { FT_PIXEL_PERIOD = 48 };
 typedef void ft_pixel_kernel(const uint8_t *x, const float *scale, const float *offset, int n,
                              float *out);
@@ -143,9 +145,9 @@ struct ft_pixel_row {
 const struct ft_pixel_row *const *ft_pixel_table(void); /* ended by NULL */
 const struct ft_pixel_row *ft_pixel_choose(void);       /* for this processor */
 
-/* C [m, n] = A [m, k] B [k, n], or added to C. A's value (i, j) is a[i * a_row + j * a_step], one
- * of the two strides being 1: A may lie transposed. B and C are row-major, b_row and c_row floats
- * from row to row. */
+/* C [m, n] = A [m, k] B [k, n]; with `add`, C += A B. Value (i, j) of A is a[i * a_row + j *
+ * a_step], and one of the two strides must be 1, so A may be transposed. B and C are row-major with
+ * b_row and c_row floats from row to row. */
 struct ft_product {
     const float *a, *b;
     float *c;
@@ -162,7 +164,7 @@ struct ft_product_row {
 const struct ft_product_row *const *ft_product_table(void); /* ended by NULL */
 const struct ft_product_row *ft_product_choose(void);       /* for this processor */
 
-/* Weights and geometry of a convolution as one sum: K values of the input times [K][filters]. */
+/* K of a convolution: each output is a sum of K products of an input and a weight. */
 static inline size_t ft_conv_k(const struct ft_work *w)
 {
     return (size_t)w->kernel[0] * (size_t)w->kernel[1] * (size_t)(w->in.c / w->groups);

@@ -5,7 +5,7 @@
 #include "base/numbers.h"
 #include "kernels/rows.h"
 
-/* The sum of one output pixel for filters c0..c1 of one group, into out [c1 - c0]. */
+/* Writes the sums of one output pixel, for filters c0..c1 of one group, to out [c1 - c0]. */
 static void sum_pixel(const struct ft_work *w, int y, int x, int group, int c0, int c1, float *out)
 {
     const int cin = w->in.c / w->groups, filters = w->out.c;
@@ -45,7 +45,7 @@ static void convolution(const struct ft_work *w)
     for (int y = w->y0; y < w->y1; y++)
         for (int x = 0; x < w->out.w; x++) {
             float *out = ft_map_to(&w->out, y, x);
-            for (int c = w->c0; c < w->c1;) { /* stretches that lie in one group */
+            for (int c = w->c0; c < w->c1;) { /* group by group */
                 const int group = c / per_group,
                           end = (group + 1) * per_group < w->c1 ? (group + 1) * per_group : w->c1;
                 sum_pixel(w, y, x, group, c, end, out + c);
@@ -57,7 +57,7 @@ static void convolution(const struct ft_work *w)
 }
 const struct ft_kernel_row ft_convolution_c = { .run = convolution, .name = "c" };
 
-/* weights [kh, kw, c, multiplier]; output channel c * multiplier + m. */
+/* Weights are [kh, kw, c, multiplier]; the output channel is c * multiplier + m. */
 static void depthwise(const struct ft_work *w)
 {
     const int taps = w->kernel[0] * w->kernel[1], m = w->multiplier;

@@ -5,8 +5,8 @@
 #include "base/numbers.h"
 #include "kernels/rows.h"
 
-/* The two input positions that output i lies between, and the share of the second: half-pixel
- * centres, edges repeated, as tf.image.resize. */
+/* The two input positions around output i, and the weight of the second, with half-pixel centres
+ * and repeated edges (tf.image.resize). */
 struct between {
     int first, second;
     float share;
@@ -60,8 +60,8 @@ static void permute(const struct ft_work *w)
 }
 const struct ft_kernel_row ft_permute_c = { .run = permute, .name = "c" };
 
-/* Output (y, x) collects the taps with y + pad - ky a multiple of the stride (the gradient of a
- * convolution, Keras Conv2DTranspose). */
+/* Output (y, x) is a sum over the taps for which y + pad - ky and x + pad - kx are multiples of the
+ * stride (the gradient of a convolution, Keras Conv2DTranspose). */
 static void transpose_pixel(const struct ft_work *w, int y, int x, float *out)
 {
     const int cin = w->in.c;

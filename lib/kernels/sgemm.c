@@ -1,7 +1,7 @@
-/* The portable fast convolution: bands of output pixels are gathered into rows [pixels][K] (K = kh
- * * kw * cin; pointwise layers are read in place where they lie densely), multiplied with
- * [K][filters] by single-threaded OpenBLAS, and finished by one pass for bias, sum and clamp while
- * the band is still in cache. */
+/* The portable fast convolution. The inputs of a band of output pixels are gathered into rows
+ * [pixels][K], K = kh * kw * cin; the inputs of a pointwise layer are read in place if nothing lies
+ * between them. Single-threaded OpenBLAS multiplies the rows with [K][filters]. One pass adds bias
+ * and addend and clamps, while the band is still in the cache. */
 #include <cblas.h>
 #include <string.h>
 
@@ -31,7 +31,7 @@ static void gather_pixel(const struct ft_work *w, int y, int x, float *to)
                    cin * sizeof *to);
 }
 
-/* sums [n] of pixel (y, x), channels c0.., to their place. */
+/* Writes the sums [n] of pixel (y, x), channels from c0 on, to the output. */
 static void finish_pixel(const struct ft_work *w, int y, int x, const float *sums)
 {
     const int n = w->c1 - w->c0;

@@ -1,6 +1,6 @@
-/* Activations of what a convolution has just stored, while it is in the cache: swish and hard_swish
- * in vectors that do not care how few channels there are, the others by loops.h. exp is that of
- * loops.h. */
+/* Activations of the pixels that a convolution has just stored, while they are in the cache. Swish
+ * and hard_swish use vectors, which are fast for few channels too; the others use the loops of
+ * loops/activate.c. exp is the same as there. */
 #include "kernels/simd/simd.h"
 
 FT_INLINE vec exponential(vec x)
@@ -18,7 +18,8 @@ FT_INLINE vec exponential(vec x)
     return multiply(p, power_of_two(shifted));
 }
 
-/* x / (1 + e^-x); below -87 what is left is less than 1e-35. NaN comes through by the x on top. */
+/* x / (1 + e^-x). The clamp at -87 changes values below 1e-35 only. NaN stays NaN, as x is the
+ * dividend. */
 FT_INLINE vec swish(vec x)
 {
     const vec negative = subtract(repeat(0), x);

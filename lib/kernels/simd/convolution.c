@@ -1,12 +1,12 @@
-/* Direct convolution as a product of panels (panels.h), K = kh * kw * cin in Keras order. The input
- * is read in place; segments are one per kernel row, or one per tap where the map's pixels do not
- * touch (dilation, slices of channels).
+/* Direct convolution as a product of panels (panels.h), K = kh * kw * cin in Keras's order. The
+ * input is read in place. There is one segment for each kernel row, or one for each tap if the
+ * pixels of a kernel row are not contiguous (dilation, slices of channels).
  *
- * Pixels go in bands: per band the offsets are worked out once, then panels outside, tiles inside,
- * so that a panel stays in the first-level cache while the band streams past, or (bands of one
- * tile) the tile's input stays while panels stream past.
+ * Pixels are divided into bands. The offsets of a band are computed once. The outer loop takes
+ * panels, the inner loop tiles, so that a panel stays in the first-level cache during a band; or,
+ * if a band is one tile, the tile's input stays in the cache during all panels.
  *
- * Groups are convolutions of their own between slices of the channels, with panels of their own. */
+ * Each group is a convolution between slices of the channels, with its own panels. */
 #include <string.h>
 
 #include "kernels/simd/panels.h"
@@ -22,7 +22,7 @@ static void find_segments(const struct ft_work *w, struct ft_segments *s)
                    (ptrdiff_t)(i % across) * w->dilation[1] * w->in.pixel;
 }
 
-/* Pixels are counted from the first row asked for, on through all pictures. */
+/* Pixels are numbered from row y0 of the first picture, through all pictures. */
 static void find_offsets(const struct ft_work *w, int first, int pixels, struct ft_offsets *at)
 {
     const int rows = w->y1 - w->y0;
@@ -46,8 +46,8 @@ static void find_offsets(const struct ft_work *w, int first, int pixels, struct 
     }
 }
 
-/* Panels outside where the weights are many for the pixels or the input is thin; else one tile at a
- * time. */
+/* Large bands if there are many weights for the pixels or few input channels; otherwise one tile at
+ * a time. */
 static int band_pixels(const struct ft_work *w, size_t k)
 {
     const bool one_panel = FT_NAME(panel_at)(0, w->out.c)->filters >= w->out.c;
@@ -58,7 +58,7 @@ static int band_pixels(const struct ft_work *w, size_t k)
                                               : FT_TILE_ROWS;
 }
 
-/* A panel belongs to the part that has its first filter. */
+/* A panel is computed by the part that has its first filter. */
 static void run_group(const struct ft_work *w)
 {
     const size_t k = ft_conv_k(w);
@@ -103,13 +103,7 @@ static void run_group(const struct ft_work *w)
 
 static size_t packed_group(const struct ft_work *w)
 {
-    size_t filters = 0;
-    for (int c = 0, n = w->out.c / w->groups; c < n;) {
-        const int width = FT_NAME(panel_at)(c, n)->filters;
-        filters += (size_t)width;
-        c += width;
-    }
-    return ft_conv_k(w) * filters;
+    return ft_conv_k(w) * FT_NAME(panel_filters)(w->out.c / w->groups);
 }
 
 static void convolution(const struct ft_work *w)

@@ -1,7 +1,7 @@
-/* Depthwise convolution over one vector of channels at a time. 3x3 and 5x5 with strides 1 and 2,
- * and 7x7 with stride 1, keep a tile of DOWN x ACROSS output pixels in registers and load every
- * input vector of the tile's window once for all the taps that use it; other geometries go pixel by
- * pixel. Weights lie as [c / LANES][taps][LANES], zeros after the last channel. */
+/* Depthwise convolution, one vector of channels at a time. 3x3 and 5x5 with strides 1 and 2, and
+ * 7x7 with stride 1, keep a tile of DOWN x ACROSS output pixels in registers and load every input
+ * vector of the tile's window once, for all taps that use it. Other geometries go pixel by pixel.
+ * Weights are [c / LANES][taps][LANES], with zeros after the last channel. */
 #include "kernels/simd/simd.h"
 
 #if defined(__AVX512F__)
@@ -10,18 +10,18 @@ enum { DOWN = 2, ACROSS = 7, MOST_TAPS = 7 };
 enum { DOWN = 1, ACROSS = 7, MOST_TAPS = 7 };
 #endif
 
-/* What the tiles of a strip of pixels and one vector of channels have in common. */
+/* What is the same for all tiles of a row of pixels and one vector of channels. */
 struct strip {
     const float *weights, *bias;
     ptrdiff_t in_row, out_row, other_row;
     int in_pixel, out_pixel, other_pixel;
     float lo, hi;
-    mask lanes; /* channels there are */
-    bool whole; /* all of them: masked stores are slow without AVX-512 */
+    mask lanes; /* the channels that exist */
+    bool whole; /* all lanes exist: masked stores are slow without AVX-512 */
 };
 
-/* Keeps gcc from loading the value again for every use: one load port a multiplication is too many.
- */
+/* Prevents gcc from loading the value again for every use: a load for every multiplication is too
+ * slow. */
 FT_INLINE vec in_register(vec v)
 {
     __asm__("" : "+v"(v));
@@ -33,7 +33,7 @@ FT_INLINE vec fetch(const struct strip *t, const float *p, const int whole)
     return whole ? load(p) : load_masked(p, t->lanes);
 }
 
-/* Where a tile reads and writes. */
+/* The addresses that a tile reads and writes. */
 struct place {
     const float *in; /* the window's first value */
     float *out;
@@ -54,7 +54,7 @@ FT_INLINE void finish(const struct strip *t, struct place at, vec x, int y, int 
         store_masked(out, t->lanes, x);
 }
 
-/* A tile of down x across pixels; all but the first two are constants at every call. */
+/* A tile of down x across pixels. Every call has constants for all arguments but the first two. */
 FT_INLINE void run_tile(const struct strip *t, struct place at, const int k, const int s,
                         const int down, const int across, const int whole)
 {
@@ -169,7 +169,7 @@ static struct place place_at(const struct ft_work *w, int y, int x, int c)
     };
 }
 
-/* One vector of channels of a row. */
+/* Activates one vector of channels of a row. */
 static void activate_row(const struct ft_work *w, int y, int c)
 {
     enum { MOST = 64 };

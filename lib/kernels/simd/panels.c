@@ -1,16 +1,16 @@
-/* Panels of weights times rows of activations: the product behind dense, pointwise, direct and
- * Winograd convolutions. A tile is some rows by one panel, its accumulators in registers from the
- * bias to the clamp. */
+/* Panels of weights times rows of activations: the product in dense layers, pointwise, direct and
+ * Winograd convolutions. A tile is a few rows by one panel. Its accumulators stay in registers from
+ * the bias to the clamp. */
 #include "kernels/simd/panels.h"
 
-/* Accumulators of a tile: per row up to 3 vectors, and half a vector more. */
+/* Accumulators of a tile: for each row up to 3 vectors, and half a vector. */
 struct sums {
     vec v[FT_TILE_ROWS][3];
     half h[FT_TILE_ROWS];
 };
 
-/* sum += x * w where it stands: left to itself gcc moves the sums of a loop that fills the
- * registers about, and through memory. */
+/* sum += x * w, in place: without assembly, gcc moves the sums of a loop that uses all registers
+ * between registers and through memory. */
 FT_INLINE void into(vec *sum, vec x, vec w)
 {
     __asm__("vfmadd231ps %2, %1, %0" : "+v"(*sum) : "v"(x), "v"(w));
@@ -40,8 +40,9 @@ FT_INLINE void step(const float *const *p, ptrdiff_t k, const float *w, struct s
     }
 }
 
-/* Addend and stores. What differs between tiles is settled before, and the tile's fields are read
- * once: a branch or a load for each row costs more than the sums of a thin tile. */
+/* Adds the addend, clamps and stores. What differs between tiles is decided before the loop, and
+ * the fields of the tile are read once: a branch or a load for each row takes more time than the
+ * sums of a tile with a small K. */
 FT_INLINE void finish_rows(const struct ft_tile t, struct sums *acc, const int rows,
                            const int vectors, const int halves, const bool added, const bool whole)
 {
@@ -89,8 +90,8 @@ FT_INLINE void finish(const struct ft_tile *t, struct sums *acc, const int rows,
     }
 }
 
-/* All of K. `ahead`: with a prefetch, every four of K, of `rate` floats; the first level would lose
- * the panel in use to them. */
+/* Sums over all of K. `ahead`: for every four of K, prefetches `rate` floats into the second-level
+ * cache; in the first level they would replace the panel in use. */
 FT_INLINE void sum(const struct ft_tile *t, const float *const *p, struct sums *acc, const int rows,
                    const int vectors, const int halves, const bool ahead)
 {
@@ -165,7 +166,7 @@ FT_INLINE void next_tile(struct ft_tile *t, const int rows)
         }                                                                                          \
     }
 
-/* By growing width; the accumulators of each fill the registers. */
+/* By increasing width. The accumulators of each fill the registers. */
 #if defined(__AVX512F__)
 UP_TO_14(DEFINE, 1, 0)
 UP_TO_14(DEFINE, 1, 1)
@@ -194,9 +195,20 @@ const struct ft_width *FT_NAME(panel_at)(int c, int filters)
     return filters - c > FT_PANEL && filters - c <= widest->filters ? widest : w;
 }
 
-/* In tiles as equal as can be: 49 pixels go as 13, 12, 12, 12. The first of them prefetch the next
- * panel, each a share: what one tile multiplies takes less time than a panel takes to come from the
- * third level. */
+size_t FT_NAME(panel_filters)(int n)
+{
+    size_t filters = 0;
+    for (int c = 0; c < n;) {
+        const int width = FT_NAME(panel_at)(c, n)->filters;
+        filters += (size_t)width;
+        c += width;
+    }
+    return filters;
+}
+
+/* Divides the pixels into tiles as equal as possible: 49 are 13, 12, 12, 12. Each of the first
+ * tiles prefetches a share of the next panel, because one tile takes less time than a panel takes
+ * to come from the third-level cache. */
 void FT_NAME(panel_run)(struct ft_tile t, const struct ft_width *width, const struct ft_offsets *at,
                         int pixels)
 {

@@ -1,18 +1,18 @@
-/* Matrix products of the head's training (see struct ft_product) in register tiles: 14 x 32 values
- * for AVX-512, 6 x 16 for AVX2. Nothing is packed: B's rows are read where they lie, A is broadcast
- * value by value, so an operand that is used for a hundred columns only costs nothing before.
- * OpenBLAS packs both operands anew in every call and reaches three quarters of this. */
+/* Matrix products for training the head (struct ft_product) in register tiles: 14 x 32 values for
+ * AVX-512, 6 x 16 for AVX2. Nothing is packed: rows of B are read in place and values of A are
+ * broadcast, so an operand that serves only a hundred columns needs no preparation. OpenBLAS packs
+ * both operands in every call and reaches three quarters of this speed. */
 #include "kernels/simd/simd.h"
 
 enum { MOST = LANES == 16 ? 14 : 6, PANEL = 2 * LANES };
 
-/* rows x vectors of C. across: A's values of one k lie side by side, else those of one row do. The
- * last vector is masked. */
+/* Computes rows x vectors of C. `across`: the values of A for one k are contiguous, otherwise those
+ * of one row are. The last vector is masked. */
 FT_INLINE void tile(const struct ft_product *p, const float *a, const float *b, float *c,
                     const int rows, const int vectors, const bool across, mask last)
 {
     const ptrdiff_t stride = p->a_row, step = across ? p->a_step : 1;
-    /* a pointer for three rows: the processor adds 1 or 2 strides for nothing */
+    /* one pointer for three rows: adding 1 or 2 strides to an address takes no time */
     const float *base[(MOST + 2) / 3];
     vec sum[MOST][2];
     FT_UNROLL

@@ -1,6 +1,6 @@
-/* One vocabulary for AVX2 and AVX-512, so that a kernel is written once and compiled for both with
- * other tile sizes. FT_ISA, the suffix of the names, comes from the build. A `mask` covers the
- * first n lanes of a vector; masked-off lanes load as 0. */
+/* The same functions for AVX2 and AVX-512, so that a kernel is written once and compiled for both,
+ * with different tile sizes. A `mask` covers the first n lanes of a vector; the other lanes load as
+ * 0. */
 #ifndef FT_KERNELS_SIMD_H
 #define FT_KERNELS_SIMD_H
 
@@ -8,8 +8,8 @@
 
 #include "kernels/isa.h"
 
-/* Loops over accumulators have constant bounds and must disappear, or the accumulators leave the
- * registers. Each compiler has its own way to be told. */
+/* Loops over accumulators have constant bounds and must be unrolled: only then do the accumulators
+ * stay in registers. Each compiler has its own pragma. */
 #if defined(__clang__)
 #define FT_UNROLL _Pragma("clang loop unroll(full)")
 #else

@@ -1,13 +1,13 @@
-/* 3x3 convolution with stride 1 by Winograd's F(4x4, 3x3): a tile of 4x4 outputs costs 36
+/* 3x3 convolution with stride 1 by Winograd's F(4x4, 3x3): a tile of 4x4 outputs needs 36
  * multiplications instead of 144 (A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural
- * Networks, 2015). The transforms interpolate at 0, +-A, +-B and infinity; A = 3/4 and B = 3/2
- * round four times better than the usual 1 and 2 and are as exact in binary.
+ * Networks, 2015). The transforms interpolate at 0, +-A, +-B and infinity. A = 3/4 and B = 3/2 have
+ * a rounding error four times smaller than the usual 1 and 2, and are exact in binary too.
  *
- * Tiles, of all pictures one after the other, go in blocks: V [36][tiles][depth] is the transformed
- * input, then for each panel of filters 36 products with U [36][K][panel] give M
- * [tiles][36][panel], which is transformed into the output while it is in cache. The grid of tiles
- * begins at the first row whatever part of the map is asked for, so that a value does not depend on
- * how a step is cut up. */
+ * Tiles are divided into blocks, through all pictures. V [36][tiles][depth] is the transformed
+ * input of a block. For each panel of filters, 36 products with U [36][K][panel] give M
+ * [tiles][36][panel], which is transformed into the output while it is in the cache. The grid of
+ * tiles always begins at the first row of the map, so that a value does not depend on how a step is
+ * cut into parts. */
 #include <math.h>
 #include <string.h>
 
@@ -15,15 +15,15 @@
 
 enum { LEAST_TILES = 4, LEAST_CHANNELS = 32 };
 
-/* A row of V is longer than the input has channels: rows a power of two apart would fall into the
- * same cache sets. */
+/* Floats from a row of V to the next: more than channels, because rows a power of two apart would
+ * use the same cache sets. */
 static size_t depth(const struct ft_work *w)
 {
     return (size_t)(w->in.c + LANES - 1) / LANES * LANES + 16;
 }
 
-/* Enough tiles for the weights to be worth loading, few enough for V to stay in the second-level
- * cache, or in the third. Blocks are as equal as can be. */
+/* Many tiles make more use of each weight that is loaded; with few, V stays in the second-level
+ * cache, or in the third. Blocks are as equal as possible. */
 static int block_tiles(const struct ft_work *w)
 {
     const int all = w->pictures * tiles_along(w->out.h) * tiles_along(w->out.w),
@@ -75,7 +75,8 @@ FT_INLINE void transform_out(const vec *m, vec *out, const int step, const int o
         multiply_add(repeat(A * A * A), odd_a, multiply_add(repeat(B * B * B), odd_b, m[5 * step]));
 }
 
-/* One window's channels c.. into V: points `apart` floats from each other. */
+/* Transforms the channels of one window, from c on, into V, whose points are `apart` floats from
+ * each other. */
 FT_INLINE void put_in(const float *const *from, int c, float *to, size_t apart, mask lanes,
                       const int whole)
 {
@@ -101,7 +102,7 @@ FT_INLINE void put_in(const float *const *from, int c, float *to, size_t apart, 
     }
 }
 
-/* Where a tile is: tiles are counted from the first row of tiles asked for, on through all
+/* The place of a tile. Tiles are numbered from the first row of tiles of this part, through all
  * pictures. */
 struct spot {
     int top, left;
@@ -116,8 +117,8 @@ static struct spot find_spot(const struct ft_work *w, int tile)
                           row / rows * w->apart };
 }
 
-/* Where a window's 36 pixels lie; what is past the pixels that the geometry asks for reads as
- * zeros. */
+/* The addresses of a window's 36 pixels. Beyond the pixels that the geometry needs, it reads zeros.
+ */
 static void find_window(const struct ft_work *w, int tile, const float *zeros, const float **from)
 {
     const struct spot at = find_spot(w, tile);
@@ -130,7 +131,8 @@ static void find_window(const struct ft_work *w, int tile, const float *zeros, c
                     : zeros;
 }
 
-/* Windows first .. first + n into v. `zeros` holds as many as there are channels. */
+/* Transforms windows first .. first + n into v. `zeros` has as many floats as there are channels.
+ */
 static void load_block(const struct ft_work *w, int first, int n, const float *zeros, float *v)
 {
     const size_t row = depth(w);
@@ -146,8 +148,8 @@ static void load_block(const struct ft_work *w, int first, int n, const float *z
     }
 }
 
-/* One tile's filters c.. (as many as `lanes` has) from m, points `apart` floats from each other, to
- * the map. */
+/* Transforms filters of one tile, from c on and as many as `lanes` has, from m, whose points are
+ * `apart` floats from each other, into the map. */
 static void put_out(const struct ft_work *w, int tile, int c, const float *m, size_t apart,
                     mask lanes, bool whole)
 {
@@ -182,7 +184,7 @@ static void put_out(const struct ft_work *w, int tile, int c, const float *m, si
         }
 }
 
-/* The tile's pixels in the map, c.. of `n` filters. */
+/* Activates n filters, from c on, of the tile's pixels in the map. */
 static void activate_tile(const struct ft_work *w, int tile, int c, int n)
 {
     const struct spot at = find_spot(w, tile);
@@ -206,7 +208,8 @@ static void store_block(const struct ft_work *w, int first, int n, int c, int wi
     }
 }
 
-/* What the products of one panel have in common: n tiles, points of V so far apart. */
+/* What is the same for all products of one panel with n tiles; v_point is the distance of points in
+ * V. */
 struct product {
     struct ft_tile tile;
     struct ft_segments segments;
@@ -236,7 +239,7 @@ static void begin_product(struct product *p, const struct ft_work *w, int n,
     }
 }
 
-/* M = V U, or M += V U, for point q and the k channels of V from v on. */
+/* M = V U, or M += V U with `add`, for point q and k channels of V, which begin at v. */
 static void run_product(struct product *p, int q, const float *v, int k, const float *u, bool add,
                         float *m)
 {
@@ -248,7 +251,8 @@ static void run_product(struct product *p, int q, const float *v, int k, const f
     FT_NAME(panel_run)(p->tile, p->width, &p->at, p->n);
 }
 
-/* M = V U for one panel, whose weights begin at u; the next panel's are prefetched meanwhile. */
+/* M = V U for one panel, whose weights begin at u. Prefetches the next panel if there are `more`.
+ */
 static void multiply_block(const struct ft_work *w, int n, const float *v, const float *u,
                            const struct ft_width *width, bool more, float *m)
 {
@@ -261,8 +265,8 @@ static void multiply_block(const struct ft_work *w, int n, const float *v, const
     }
 }
 
-/* The same from thin weights: U of a few channels is made a row of points at a time, in `u`, which
- * stays in the first-level cache. */
+/* The same for thin weights: U of a few channels is computed in `u`, one row of points at a time,
+ * and stays in the first-level cache. */
 static void multiply_thin(const struct ft_work *w, int n, const float *v, const float *rows,
                           const struct ft_width *width, bool more, float *u, float *m)
 {
@@ -313,8 +317,8 @@ static void winograd(const struct ft_work *w)
     }
 }
 
-/* Thin layers spend more on the transforms than they save, and tiny maps on loading four times as
- * many weights. */
+/* With few channels the transforms take more time than they save; with few tiles, loading four
+ * times as many weights does. */
 static bool accepts(const struct ft_work *w)
 {
     return !w->exact && w->groups == 1 && w->kernel[0] == 3 && w->kernel[1] == 3 &&

@@ -1,5 +1,5 @@
-/* What the two halves of Winograd's convolution, tiles (winograd.c) and weights
- * (winograd_weights.c), agree on. */
+/* What the two files of Winograd's convolution share: tiles (winograd.c) and weights
+ * (winograd_weights.c). */
 #ifndef FT_KERNELS_WINOGRAD_H
 #define FT_KERNELS_WINOGRAD_H
 
@@ -21,9 +21,9 @@ static inline int tiles_along(int n)
     return (n + SIDE - 1) / SIDE;
 }
 
-/* Few tiles multiply faster than weights come from memory. Then only one axis of the weights is
- * transformed beforehand, which makes them half as many as U, and U is made of them while they are
- * used. */
+/* With few tiles, multiplying takes less time than loading the weights from memory. Then packing
+ * transforms only one axis of the weights, which halves their number, and U is computed from them
+ * while it is used. */
 static inline bool thin(const struct ft_work *w)
 {
     return tiles_along(w->out.h) * tiles_along(w->out.w) <= THIN_TILES;
@@ -34,14 +34,14 @@ static inline size_t weights_each(const struct ft_work *w)
     return thin(w) ? THIN_POINTS : POINTS;
 }
 
-/* Channels whose U is made at a time, from channel c on. */
+/* The number of channels, from c on, whose U is computed at a time. */
 static inline int thin_channels(const struct ft_work *w, int c)
 {
     return w->in.c - c < THIN_CHANNELS ? w->in.c - c : THIN_CHANNELS;
 }
 
-/* Row y of U for k channels of one panel, from that row of G g: rows [k][3][filters] to u
- * [6][k][filters]. */
+/* Computes a row of U for k channels of one panel, u [6][k][filters], from the same row of G g,
+ * rows [k][3][filters]. */
 void FT_NAME(winograd_expand)(const float *rows, int k, int filters, float *u);
 
 /* The row's `packed` and `pack`. */

@@ -1,12 +1,12 @@
-/* Weights of Winograd's convolution: U = G g G' for every filter and channel when they are packed,
- * or for thin layers G g, of which U is made while it is used. */
+/* Weights of Winograd's convolution. Packing computes U = G g G' for every filter and channel, or
+ * for thin layers G g, from which U is computed while it is used. */
 #include "kernels/simd/winograd.h"
 
 #define F0 (1.0 / (A * A * B * B))
 #define FA (1.0 / (2 * A * A * (A * A - B * B)))
 #define FB (1.0 / (2 * B * B * (B * B - A * A)))
 
-/* What three weights become at the six points. */
+/* The transform of three weights into six points. */
 static const double G[WINDOW][3] = { { F0 },
                                      { FA, FA *A, FA *A *A },
                                      { FA, -FA *A, FA *A *A },
@@ -48,19 +48,13 @@ void FT_NAME(winograd_expand)(const float *rows, int k, int filters, float *u)
 
 size_t FT_NAME(winograd_packed)(const struct ft_work *w)
 {
-    size_t filters = 0;
-    for (int c = 0; c < w->out.c;) {
-        const int width = FT_NAME(panel_at)(c, w->out.c)->filters;
-        filters += (size_t)width;
-        c += width;
-    }
-    return weights_each(w) * (size_t)w->in.c * filters;
+    return weights_each(w) * (size_t)w->in.c * FT_NAME(panel_filters)(w->out.c);
 }
 
 /* The transformed weights of up to FT_PANEL_MOST filters side by side. */
 typedef double ft_lanes[FT_PANEL_MOST];
 
-/* to [6] = G g for the three weights of one axis, `step` apart. */
+/* to [6] = G g for the three weights of one axis, which are `step` apart. */
 static void transform_weights(const ft_lanes *g, size_t step, ft_lanes *to, size_t to_step)
 {
     for (size_t y = 0; y < WINDOW; y++)
@@ -69,9 +63,9 @@ static void transform_weights(const ft_lanes *g, size_t step, ft_lanes *to, size
                 G[y][0] * g[0][i] + G[y][1] * g[step][i] + G[y][2] * g[2 * step][i];
 }
 
-/* One input channel of one panel: keras [9][k][filters] from this channel and filter, packed
- * [points][k][width], points `point` apart: all of U, or only G g, whose three values in a row lie
- * side by side. */
+/* Packs one input channel of one panel: keras [9][k][filters] begins at this channel and filter,
+ * packed [points][k][width] has points `point` floats apart. It holds all of U, or with `rows_only`
+ * G g, whose three values in a row are contiguous. */
 static void pack_channel(const float *keras, size_t tap, size_t filters, float *packed,
                          size_t point, size_t width, bool rows_only)
 {
