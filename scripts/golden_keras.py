@@ -194,6 +194,11 @@ def setting(index, key, value):
     return config(lambda c: c["layers"][index]["config"].__setitem__(key, value))
 
 
+def operation(name):
+    """A layer that is an operation of Keras 2 with this name."""
+    return config(lambda c: c["layers"][2].update(class_name="TFOpLambda", config={"name": "relu", "function": name}))
+
+
 def later_call(c):
     c["layers"][3]["inbound_nodes"] = [[["relu", 5, 0, {}]]]
 
@@ -234,6 +239,8 @@ def write_bad():
         "strides": setting(1, "strides", [-1, 1e300]),
         "filters": setting(1, "filters", 5),
         "activation": setting(1, "activation", "celu"),
+        "bar": operation("|Add"),
+        "bars": operation("Add|__operators__.add"),
         "slash": config(lambda c: c["layers"][1].update(name="a/b")),
     }
     for name, change in changes.items():

@@ -69,6 +69,9 @@ static struct ft_network *copy_below(const struct ft_network *network, int last)
 int ft_network_cut(const struct ft_network *network, int last, struct ft_network **out,
                    struct ft_error *err)
 {
+    if (last < 0 || last >= network->n_layers)
+        return ft_error_set(err, FT_EARG, "a network of %d layers has no layer %d",
+                            network->n_layers, last);
     struct ft_network *copy = copy_below(network, last);
     if (!copy)
         return ft_error_nomem(err, "the network");

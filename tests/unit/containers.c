@@ -1,10 +1,12 @@
 /* keras/: models inside models, shared layers, every container (tests/golden/containers, made by
  * scripts/golden_containers.py): what a network answers to one picture, according to the Keras that
  * wrote the file. */
+#define _GNU_SOURCE
 #include "../test.h"
 
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "graph/plan.h"
 #include "keras/keras.h"
@@ -147,11 +149,45 @@ static void refused(void)
     }
 }
 
+/* A damaged part of a group is reported as damage, whichever part it is. */
+static void damage_is_reported(void)
+{
+    static const char *const parts[] = { "HEAP", "SNOD", "TREE" };
+    char path[1024], folder[1024];
+    struct ft_bytes file = { 0 };
+    int opened = 0;
+    snprintf(path, sizeof path, "%s/golden/containers/tiny.weights.h5", getenv("FT_TEST_DATA"));
+    snprintf(folder, sizeof folder, "%s/golden/containers/architectures", getenv("FT_TEST_DATA"));
+    CHECK(!ft_file_read(path, 1 << 24, &file, NULL));
+    snprintf(path, sizeof path, "/tmp/ft-damaged-%d.h5", (int)getpid());
+    for (int p = 0; p < 3; p++) {
+        uint8_t *at = file.data;
+        while ((at = memmem(at, file.size - (size_t)(at - file.data), parts[p], 4))) {
+            struct ft_network *n = NULL;
+            struct ft_error err = { 0 };
+            *at ^= 1;
+            FILE *f = fopen(path, "wb");
+            CHECK(f && fwrite(file.data, 1, file.size, f) == file.size && !fclose(f));
+            const int rc = ft_keras_open(
+                path, &(struct ft_reader_options){ .architectures = folder }, &n, &err);
+            CHECK(rc != FT_ENOMEM && !strstr(err.msg, "memory"));
+            CHECK(!rc == !!n);
+            ft_network_free(n);
+            *at++ ^= 1;
+            opened++;
+        }
+    }
+    CHECK(opened > 20);
+    unlink(path);
+    ft_bytes_release(&file);
+}
+
 int main(void)
 {
     RUN(answers);
     RUN(flattened);
     RUN(sharing);
     RUN(refused);
+    RUN(damage_is_reported);
     return test_end();
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "keras/blob.h"
 #include "keras/keras.h"
 #include "network/edit.h"
 #include "network/hash.h"
@@ -283,6 +284,8 @@ static void refused(void)
     } bad[] = {
         { "absurd-shape", "layer 'last': weight 'kernel:0' has an absurd shape", FT_ELIMIT },
         { "activation", "layer 'first': activation 'celu' is not supported", FT_EUNSUPPORTED },
+        { "bar", "layer 'relu': the operation '|Add' is not supported", FT_EUNSUPPORTED },
+        { "bars", "the operation 'Add|__operators__.add' is not supported", FT_EUNSUPPORTED },
         { "bomb", "would unpack to 1024 MB", FT_ELIMIT },
         { "causal", "keras-causal.h5': layer 'first': padding 'causal' is not supported",
           FT_EUNSUPPORTED },
@@ -339,6 +342,54 @@ static void refused(void)
     CHECK(ft_keras_open("/dev/null", NULL, &network, &err) == FT_EFORMAT);
 }
 
+/* Bytes that are kept beside a network; Keras files without them have none. */
+static void blobs(void)
+{
+    const uint8_t bytes[5] = { 1, 0, 255, 7, 9 };
+    const char *path = temporary("blob.h5");
+    struct ft_error err = { 0 };
+    struct ft_network *n = open_or_exit(data_path("golden/keras/keras2-sequential.h5"));
+    uint8_t *back = NULL;
+    size_t size = 1;
+    CHECK(!ft_keras_write(n, NULL, path, &err));
+    CHECK(!ft_blob_read(path, "extra", 100, &back, &size, &err) && !back && !size);
+    CHECK(!ft_blob_write(path, "extra", bytes, sizeof bytes, &err));
+    CHECK(!ft_blob_read(path, "extra", 5, &back, &size, &err) && size == 5);
+    CHECK(back && !memcmp(back, bytes, sizeof bytes));
+    free(back);
+    back = NULL;
+    CHECK(ft_blob_read(path, "extra", 4, &back, &size, &err) == FT_EFORMAT && !back);
+    CHECK(strstr(err.msg, "blob.h5': 'extra'"));
+    CHECK(ft_blob_read(path, "model_weights", 100, &back, &size, &err) == FT_EFORMAT && !back);
+    CHECK(ft_blob_write(path, "extra", bytes, sizeof bytes, &err) == FT_EIO); /* it is there */
+    struct ft_network *again = open_or_exit(path);
+    CHECK(again->n_layers == n->n_layers);
+    ft_network_free(again);
+    ft_network_free(n);
+    CHECK(unlink(path) == 0);
+    CHECK(ft_blob_read(path, "extra", 4, &back, &size, &err) == FT_EIO && !back);
+    CHECK(ft_blob_write(path, "extra", bytes, sizeof bytes, &err) == FT_EIO);
+}
+
+static void recognised(void)
+{
+    static const struct {
+        const char *start;
+        size_t n;
+        bool is;
+    } cases[] = {
+        { "\211HDF\r\n\032\n", 8, true },
+        { "\211HDF\r\n\032", 7, false },
+        { "PK\003\004", 4, true },
+        { "PK\003", 3, false },
+        { "GGUF", 4, false },
+        { "", 0, false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        CHECK(ft_keras_reader.recognises("m.h5", (const uint8_t *)cases[i].start, cases[i].n) ==
+              cases[i].is);
+}
+
 int main(void)
 {
     RUN(bundled);
@@ -348,5 +399,7 @@ int main(void)
     RUN(sequential);
     RUN(cut);
     RUN(refused);
+    RUN(blobs);
+    RUN(recognised);
     return test_end();
 }

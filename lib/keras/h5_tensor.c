@@ -1,0 +1,107 @@
+/* Datasets that hold numbers. */
+#include <hdf5.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "keras/h5.h"
+
+/* A dataset may unpack to this many times its stored size once it is larger than BOMB_BYTES. */
+#define BOMB_RATIO   1000
+#define BOMB_BYTES   ((uint64_t)64 << 20)
+#define TENSOR_BYTES ((uint64_t)4 << 30)
+
+static int dataset_open(int64_t group, const char *name, hid_t *out, struct ft_error *err)
+{
+    const int there = *name ? ft_h5_link(group, name, err) : 0;
+    if (there < 0)
+        return there;
+    *out = there ? H5Dopen2(group, name, H5P_DEFAULT) : -1;
+    return *out < 0
+               ? ft_error_set(err, FT_EFORMAT, "weight '%s' is missing: the file is damaged", name)
+               : 0;
+}
+
+static int dataset_shape(hid_t dataset, const char *name, struct ft_tensor *t, struct ft_error *err)
+{
+    hsize_t shape[H5S_MAX_RANK] = { 0 };
+    const hid_t space = H5Dget_space(dataset);
+    const int rank = space < 0 ? -1 : H5Sget_simple_extent_dims(space, shape, NULL);
+    H5Sclose(space);
+    if (rank < 0)
+        return ft_error_set(err, FT_EFORMAT, "weight '%s' is damaged", name);
+    if (rank > (int)(sizeof t->shape / sizeof *t->shape))
+        return ft_error_set(err, FT_EUNSUPPORTED, "weight '%s' has %d axes", name, rank);
+    size_t count = 1;
+    for (int i = 0; i < rank; i++) {
+        if (shape[i] < 1 || shape[i] > INT32_MAX || !ft_size_mul(count, (size_t)shape[i], &count) ||
+            count > TENSOR_BYTES / sizeof(float))
+            return ft_error_set(err, FT_ELIMIT, "weight '%s' has an absurd shape", name);
+        t->shape[i] = (int64_t)shape[i];
+    }
+    t->rank = rank;
+    t->count = count;
+    return 0;
+}
+
+/* Filters, other types and other layouts: HDF5 decodes. External and virtual storage would read
+ * other files. */
+static int dataset_read(hid_t dataset, const char *name, const struct ft_tensor *t, void **heap,
+                        struct ft_error *err)
+{
+    const hid_t properties = H5Dget_create_plist(dataset);
+    const H5D_layout_t layout = H5Pget_layout(properties);
+    const int external = H5Pget_external_count(properties);
+    H5Pclose(properties);
+    if (external != 0 || layout == H5D_VIRTUAL || layout < 0)
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "weight '%s' is stored in another file, which is not read", name);
+    const uint64_t bytes = (uint64_t)t->count * sizeof(float);
+    if (bytes > BOMB_BYTES && bytes / BOMB_RATIO > H5Dget_storage_size(dataset))
+        return ft_error_set(err, FT_ELIMIT,
+                            "weight '%s' would unpack to %llu MB from almost nothing", name,
+                            (unsigned long long)(bytes >> 20));
+    float *data = ft_alloc(t->count, sizeof(float));
+    if (!data)
+        return ft_error_nomem(err, name);
+    if (H5Dread(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
+        free(data);
+        return ft_error_set(err, FT_EFORMAT, "weight '%s' cannot be read: the file is damaged",
+                            name);
+    }
+    *heap = data;
+    return 0;
+}
+
+int ft_h5_tensor(const struct ft_h5 *h5, int64_t group, const char *name, struct ft_tensor *out,
+                 void **heap, struct ft_error *err)
+{
+    struct ft_tensor t = { 0 };
+    hid_t dataset = -1;
+    *heap = NULL;
+    int rc = dataset_open(group, name, &dataset, err);
+    if (rc)
+        return rc;
+    rc = dataset_shape(dataset, name, &t, err);
+    const hid_t type = H5Dget_type(dataset);
+    const H5T_class_t class = H5Tget_class(type);
+    if (!rc && class != H5T_FLOAT && class != H5T_INTEGER)
+        rc = ft_error_set(err, FT_EUNSUPPORTED, "weight '%s' is not numeric", name);
+    /* HDF5 gives an offset for contiguous storage inside this file only, and contiguous storage has
+     * no filters. */
+    const haddr_t offset = rc ? HADDR_UNDEF : H5Dget_offset(dataset);
+    const bool lent = offset != HADDR_UNDEF && offset % _Alignof(float) == 0 &&
+                      offset <= h5->size && t.count <= (h5->size - offset) / sizeof(float) &&
+                      H5Tequal(type, H5T_NATIVE_FLOAT) > 0;
+    if (!rc && lent)
+        t.data = (const float *)(const void *)(h5->map + offset);
+    else if (!rc) {
+        rc = dataset_read(dataset, name, &t, heap, err);
+        t.data = *heap;
+    }
+    H5Tclose(type);
+    H5Dclose(dataset);
+    if (!rc)
+        *out = t;
+    return rc;
+}
