@@ -1,6 +1,7 @@
-/* Which description fits a file of weights alone. Layers that have weights must be as many as in
- * the description, with or without its top; then the weights are tried on, those descriptions first
- * whose names of layers agree. Weights go to layers by position, as Keras itself does
+/* Which architecture fits a file of weights alone. The file must have as many layers with weights
+ * as the architecture, with or without its top. Then the weights are read into each candidate,
+ * beginning with the one that has the most names of layers in common. Layers take weights by
+ * position, as in Keras
  * (load_weights_from_hdf5_group in keras/src/legacy/saving/legacy_h5_format.py). */
 #include "keras/architecture_match.h"
 
@@ -19,10 +20,10 @@
 
 enum { CANDIDATES = 256 };
 
-/* The outermost layers of the file that have weights. Keras 3: names of groups. */
+/* The outermost layers of the file that have weights; in a Keras 3 file, their groups. */
 struct contents {
     struct ft_names names; /* legacy: all layers */
-    const char **weighted; /* [n] lent */
+    const char **weighted; /* [n] borrowed from names */
     int n;
 };
 
@@ -46,8 +47,8 @@ static int legacy_contents(const struct ft_h5 *h5, int64_t group, struct content
     return rc;
 }
 
-/* Whether a group of a Keras 3 file holds weights: layers have them in vars, models inside the
- * network have layers. */
+/* Whether a group of a Keras 3 file holds weights: those of a layer are in `vars`, those of a model
+ * inside the network in `layers`. */
 static int holds_weights(int64_t group, bool *out, struct ft_error *err)
 {
     static const char *const parts[] = { "vars", "layers" };
@@ -95,11 +96,12 @@ static void contents_release(struct contents *c)
     ft_names_release(&c->names);
 }
 
-/* ---- a description tried on ------------------------------------------------------------------ */
+/* ---- one architecture -------------------------------------------------------------------------
+ */
 
 struct candidate {
     char path[1200];
-    int alike; /* names that agree */
+    int alike; /* names of layers in common with the file */
     bool top;
 };
 
@@ -144,11 +146,11 @@ static int make(const struct ft_architecture *d, const struct ft_variant *v, boo
     return draft->name ? ft_draft_sort_file(draft, err) : ft_error_nomem(err, "the network");
 }
 
-/* Layers with weights take the groups of a legacy file in order. False: they are more or fewer.
- * *alike counts equal names. */
+/* Layers with weights take the groups of a legacy file in order. Returns false if their numbers
+ * differ. *alike counts equal names. */
 static bool take_groups(struct ft_draft *draft, const struct contents *c, bool legacy, int *alike)
 {
-    const char *last = NULL, *was = NULL; /* group of the file, name in the description */
+    const char *last = NULL, *was = NULL; /* group of the file, name in the architecture */
     int n = 0;
     *alike = 0;
     for (int i = 0; i < draft->n; i++) {
@@ -179,9 +181,9 @@ static uint64_t count_weights(const struct ft_draft *draft)
     return n;
 }
 
-/* Reads the weights to see whether they fit, and how many they are. */
-static int try_on(const struct ft_h5 *h5, int64_t group, struct ft_draft *draft, uint64_t *weights,
-                  struct ft_error *err)
+/* Reads the weights to find out whether they fit, and counts them. */
+static int try_weights(const struct ft_h5 *h5, int64_t group, struct ft_draft *draft,
+                       uint64_t *weights, struct ft_error *err)
 {
     struct ft_storage storage = { 0 };
     const int rc = ft_weights_read(h5, group, draft, &storage, err);
@@ -218,8 +220,8 @@ static int fit(const struct ft_h5 *h5, int64_t group, const struct contents *c,
     if (!rc && !take_groups(&whole, c, group, &alike))
         rc = ft_error_set(err, FT_EFORMAT, "other layers");
     if (!rc)
-        rc = try_on(h5, group, &whole, &weights, err);
-    /* A top may have any number of classes: what is below it says which variant it is. */
+        rc = try_weights(h5, group, &whole, &weights, err);
+    /* The top may have any number of classes, so the weights below it identify the variant. */
     below = weights;
     if (!rc && k->top)
         rc = make(&d, NULL, false, &cut, err);
@@ -233,7 +235,7 @@ static int fit(const struct ft_h5 *h5, int64_t group, const struct contents *c,
         if (!take_groups(&cut, &fewer, group, &alike))
             below = 0;
         else
-            rc = try_on(h5, group, &cut, &below, err);
+            rc = try_weights(h5, group, &cut, &below, err);
     }
     ft_draft_release(&whole);
     ft_draft_release(&cut);
@@ -245,9 +247,10 @@ static int fit(const struct ft_h5 *h5, int64_t group, const struct contents *c,
     return rc;
 }
 
-/* ---- all descriptions ------------------------------------------------------------------------ */
+/* ---- all architectures ----------------------------------------------------------------------- */
 
-/* Both forms of a description that have as many layers as the file. */
+/* Adds an architecture with its top, without it, or both: each that has as many layers as the
+ * file. */
 static int consider(const struct contents *c, int64_t group, const char *path,
                     struct candidate *list, int n)
 {
@@ -267,7 +270,8 @@ static int consider(const struct contents *c, int64_t group, const char *path,
     return n;
 }
 
-/* Keras 3 layouts do not list layers: the larger description that fits is the right one. */
+/* Files of Keras 3 do not list layers, so `alike` is the number of layers: the largest that fits
+ * comes first. */
 static int by_alike(const void *a, const void *b)
 {
     const struct candidate *x = a, *y = b;
@@ -311,7 +315,7 @@ int ft_architecture_draft(const struct ft_h5 *h5, int64_t group,
             "no attribute 'model_config': a weights-only file does not say what the network is; %s",
             hint);
     struct candidate *list = calloc(CANDIDATES, sizeof *list);
-    int rc = list ? 0 : ft_error_nomem(err, "descriptions"), n = 0;
+    int rc = list ? 0 : ft_error_nomem(err, "the architectures"), n = 0;
     bool found = false;
     if (!rc)
         rc = group ? legacy_contents(h5, group, &c, err) : stored_contents(h5, &c, err);

@@ -1,4 +1,4 @@
-/* Descriptions of architectures: text to a Keras 3 configuration. */
+/* The text of an architecture to a Keras 3 configuration. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,12 +17,12 @@ struct reader {
         cJSON *config;
     } classes[CLASSES];
     int n_classes;
-    char (*names)[NAME + 8]; /* [LAYERS] of lines that can be inputs */
+    char (*names)[NAME + 8]; /* [LAYERS] layers that later lines may have as input */
     int n_names;
-    cJSON *layers, *outer; /* outer: the network's, while inside { } */
+    cJSON *layers, *outer; /* outer: the layers of the network while inside { } */
 };
 
-/* Splits at single spaces; returns how many. */
+/* Splits a line at spaces and returns the number of tokens. */
 static int split(char *line, char **tokens, int most)
 {
     int n = 0;
@@ -87,13 +87,13 @@ static cJSON *tensor(const char *name)
     return json;
 }
 
-/* Tensors alone stand in a list of their own when they are several, as merge layers are called;
- * beside numbers they do not. */
+/* Several tensors are one argument, a list, as merge layers expect; with numbers among them, each
+ * is an argument of its own. */
 static bool add_inputs(struct reader *r, cJSON *entry, char **t, int n)
 {
     cJSON *args = cJSON_CreateArray(), *node = cJSON_CreateObject(),
           *nodes = cJSON_AddArrayToObject(entry, "inbound_nodes"), *list = args;
-    bool numbers = false, right = true;
+    bool numbers = false, valid = true;
     cJSON_AddItemToObject(node, "args", args);
     cJSON_AddItemToArray(nodes, node);
     for (int i = 0; i < n; i++)
@@ -105,11 +105,11 @@ static bool add_inputs(struct reader *r, cJSON *entry, char **t, int n)
         if (i < n && *t[i] == '=')
             cJSON_AddItemToArray(list, cJSON_CreateNumber(strtod(t[i] + 1, NULL)));
         else if (back < 1 || back > r->n_names)
-            right = false;
+            valid = false;
         else
             cJSON_AddItemToArray(list, tensor(r->names[r->n_names - back]));
     }
-    return right;
+    return valid;
 }
 
 static bool keep_name(struct reader *r, const char *name)
@@ -129,11 +129,11 @@ static bool layer(struct reader *r, char **t, int n)
         return false;
     cJSON *entry = add_entry(r->layers, r->classes[c].class, t[0],
                              cJSON_Duplicate(r->classes[c].config, true));
-    bool right = true;
+    bool valid = true;
     if (!r->outer && strcmp(r->classes[c].class, "InputLayer"))
-        right = add_inputs(r, entry, t + 2, n - 2);
+        valid = add_inputs(r, entry, t + 2, n - 2);
     r->d->n_layers++;
-    return right && (r->outer || keep_name(r, t[0]));
+    return valid && (r->outer || keep_name(r, t[0]));
 }
 
 static bool sequence(struct reader *r, char *line)
@@ -148,10 +148,10 @@ static bool sequence(struct reader *r, char *line)
         return false;
     cJSON *config = cJSON_CreateObject(),
           *entry = add_entry(r->layers, "Sequential", line + 1, config);
-    const bool right = add_inputs(r, entry, NULL, 0);
+    const bool valid = add_inputs(r, entry, NULL, 0);
     r->outer = r->layers;
     r->layers = cJSON_AddArrayToObject(config, "layers");
-    return right && keep_name(r, line + 1);
+    return valid && keep_name(r, line + 1);
 }
 
 static bool read_line(struct reader *r, char *line)

@@ -5,9 +5,9 @@
  *     !preprocess caffe                 how pixels enter: tf, torch, caffe, none
  *     !variant resnet50 224 23587712    name, input size, number of weights up to the cut
  *     !cut avg_pool                     the layer that a file without top ends in
- *     !layers 106 107                   how many layers have weights up to the cut, and in all: a
- *                                       quick look (may be left out)
- *     = a Conv2D {"kernel_size":7}      class and settings, for use below
+ *     !layers 106 107                   number of layers with weights up to the cut, and in all
+ *                                       (optional: saves reading architectures that cannot fit)
+ *     = a Conv2D {"kernel_size":7}      class and settings, under a letter used below
  *     conv1_conv a 1                    a layer: name, settings, inputs as lines back (none: the
  *                                       line before; =3.0: a number)
  *     {stem                             a Sequential inside the network, up to the line }
@@ -32,12 +32,12 @@ struct ft_architecture {
     int n_variants;
     struct ft_variant variants[16];
     int n_layers;
-    cJSON *json; /* {"class_name": "Functional", ...}, output_layers left out */
+    cJSON *json; /* {"class_name": "Functional", ...}, without output_layers */
     char last[128];
 };
 int ft_architecture_read(const char *path, struct ft_architecture *out, struct ft_error *err);
-/* Whether a description may be of a network with so many layers that have weights, as far as its
- * first lines say. */
+/* Whether an architecture can have this number of layers with weights, according to its first
+ * lines; true if they do not say. */
 bool ft_architecture_may_fit(const char *path, int layers);
 void ft_architecture_release(struct ft_architecture *d);
 

@@ -9,9 +9,10 @@
 #include "finetune.h"
 
 bool ft_archive_is(const uint8_t *map, size_t size);
-/* From the archive that is mapped at map [size]: *config is the text of config.json (free() it),
- * *weights [*weights_size] a mapping of the unpacked model.weights.h5 (munmap() it).
- * FT_EUNSUPPORTED where the program was built without libzip. */
+/* Reads the archive that is mapped at map [size]. *config receives the text of config.json and must
+ * be freed with free(); *weights [*weights_size] is a mapping of the unpacked model.weights.h5,
+ * which the caller must unmap. Returns FT_EUNSUPPORTED if the program was built without libzip. On
+ * failure the outputs are untouched. */
 int ft_archive_read(const uint8_t *map, size_t size, char **config, uint8_t **weights,
                     size_t *weights_size, struct ft_error *err);
 

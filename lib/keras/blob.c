@@ -28,14 +28,15 @@ int ft_blob_write(const char *path, const char *name, const void *data, size_t s
     const hid_t space = H5Screate_simple(1, &count, NULL), how = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_obj_track_times(how, false);
     const hid_t set = H5Dcreate2(file, name, H5T_STD_U8LE, space, H5P_DEFAULT, how, H5P_DEFAULT);
-    bool ok = set >= 0 && H5Dwrite(set, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
+    bool written =
+        set >= 0 && H5Dwrite(set, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
     if (set >= 0)
         H5Dclose(set);
     H5Pclose(how);
     H5Sclose(space);
-    ok = H5Fflush(file, H5F_SCOPE_GLOBAL) >= 0 && ok;
-    ok = H5Fclose(file) >= 0 && ok;
-    return ok ? 0 : ft_error_set(err, FT_EIO, "cannot write '%s': is the disk full?", path);
+    written = H5Fflush(file, H5F_SCOPE_GLOBAL) >= 0 && written;
+    written = H5Fclose(file) >= 0 && written;
+    return written ? 0 : ft_error_set(err, FT_EIO, "cannot write '%s': is the disk full?", path);
 }
 
 /* The length of a contiguous 1-d dataset of bytes, or -1. */
@@ -70,8 +71,8 @@ int ft_blob_read(const char *path, const char *name, size_t limit, uint8_t **dat
         const int64_t count = set < 0 ? -1 : length_of(set);
         uint8_t *bytes = NULL;
         if (count < 0 || (uint64_t)count > limit)
-            rc = ft_error_set(err, FT_EFORMAT,
-                              "'%s': '%s' is not a list of bytes of a sensible length", path, name);
+            rc = ft_error_set(err, FT_EFORMAT, "'%s': '%s' is not a list of bytes, or is too long",
+                              path, name);
         else if (!(bytes = ft_alloc((size_t)count + 1, 1)))
             rc = ft_error_nomem(err, path);
         else if (H5Dread(set, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes) < 0)

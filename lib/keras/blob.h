@@ -1,5 +1,4 @@
-/* Bytes that ride along in an HDF5 file as one root dataset of uint8, which Keras does not look at.
- */
+/* Bytes kept in an HDF5 file as one root dataset of uint8, which Keras ignores. */
 #ifndef FT_KERAS_BLOB_H
 #define FT_KERAS_BLOB_H
 
@@ -8,12 +7,12 @@
 
 #include "finetune.h"
 
-/* Adds the dataset to a file that is there. Writes straight to `path`: the caller replaces
- * atomically. */
+/* Adds the dataset to an existing file. Writes straight to `path`: the caller replaces files
+ * atomically. Returns FT_EIO on failure, also if the dataset exists. */
 int ft_blob_write(const char *path, const char *name, const void *data, size_t size,
                   struct ft_error *err);
-/* *data (free() it) is NULL where there is none. FT_EFORMAT where it is no plain list of bytes, or
- * longer than `limit`. */
+/* *data [*size] must be freed with free(); it is NULL if there is no such dataset. Returns
+ * FT_EFORMAT if the dataset is not a plain list of bytes, or longer than `limit`. */
 int ft_blob_read(const char *path, const char *name, size_t limit, uint8_t **data, size_t *size,
                  struct ft_error *err);
 

@@ -1,4 +1,4 @@
-/* Classes that are an activation. */
+/* Classes that apply an activation. */
 #include <math.h>
 
 #include "base/error.h"
@@ -37,7 +37,7 @@ static int parse_alpha(const cJSON *config, const char *key, double alpha,
     return rc;
 }
 
-/* Keras 3 takes "alpha" for its "negative_slope", Keras 2 knows nothing else. */
+/* Keras 2 knows only "alpha"; Keras 3 accepts it for its "negative_slope". */
 static void write_alpha(const struct ft_layer *layer, cJSON *config)
 {
     ft_add_float(config, "alpha", layer->params.alpha);
@@ -63,7 +63,7 @@ static int parse_prelu(const cJSON *config, struct ft_draft_layer *out, struct f
     return 0;
 }
 
-/* Alpha's axes of length 1 are what Keras calls shared. */
+/* Keras calls the axes shared along which alpha has length 1. */
 static void write_prelu(const struct ft_layer *layer, cJSON *config)
 {
     const struct ft_tensor *t = &layer->weights[FT_W_ALPHA];

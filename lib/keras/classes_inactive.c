@@ -2,7 +2,8 @@
 #include "keras/layer_classes.h"
 
 const struct ft_layer_class ft_inactive_classes[] = {
-    /* an identity is written as a linear activation; the name finds the row of the activations */
+    /* An identity is written as a linear activation. This row is never found by name: that of the
+     * activations comes first. */
     { "Activation", FT_LAYER_IDENTITY, .write = ft_write_nothing },
     { .name = "Dropout", .kind = FT_LAYER_IDENTITY },
     { .name = "StochasticDepth", .kind = FT_LAYER_IDENTITY },

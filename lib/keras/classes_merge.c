@@ -11,7 +11,7 @@ static int parse_concatenate(const cJSON *config, struct ft_draft_layer *out, st
 }
 
 /* x0 + x1 * scale: CustomScaleLayer of InceptionResNetV2, which older files have as a Lambda with
- * the argument `scale`. The sum is this layer, the product becomes one of its own (compat.c). */
+ * the argument `scale`. This layer is the sum; compat.c adds a layer for the product. */
 static int parse_custom_scale(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
 {
     const cJSON *arguments = ft_field(config, "arguments");

@@ -53,7 +53,7 @@ static void write_rescaling(const struct ft_layer *layer, cJSON *config)
         add_constant(config, "offset", &layer->weights[FT_W_OFFSET]);
 }
 
-/* axis, scale, center and epsilon, which all normalisations have */
+/* The settings that all normalisations have: axis, scale, center and epsilon. */
 static int parse_affine_norm(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
 {
     bool scale = true, centre = true;
@@ -113,16 +113,15 @@ static int parse_unit_norm(const cJSON *config, struct ft_draft_layer *out, stru
     return ft_field_axis(config, &out->axis, err);
 }
 
-/* (x - mean) / sqrt(variance), the other way round with `invert`; the statistics may lie in the
- * file instead. */
+/* (x - mean) / sqrt(variance), or its inverse with `invert`. The statistics are settings or
+ * weights. */
 static int parse_normalization(const cJSON *config, struct ft_draft_layer *out,
                                struct ft_error *err)
 {
     const cJSON *mean = ft_field(config, "mean"), *variance = ft_field(config, "variance");
     int rc = ft_field_axis(config, &out->axis, err);
     if (rc || !mean != !variance)
-        return rc ? rc
-                  : ft_error_set(err, FT_EFORMAT, "mean without variance, or the other way round");
+        return rc ? rc : ft_error_set(err, FT_EFORMAT, "mean and variance must be given together");
     if (!mean) {
         out->needs = FT_NEEDS(FT_W_NORM_MEAN) | FT_NEEDS(FT_W_NORM_VARIANCE);
         return 0;
@@ -137,7 +136,7 @@ static int parse_normalization(const cJSON *config, struct ft_draft_layer *out,
                                err);
 }
 
-/* keras.backend.epsilon() is the least deviation that Normalization divides by. */
+/* Normalization divides by the standard deviation, at least keras.backend.epsilon(). */
 static int finish_normalization(struct ft_draft_layer *layer, struct ft_error *err)
 {
     struct ft_tensor *w = layer->layer.weights;

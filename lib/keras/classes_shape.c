@@ -126,7 +126,7 @@ static void write_upsampling(const struct ft_layer *layer, cJSON *config)
         cJSON_AddStringToObject(config, "interpolation", "bilinear");
 }
 
-/* Axes count from 1, the batch being 0. */
+/* Axes count from 1; the batch is axis 0. */
 static int parse_permute(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
 {
     const cJSON *dims = ft_field(config, "dims");

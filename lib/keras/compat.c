@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "keras/layer_classes.h"
 
-/* What a fused activation may be for both Keras 2 and 3. */
+/* Whether Keras 2 and 3 both accept this activation inside another layer. */
 static bool universal(const struct ft_layer_params *p)
 {
     switch (p->activation) {
@@ -38,13 +38,13 @@ static bool taken(const struct ft_draft *draft, const char *name)
     return false;
 }
 
-/* A new layer at the end, "of_suffix"; -1 when out of memory. */
+/* Appends a layer called "of_suffix". Returns its index, or FT_ENOMEM. */
 static int append(struct ft_draft *draft, int of, const char *suffix, enum ft_layer_kind kind,
                   const int *inputs, int n_inputs)
 {
     struct ft_draft_layer *grown = realloc(draft->layers, ((size_t)draft->n + 2) * sizeof *grown);
     if (!grown)
-        return -1;
+        return FT_ENOMEM;
     draft->layers = grown;
     struct ft_draft_layer *layer = &draft->layers[draft->n];
     *layer = (struct ft_draft_layer){ .axis = -1, .origin = -1, .stands_for = -1 };
@@ -56,9 +56,9 @@ static int append(struct ft_draft *draft, int of, const char *suffix, enum ft_la
     layer->layer = (struct ft_layer){ .kind = kind, .n_inputs = n_inputs, .params = *p };
     layer->layer.name = malloc(size);
     layer->layer.inputs = malloc((size_t)n_inputs * sizeof *inputs);
-    draft->n++; /* even half-built: the draft frees it */
+    draft->n++; /* before it is complete, so that the draft frees it */
     if (!layer->layer.name || !layer->layer.inputs)
-        return -1;
+        return FT_ENOMEM;
     memcpy(layer->layer.inputs, inputs, (size_t)n_inputs * sizeof *inputs);
     char *name = layer->layer.name;
     layer->layer.name = NULL;
@@ -88,14 +88,14 @@ static void redirect(struct ft_draft *draft, int n, int from, int to)
 }
 
 /* clip(x / 6 + 1/2, 0, 1), in Keras 2 clip(x / 5 + 1/2, 0, 1); times x for hard_swish. Layer
- * `scaled` is free to be the scaling of x. */
+ * `scaled` becomes the scaling of x. */
 static int append_hard(struct ft_draft *draft, int of, int x, int scaled, bool swish, bool keras3)
 {
     if (!make_rescaling(&draft->layers[scaled], keras3 || swish ? 1.0f / 6 : 0.2f, 0.5f))
-        return -1;
+        return FT_ENOMEM;
     const int clipped = append(draft, of, "clipped", FT_LAYER_ACTIVATION, &scaled, 1);
     if (clipped < 0)
-        return -1;
+        return FT_ENOMEM;
     struct ft_layer_params *p = &draft->layers[clipped].layer.params;
     p->activation = FT_ACT_RELU_SHAPED;
     p->most = 1;
@@ -103,8 +103,8 @@ static int append_hard(struct ft_draft *draft, int of, int x, int scaled, bool s
                  : clipped;
 }
 
-/* The activation of layer i leaves it, or is replaced where it is all that the layer does. Returns
- * the last new layer. */
+/* Moves the activation of layer i to layers of its own, or replaces layer i if it is nothing but
+ * the activation. Returns the index of the last new layer, or FT_ENOMEM. */
 static int split_activation(struct ft_draft *draft, int i, bool keras3)
 {
     const struct ft_layer_params p = draft->layers[i].layer.params;
@@ -116,7 +116,7 @@ static int split_activation(struct ft_draft *draft, int i, bool keras3)
     const int next =
         append(draft, i, hard(p.activation) ? "scaled" : "activation", FT_LAYER_ACTIVATION, &i, 1);
     if (next < 0 || hard(p.activation))
-        return next < 0 ? -1 : append_hard(draft, i, i, next, swish, keras3);
+        return next < 0 ? next : append_hard(draft, i, i, next, swish, keras3);
     struct ft_layer_params *to = &draft->layers[next].layer.params;
     to->activation = p.activation;
     to->alpha = p.alpha;

@@ -73,7 +73,7 @@ struct kind_count {
     int n;
 };
 
-/* The group of each member in a Keras 3 file: numbered by class. */
+/* The group of each member in a Keras 3 file: members of one class are numbered. */
 static int name_groups(struct ft_model_config *m, struct ft_error *err)
 {
     enum { KINDS = 256 };
@@ -96,8 +96,7 @@ static int name_groups(struct ft_model_config *m, struct ft_error *err)
     return 0;
 }
 
-/* Finds the highest call that is referred to, of every member: ["name", call, tensor] wherever it
- * stands. */
+/* For each member, finds the highest call that any ["name", call, tensor] in `value` refers to. */
 static void note_calls(struct ft_model_config *m, const cJSON *value)
 {
     const cJSON *name = cJSON_IsArray(value) ? value->child : NULL;
@@ -143,7 +142,7 @@ static int member_parse(const cJSON *entry, bool sequential, int depth, int *tot
         out->name = text_of(config, "name");
     if (!out->kind || (!out->name && !is_model(out->kind)) || (out->name && !*out->name) || !config)
         return ft_error_set(err, FT_EFORMAT, "a layer has no class, name or settings");
-    if (!out->name) /* a nested list of Keras 1 has none */
+    if (!out->name) /* nested models of Keras 1 have no name */
         out->name = out->kind;
     out->nodes = nodes ? nodes->child : NULL;
     out->n_calls = cJSON_GetArraySize(nodes);

@@ -18,10 +18,10 @@ struct ft_member {
     const char *name, *kind; /* borrowed from the JSON */
     const cJSON *entry;
     const cJSON *nodes;            /* the first inbound node, or NULL; one node is one call */
-    int n_calls, first;            /* first: number of its first call among all of the model's */
-    int highest;                   /* call that anything in the model refers to */
+    int n_calls, first;            /* first: index of its first call among all calls of the model */
+    int highest;                   /* the highest call that anything in the model refers to */
     struct ft_model_config *inner; /* NULL: a layer */
-    char group[64]; /* in a Keras 3 file: "conv2d", then conv2d_1, ...: `number` tells */
+    char group[64];                /* in a Keras 3 file: "conv2d", followed by "_number" unless 0 */
     int number;
 };
 

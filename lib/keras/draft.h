@@ -12,24 +12,26 @@ struct ft_draft_layer {
     /* inputs are indices into ft_draft.layers, filled once all names are known */
     struct ft_layer layer;
     unsigned needs; /* bit w: weight w must be in the file */
-    /* BATCH_NORM, CONCATENATE, ACTIVATION (softmax): as the file counts, the batch being axis 0 */
+    /* BATCH_NORM, CONCATENATE, ACTIVATION (softmax): numbered as in the file, where the batch is
+     * axis 0 */
     int axis;
     float *constants;    /* tensors that come from the configuration (RESCALING); owned */
-    const cJSON *config; /* lent */
-    /* lent: the call it comes from, for arguments that are no layers; NULL in a sequence */
+    const cJSON *config; /* borrowed */
+    /* borrowed: the call, for arguments that are not layers; NULL in a Sequential */
     const cJSON *node;
     bool operation; /* set by a parser that takes numbers among the arguments of `node` */
-    /* as the file calls it; NULL: the one that writes this layer */
+    /* the class in the file; NULL: the class that writes this layer */
     const struct ft_layer_class *class;
-    /* where its weights are */
+    /* the following fields say where its weights are */
     int origin;   /* equal for the calls of a shared layer, which share weights */
-    bool inner;   /* it is inside a model that is inside the network */
-    bool derived; /* filters and units are those of the weights */
-    /* lent: the outermost layer that holds it, whose group a legacy file has */
+    bool inner;   /* part of a model inside the network */
+    bool derived; /* filters and units are taken from the weights */
+    /* borrowed: the outermost layer or model that contains it, which is a group of a legacy file */
     const char *top;
     char *scope; /* names from the outermost to its own: "base/stem/conv" */
     char *store; /* its group in a Keras 3 file: "layers/functional/layers/conv2d_1" */
-    /* -1, or (an inner model's input) the layer that it is; gone once the draft is made */
+    /* the input of an inner model: the layer that it stands for; -1: none. Unused after flatten.c
+     */
     int stands_for;
 };
 
@@ -39,7 +41,7 @@ struct ft_draft {
     struct ft_draft_layer *layers; /* [n] in the order of the file */
     int n_origins;
     char *preprocess;       /* see struct ft_network */
-    struct ft_names groups; /* holds the `top` of layers that were described */
+    struct ft_names groups; /* owns the `top` of layers of an architecture */
     int output;
     cJSON *json;
 };

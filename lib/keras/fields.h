@@ -18,9 +18,9 @@ int ft_field_bool(const cJSON *config, const char *key, bool *out, struct ft_err
 int ft_field_number(const cJSON *config, const char *key, double *out, struct ft_error *err);
 int ft_field_padding(const cJSON *config, enum ft_padding *out, struct ft_error *err);
 int ft_field_activation(const cJSON *config, enum ft_activation *out, struct ft_error *err);
-/* -1 without one; lists of one are unwrapped. */
+/* -1 if absent; a list of one number counts as the number. */
 int ft_field_axis(const cJSON *config, int *out, struct ft_error *err);
-/* An error for anything else. */
+/* FT_EUNSUPPORTED if data_format is not channels_last. */
 int ft_field_channels_last(const cJSON *config, struct ft_error *err);
 
 /* The shortest decimal that reads back as the same float. */

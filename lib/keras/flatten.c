@@ -1,6 +1,5 @@
-/* Models are called on each other until only layers are left. A call of a layer becomes a layer of
- * the draft; a call of a model becomes the calls of its members, whose inputs stand for what the
- * model was called on. */
+/* A call of a layer becomes a layer of the draft. A call of a model becomes the calls of its
+ * members; the model's inputs stand for the layers that it was called on. */
 #define _GNU_SOURCE
 #include "keras/flatten.h"
 
@@ -29,9 +28,9 @@ struct call {
 struct scope {
     const struct ft_model_config *model;
     const struct scope *outer;
-    const struct ft_member *member; /* that it is of `outer`; NULL: the network itself */
+    const struct ft_member *member; /* this model, as a member of `outer`; NULL: the network */
     struct call *calls;             /* [model->n_calls] */
-    int *origin;                    /* the next one */
+    int *origin;                    /* the next unused origin */
 };
 
 struct flattening {
@@ -67,8 +66,8 @@ static const char *top_of(const struct scope *s, const char *name)
     return name;
 }
 
-/* "outer/inner" or "layers/functional/layers/conv2d_1", from the inside out; NULL when out of
- * memory. */
+/* "outer/inner" or "layers/functional/layers/conv2d_1", built from the inside out. Returns NULL
+ * if memory runs out. */
 static char *path_of(const struct scope *s, const struct ft_member *member, bool store)
 {
     char *path = ft_strdup("");
@@ -104,7 +103,7 @@ static struct ft_draft_layer *add_layer(struct flattening *x, struct ft_error *e
     return layer;
 }
 
-/* A layer that is an inner model's input stands for another. */
+/* The input of an inner model stands for another layer, which `connect` finds. */
 static int call_layer(struct flattening *x, const struct scope *s, const struct ft_member *member,
                       const cJSON *node, int origin, struct call *call, struct ft_error *err)
 {
@@ -169,7 +168,8 @@ static int add_reference(const struct scope *s, struct list *list, const char *n
                    ? (int)node->valuedouble
                    : -1;
     if (member->inner &&
-        member->highest == member->n_calls) /* Keras counts the call that made the inner model */
+        member->highest ==
+            member->n_calls) /* Keras also counts the call that created the inner model */
         call--;
     if (call < 0 || call >= member->n_calls)
         return ft_error_set(err, FT_EFORMAT,
@@ -191,8 +191,8 @@ static bool is_reference(const cJSON *value)
 }
 
 /* ["name", node, tensor, {}], lists of these; {"args": [...], "kwargs": {}}; {"class_name":
- * "__keras_tensor__", ...}. Tensors may be keyword arguments. Counts what is no layer in *others.
- * Depth is bounded by cJSON's. */
+ * "__keras_tensor__", ...}. Tensors may be keyword arguments. *others counts arguments that are not
+ * layers. The recursion is bounded by the depth that cJSON accepts. */
 static int collect(const struct scope *s, struct list *list, const cJSON *value, int *others,
                    struct ft_error *err)
 {
@@ -225,7 +225,7 @@ static int collect(const struct scope *s, struct list *list, const cJSON *value,
     return rc;
 }
 
-/* What a call is called on. */
+/* Gives a call its inputs. */
 static int connect(struct flattening *x, const struct ft_member *member, const struct call *call,
                    struct list *inputs, struct ft_error *err)
 {
@@ -283,7 +283,7 @@ static int functional_ends(const struct scope *s, const char *key, struct list *
               : ft_error_set(err, FT_EFORMAT, "the network has no '%s'", key);
 }
 
-/* A chain. Where it does not begin with an input layer, it is given one. */
+/* A Sequential is a chain of layers. One without an input layer is given one. */
 static int connect_sequential(struct flattening *x, const struct scope *s, struct call *result,
                               struct ft_error *err)
 {
@@ -342,7 +342,7 @@ static int flatten(struct flattening *x, struct scope *s, struct call *result, s
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-/* The layer that `at` stands for in the end. */
+/* Follows `at` to the layer that it stands for. */
 static int follow(const struct ft_draft *d, int at, int *out, struct ft_error *err)
 {
     int steps = 0;

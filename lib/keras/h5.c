@@ -27,7 +27,7 @@ void ft_h5_begin(void)
 int ft_h5_map(const char *path, uint8_t **out, size_t *size, struct ft_error *err)
 {
     struct stat st;
-    /* nonblocking: a FIFO must not hang us */
+    /* O_NONBLOCK: opening a FIFO must not block */
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return ft_error_errno(err, "cannot be opened");
@@ -49,10 +49,10 @@ int ft_h5_map(const char *path, uint8_t **out, size_t *size, struct ft_error *er
     return 0;
 }
 
-/* HDF5 works on the mapping itself: its image of the file is "allocated", "copied" and "freed"
- * without touching a byte, which saves over a thousand small reads. Nothing writes to it, as the
- * file is opened for reading. */
-static void *image_lend(size_t size, H5FD_file_image_op_t operation, void *map)
+/* HDF5 uses the mapping as its image of the file: the callbacks "allocate", "copy" and "free" it
+ * without copying, which saves over a thousand small reads. The file is opened for reading, so
+ * nothing writes to the mapping. */
+static void *image_map(size_t size, H5FD_file_image_op_t operation, void *map)
 {
     (void)size, (void)operation;
     return map;
@@ -90,13 +90,13 @@ bool ft_h5_is(const uint8_t *start, size_t n)
 int ft_h5_open(const char *path, uint8_t *map, size_t size, struct ft_h5 *out, struct ft_error *err)
 {
     struct ft_h5 h5 = { .file = -1, .map = map, .size = size };
-    char *name; /* HDF5 wants the name of no file; below a regular file there is none */
+    char *name; /* must not be the name of an existing file, so it is a path below a regular file */
     if (!ft_h5_is(map, size))
         return ft_error_set(err, FT_EFORMAT, "not a Keras file: it does not begin as HDF5 does");
     if (asprintf(&name, "%s/mapping", path) < 0)
         return ft_error_nomem(err, "the file's name");
-    H5FD_file_image_callbacks_t callbacks = { image_lend, image_copy, NULL,  image_free,
-                                              map_keep,   map_leave,  h5.map };
+    H5FD_file_image_callbacks_t callbacks = { image_map, image_copy, NULL,  image_free,
+                                              map_keep,  map_leave,  h5.map };
     ft_h5_begin();
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);

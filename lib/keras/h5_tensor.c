@@ -36,7 +36,8 @@ static int dataset_shape(hid_t dataset, const char *name, struct ft_tensor *t, s
     for (int i = 0; i < rank; i++) {
         if (shape[i] < 1 || shape[i] > INT32_MAX || !ft_size_mul(count, (size_t)shape[i], &count) ||
             count > TENSOR_BYTES / sizeof(float))
-            return ft_error_set(err, FT_ELIMIT, "weight '%s' has an absurd shape", name);
+            return ft_error_set(err, FT_ELIMIT, "weight '%s' has a shape that is not possible",
+                                name);
         t->shape[i] = (int64_t)shape[i];
     }
     t->rank = rank;
@@ -44,8 +45,8 @@ static int dataset_shape(hid_t dataset, const char *name, struct ft_tensor *t, s
     return 0;
 }
 
-/* Filters, other types and other layouts: HDF5 decodes. External and virtual storage would read
- * other files. */
+/* HDF5 decodes filters, other types and other layouts. External and virtual storage is refused: it
+ * would read other files. */
 static int dataset_read(hid_t dataset, const char *name, const struct ft_tensor *t, void **heap,
                         struct ft_error *err)
 {
@@ -59,8 +60,8 @@ static int dataset_read(hid_t dataset, const char *name, const struct ft_tensor 
     const uint64_t bytes = (uint64_t)t->count * sizeof(float);
     if (bytes > BOMB_BYTES && bytes / BOMB_RATIO > H5Dget_storage_size(dataset))
         return ft_error_set(err, FT_ELIMIT,
-                            "weight '%s' would unpack to %llu MB from almost nothing", name,
-                            (unsigned long long)(bytes >> 20));
+                            "weight '%s' would unpack to %llu MB, far more than its stored size",
+                            name, (unsigned long long)(bytes >> 20));
     float *data = ft_alloc(t->count, sizeof(float));
     if (!data)
         return ft_error_nomem(err, name);
@@ -90,10 +91,10 @@ int ft_h5_tensor(const struct ft_h5 *h5, int64_t group, const char *name, struct
     /* HDF5 gives an offset for contiguous storage inside this file only, and contiguous storage has
      * no filters. */
     const haddr_t offset = rc ? HADDR_UNDEF : H5Dget_offset(dataset);
-    const bool lent = offset != HADDR_UNDEF && offset % _Alignof(float) == 0 &&
-                      offset <= h5->size && t.count <= (h5->size - offset) / sizeof(float) &&
-                      H5Tequal(type, H5T_NATIVE_FLOAT) > 0;
-    if (!rc && lent)
+    const bool mapped = offset != HADDR_UNDEF && offset % _Alignof(float) == 0 &&
+                        offset <= h5->size && t.count <= (h5->size - offset) / sizeof(float) &&
+                        H5Tequal(type, H5T_NATIVE_FLOAT) > 0;
+    if (!rc && mapped)
         t.data = (const float *)(const void *)(h5->map + offset);
     else if (!rc) {
         rc = dataset_read(dataset, name, &t, heap, err);

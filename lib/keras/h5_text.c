@@ -12,7 +12,7 @@ enum {
     /* bytes of one attribute: the largest configuration of keras.applications has less than 2 MB */
     TEXT_LIMIT = 8 << 20,
     NAMES_LIMIT = 1 << 17,  /* strings of one list */
-    CHUNKS_LIMIT = 1 << 12, /* attributes that one list is cut into */
+    CHUNKS_LIMIT = 1 << 12, /* attributes that one list is divided among */
 };
 
 struct strings {

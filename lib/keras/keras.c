@@ -64,7 +64,7 @@ static int take_draft(struct ft_network *network, struct ft_draft *draft, struct
     return 0;
 }
 
-/* What was found in a file: where the configuration is, and in which layout the weights. */
+/* The configuration of a file, and the layout of its weights. */
 struct source {
     struct ft_h5 h5;
     char *config;  /* JSON, owned; NULL: a weights-only file */
@@ -131,7 +131,7 @@ static int make_draft(const struct source *s, const struct ft_reader_options *op
     if (s->config && options && options->architecture)
         rc = ft_error_set(
             err, FT_EARG,
-            "the file says itself what the network is: '%s' is for files of weights alone (--arch)",
+            "the file contains its architecture: '%s' is for files of weights alone (--arch)",
             options->architecture);
     else if (s->config)
         rc = ft_draft_parse(s->config, draft, err);

@@ -1,8 +1,8 @@
-/* Operations on tensors: what x + 3.0 in a model's code becomes. Keras 3 (keras.ops) has
+/* Keras stores x + 3.0 in the code of a model as an operation. Keras 3 (keras.ops) writes
  * {"class_name": "Add", "module": "keras.src.ops.numpy", "inbound_nodes": [{"args": [tensor, 3.0],
- * "kwargs": {}}]}; Keras 2 (TFOpLambda) has {"function": "__operators__.add"} and the nodes [["x",
- * 0, 0, {"y": 3.0, "name": null}]], or ["_CONSTANT_VALUE", -1, 3.0, {"y": ["x", 0, 0]}] where the
- * number comes first. */
+ * "kwargs": {}}]}. Keras 2 (TFOpLambda) writes {"function": "__operators__.add"} and the nodes
+ * [["x", 0, 0, {"y": 3.0, "name": null}]], or ["_CONSTANT_VALUE", -1, 3.0, {"y": ["x", 0, 0]}] if
+ * the number comes first. */
 #include "keras/operations.h"
 
 #include <string.h>
@@ -39,7 +39,7 @@ struct operand {
     double value;
 };
 
-/* Only an operation has a number among its arguments, whatever its module is said to be. */
+/* A layer with a number among its arguments is an operation, whatever its module. */
 static bool takes_number(const cJSON *nodes)
 {
     const cJSON *args = ft_field(nodes ? nodes->child : NULL, "args");
@@ -78,7 +78,7 @@ static int add_keras3(const cJSON *values, struct operand *operands, int n)
     return n;
 }
 
-/* Operands of a call in order; returns how many, at most 2. */
+/* The operands of a call, in order. Returns their number, at most 2. */
 static int find_operands(const cJSON *node, struct operand operands[2])
 {
     int n = 0;

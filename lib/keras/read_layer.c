@@ -46,8 +46,8 @@ int ft_draft_layer_parse(const struct ft_member *member, const cJSON *node,
     return rc ? ft_error_prefix(err, rc, "layer '%s'", member->name) : 0;
 }
 
-/* The settings that hold the input's shape of a model without an input layer: on its first layer,
- * however deep. */
+/* The shape of the input of a model without an input layer: a setting of its first layer, or of the
+ * first layer of a model inside it. */
 static const cJSON *implied_shape(const struct ft_model_config *m)
 {
     const cJSON *shape = ft_field(m->config, "build_input_shape");

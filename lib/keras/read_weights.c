@@ -1,6 +1,7 @@
-/* Weights to layers. Legacy layout: the group of a layer lists the names of its datasets in
- * `weight_names`; their last part says which they are. Keras 3: numbered datasets in a group that
- * is named after the layer's class and place. */
+/* Weights to layers. In the legacy layout the group of a layer lists the names of its datasets in
+ * `weight_names`, and the last part of a name tells which weight it is. In a Keras 3 file the
+ * weights are numbered datasets in a group that is named after the class and the position of the
+ * layer. */
 #include "keras/read_weights.h"
 
 #include <stdio.h>
@@ -13,7 +14,7 @@
 #include "keras/patterns.h"
 #include "network/kinds.h"
 
-/* What a description leaves open, its weights say. */
+/* Takes from the weights what an architecture does not specify. */
 static int derive(struct ft_layer *layer, struct ft_error *err)
 {
     const struct ft_tensor *kernel = &layer->weights[FT_W_KERNEL];
@@ -32,10 +33,10 @@ static int derive(struct ft_layer *layer, struct ft_error *err)
     return 0;
 }
 
-/* The weights of a layer usually lie in one group below the layer's: it stays open from one to the
- * next. */
+/* The weights of a layer are usually in one group below the group of the layer: it is kept open
+ * between weights. */
 struct folder {
-    const char *path; /* [length] lent */
+    const char *path; /* [length] borrowed */
     size_t length;
     int64_t group; /* 0: the layer's own */
 };
@@ -88,11 +89,11 @@ static int read_weight(const struct ft_h5 *h5, int64_t top, struct folder *folde
 
 /* ---- legacy: a group a layer, with a list of its weights ------------------------------------- */
 
-/* The group of an outermost layer: all weights of a model inside the model stand in one list. It
- * stays open from one layer to the next. */
+/* The group of an outermost layer. A model inside the network has all its weights in one list. The
+ * group is kept open between layers. */
 struct shelf {
     const char *top;
-    int64_t group; /* 0: none of that name */
+    int64_t group; /* 0: there is none */
     struct ft_names names;
     bool *taken; /* [names.n] */
     struct folder folder;
@@ -124,8 +125,8 @@ static int shelf_open(const struct ft_h5 *h5, int64_t parent, const char *top, s
     return rc || s->taken ? rc : ft_error_nomem(err, "weights");
 }
 
-/* All names are the layer's: by name, or (Keras 1: "block1_conv1_W_1:0") in order. places
- * [FT_MAX_WEIGHTS] of names, -1: none. */
+/* For a group that belongs to one layer: finds its weights by name, or in order if no name is known
+ * (Keras 1: "block1_conv1_W_1:0"). places [FT_MAX_WEIGHTS] are indices of names, -1: none. */
 static int own_places(const struct shelf *s, const struct ft_layer_class *class, unsigned needs,
                       int *places, struct ft_error *err)
 {
@@ -155,8 +156,8 @@ static int own_places(const struct shelf *s, const struct ft_layer_class *class,
     return 0;
 }
 
-/* How many last parts of the path to a weight are those of the scope: "x/stem/conv/kernel:0" and
- * "base/stem/conv": 2. */
+/* The number of last parts that the path of a weight and the scope have in common: 2 for
+ * "x/stem/conv/kernel:0" and "base/stem/conv". */
 static int parts_alike(const char *weight, const char *scope)
 {
     const char *end = strrchr(weight, '/');
@@ -170,8 +171,8 @@ static int parts_alike(const char *weight, const char *scope)
     return parts;
 }
 
-/* The layer is inside a model: its weights end in its name; of several, those whose path is most
- * like its own, then the first. */
+/* For a layer inside a model: its weights are those whose path ends in its name. Of several, the
+ * one with most parts in common is taken, then the first. */
 static void inner_places(const struct shelf *s, const struct ft_layer_class *class,
                          const char *scope, unsigned needs, int *places)
 {
@@ -191,9 +192,9 @@ static bool trained(const struct ft_draft_layer *d, int w)
     return d->layer.kind != FT_LAYER_BATCH_NORM || w < FT_W_MEAN;
 }
 
-/* Layers inside a model of a description may be called otherwise in the file: then their weights
- * are taken in order, as Keras does, those that are not trained after all others (layer by layer if
- * the names of weights say so). False: they are more or fewer. */
+/* Layers inside a model of an architecture may have other names in the file. Then their weights are
+ * taken in order, as in Keras: weights that are not trained come after all others (`split`), or
+ * each layer has its weights together. Returns false if numbers or names do not agree. */
 static bool ordered_places(const struct shelf *s, const struct ft_draft *draft, int i, bool split,
                            int *places)
 {
@@ -213,13 +214,13 @@ static bool ordered_places(const struct shelf *s, const struct ft_draft *draft, 
                 n++;
             }
         }
-    bool right = n == s->names.n;
-    for (int w = 0; right && w < FT_MAX_WEIGHTS; w++) {
+    bool agrees = n == s->names.n;
+    for (int w = 0; agrees && w < FT_MAX_WEIGHTS; w++) {
         const int named =
             places[w] < 0 ? -1 : ft_layer_class_weight(class, s->names.names[places[w]]);
-        right = named < 0 || named == w;
+        agrees = named < 0 || named == w;
     }
-    return right;
+    return agrees;
 }
 
 static bool complete(unsigned needs, const int *places)
@@ -286,7 +287,9 @@ static int read_stored(const struct ft_h5 *h5, struct folder *folder, struct ft_
 
 /* ---- all layers ------------------------------------------------------------------------------ */
 
-/* Calls of a shared layer share its weights. first [n_origins] of calls, or -1. */
+/* Calls of a shared layer share its weights. first [n_origins]: the first call of each layer, or
+ * -1.
+ */
 static bool read_before(struct ft_draft *draft, int i, int *first)
 {
     struct ft_draft_layer *d = &draft->layers[i];

@@ -14,7 +14,7 @@ enum { NEW, OPEN, DONE };
 struct walk {
     unsigned char *state; /* [layers] */
     int *next, *stack;
-    int *post, n; /* layers met so far, inputs first */
+    int *post, n; /* visited layers, inputs first */
 };
 
 static void walk_release(struct walk *w)
@@ -33,8 +33,8 @@ static int walk_init(struct walk *w, const struct ft_draft *draft, struct ft_err
     return w->state && w->next && w->stack && w->post ? 0 : ft_error_nomem(err, "layers");
 }
 
-/* Depth-first from `root` without recursion, cycles found; what is needed becomes DONE and goes to
- * `post`. */
+/* Walks depth-first from `root`, without recursion, and finds cycles. Layers that `root` needs
+ * become DONE and are added to `post`. */
 static int walk_from(struct walk *w, const struct ft_draft *draft, int root, struct ft_error *err)
 {
     int *stack = w->stack, *next = w->next, depth = 0;
@@ -90,7 +90,7 @@ static int rearrange(struct ft_draft *draft, const int *order, int n, struct ft_
     return 0;
 }
 
-/* Only the last axis can be normalised or joined; which number that is depends on the rank. */
+/* Only the last axis can be normalised or concatenated. Its number depends on the rank. */
 static int check_axes(const struct ft_draft *draft, struct ft_error *err)
 {
     int *rank = calloc((size_t)draft->n + 1, sizeof *rank), rc = 0;
@@ -128,7 +128,7 @@ int ft_draft_sort_file(struct ft_draft *draft, struct ft_error *err)
     return rc;
 }
 
-/* The input comes first, wherever the file has it. */
+/* Moves the input to the front. */
 static void input_first(const struct ft_draft *draft, int *order, int n)
 {
     for (int i = 0; i < n; i++)
@@ -146,8 +146,9 @@ int ft_draft_sort(struct ft_draft *draft, struct ft_error *err)
     struct walk w;
     int rc = walk_init(&w, draft, err);
     rc = rc ? rc : walk_from(&w, draft, draft->output, err);
-    if (!rc) { /* again, in the order of the file, among what is needed: an order that is right
-                  already stays */
+    /* Walk again, in the order of the file, among the needed layers: a valid order does not change.
+     */
+    if (!rc) {
         memset(w.next, 0, n * sizeof *w.next);
         for (size_t i = 0; i < n; i++)
             w.state[i] = w.state[i] == DONE ? NEW : DONE;
@@ -194,15 +195,15 @@ int ft_draft_name(struct ft_draft *draft, struct ft_error *err)
     const int n = draft->n;
     struct ft_layer **sorted = malloc(((size_t)n + 1) * sizeof *sorted);
     char **renamed = calloc((size_t)n + 1, sizeof *renamed);
-    bool done = sorted && renamed;
-    for (int i = 0; done && i < n; i++) {
+    bool complete = sorted && renamed;
+    for (int i = 0; complete && i < n; i++) {
         sorted[i] = &draft->layers[i].layer;
         for (char *slash = sorted[i]->name; (slash = strchr(slash, '/'));)
             *slash = '_';
     }
-    if (done)
+    if (complete)
         qsort(sorted, (size_t)n, sizeof *sorted, by_name);
-    for (int i = 1, number = 2; done && i < n; i++) {
+    for (int i = 1, number = 2; complete && i < n; i++) {
         if (strcmp(sorted[i]->name, sorted[i - 1]->name)) {
             number = 2;
             continue;
@@ -212,9 +213,9 @@ int ft_draft_name(struct ft_draft *draft, struct ft_error *err)
             if (asprintf(&renamed[i], "%s_%d", sorted[i]->name, number++) < 0)
                 renamed[i] = NULL;
         } while (renamed[i] && taken(sorted, n, renamed[i]));
-        done = renamed[i];
+        complete = renamed[i];
     }
-    for (int i = 0; done && i < n; i++)
+    for (int i = 0; complete && i < n; i++)
         if (renamed[i]) {
             free(sorted[i]->name);
             sorted[i]->name = renamed[i];
@@ -224,5 +225,5 @@ int ft_draft_name(struct ft_draft *draft, struct ft_error *err)
         free(renamed[i]);
     free(renamed);
     free(sorted);
-    return done ? 0 : ft_error_nomem(err, "the names of layers");
+    return complete ? 0 : ft_error_nomem(err, "the names of layers");
 }

@@ -1,7 +1,7 @@
-/* Writing: the full-model legacy layout in the Keras 2 dialect, with only what differs from the
- * defaults in every layer's configuration, which Keras 2 and 3 both open. Tensors go straight from
- * where they lie to contiguous datasets on 64-byte boundaries. The first format of object headers
- * and no time stamps: equal input gives equal bytes. */
+/* Writing: the full-model legacy layout in the dialect of Keras 2. Configurations hold only the
+ * settings that differ from the defaults, so that Keras 2 and 3 both open the file. Tensors are
+ * written to contiguous datasets, aligned to 64 bytes, without a copy. Object headers have the
+ * first format and no time stamps, so that equal input gives equal bytes. */
 #include <hdf5.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #include "keras/layer_classes.h"
 #include "keras/patterns.h"
 
-/* Keras's HDF5_OBJECT_HEADER_LIMIT: longer lists of names are cut into several attributes. */
+/* Keras's HDF5_OBJECT_HEADER_LIMIT: longer lists of names are divided among several attributes. */
 #define HEADER_LIMIT 64512
 
 /* ---- configuration --------------------------------------------------------------------------- */
@@ -67,7 +67,7 @@ static char *model_config(const struct ft_network *network, const int *order, in
     return text;
 }
 
-/* ---- attributes: 0 or -1 --------------------------------------------------------------------- */
+/* ---- attributes: 0 or FT_EIO ----------------------------------------------------------------- */
 
 /* n strings of `size` bytes each, NUL-padded; n < 0: one scalar. */
 static int put_strings(hid_t at, const char *name, const char *data, size_t size, int n)
@@ -78,7 +78,7 @@ static int put_strings(hid_t at, const char *name, const char *data, size_t size
     H5Tset_size(type, size ? size : 1);
     H5Tset_strpad(type, H5T_STR_NULLPAD);
     const hid_t attribute = H5Acreate2(at, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
-    const int rc = attribute >= 0 && (!n || H5Awrite(attribute, type, data) >= 0) ? 0 : -1;
+    const int rc = attribute >= 0 && (!n || H5Awrite(attribute, type, data) >= 0) ? 0 : FT_EIO;
     if (attribute >= 0)
         H5Aclose(attribute);
     H5Sclose(space);
@@ -86,14 +86,14 @@ static int put_strings(hid_t at, const char *name, const char *data, size_t size
     return rc;
 }
 
-/* A variable-length string: its bytes lie outside the object header, whose room is 64 KB. */
+/* A variable-length string is stored outside the object header, which holds at most 64 KB. */
 static int put_long(hid_t at, const char *name, const char *text)
 {
     const hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
     H5Tset_size(type, H5T_VARIABLE);
     H5Tset_cset(type, H5T_CSET_UTF8);
     const hid_t attribute = H5Acreate2(at, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
-    const int rc = attribute >= 0 && H5Awrite(attribute, type, &text) >= 0 ? 0 : -1;
+    const int rc = attribute >= 0 && H5Awrite(attribute, type, &text) >= 0 ? 0 : FT_EIO;
     if (attribute >= 0)
         H5Aclose(attribute);
     H5Sclose(space);
@@ -107,10 +107,10 @@ static int put_list(hid_t at, const char *name, const char *const *strings, int 
     for (int i = 0; i < n; i++)
         size = strlen(strings[i]) > size ? strlen(strings[i]) : size;
     if (size > HEADER_LIMIT)
-        return -1;
+        return FT_EIO;
     per = HEADER_LIMIT / size;
     char *data = calloc((size_t)n + 1, size);
-    int rc = data ? 0 : -1;
+    int rc = data ? 0 : FT_ENOMEM;
     for (int i = 0; !rc && i < n; i++)
         memcpy(data + (size_t)i * size, strings[i], strlen(strings[i]));
     if (!rc && (size_t)n <= per)
@@ -140,7 +140,7 @@ static int put_tensor(hid_t group, const char *name, const struct ft_tensor *t)
     const int rc = dataset >= 0 && H5Dwrite(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL,
                                             H5P_DEFAULT, t->data) >= 0
                        ? 0
-                       : -1;
+                       : FT_EIO;
     if (dataset >= 0)
         H5Dclose(dataset);
     H5Pclose(properties);
@@ -160,14 +160,14 @@ static int put_layer(hid_t parent, const struct ft_layer *layer)
         if (layer->weights[w].data) {
             const int length = snprintf(paths[n], sizeof paths[n], "%s/%.*s:0", layer->name,
                                         ft_pattern_first(class->weights[w]), class->weights[w]);
-            rc |= length >= (int)sizeof paths[n] ? -1 : 0;
+            rc |= length >= (int)sizeof paths[n] ? FT_EIO : 0;
             place[n] = paths[n] + strlen(layer->name) + 1;
             names[n] = paths[n];
             n++;
         }
     if (outer < 0 || rc || put_list(outer, "weight_names", names, n) ||
         (n && (inner = H5Gcreate2(outer, layer->name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)) < 0))
-        rc = -1;
+        rc = FT_EIO;
     for (int w = 0, i = 0; !rc && i < n; w++)
         if (layer->weights[w].data)
             rc = put_tensor(inner, place[i++], &layer->weights[w]);
@@ -182,7 +182,7 @@ static int put_version(hid_t at)
 {
     return put_strings(at, "backend", "tensorflow", 10, -1) ||
                    put_strings(at, "keras_version", "2.15.0", 6, -1)
-               ? -1
+               ? FT_EIO
                : 0;
 }
 
@@ -191,7 +191,7 @@ static int put_network(hid_t file, const struct ft_network *network, const int *
 {
     const char **names = malloc((size_t)n * sizeof *names);
     hid_t group = -1;
-    int rc = -1;
+    int rc = names ? FT_EIO : FT_ENOMEM;
     if (!names || put_version(file) || put_long(file, "model_config", config) ||
         (attribute && put_long(file, "finetune", attribute)))
         goto done;
@@ -221,7 +221,7 @@ static hid_t create(const char *path)
     return file;
 }
 
-/* A layer is a group: its name must be one part of a path. */
+/* A layer becomes a group, so its name must be one part of a path. */
 static int check_names(const struct ft_network *network, struct ft_error *err)
 {
     for (int i = 0; i < network->n_layers; i++) {
@@ -245,16 +245,17 @@ int ft_keras_write(const struct ft_network *network, const char *attribute, cons
     ft_h5_begin();
     const hid_t file = config ? create(path) : -1;
     if (!config)
-        rc = ft_error_nomem(err, "the network's description");
+        rc = ft_error_nomem(err, "the configuration of the network");
     else if (file < 0)
         rc = ft_error_set(err, FT_EIO, "cannot create '%s'", path);
     else {
-        const int failed = put_network(file, network, order, n, config, attribute);
-        if (H5Fflush(file, H5F_SCOPE_GLOBAL) < 0 || failed)
+        rc = put_network(file, network, order, n, config, attribute);
+        const bool flushed = H5Fflush(file, H5F_SCOPE_GLOBAL) >= 0, closed = H5Fclose(file) >= 0;
+        if (rc == FT_ENOMEM)
+            ft_error_nomem(err, "the names of layers");
+        else if (rc || !flushed || !closed)
             rc = ft_error_set(err, FT_EIO, "cannot write '%s': is the disk full?", path);
     }
-    if (file >= 0 && H5Fclose(file) < 0 && !rc)
-        rc = ft_error_set(err, FT_EIO, "cannot write '%s': is the disk full?", path);
     cJSON_free(config);
     free(order);
     return rc;

@@ -45,20 +45,20 @@ static struct ft_network *copy_below(const struct ft_network *network, int last)
     struct ft_network *copy = calloc(1, sizeof *copy);
     int *order = malloc(n * sizeof *order), *place = calloc(n, sizeof *place);
     const int count = order ? ft_network_order(network, last, order) : -1;
-    bool done = copy && place && count > 0;
-    if (done) {
+    bool complete = copy && place && count > 0;
+    if (complete) {
         copy->layers = calloc((size_t)count + 1, sizeof *copy->layers);
         copy->name = ft_strdup(network->name);
-        done = copy->layers && copy->name;
+        complete = copy->layers && copy->name;
     }
-    for (int i = 0; done && i < count; i++) {
+    for (int i = 0; complete && i < count; i++) {
         place[order[i]] = i;
         copy->n_layers++;
-        done = copy_layer(&network->layers[order[i]], place, &copy->layers[i]);
+        complete = copy_layer(&network->layers[order[i]], place, &copy->layers[i]);
     }
     free(order);
     free(place);
-    if (!done) {
+    if (!complete) {
         ft_network_free(copy);
         return NULL;
     }
@@ -85,7 +85,7 @@ int ft_network_with_head(const struct ft_network *network, int last, const char 
 {
     if (last < 0 || last >= network->n_layers || d < 1 || k < 1)
         return ft_error_set(err, FT_EARG,
-                            "a head of %d classes on %d features of layer %d makes no sense", k, d,
+                            "a head of %d classes on %d features of layer %d is not possible", k, d,
                             last);
     struct ft_network *copy = copy_below(network, last);
     if (!copy || !add_head(copy, name, d, k, w, b)) {
@@ -98,7 +98,8 @@ int ft_network_with_head(const struct ft_network *network, int last, const char 
 
 /* ---- in place -------------------------------------------------------------------------------- */
 
-/* Room for a layer at `place`; the layers from there on move up. NULL when out of memory. */
+/* Room for a layer at `place`; the layers from there on move up. Returns NULL
+ * if memory runs out. */
 static struct ft_layer *make_room(struct ft_network *n, int place, const char *name, int input)
 {
     char *unique = ft_network_free_name(n, name);
@@ -124,7 +125,7 @@ static struct ft_layer *make_room(struct ft_network *n, int place, const char *n
     return &layers[place];
 }
 
-/* The first convolution's kernel [kh, kw, 3, filters] with its input channels reversed. */
+/* Reverses the input channels of the first convolution, whose kernel is [kh, kw, 3, filters]. */
 static int reverse_channels(struct ft_network *n, struct ft_layer *conv, struct ft_error *err)
 {
     struct ft_tensor *kernel = &conv->weights[FT_W_KERNEL];
@@ -133,8 +134,8 @@ static int reverse_channels(struct ft_network *n, struct ft_layer *conv, struct 
                       : NULL;
     if (conv->kind != FT_LAYER_CONV2D || kernel->shape[2] != 3)
         return ft_error_set(err, FT_EUNSUPPORTED,
-                            "layer '%s': blue, green and red (caffe) are read by a layer that is "
-                            "not a convolution of 3 channels",
+                            "layer '%s': blue, green and red (caffe) need a first layer that is a "
+                            "convolution of 3 channels",
                             conv->name);
     if (!data)
         return ft_error_nomem(err, "the first convolution");
@@ -147,7 +148,8 @@ static int reverse_channels(struct ft_network *n, struct ft_layer *conv, struct 
     return 0;
 }
 
-/* What reads colours: below the input, past layers that leave channels alone. */
+/* Reverses the channels of all layers that read layer `from`, directly or through layers that keep
+ * channels apart. */
 static int reverse_readers(struct ft_network *n, int from, struct ft_error *err)
 {
     for (int i = from + 1; i < n->n_layers; i++) {

@@ -282,7 +282,8 @@ static void refused(void)
         const char *file, *says;
         int code;
     } bad[] = {
-        { "absurd-shape", "layer 'last': weight 'kernel:0' has an absurd shape", FT_ELIMIT },
+        { "absurd-shape", "layer 'last': weight 'kernel:0' has a shape that is not possible",
+          FT_ELIMIT },
         { "activation", "layer 'first': activation 'celu' is not supported", FT_EUNSUPPORTED },
         { "bar", "layer 'relu': the operation '|Add' is not supported", FT_EUNSUPPORTED },
         { "bars", "the operation 'Add|__operators__.add' is not supported", FT_EUNSUPPORTED },
@@ -292,7 +293,7 @@ static void refused(void)
         { "channels-first", "data_format 'channels_first'", FT_EUNSUPPORTED },
         { "cycle", "layer 'relu': its input depends on itself", FT_EFORMAT },
         { "deep-config", "not JSON", FT_EFORMAT },
-        { "empty-shape", "absurd shape", FT_ELIMIT },
+        { "empty-shape", "a shape that is not possible", FT_ELIMIT },
         { "empty", "an empty file", FT_EFORMAT },
         { "external-link", "'last' is a soft or external link", FT_EUNSUPPORTED },
         { "external-storage", "stored in another file", FT_EUNSUPPORTED },
