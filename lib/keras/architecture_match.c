@@ -13,7 +13,6 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "keras/architecture_text.h"
-#include "keras/keras.h"
 #include "keras/read_config.h"
 #include "keras/read_weights.h"
 #include "keras/sort.h"
@@ -345,23 +344,4 @@ int ft_architecture_draft(const struct ft_h5 *h5, int64_t group,
     contents_release(&c);
     free(list);
     return rc;
-}
-
-void ft_architecture_names(const char *folder, void (*each)(void *user, const char *name),
-                           void *user)
-{
-    char path[1200];
-    DIR *dir = opendir(folder);
-    for (struct dirent *entry; dir && (entry = readdir(dir));) {
-        struct ft_architecture d;
-        const char *dot = strrchr(entry->d_name, '.');
-        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        if (!dot || strcmp(dot, ".txt") || ft_architecture_read(path, &d, NULL))
-            continue;
-        for (int i = 0; i < d.n_variants; i++)
-            each(user, d.variants[i].name);
-        ft_architecture_release(&d);
-    }
-    if (dir)
-        closedir(dir);
 }

@@ -1,11 +1,13 @@
 /* The text of an architecture to a Keras 3 configuration. */
+#include "keras/architecture_text.h"
+
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/file.h"
-#include "keras/architecture_text.h"
 
 enum { FILE_LIMIT = 1 << 20, CLASSES = 128, LAYERS = 1 << 12, TOKENS = 64, NAME = 120 };
 
@@ -238,4 +240,23 @@ void ft_architecture_release(struct ft_architecture *d)
 {
     cJSON_Delete(d->json);
     d->json = NULL;
+}
+
+void ft_architecture_names(const char *folder, void (*each)(void *user, const char *name),
+                           void *user)
+{
+    char path[1200];
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        struct ft_architecture d;
+        const char *dot = strrchr(entry->d_name, '.');
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (!dot || strcmp(dot, ".txt") || ft_architecture_read(path, &d, NULL))
+            continue;
+        for (int i = 0; i < d.n_variants; i++)
+            each(user, d.variants[i].name);
+        ft_architecture_release(&d);
+    }
+    if (dir)
+        closedir(dir);
 }

@@ -18,8 +18,4 @@ int ft_keras_open(const char *path, const struct ft_reader_options *options,
 int ft_keras_write(const struct ft_network *network, const char *attribute, const char *path,
                    struct ft_error *err);
 
-/* Names of the networks that a folder of architectures describes. */
-void ft_architecture_names(const char *folder, void (*each)(void *user, const char *name),
-                           void *user);
-
 #endif

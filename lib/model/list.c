@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "keras/keras.h"
+#include "keras/architecture_text.h"
 #include "model/backbone.h"
 
 enum { NAMES_LIMIT = 4096 };

@@ -4,7 +4,8 @@
 #ifndef FT_NETWORK_KINDS_H
 #define FT_NETWORK_KINDS_H
 
-#include "network/network.h"
+#include "finetune.h"
+#include "network/layer.h"
 
 /* Fields of struct ft_layer_params, as bits of ft_layer_kind_info.params. */
 enum ft_layer_param {

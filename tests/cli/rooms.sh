@@ -17,6 +17,15 @@ grep -rnoE '#include "[a-z0-9_/.]+"' "$root/lib" --include='*.c' --include='*.h'
     }' >found
 [ ! -s found ] || complain "$(tr '\n' ' ' <found)"
 
+# x.c and x.h are one part; parts of graph/ share its private headers.
+begin "lib: no circles between the parts of a room"
+(cd "$root/lib" && grep -roE '^#include "[a-z0-9_]+/[a-z0-9_]+\.h"' . --include='*.c' --include='*.h') |
+    sed -E 's|^\./||; s|\.[ch]:#include "| |; s|\.h"$||' | awk '$1 != $2' | sort -u >arrows
+grep -v '^graph' arrows | tsort >order 2>found
+[ ! -s found ] || complain "$(tr '\n' ' ' <found)"
+[ "$(wc -l <arrows)" -gt 300 ] || complain "only $(wc -l <arrows) includes were found"
+awk '{ split($1, a, "/"); split($2, b, "/"); if (a[1] != b[1]) print "# " a[1] " -> " b[1] }' arrows | sort -u
+
 begin "cli: the public header only"
 grep -rnE '#include "[a-z]+/' "$root/cli" >found
 [ ! -s found ] || complain "$(tr '\n' ' ' <found)"
