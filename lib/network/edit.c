@@ -129,14 +129,12 @@ static struct ft_layer *make_room(struct ft_network *n, int place, const char *n
 static int reverse_channels(struct ft_network *n, struct ft_layer *conv, struct ft_error *err)
 {
     struct ft_tensor *kernel = &conv->weights[FT_W_KERNEL];
-    float *data = conv->kind == FT_LAYER_CONV2D && kernel->rank == 4 && kernel->shape[2] == 3
-                      ? ft_storage_alloc(&n->storage, kernel->count)
-                      : NULL;
-    if (conv->kind != FT_LAYER_CONV2D || kernel->shape[2] != 3)
+    if (conv->kind != FT_LAYER_CONV2D || kernel->rank != 4 || kernel->shape[2] != 3)
         return ft_error_set(err, FT_EUNSUPPORTED,
                             "layer '%s': blue, green and red (caffe) need a first layer that is a "
                             "convolution of 3 channels",
                             conv->name);
+    float *data = ft_storage_alloc(&n->storage, kernel->count);
     if (!data)
         return ft_error_nomem(err, "the first convolution");
     const size_t filters = (size_t)kernel->shape[3], pixels = kernel->count / filters / 3;

@@ -108,7 +108,7 @@ has err "not a Keras file"
 
 begin "--arch is for weights alone"
 status 1 finetune info imported.h5 --arch tiny
-has err "'imported.h5': the file says itself what the network is"
+has err "'imported.h5': the file contains its architecture"
 
 begin "backbones lists what is there and what is known"
 unset FINETUNE_WEIGHTS
