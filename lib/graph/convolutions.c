@@ -49,7 +49,7 @@ static int depthwise_shape(const struct ft_nodes *nodes, struct ft_node *node, s
     const struct ft_shape *in = ft_node_input(nodes, node, 0);
     const int multiplier = node->params.multiplier;
     if (multiplier < 1 || multiplier > INT_MAX / 4 / in->c)
-        return ft_error_set(err, FT_EFORMAT, "layer '%s': a depth multiplier of %d makes no sense",
+        return ft_error_set(err, FT_EFORMAT, "layer '%s': a depth multiplier of %d is not valid",
                             node->layer->name, multiplier);
     return ft_window_shape(in, node, in->c * multiplier, true, err);
 }
@@ -61,7 +61,7 @@ static int convolution_shape(const struct ft_nodes *nodes, struct ft_node *node,
     const struct ft_layer_params *p = &node->params;
     if (p->filters < 1 || p->groups < 1 || in->c % p->groups || p->filters % p->groups)
         return ft_error_set(err, FT_EFORMAT,
-                            "layer '%s': %d filters in %d groups over %d channels make no sense",
+                            "layer '%s': %d filters in %d groups over %d channels are not valid",
                             node->layer->name, p->filters, p->groups, in->c);
     /* Groups of one channel are a depthwise convolution; the kernels have the same layout. */
     if (p->groups > 1 && p->groups == in->c) {
@@ -135,7 +135,7 @@ static int transpose_shape(const struct ft_nodes *nodes, struct ft_node *node, s
     int rc = ft_check_window(node, true, err);
     rc = rc ? rc : ft_check_picture(node, in, err);
     if (!rc && p->filters < 1)
-        rc = ft_error_set(err, FT_EFORMAT, "layer '%s': %d filters make no sense",
+        rc = ft_error_set(err, FT_EFORMAT, "layer '%s': %d filters are not valid",
                           node->layer->name, p->filters);
     for (int i = 0; !rc && i < 2; i++) {
         const long long over = p->kernel[i] > p->stride[i] ? p->kernel[i] - p->stride[i] : 0;
@@ -169,7 +169,7 @@ static void transpose_settings(struct ft_step *step, const struct ft_node *node)
 static int dense_shape(const struct ft_nodes *nodes, struct ft_node *node, struct ft_error *err)
 {
     if (node->params.units < 1)
-        return ft_error_set(err, FT_EFORMAT, "layer '%s': %d units make no sense",
+        return ft_error_set(err, FT_EFORMAT, "layer '%s': %d units are not valid",
                             node->layer->name, node->params.units);
     node->shape = *ft_node_input(nodes, node, 0);
     node->shape.c = node->params.units;

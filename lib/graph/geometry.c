@@ -19,7 +19,7 @@ static int input_shape(const struct ft_nodes *nodes, struct ft_node *node, struc
                                      nodes->width ? nodes->width : p->shape[1], p->shape[2] };
     if (node->shape.h <= 0 || node->shape.w <= 0)
         return ft_error_set(err, FT_EARG,
-                            "layer '%s': the network leaves the size of its input open: give one",
+                            "layer '%s': the network does not say the size of its input: give one",
                             node->layer->name);
     if (node->shape.c != 3 && node->shape.c != 1)
         return ft_error_set(err, FT_EUNSUPPORTED,
@@ -214,7 +214,7 @@ static int reshape_shape(const struct ft_nodes *nodes, struct ft_node *node, str
     if (product <= 0 || shape[0] <= 0 || shape[1] <= 0 || shape[2] <= 0 ||
         (long long)shape[0] * shape[1] * shape[2] != count)
         return ft_error_set(err, FT_EFORMAT,
-                            "layer '%s': %lld values cannot take the shape that it asks for",
+                            "layer '%s': %lld values cannot take the shape in its settings",
                             node->layer->name, count);
     node->shape = (struct ft_shape){ p->rank, shape[0], shape[1], shape[2] };
     return 0;

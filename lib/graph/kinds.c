@@ -70,7 +70,7 @@ int ft_check_tensor(const struct ft_node *node, const struct ft_tensor *t, const
                             node->layer->name, what);
     if (t->data && t->count != count)
         return ft_error_set(err, FT_EFORMAT,
-                            "layer '%s': its %s has %zu values where its settings ask for %zu",
+                            "layer '%s': its %s has %zu values, but its settings need %zu",
                             node->layer->name, what, t->count, count);
     return 0;
 }
@@ -96,8 +96,7 @@ int ft_check_window(const struct ft_node *node, bool dilated, struct ft_error *e
         if (!in_range(p->kernel[i]) || !in_range(p->stride[i]) ||
             (dilated && !in_range(p->dilation[i])))
             return ft_error_set(
-                err, FT_EFORMAT,
-                "layer '%s': a window of %d x %d with strides %d, %d makes no sense",
+                err, FT_EFORMAT, "layer '%s': a window of %d x %d with strides %d, %d is not valid",
                 node->layer->name, p->kernel[0], p->kernel[1], p->stride[0], p->stride[1]);
     return 0;
 }

@@ -28,7 +28,7 @@ static int check_inputs(const struct ft_layer *layer, int index, struct ft_error
         return ft_error_set(err, FT_EUNSUPPORTED, "layer '%s': %s is not supported", layer->name,
                             info->name);
     if (layer->n_inputs < info->least || layer->n_inputs > info->most)
-        return ft_error_set(err, FT_EFORMAT, "layer '%s': %s with %d inputs makes no sense",
+        return ft_error_set(err, FT_EFORMAT, "layer '%s': %s with %d inputs is not valid",
                             layer->name, info->name, layer->n_inputs);
     for (int i = 0; i < layer->n_inputs; i++)
         if (layer->inputs[i] < 0 || layer->inputs[i] >= index)

@@ -12,25 +12,25 @@
 #include "base/numbers.h"
 #include "base/thread.h"
 
-/* Do the weights and the bias of the step equal the scale and the offset of its node? */
-static bool by_channel(const struct ft_step *s)
+static enum ft_weights source(const struct ft_step *s)
 {
-    return s->operation == FT_OP_AFFINE || s->operation == FT_OP_LAYER_NORM ||
-           s->operation == FT_OP_GROUP_NORM;
-}
-
-static bool has_weights(const struct ft_step *s)
-{
-    return s->operation == FT_OP_CONVOLUTION || s->operation == FT_OP_DEPTHWISE ||
-           s->operation == FT_OP_TRANSPOSE || s->operation == FT_OP_PRELU || by_channel(s);
+    return ft_operation_info(s->operation)->weights;
 }
 
 static size_t weight_floats(const struct ft_step *s)
 {
-    if (by_channel(s))
-        return (size_t)s->out.c;
-    if (s->operation == FT_OP_PRELU)
-        return s->work.whole ? s->node->layer->weights[FT_W_ALPHA].count : (size_t)s->out.c;
+    const size_t channels = (size_t)s->out.c;
+    switch (source(s)) {
+    case FT_WEIGHTS_NONE:
+        return 0;
+    case FT_WEIGHTS_CHANNELS:
+        return channels;
+    case FT_WEIGHTS_ALPHA:
+        return s->work.whole ? s->node->layer->weights[FT_W_ALPHA].count : channels;
+    case FT_WEIGHTS_KERNEL:
+    case FT_WEIGHTS_UNSCALED:
+        break;
+    }
     return s->row->packed ? s->row->packed(&s->work) : s->node->kernel->count;
 }
 
@@ -57,6 +57,40 @@ static void scale_kernel(const struct ft_node *node, float *to)
             to[i + k] = t->data[i + k] * (node->scale ? node->scale[k] : 1);
 }
 
+/* The kernel, in the layout of the row. `scaled` has room for all of it. */
+static void fill_kernel(const struct ft_step *s, float *scaled, float *weights)
+{
+    const struct ft_node *node = s->node;
+    if (!s->row->pack) {
+        scale_kernel(node, weights);
+        return;
+    }
+    if (node->scale)
+        scale_kernel(node, scaled);
+    s->row->pack(&s->work, node->scale ? scaled : node->kernel->data, weights);
+}
+
+static void fill_weights(const struct ft_step *s, float *scaled, float *weights)
+{
+    const struct ft_tensor *kernel = s->node->kernel, *alpha = &s->node->layer->weights[FT_W_ALPHA];
+    switch (source(s)) {
+    case FT_WEIGHTS_NONE:
+        break;
+    case FT_WEIGHTS_CHANNELS:
+        memcpy(weights, s->node->scale, (size_t)s->out.c * sizeof *weights);
+        break;
+    case FT_WEIGHTS_UNSCALED:
+        memcpy(weights, kernel->data, kernel->count * sizeof *weights);
+        break;
+    case FT_WEIGHTS_ALPHA:
+        for (size_t i = 0, n = weight_floats(s); i < n; i++)
+            weights[i] = alpha->data[alpha->count == 1 ? 0 : i];
+        break;
+    case FT_WEIGHTS_KERNEL:
+        fill_kernel(s, scaled, weights);
+    }
+}
+
 /* Writes all floats from the weights of the step to the end of its bias. */
 static void fill(struct ft_plan *plan, const struct ft_step *s, float *scaled)
 {
@@ -68,21 +102,7 @@ static void fill(struct ft_plan *plan, const struct ft_step *s, float *scaled)
     memset(bias + channels, 0, (room - channels) * sizeof *bias);
     if (channels)
         memcpy(bias, node->offset, channels * sizeof *bias);
-    if (by_channel(s)) {
-        memcpy(weights, node->scale, (size_t)node->shape.c * sizeof *weights);
-    } else if (s->operation == FT_OP_TRANSPOSE) {
-        memcpy(weights, node->kernel->data, node->kernel->count * sizeof *weights);
-    } else if (s->operation == FT_OP_PRELU) {
-        const struct ft_tensor *alpha = &node->layer->weights[FT_W_ALPHA];
-        for (size_t i = 0; i < n; i++)
-            weights[i] = alpha->data[alpha->count == 1 ? 0 : i];
-    } else if (s->row->pack) {
-        if (node->scale)
-            scale_kernel(node, scaled);
-        s->row->pack(&s->work, node->scale ? scaled : node->kernel->data, weights);
-    } else {
-        scale_kernel(node, weights);
-    }
+    fill_weights(s, scaled, weights);
 }
 
 static void choose_rows(struct ft_plan *plan, bool exact)
@@ -123,7 +143,7 @@ static void pack_step(void *context, size_t i, int member)
     const struct packing *p = context;
     struct ft_plan *plan = p->plan;
     struct ft_step *s = &plan->steps[(size_t)plan->n_steps - 1 - i];
-    if (!has_weights(s))
+    if (source(s) == FT_WEIGHTS_NONE)
         return;
     fill(plan, s, p->scaled + (size_t)member * p->largest);
     s->work.weights = plan->constants + s->weights;
@@ -137,7 +157,7 @@ int ft_plan_pack(struct ft_plan *plan, bool exact, struct ft_error *err)
     choose_rows(plan, exact);
     for (int i = 0; i < plan->n_steps; i++) {
         struct ft_step *s = &plan->steps[i];
-        if (!has_weights(s))
+        if (source(s) == FT_WEIGHTS_NONE)
             continue;
         if (!reserve(s, &total))
             return ft_error_nomem(err, "packed weights");

@@ -61,7 +61,7 @@ int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *
         return ft_error_set(err, FT_EARG, "there is no layer %d: the network has %d", last,
                             network->n_layers);
     if (options->height < 0 || options->width < 0)
-        return ft_error_set(err, FT_EARG, "an input of %d x %d makes no sense", options->height,
+        return ft_error_set(err, FT_EARG, "an input of %d x %d is not valid", options->height,
                             options->width);
     ft_blas_alone(); /* each picture has one thread: two levels of threads are slower than one */
     struct ft_plan *plan = ft_alloc_zero(1, sizeof *plan);

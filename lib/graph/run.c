@@ -111,7 +111,7 @@ static void run_for(const struct run *r, int i, int picture, int n)
     const int at_once = s->row->several && !s->block ? n : 1;
     for (int k = 0; k < n; k += at_once)
         run_step(r, s, picture + k, at_once, 0);
-    if (r->seconds && !s->block) /* blocks time their steps themselves */
+    if (r->seconds && !s->block) /* ft_block_run measures the steps of a block */
         r->seconds[i] += ft_plan_clock() - start;
 }
 
@@ -134,7 +134,7 @@ static void run_stage(void *context, int stage, int part)
     if (stage == 0)
         load_pixels(r, 0, part);
     for (int i = stage ? stage - 1 : 0; i < p->n_steps && p->steps[i].stage <= stage;
-         i++) /* each stage has a step or more */
+         i++) /* each stage has at least one step */
         if (p->steps[i].stage == stage)
             run_step(r, &p->steps[i], 0, 1, part);
 }

@@ -38,7 +38,7 @@ static double half_of(int n, int at)
 static bool whole_pixels(const struct ft_step *s)
 {
     return (s->operation == FT_OP_ACTIVATE && s->work.activation == FT_ACT_SOFTMAX) ||
-           s->operation == FT_OP_LAYER_NORM || s->operation == FT_OP_UNIT_NORM;
+           ft_operation_info(s->operation)->cut == FT_CUT_ROWS;
 }
 
 /* Is a small map better cut by rows? With few filters, halves by channels may be unequal. If they
@@ -69,7 +69,7 @@ static void choose_split(struct ft_step *s)
         many_rows || rather_rows(s, rows, channels) || whole_pixels(s) || in_groups(s) || s->block
             ? FT_SPLIT_ROWS
             : FT_SPLIT_CHANNELS;
-    if (s->operation == FT_OP_FLATTEN || s->operation == FT_OP_GROUP_NORM ||
+    if (ft_operation_info(s->operation)->cut == FT_CUT_NOWHERE ||
         ((whole_pixels(s) || in_groups(s)) && s->out.h < 2))
         s->split = FT_SPLIT_NONE;
     s->grain = s->split == FT_SPLIT_ROWS ? rows : channels;
@@ -88,8 +88,7 @@ static bool reads_own(const struct ft_step *earlier, const struct ft_step *later
     if (read->buffer != earlier->out.buffer)
         return true;
     if (read->broadcast || !same_window(read, &earlier->out) || later->split != earlier->split ||
-        later->split == FT_SPLIT_NONE || later->operation == FT_OP_PERMUTE ||
-        later->operation == FT_OP_TRANSPOSE)
+        later->split == FT_SPLIT_NONE || ft_operation_info(later->operation)->moves)
         return false;
     if (later->split == FT_SPLIT_ROWS)
         return read->h == later->out.h && later->work.kernel[0] == 1 &&

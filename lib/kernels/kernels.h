@@ -125,9 +125,34 @@ enum ft_operation {
     FT_OPERATIONS
 };
 
-/* The rows of an operation, ended by NULL. */
+/* What work->weights of an operation are made of. */
+enum ft_weights {
+    FT_WEIGHTS_NONE,
+    FT_WEIGHTS_KERNEL,   /* the layer's kernel times a scale for each channel, packed by the row */
+    FT_WEIGHTS_UNSCALED, /* the layer's kernel as it is */
+    FT_WEIGHTS_CHANNELS, /* the scale of each channel */
+    FT_WEIGHTS_ALPHA,    /* of prelu: [c], or [h, w, c] */
+};
+
+/* Where the work of an operation may be cut into parts. */
+enum ft_cut {
+    FT_CUT_ANYWHERE,
+    FT_CUT_ROWS, /* not between channels: a value depends on all channels of its pixel */
+    FT_CUT_NOWHERE,
+};
+
+struct ft_operation_info {
+    const char *name;
+    const struct ft_kernel_row *const *rows; /* best first, ended by NULL */
+    enum ft_weights weights;
+    enum ft_cut cut;
+    /* a value may depend on rows or channels other than its own and those that kernel, stride and
+     * pad say */
+    bool moves;
+};
+const struct ft_operation_info *ft_operation_info(enum ft_operation operation);
+/* Its rows. */
 const struct ft_kernel_row *const *ft_kernel_table(enum ft_operation operation);
-const char *ft_operation_name(enum ft_operation operation);
 /* The first row that accepts the work and needs only these processor `features`. */
 const struct ft_kernel_row *ft_kernel_choose(enum ft_operation operation,
                                              const struct ft_work *work, unsigned features);

@@ -53,42 +53,52 @@ PLAIN(upsample);
 PLAIN(permute);
 PLAIN(transpose);
 
-static const struct {
-    const char *name;
-    const struct ft_kernel_row *const *rows;
-} operations[FT_OPERATIONS] = {
-    [FT_OP_CONVOLUTION] = { "convolution", convolution_rows },
-    [FT_OP_DEPTHWISE] = { "depthwise", depthwise_rows },
-    [FT_OP_AFFINE] = { "affine", affine_rows },
-    [FT_OP_ADD] = { "add", add_rows },
-    [FT_OP_MULTIPLY] = { "multiply", multiply_rows },
-    [FT_OP_ACTIVATE] = { "activate", activate_rows },
-    [FT_OP_COPY] = { "copy", copy_rows },
-    [FT_OP_FLATTEN] = { "flatten", flatten_rows },
-    [FT_OP_MAX_POOL] = { "max pool", max_pool_rows },
-    [FT_OP_AVERAGE_POOL] = { "average pool", average_pool_rows },
-    [FT_OP_GLOBAL_MAX] = { "global max", global_max_rows },
-    [FT_OP_GLOBAL_AVERAGE] = { "global average", global_average_rows },
-    [FT_OP_SUBTRACT] = { "subtract", subtract_rows },
-    [FT_OP_MAXIMUM] = { "maximum", maximum_rows },
-    [FT_OP_MINIMUM] = { "minimum", minimum_rows },
-    [FT_OP_LAYER_NORM] = { "layer norm", layer_norm_rows },
-    [FT_OP_GROUP_NORM] = { "group norm", group_norm_rows },
-    [FT_OP_UNIT_NORM] = { "unit norm", unit_norm_rows },
-    [FT_OP_PRELU] = { "prelu", prelu_rows },
-    [FT_OP_UPSAMPLE] = { "upsample", upsample_rows },
-    [FT_OP_PERMUTE] = { "permute", permute_rows },
-    [FT_OP_TRANSPOSE] = { "transpose", transpose_rows },
+static const struct ft_operation_info operations[FT_OPERATIONS] = {
+    [FT_OP_CONVOLUTION] = { .name = "convolution",
+                            .rows = convolution_rows,
+                            .weights = FT_WEIGHTS_KERNEL },
+    [FT_OP_DEPTHWISE] = { .name = "depthwise",
+                          .rows = depthwise_rows,
+                          .weights = FT_WEIGHTS_KERNEL },
+    [FT_OP_AFFINE] = { .name = "affine", .rows = affine_rows, .weights = FT_WEIGHTS_CHANNELS },
+    [FT_OP_ADD] = { .name = "add", .rows = add_rows },
+    [FT_OP_MULTIPLY] = { .name = "multiply", .rows = multiply_rows },
+    [FT_OP_ACTIVATE] = { .name = "activate", .rows = activate_rows },
+    [FT_OP_COPY] = { .name = "copy", .rows = copy_rows },
+    [FT_OP_FLATTEN] = { .name = "flatten", .rows = flatten_rows, .cut = FT_CUT_NOWHERE },
+    [FT_OP_MAX_POOL] = { .name = "max pool", .rows = max_pool_rows },
+    [FT_OP_AVERAGE_POOL] = { .name = "average pool", .rows = average_pool_rows },
+    [FT_OP_GLOBAL_MAX] = { .name = "global max", .rows = global_max_rows },
+    [FT_OP_GLOBAL_AVERAGE] = { .name = "global average", .rows = global_average_rows },
+    [FT_OP_SUBTRACT] = { .name = "subtract", .rows = subtract_rows },
+    [FT_OP_MAXIMUM] = { .name = "maximum", .rows = maximum_rows },
+    [FT_OP_MINIMUM] = { .name = "minimum", .rows = minimum_rows },
+    [FT_OP_LAYER_NORM] = { .name = "layer norm",
+                           .rows = layer_norm_rows,
+                           .weights = FT_WEIGHTS_CHANNELS,
+                           .cut = FT_CUT_ROWS },
+    [FT_OP_GROUP_NORM] = { .name = "group norm",
+                           .rows = group_norm_rows,
+                           .weights = FT_WEIGHTS_CHANNELS,
+                           .cut = FT_CUT_NOWHERE },
+    [FT_OP_UNIT_NORM] = { .name = "unit norm", .rows = unit_norm_rows, .cut = FT_CUT_ROWS },
+    [FT_OP_PRELU] = { .name = "prelu", .rows = prelu_rows, .weights = FT_WEIGHTS_ALPHA },
+    [FT_OP_UPSAMPLE] = { .name = "upsample", .rows = upsample_rows },
+    [FT_OP_PERMUTE] = { .name = "permute", .rows = permute_rows, .moves = true },
+    [FT_OP_TRANSPOSE] = { .name = "transpose",
+                          .rows = transpose_rows,
+                          .weights = FT_WEIGHTS_UNSCALED,
+                          .moves = true },
 };
+
+const struct ft_operation_info *ft_operation_info(enum ft_operation operation)
+{
+    return &operations[operation];
+}
 
 const struct ft_kernel_row *const *ft_kernel_table(enum ft_operation operation)
 {
     return operations[operation].rows;
-}
-
-const char *ft_operation_name(enum ft_operation operation)
-{
-    return operations[operation].name;
 }
 
 const struct ft_kernel_row *ft_kernel_choose(enum ft_operation operation,

@@ -144,8 +144,9 @@ static inline void compare(enum ft_operation operation, struct ft_work w, int h,
             if (!good)
                 printf("# %s, row '%s', %d x %d x %d from %d x %d x %d, kernel %d x %d, stride %d, "
                        "%s\n",
-                       ft_operation_name(operation), row->name, h, wide, w.out.c, w.in.h, w.in.w,
-                       w.in.c, w.kernel[0], w.kernel[1], w.stride[0], parts ? "parts" : "whole");
+                       ft_operation_info(operation)->name, row->name, h, wide, w.out.c, w.in.h,
+                       w.in.w, w.in.c, w.kernel[0], w.kernel[1], w.stride[0],
+                       parts ? "parts" : "whole");
             CHECK(good);
             free(got.data);
         }

@@ -1,4 +1,5 @@
 /* What a plan refuses, and what it says about its layers and steps. */
+#include "graph/kinds.h"
 #include "net.h"
 
 static float some[4096];
@@ -48,8 +49,7 @@ static void what_cannot_be_planned_is_refused(void)
     CHECK(refused(&net, (struct ft_plan_options){ .layer = -1, .height = 100000, .width = 100000 },
                   "too large") == FT_ELIMIT);
     net.layers[1].weights[FT_W_KERNEL].count = 215;
-    CHECK(refused(&net, plain, "kernel has 215 values where its settings ask for 216") ==
-          FT_EFORMAT);
+    CHECK(refused(&net, plain, "kernel has 215 values, but its settings need 216") == FT_EFORMAT);
     net.layers[1].weights[FT_W_KERNEL].data = NULL;
     CHECK(refused(&net, plain, "kernel is missing") == FT_EFORMAT);
     make_simple(&net, 9, 9);
@@ -183,8 +183,17 @@ static void impossible_settings_are_refused(void)
     CHECK(refused(&net, plain, "Subtract with 1 inputs") == FT_EFORMAT);
 }
 
+static void every_kind_has_a_row(void)
+{
+    for (int i = 0; i < FT_LAYER_KINDS; i++) {
+        const struct ft_kind *row = ft_kind_find((enum ft_layer_kind)i);
+        CHECK(row && row->kind == (enum ft_layer_kind)i);
+    }
+}
+
 int main(void)
 {
+    RUN(every_kind_has_a_row);
     RUN(what_cannot_be_planned_is_refused);
     RUN(impossible_settings_are_refused);
     RUN(the_caller_may_choose_the_size);
