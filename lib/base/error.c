@@ -1,5 +1,6 @@
 /* Messages are cut, never overrun; file names inside them are the caller's bytes, control
  * characters replaced by '?'. */
+#define FT_ERROR_FUNCTIONS
 #include "base/error.h"
 
 #include <errno.h>

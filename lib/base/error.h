@@ -19,4 +19,13 @@ int ft_error_prefix(struct ft_error *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 int ft_error_nomem(struct ft_error *err, const char *what);
 
+#if defined(__clang_analyzer__) && !defined(FT_ERROR_FUNCTIONS)
+/* The analyser of clang-tidy looks at one source file at a time. It must know that none of these
+ * returns 0. */
+#define ft_error_set(err, code, ...)    (ft_error_set(err, code, __VA_ARGS__), (code))
+#define ft_error_errno(err, ...)        (ft_error_errno(err, __VA_ARGS__), FT_EIO)
+#define ft_error_prefix(err, code, ...) (ft_error_prefix(err, code, __VA_ARGS__), (code))
+#define ft_error_nomem(err, what)       (ft_error_nomem(err, what), FT_ENOMEM)
+#endif
+
 #endif

@@ -267,7 +267,7 @@ int ft_dataset_open_inputs(struct ft_inputs *inputs, const struct ft_dataset *ta
     for (size_t i = 0; t.d && i < t.d->n; i++)
         free(t.labels[i]);
     free(t.labels);
-    for (size_t i = 0; i < n_known; i++)
+    for (size_t i = 0; known && i < n_known; i++)
         free(known[i].path);
     free(known);
     if (rc) {

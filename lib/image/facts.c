@@ -152,9 +152,9 @@ int ft_image_facts(struct ft_preparer *preparer, const uint8_t *bytes, size_t n,
     }
     const double box[4] = { 0, 0, image->width, image->height },
                  longer = fmax(image->width, image->height);
-    const int w = longer > SIDE ? (int)fmax(1, lround(image->width * SIDE / longer)) : image->width;
+    const int w = longer > SIDE ? (int)fmax(1, round(image->width * SIDE / longer)) : image->width;
     const int h =
-        longer > SIDE ? (int)fmax(1, lround(image->height * SIDE / longer)) : image->height;
+        longer > SIDE ? (int)fmax(1, round(image->height * SIDE / longer)) : image->height;
     uint8_t *scaled = malloc((size_t)w * (size_t)h * 3);
     if (!scaled)
         return ft_error_nomem(err, "a picture");

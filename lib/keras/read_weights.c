@@ -132,7 +132,7 @@ static int own_places(const struct shelf *s, const struct ft_layer_class *class,
 {
     int known = 0, wanted = 0;
     for (int w = 0; w < FT_MAX_WEIGHTS; w++)
-        wanted += needs >> w & 1;
+        wanted += (needs >> w & 1) != 0;
     for (int i = 0; i < s->names.n; i++)
         known += ft_layer_class_weight(class, s->names.names[i]) >= 0;
     if (!known && s->names.n == wanted) {

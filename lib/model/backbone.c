@@ -10,8 +10,8 @@
 
 #include "base/blas.h"
 #include "base/error.h"
-#include "base/memory.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "features/cache.h"
 #include "features/extract.h"
 #include "network/edit.h"

@@ -12,9 +12,9 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "model/backbone.h"
+#include "model/gallery.h"
 #include "network/edit.h"
 #include "network/hash.h"
-#include "model/gallery.h"
 
 #define FORMAT 1
 

@@ -3,8 +3,8 @@
 #include <stdio.h>
 
 #include "finetune.h"
-#include "report/text.h"
 #include "head/calibrate.h"
+#include "report/text.h"
 
 static void add_classes(cJSON *json, const struct ft_training *t)
 {

@@ -1,11 +1,11 @@
 /* The head against scikit-learn's figures (scripts/golden_head.py), and what no library can say:
  * determinism, groups, odd inputs. */
-#include "finetune.h"
 #include "base/random.h"
+#include "finetune.h"
 #include "head/calibrate.h"
+#include "head/crossval.h"
 #include "head/folds.h"
 #include "head/ranking.h"
-#include "head/crossval.h"
 
 #include "../test.h"
 
@@ -475,7 +475,7 @@ static void folds_are_even_and_keep_groups(void)
     for (int f = 0; f < FOLDS; f++)
         CHECK(zeros[f] == 12);
     for (int i = 0; i < N; i++)
-        group[i] = i % 3;
+        group[i] = (uint64_t)(i % 3);
     CHECK(ft_folds_assign(y, group, N, K, FOLDS, 1, fold, NULL) == 3);
     memset(group, 0, sizeof group);
     CHECK(ft_folds_assign(y, group, N, K, FOLDS, 1, fold, NULL) == FT_EARG);

@@ -1,10 +1,10 @@
 /* Explanations against NumPy and Keras (scripts/golden_report.py), and the training pictures that a
  * model remembers. */
-#include "finetune.h"
 #include "base/random.h"
+#include "finetune.h"
+#include "image/image.h"
 #include "keras/blob.h"
 #include "keras/keras.h"
-#include "image/image.h"
 #include "model/gallery.h"
 
 #include <math.h>
