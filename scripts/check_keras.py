@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opens a model file in Keras 3 and in tf_keras and compares their probabilities with those of `finetune predict`.
 
-    scripts/check_keras.py MODEL.h5 PICTURE...      exit status 77: no Keras here
+    scripts/check_keras.py MODEL.h5 PICTURE...      exit status 77: Keras is not installed
 
-Pictures are cropped and resized by Pillow as the model's `finetune` attribute says.
+Pillow crops and resizes the pictures by the rule in the model's `finetune` attribute.
 """
 import json
 import os

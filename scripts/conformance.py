@@ -1,24 +1,27 @@
 #!/usr/bin/env python3
-"""Does finetune compute what Keras computes? conformance.py [--only NAME,...] [--list] [--exact] [--binary PATH] [--keep DIR] [--pictures DIR]
+"""Compares finetune with Keras. conformance.py [--only NAME,...] [--list] [--exact] [--binary PATH] [--keep DIR] [--pictures DIR]
 
-Builds networks of keras.applications and EfficientNet-Lite with seeded random weights (networks.py), saves them in every container that Keras can write, runs
-`finetune features` on PNG pictures of exactly the network's input size and compares with Keras on the same pixels. One row a network
-and container: the largest difference, relative to how far the features of different pictures lie apart (the root mean square over
-features of their standard deviation over pictures). 1e-3 is allowed. Exit status: 0 all within, 1 not.
+Builds networks of keras.applications and EfficientNet-Lite with seeded random weights (networks.py) and saves them in every
+container that Keras can write. Then runs `finetune features` on PNG pictures of exactly the input size of the network, and
+compares with Keras on the same pixels. Prints one row for each network and container: the largest difference, relative to the
+distance between features of different pictures (the root mean square over features of their standard deviation over pictures).
+The limit is 1e-3. Exit status: 0 all within the limit, 1 not.
 
---exact also compares with the same network in Keras in double precision: finetune, finetune with FINETUNE_EXACT=1, and Keras's own single
-precision. Of the second 1e-4 is asked, or at most 1.5 times what Keras's own is.
+--exact also compares with the same network in Keras in double precision: finetune, finetune with FINETUNE_EXACT=1, and Keras in
+single precision. The limit for FINETUNE_EXACT=1 is 1e-4, or 1.5 times the error of Keras in single precision.
 
 Containers:
     h5, keras     Keras 3, the whole model
-    h5k2, kerask2 the same by tf_keras, which stands in for Keras 2
-    weights       Keras 3 .weights.h5      \\
-    legacy        weights by Keras 3 in the legacy layout   } of the network without top, as it is published: what it is and how pixels enter
-    legacyk2      the same by tf_keras     /                  must be recognised (`info` must say the name)
+    h5k2, kerask2 the same by tf_keras, which represents Keras 2
+    weights       .weights.h5 of Keras 3
+    legacy        weights by Keras 3 in the legacy layout
+    legacyk2      the same by tf_keras
+                  These three have the weights of the network without top, as they are published. finetune must recognise the
+                  network and its preprocessing, and `info` must print its name.
     weightstop, legacytop, legacyk2top     with top
-    back, backk2  a model trained on the backbone opens in Keras 3 and tf_keras and gives the probabilities of `finetune predict` (1e-5,
-                  or at most twice what Keras's own single precision is off)
-Every network has a process of its own.
+    back, backk2  a model that was trained on the backbone opens in Keras 3 and tf_keras and gives the probabilities of
+                  `finetune predict` (to 1e-5, or twice the error of Keras in single precision)
+Each network runs in its own process.
 """
 import argparse
 import json

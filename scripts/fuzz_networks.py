@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Small random networks such as users build, against Keras. fuzz_networks.py [--seed N] [--count N] [--large] [--keras2] [--binary PATH] [--keep DIR]
+"""Compares small random networks with Keras. fuzz_networks.py [--seed N] [--count N] [--large] [--keras2] [--binary PATH] [--keep DIR]
 
-Each has random layers, branches, shared and nested models, sizes, colours and a container; `finetune features` on PNG pictures of its size must give
-what Keras gives, to 1e-3 of the features' root mean square. --large: maps up to 240 pixels wide and multiples of 32 channels, which go through bands
-and have gaps between pixels; to 1e-2, for Keras's own float32 is some 1e-3 off there. A network that finetune refuses is listed with the reason and does not count as wrong.
+Each network has random layers, branches, shared and nested models, sizes, colours and a random container. `finetune features` on
+PNG pictures of its input size must give the values of Keras, to 1e-3 of the root mean square of the features. --large makes maps
+up to 240 pixels wide and multiples of 32 channels, so that bands and gaps between pixels are tested; its limit is 1e-2, because
+Keras in float32 has an error of about 1e-3 there. A network that finetune refuses is listed with the reason and is not an error.
 """
 import argparse
 import os

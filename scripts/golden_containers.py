@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Files for tests/unit/containers.c (tests/golden/containers): small networks with models inside models and shared layers, in every container
-that Keras 3 and tf_keras write, and what the Keras that wrote each says to one picture."""
+"""Files for tests/unit/containers.c (tests/golden/containers): small networks with nested models and shared layers, in every
+container that Keras 3 and tf_keras write, and the output of the same Keras for one picture."""
 import json
 import os
 import shutil

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Expected values for tests/unit/graph.c, from Keras: golden_graph.py [OUT_DIR], default tests/golden/graph.
 
-nets.txt   small networks, one line a layer, with what Keras makes of every layer of them at a few places. Weights and pixels are
-           not in the file: C and Python draw them from the same SplitMix64 (Steele, Lea and Flood, 2014).
-lite0.txt  the bundled network's features of two pictures of noise
+nets.txt   small networks, one line for each layer, with Keras's output of each layer at a few places. Weights and pixels are not
+           in the file: C and Python draw them from the same SplitMix64 (Steele, Lea and Flood, 2014).
+lite0.txt  the features of the bundled network for two pictures of noise
 """
 import os
 import sys

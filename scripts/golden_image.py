@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Expected pixels for tests/unit/image.c, from Pillow (13 or later), and the bad pictures of tests/bad.
 
-    scripts/golden_image.py          writes tests/golden/image/ and the pictures of tests/bad/ that are made here;
-                                     FT_SHARED_DATA is the folder that holds cats-vs-dogs
+    scripts/golden_image.py          writes tests/golden/image/ and the generated pictures of tests/bad/;
+                                     FT_SHARED_DATA is the folder that contains cats-vs-dogs
 
-tests/golden/image/index has one line a case, the pixels lie beside it as raw RGB:
+tests/golden/image/index has one line for each case. The pixels are in the same folder as raw RGB:
     decode  FILE EXPECTED width height tolerance
     resize  FILE EXPECTED width height filter x0 y0 x1 y1
     prepare FILE EXPECTED width height rule filter crop
-    reduced FILE EXPECTED width height eighths     of a full decode, where the decoder may stop at a reduced scale (crop, bicubic)
+    reduced FILE EXPECTED width height eighths     from a full decode; the decoder may use a reduced scale (crop, bicubic)
 """
 import io
 import os

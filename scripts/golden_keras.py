@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Files for tests/unit/keras.c: small networks as Keras 3 and tf_keras write them, with what their weights are according to the Keras
-that wrote them (tests/golden/keras), and files that must be refused (tests/bad/keras-*.h5)."""
+"""Files for tests/unit/keras.c: small networks written by Keras 3 and tf_keras, with their weights as the same Keras reports them
+(tests/golden/keras), and files that must be refused (tests/bad/keras-*.h5)."""
 import json
 import os
 

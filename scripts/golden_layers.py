@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Small networks with every layer class, as Keras 3 and tf_keras (for Keras 2) save them, for tests/unit/layers.c:
+"""Small networks with every layer class, saved by Keras 3 and tf_keras (for Keras 2), for tests/unit/layers.c:
 golden_layers.py [OUT_DIR], default tests/golden/layers.
 
-NAME.h5    the network; what a class means may differ between the two (hard_sigmoid), so most exist twice
-NAME.txt   seed, then per line: layer's name, how many values, the largest, and values at a few places
+NAME.h5    the network; a class may differ between the two (hard_sigmoid), so most networks exist twice
+NAME.txt   seed, then one line for each layer: its name, the number of values, the largest, and values at a few places
 """
 import os
 import sys

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Expected figures for the evaluation tests from scikit-learn and SciPy: tests/golden/head/ranking.txt.
 
-The probabilities are those of metrics.f32 (scripts/golden_head.py). Lines: Wilson's interval; balanced accuracy, Brier score, top-2 and top-3
-accuracy; ROC AUC and average precision a class (nan where a class has no rows); McNemar's table and p for two columns of right and wrong.
+The probabilities are those of metrics.f32 (scripts/golden_head.py). Lines: Wilson's interval; balanced accuracy, Brier score, top-2
+and top-3 accuracy; ROC AUC and average precision of each class (nan for a class without rows); McNemar's table and p for two
+columns of correct and wrong.
 
-cam.jpg, cam.txt: a photograph of 256 x 256 pixels, from which the bundled network takes the middle 224 as they are, and by NumPy from Keras's
-activations the class activation maps of a head of two classes drawn from SplitMix64: 49 lines of two shares, then the two logits.
+cam.jpg, cam.txt: a photograph of 256 x 256 pixels, of which the bundled network uses the middle 224 unchanged, and class activation
+maps that NumPy computes from Keras's activations, for a head of two classes drawn from SplitMix64: 49 lines of two shares, then the
+two logits.
 """
 import os
 import warnings

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""EfficientNet-Lite (Tan and Le 2019), which keras.applications has not: no squeeze-excite, ReLU6, stem and head of fixed width, first and last stage
-of fixed depth. Layers are named as in the published Keras weights (sebastian-sz/efficientnet-lite-keras); (x - 127) / 128 goes in.
-"""
+"""EfficientNet-Lite (Tan and Le 2019), which is not in keras.applications: no squeeze-excite, ReLU6, stem and head of fixed width, first
+and last stage of fixed depth. Layers have the names of the published Keras weights (sebastian-sz/efficientnet-lite-keras). The input
+is (x - 127) / 128."""
 import math
 
 SCALES = [(1.0, 1.0, 224), (1.0, 1.1, 240), (1.1, 1.2, 260), (1.2, 1.4, 280), (1.4, 1.8, 300)]  # width, depth, size of Lite0 to Lite4

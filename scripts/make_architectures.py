@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes weights/architectures anew from the keras.applications of an installed Keras 3 and from lite.py: what a file of weights alone leaves out. The format is
-described in lib/keras/architecture.h. Widths are left out, so that networks that differ in width alone share a file.
+"""Writes weights/architectures from the keras.applications of an installed Keras 3 and from lite.py. These files contain what a file of
+weights only leaves out. Their format is described in lib/keras/architecture_text.h. They leave out widths, so that networks that differ
+only in width share a file.
 
     scripts/make_architectures.py [NAME ...]
 """

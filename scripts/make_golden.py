@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Makes tests/golden and tests/bad anew: expected values from Keras, Pillow and scikit-learn, never from this program.
+"""Writes tests/golden and tests/bad: expected values from Keras, Pillow and scikit-learn, never from this program.
 
-    scripts/make_golden.py [ROOM ...]      rooms: graph head image keras layers; default all
+    scripts/make_golden.py [ROOM ...]      rooms: the golden_ROOM.py in this folder; default all
 
-Wants numpy, h5py, pillow, scikit-learn, scipy, keras, tensorflow and tf_keras. One script a room does the work.
+Needs numpy, h5py, pillow, scikit-learn, scipy, keras, tensorflow and tf_keras.
 """
 import subprocess
 import sys

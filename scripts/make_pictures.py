@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes many small pictures for measuring: scripts/make_pictures.py DIR [N=100000]
+"""Writes many small pictures for measurements: scripts/make_pictures.py DIR [N=100000]
 
-N JPEG files of 64 x 64 pixels, no two alike, 1000 to a directory: random boxes of the sample photographs.
+N different JPEG files of 64 x 64 pixels, 1000 in a directory: random boxes of the sample photographs.
 """
 import pathlib
 import random

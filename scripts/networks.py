@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The networks of keras.applications and EfficientNet-Lite with seeded random weights, for conformance.py. Works with keras and with tf_keras.
+"""The networks of keras.applications and EfficientNet-Lite with seeded random weights, for conformance.py. Works with keras and tf_keras.
 
-Random weights are not naive ones: batch-norm statistics are those of real pictures, layer by layer, then perturbed; biases, gammas
-and betas are noise. So features of different pictures differ, and a program that ignored the picture would fail. Branches end small, as in trained
-residual networks: otherwise rounding grows from block to block (EfficientNetB5: Keras's float32 would be 20 % off its float64).
+The weights are random but realistic: batch-norm statistics are those of real pictures, layer by layer, then perturbed; biases, gammas
+and betas are noise. Features of different pictures therefore differ, and a program that ignored the picture would fail. Branches end
+with small values, as in trained residual networks. Otherwise rounding would grow from block to block (EfficientNetB5: Keras's float32
+would be 20 % off its float64).
 """
 import importlib
 

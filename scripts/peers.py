@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""What scripts/bench times against: the same work as a Python user does it today. peers.py PART ARGUMENT ...
+"""The programs that scripts/bench compares with: the same work as a Python user does it today. peers.py PART ARGUMENT ...
 
-    convert MODEL.h5 STEM        -> STEM.onnx, STEM.tflite, for the other parts
-    application NAME OUT.h5      a network of keras.applications, no top, average pooling, seeded random weights
-    forward STEM [THREADS]       prints JSON {engine: [latency ms, throughput ms/image]}
-    train BACKBONE.h5 DIR        Keras features, scikit-learn head
-    predict-keras MODEL.h5 PICTURE
-    predict-onnx MODEL.onnx PICTURE
-    head-data FEATURES.h5 DIR    -> DIR/gaussian, DIR/blended, DIR/close .f32 and .i32: 20000 rows of 100 classes
-    head STEM D L2 DTYPE         scikit-learn's lbfgs: prints "seconds objective" for every evaluation
+convert MODEL.h5 STEM        writes STEM.onnx and STEM.tflite for the other parts
+application NAME OUT.h5      a network of keras.applications, no top, average pooling, seeded random weights
+forward STEM [THREADS]       prints JSON {engine: [latency ms, throughput ms/image]}
+train BACKBONE.h5 DIR        Keras features, scikit-learn head
+predict-keras MODEL.h5 PICTURE
+predict-onnx MODEL.onnx PICTURE
+head-data FEATURES.h5 DIR    writes DIR/gaussian, DIR/blended, DIR/close .f32 and .i32: 20000 rows of 100 classes
+head STEM D L2 DTYPE         scikit-learn's lbfgs: prints "seconds objective" for each evaluation
 """
 import json
 import os

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Plants faults in copies of a folder of photographs and counts what `finetune doctor` finds: plant_faults.py FINETUNE DIR
 
-Labels: 2 % flipped, how many are among the first 40. Near duplicates: 20 pictures re-encoded, resized, cropped by 5 %, or all of it, how
-many pairs are found, and how many others are named. Shortcut: the last class saved again at JPEG quality 30.
+Labels: 2 % are changed; how many are among the first 40 listed. Near duplicates: 20 pictures re-encoded, resized, cropped by 5 %, or
+all three; how many pairs are found, and how many other pairs are listed. Shortcut: the last class saved again at JPEG quality 30.
 """
 import json
 import os

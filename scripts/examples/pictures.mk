@@ -1,6 +1,6 @@
 # make -f pictures.mk IMAGES=images TEST=test NEW=new
 #
-# The model is trained again when a picture changes: only new pictures cost time, the cache knows the others.
+# A changed picture causes a new training. Only new pictures cost time, because the cache has the features of the others.
 IMAGES = images
 TEST = test
 NEW = new
