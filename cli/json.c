@@ -27,7 +27,7 @@ void json_put_string(FILE *to, const char *string)
     putc('"', to);
     for (const unsigned char *s = (const unsigned char *)string; *s;) {
         const int n = ft_utf8_length((const char *)s);
-        const char *named = memchr(special, *s, 5);
+        const char *named = memchr(special, *s, sizeof special - 1);
         if (named)
             fprintf(to, "\\%c", "\"\\nrt"[named - special]);
         else if (*s < 0x20 || *s == 0x7f)

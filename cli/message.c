@@ -203,7 +203,8 @@ static void draw(const struct progress *p, size_t done, double rate)
     size_t used = strlen(line);
     for (int i = 0; i < 2 && used + strlen(more[i]) - 1 < columns;
          i++) { /* the dot takes two bytes and one column */
-        strcat(line, more[i]);
+        const size_t bytes = strlen(line);
+        snprintf(line + bytes, sizeof line - bytes, "%s", more[i]);
         used += strlen(more[i]) - 1;
     }
     fprintf(stderr, "\r%.*s\033[K", used < columns ? (int)strlen(line) : (int)columns - 1, line);

@@ -126,7 +126,8 @@ int source_training(const struct settings *s, struct ft_dataset **out, char **di
         free(test);
         *dir = train;
     } else
-        *dir = strdup(given);
+        /* train.c has checked that there is a folder or --labels */
+        *dir = strdup(given); /* NOLINT(clang-analyzer-core.NonNullParamChecker) */
     const int rc = ft_dataset_open(*dir ? *dir : given, false, out, err);
     if (!rc)
         dataset_notes(*out, *dir ? *dir : given);
