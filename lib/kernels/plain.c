@@ -1,7 +1,6 @@
 /* Convolutions by their definition (Keras Conv2D and DepthwiseConv2D). The tests compare every
  * other row with these. They run the groups, dilations and multipliers that no faster row accepts.
  * Weights have Keras's layout. */
-#include "base/cpu.h"
 #include "base/numbers.h"
 #include "kernels/rows.h"
 
@@ -29,14 +28,6 @@ static void finish_pixel(const struct ft_work *w, int y, int x, int c0, int c1, 
     const float *other = w->other.data ? ft_map_at(&w->other, y, x) + c0 : NULL;
     for (int f = 0; f < c1 - c0; f++)
         out[f] = ft_clampf(other ? out[f] + other[f] : out[f], w->lo, w->hi);
-}
-
-void ft_activate_part(const struct ft_work *w)
-{
-    struct ft_work a = *w;
-    a.in = a.out;
-    if (w->activation != FT_ACT_LINEAR)
-        ft_kernel_choose(FT_OP_ACTIVATE, &a, ft_cpu_features())->run(&a);
 }
 
 static void convolution(const struct ft_work *w)

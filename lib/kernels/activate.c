@@ -1,0 +1,25 @@
+/* The activation of what a convolution row has just computed without it. A file of its own, so that
+ * plain.c and sgemm.c do not depend on the tables that list them. */
+#include "base/cpu.h"
+#include "kernels/rows.h"
+
+extern const struct ft_kernel_row ft_activate_avx512, ft_activate_avx2, ft_activate_c;
+
+void ft_activate_part(const struct ft_work *w)
+{
+    if (w->activation == FT_ACT_LINEAR)
+        return;
+    static const struct ft_kernel_row *const rows[] = {
+#if defined(__x86_64__)
+        &ft_activate_avx512,
+        &ft_activate_avx2,
+#endif
+        &ft_activate_c,
+    };
+    const struct ft_kernel_row *const *row = rows;
+    while ((*row)->needs & ~ft_cpu_features())
+        row++; /* the last row needs nothing */
+    struct ft_work a = *w;
+    a.in = a.out;
+    (*row)->run(&a);
+}
