@@ -65,8 +65,8 @@ uint64_t ft_memory_bytes(void)
     const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     uint64_t bytes = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : (uint64_t)1 << 32;
     unsigned long long limit;
-    FILE *f = fopen("/sys/fs/cgroup/memory.max", "re");       /* a number, or "max" */
-    if (f && fscanf(f, "%llu", &limit) == 1 && limit < bytes) /* NOLINT(cert-err34-c) */
+    FILE *f = fopen("/sys/fs/cgroup/memory.max", "re"); /* a number, or "max" */
+    if (f && fscanf(f, "%llu", &limit) == 1 && limit < bytes)
         bytes = limit;
     if (f)
         fclose(f);
