@@ -64,4 +64,13 @@ for page in README.md cli/README.md tests/README.md .github/CONTRIBUTING.md lib/
         [ -e "$root/$(dirname "$page")/$link" ] || complain "$page: no '$link'"
     done <links
 done
+
+begin "the files that README.md, CONTRIBUTING.md and the rooms' pages name are there"
+for page in README.md cli/README.md tests/README.md .github/CONTRIBUTING.md $(cd "$root" && echo lib/*/README.md); do
+    grep -oE '`(lib|cli|scripts|tests|weights)/[-A-Za-z0-9_./]+' "$root/$page" | tr -d '`' >names
+    while read -r path; do
+        case $path in *NAME* | *ROOM* | */) path=${path%/*} ;; esac
+        [ -e "$root/$path" ] || complain "$page: no '$path'"
+    done <names
+done
 end
