@@ -103,7 +103,7 @@ static bool work_on(struct extraction *x, struct worker *w, struct slot *s)
 static void run_held(struct extraction *x, struct worker *w)
 {
     const uint8_t *pixels[MOST_PICTURES];
-    float *features[MOST_PICTURES];
+    float *features[MOST_PICTURES] = { NULL };
     for (int i = 0; i < w->n_held; i++) {
         pixels[i] = w->pixels + (size_t)i * x->picture_bytes;
         features[i] = w->held[i]->feature;
