@@ -183,8 +183,8 @@ static void check_layer(const struct net *net, int layer, bool exact, const stru
             if (!(fabs(got - want->values[i]) <=
                   (exact ? 3e-6 : 1e-5) * want->scale + 1e-6 * fabs(want->values[i]))) {
                 printf("# %s (%s) on '%s', place %d: got %.7g, want %.7g, largest %.7g\n",
-                       net->layers[layer].name, kind_name(net->layers[layer].kind), ft_cpu_name(),
-                       want->places[i], got, want->values[i], want->scale);
+                       net->layers[layer].name, kind_name((int)net->layers[layer].kind),
+                       ft_cpu_name(), want->places[i], got, want->values[i], want->scale);
                 CHECK(!"a value differs from Keras");
                 break;
             }
