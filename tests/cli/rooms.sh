@@ -25,6 +25,8 @@ echo '#include "image/image.h"' >copy/lib/base/error.c
 echo '#include "base/error.h"' >copy/lib/image/image.c
 echo 'void ft_b(void); void ft_a(void) { ft_b(); }' >copy/lib/image/a.c
 echo 'void ft_a(void); void ft_b(void) { ft_a(); }' >copy/lib/image/b.c
+echo '#include "image/d.h"' >copy/lib/image/c.h
+echo '#include "image/c.h"' >copy/lib/image/d.c
 for file in a b; do
     ${CC:-cc} -c "copy/lib/image/$file.c" -o "copy/build/lib/x.p/image_$file.c.o" || complain "cannot compile"
 done
@@ -33,8 +35,9 @@ status 1 copy/scripts/rooms --check
 has out "upward include: base/error -> image/image"
 grep -qE '^circle in lib: (base image|image base)$' out || complain "the circle between rooms is missed: $(cat out)"
 grep -qE '^circle in image: image/(a image/b|b image/a)$' out || complain "the circle between files is missed: $(cat out)"
+grep -qE '^circle in image: image/(c image/d|d image/c)$' out || complain "the circle between includes is missed: $(cat out)"
 status 2 copy/scripts/rooms base/error
-rm -r copy/lib/base/error.c copy/build
+rm -r copy/lib/base/error.c copy/lib/image/d.c copy/build
 status 0 copy/scripts/rooms --check
 
 begin "cli: the public headers only"
