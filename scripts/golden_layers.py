@@ -13,6 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 import numpy as np
 import keras
+import tensorflow as tf
 import tf_keras
 from keras.src.applications.convnext import LayerScale, StochasticDepth
 from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
@@ -105,8 +106,109 @@ def net_merges(k, x):
     return L.Dropout(0.5)(L.Add(name="end")([x, a]))
 
 
+class Ops:
+    """The same operations by keras.ops and by TensorFlow."""
+
+    def __init__(self, k):
+        self.three = k is keras
+        o = keras.ops
+        t = tf
+        pairs = {"maximum": (o.maximum, t.maximum), "minimum": (o.minimum, t.minimum), "square": (o.square, t.square),
+                 "stack": (o.stack, t.stack), "concat": (o.concatenate, t.concat), "reshape": (o.reshape, t.reshape),
+                 "take": (o.take, t.gather), "repeat": (o.repeat, t.repeat), "expand": (o.expand_dims, t.expand_dims),
+                 "clip": (o.clip, t.clip_by_value), "softmax": (o.softmax, t.nn.softmax), "leaky": (o.leaky_relu, t.nn.leaky_relu),
+                 "cast": (o.cast, t.cast), "squeeze": (o.squeeze, t.squeeze), "pad": (o.pad, t.pad), "transpose": (o.transpose, t.transpose),
+                 "mean": (o.mean, t.reduce_mean), "max": (o.max, t.reduce_max), "absolute": (o.absolute, t.abs)}
+        for name, (three, two) in pairs.items():
+            setattr(self, name, three if self.three else two)
+
+    def flip(self, x):
+        return keras.ops.flip(x, axis=-1) if self.three else tf.reverse(x, axis=[-1])
+
+    def gray_to_rgb(self, x):
+        return keras.ops.tile(x, [1, 1, 1, 3]) if self.three else tf.image.grayscale_to_rgb(x)
+
+
+def net_arithmetic(k, x):
+    L, o, c = k.layers, Ops(k), 0
+
+    def mark(x):
+        nonlocal c
+        c += 1
+        return L.Activation("linear", name="check_%d" % c)(x)
+
+    v, w = np.array([0.5, -1.5, 2.0], "f"), np.array([[[[-0.3, 0.2, 0.1]]]], "f")
+    rows = np.linspace(-1, 1, 7, dtype="f").reshape(7, 1, 1)
+    plane = np.linspace(-0.5, 0.5, 7 * 8, dtype="f").reshape(7, 8, 1)
+    x = mark(o.cast(x, "float32") * (1 / 127.5) - 1.0)
+    x = mark(x * v)
+    x = mark(x + w)
+    x = mark((x - v) / v)
+    x = mark(o.maximum(x, v - 1.0))
+    x = mark(o.minimum(x, np.array([1.0, 0.75, 0.5], "f")))
+    x = mark(o.maximum(x, -0.4))
+    x = mark(o.clip(x, -0.3, 0.6))
+    x = mark(o.clip(x, 0.0, 0.5))
+    x = mark(L.Conv2D(3, 3, padding="same")(x))
+    x = mark(x * rows)
+    x = mark(x + plane)
+    x = mark(o.absolute(-x))
+    x = mark(x**2 + o.square(x))
+    x = mark(o.leaky(x - 0.1))
+    x = mark(o.leaky(x - 0.05, 0.3))
+    x = mark(o.softmax(x))
+    x = mark(o.maximum(x, L.Conv2D(3, 1)(x)) * x)
+    x = mark(o.mean(x, axis=[1, 2], keepdims=True) + x)
+    f = mark(o.mean(x, axis=(1, 2)) * np.array([3.0, 0.5, -1.0], "f"))
+    return mark(L.Dense(4)(f) + o.max(L.Conv2D(4, 1)(x), axis=(1, 2)))
+
+
+def net_resizing(k, x):
+    L, c = k.layers, 0
+
+    def mark(x):
+        nonlocal c
+        c += 1
+        return L.Activation("linear", name="check_%d" % c)(x)
+
+    x = mark(L.Normalization(axis=None, mean=100.0, variance=4000.0, name="norm_all")(x))
+    x = mark(L.Resizing(9, 17)(x))
+    x = mark(L.Resizing(12, 7, interpolation="nearest")(x))
+    x = mark(L.Resizing(10, 11, crop_to_aspect_ratio=True)(L.ZeroPadding2D(2)(x)))
+    x = mark(L.CenterCrop(7, 8)(x))
+    x = mark(L.CenterCrop(9, 5)(x))
+    if k is not keras:
+        x = mark(L.RandomCrop(8, 4)(x))
+    return mark(L.Resizing(24, 20)(L.Activation("relu")(x)))
+
+
+def net_selections(k, x):
+    L, o, c = k.layers, Ops(k), 0
+
+    def mark(x):
+        nonlocal c
+        c += 1
+        return L.Activation("linear", name="check_%d" % c)(x)
+
+    x = mark(x[..., ::-1] - np.array([103.939, 116.779, 123.68], "f"))
+    x = mark(o.stack([x[..., 2] * 0.01, x[:, :, :, 1] + 5.0, x[..., -3]], axis=-1))
+    x = mark(o.concat([x[..., 1:], o.expand(x[..., 0], axis=-1)], axis=-1))
+    x = mark(o.take(x, np.array([2, 0, 0, 1]), axis=-1))
+    x = mark(x[:, 1:-1, 2:, :])
+    x = mark(o.flip(L.Conv2D(5, 3, padding="same")(x / 64.0)))
+    x = mark(x[:, ::2, 1::3, 1:4])
+    x = mark(o.repeat(x, 2, axis=-1))
+    x = mark(o.gray_to_rgb(x[..., 3:4]))
+    x = mark(o.pad(x, [[0, 0], [1, 2], [0, 3], [0, 0]]))
+    x = mark(L.Conv2D(3, 1)(o.transpose(x, [0, 2, 1, 3])))
+    p = mark(o.squeeze(L.GlobalAveragePooling2D(keepdims=True)(x), axis=[1, 2]))
+    x = mark(o.reshape(x, [-1, x.shape[1] * x.shape[2] * x.shape[3]]))
+    return mark(o.concat([L.Dense(4)(x)[:, 1:3], p, p[:, ::-1]], axis=1))
+
+
 NETS = [("activations", net_activations, (6, 7, 3)), ("norms", net_norms, (7, 6, 3)), ("convolutions", net_convolutions, (11, 12, 3)),
-        ("shapes", net_shapes, (13, 12, 3)), ("merges", net_merges, (7, 8, 3))]
+        ("shapes", net_shapes, (13, 12, 3)), ("merges", net_merges, (7, 8, 3)),
+        ("arithmetic", net_arithmetic, (7, 8, 3)), ("selections", net_selections, (12, 13, 3)), ("resizing", net_resizing, (13, 11, 3))]
 
 
 def draw(model, noise):
@@ -133,7 +235,7 @@ def golden(out, k, suffix, name, build, shape, seed):
     path = out / (name + suffix)
     model.save(path.with_suffix(".h5"), include_optimizer=False)
     pixels = Noise(seed + 1000).pixels((1, *shape))
-    named = [l for l in model.layers if l.name in CHECKED or l is model.layers[-1]]
+    named = [l for l in model.layers if l.name in CHECKED or l.name.startswith("check_") or l is model.layers[-1]]
     every = k.Model(x, [l.output for l in named])([pixels] if k is keras else pixels, training=False)
     lines = ["%d %d %d %d" % (seed + 1000, *shape)]
     for layer, y in zip(named, every if isinstance(every, (list, tuple)) else [every]):

@@ -59,6 +59,29 @@ static int rescaling_weights(const struct ft_nodes *nodes, struct ft_node *node,
     return rc;
 }
 
+static bool broadcasts(const struct ft_tensor *t, const struct ft_shape *s)
+{
+    const int64_t of[3] = { s->h, s->w, s->c };
+    for (int i = 0; t->rank == 3 && i < 3; i++)
+        if (t->shape[i] != 1 && t->shape[i] != of[i])
+            return false;
+    return t->rank == 3 || t->count == 1 || t->count == (size_t)s->c;
+}
+
+/* The constants are expanded to the whole map when they are packed. */
+static int map_rescaling_weights(const struct ft_nodes *nodes, struct ft_node *node,
+                                 struct ft_error *err)
+{
+    (void)nodes;
+    const struct ft_tensor *w = node->layer->weights;
+    if (broadcasts(&w[FT_W_SCALE], &node->shape) && broadcasts(&w[FT_W_OFFSET], &node->shape))
+        return 0;
+    return ft_error_set(err, FT_EUNSUPPORTED,
+                        "layer '%s': a constant does not fit a map of %d x %d x %d: it may belong "
+                        "to another input size",
+                        node->layer->name, node->shape.h, node->shape.w, node->shape.c);
+}
+
 /* gamma and beta are scale and offset, which the step applies after it has normalised. */
 static int norm_weights(const struct ft_nodes *nodes, struct ft_node *node, struct ft_error *err)
 {
@@ -115,6 +138,9 @@ static void prelu_settings(struct ft_step *step, const struct ft_node *node)
 
 const struct ft_kind ft_kinds_channels[] = {
     { .kind = FT_LAYER_RESCALING, .weights = rescaling_weights, .operation = FT_OP_AFFINE },
+    { .kind = FT_LAYER_MAP_RESCALING,
+      .weights = map_rescaling_weights,
+      .operation = FT_OP_AFFINE_MAP },
     { .kind = FT_LAYER_BATCH_NORM, .weights = batch_norm_weights },
     { .kind = FT_LAYER_LAYER_NORM, .weights = norm_weights, .operation = FT_OP_LAYER_NORM },
     { .kind = FT_LAYER_GROUP_NORM,

@@ -138,7 +138,50 @@ static int upsample_shape(const struct ft_nodes *nodes, struct ft_node *node, st
 
 static void upsample_settings(struct ft_step *step, const struct ft_node *node)
 {
-    ft_window_settings(step, node, false);
+    step->work.kernel[0] = step->in.h;
+    step->work.kernel[1] = step->in.w;
+    step->work.bilinear = node->params.bilinear;
+}
+
+/* ---- Resizing -------------------------------------------------------------------------------- */
+
+static int resize_shape(const struct ft_nodes *nodes, struct ft_node *node, struct ft_error *err)
+{
+    const struct ft_shape *in = ft_node_input(nodes, node, 0);
+    const int *to = node->params.shape;
+    int rc = ft_check_picture(node, in, err);
+    rc = rc ? rc : ft_check_length(node, to[0], err);
+    rc = rc ? rc : ft_check_length(node, to[1], err);
+    if (!rc)
+        node->shape = (struct ft_shape){ 3, to[0], to[1], in->c };
+    return rc;
+}
+
+/* The part with the aspect of the output, as Keras rounds it (resize in
+ * keras/src/backend/tensorflow/image.py); `to` is the output's size. */
+static void aspect_window(const int in[2], const int to[2], int size[2])
+{
+    for (int i = 0; i < 2; i++) {
+        const int j = 1 - i, n = (int)((float)in[j] * (float)to[i] / (float)to[j]);
+        size[i] = n < 1 ? 1 : n > in[i] ? in[i] : n;
+    }
+}
+
+static void resize_settings(struct ft_step *step, const struct ft_node *node)
+{
+    const int in[2] = { step->in.h, step->in.w }, *to = node->params.shape;
+    const enum ft_crop crop = node->params.crop;
+    int *size = step->work.kernel;
+    size[0] = in[0];
+    size[1] = in[1];
+    if (crop == FT_CROP_CENTRE && in[0] >= to[0] && in[1] >= to[1]) {
+        size[0] = to[0];
+        size[1] = to[1];
+    } else if (crop != FT_CROP_NONE) {
+        aspect_window(in, to, size);
+    }
+    for (int i = 0; i < 2; i++)
+        step->work.pad[i] = (in[i] - size[i]) / 2;
     step->work.bilinear = node->params.bilinear;
 }
 
@@ -245,8 +288,12 @@ const struct ft_kind ft_kinds_geometry[] = {
     { .kind = FT_LAYER_CROPPING, .shape = crop_shape, .emit = emit_crop },
     { .kind = FT_LAYER_UPSAMPLING,
       .shape = upsample_shape,
-      .operation = FT_OP_UPSAMPLE,
+      .operation = FT_OP_RESIZE,
       .settings = upsample_settings },
+    { .kind = FT_LAYER_RESIZE,
+      .shape = resize_shape,
+      .operation = FT_OP_RESIZE,
+      .settings = resize_settings },
     { .kind = FT_LAYER_PERMUTE,
       .shape = permute_shape,
       .view = permute_view,

@@ -27,6 +27,8 @@ static size_t weight_floats(const struct ft_step *s)
         return channels;
     case FT_WEIGHTS_ALPHA:
         return s->work.whole ? s->node->layer->weights[FT_W_ALPHA].count : channels;
+    case FT_WEIGHTS_MAP:
+        return 2 * (size_t)s->out.h * (size_t)s->out.w * channels;
     case FT_WEIGHTS_KERNEL:
     case FT_WEIGHTS_UNSCALED:
         break;
@@ -70,9 +72,22 @@ static void fill_kernel(const struct ft_step *s, float *scaled, float *weights)
     s->row->pack(&s->work, node->scale ? scaled : node->kernel->data, weights);
 }
 
+/* A tensor [h, w, c], any of them 1, or [c], as a whole map. */
+static void expand_map(const struct ft_tensor *t, const struct ft_shape *s, float *to)
+{
+    const bool map = t->rank == 3;
+    const ptrdiff_t c = t->shape[map ? 2 : 0] > 1, w = map && t->shape[1] > 1 ? t->shape[2] : 0,
+                    h = map && t->shape[0] > 1 ? t->shape[1] * t->shape[2] : 0;
+    for (int y = 0; y < s->h; y++)
+        for (int x = 0; x < s->w; x++)
+            for (int i = 0; i < s->c; i++)
+                *to++ = t->data[y * h + x * w + i * c];
+}
+
 static void fill_weights(const struct ft_step *s, float *scaled, float *weights)
 {
-    const struct ft_tensor *kernel = s->node->kernel, *alpha = &s->node->layer->weights[FT_W_ALPHA];
+    const struct ft_tensor *kernel = s->node->kernel, *of = s->node->layer->weights,
+                           *alpha = &of[FT_W_ALPHA];
     switch (source(s)) {
     case FT_WEIGHTS_NONE:
         break;
@@ -85,6 +100,10 @@ static void fill_weights(const struct ft_step *s, float *scaled, float *weights)
     case FT_WEIGHTS_ALPHA:
         for (size_t i = 0, n = weight_floats(s); i < n; i++)
             weights[i] = alpha->data[alpha->count == 1 ? 0 : i];
+        break;
+    case FT_WEIGHTS_MAP:
+        expand_map(&of[FT_W_SCALE], &s->node->shape, weights);
+        expand_map(&of[FT_W_OFFSET], &s->node->shape, weights + weight_floats(s) / 2);
         break;
     case FT_WEIGHTS_KERNEL:
         fill_kernel(s, scaled, weights);

@@ -4,46 +4,49 @@
 
 #include "base/memory.h"
 #include "base/error.h"
+#include "keras/arguments.h"
 #include "keras/fields.h"
 #include "keras/layer_classes.h"
 
-static int parse_constant(const cJSON *config, const char *key, float otherwise, float **at,
-                          struct ft_tensor *t, struct ft_error *err)
+/* One or two settings that are numbers or nested lists; absent ones stay empty. */
+static int parse_constants(const cJSON *config, const char *const keys[2],
+                           struct ft_constant out[2], struct ft_error *err)
 {
-    const cJSON *value = ft_field(config, key);
-    const int n = cJSON_IsArray(value) ? cJSON_GetArraySize(value) : 1;
-    *t = (struct ft_tensor){ 1, { n }, (size_t)n, *at };
-    const cJSON *item = cJSON_IsArray(value) ? value->child : value;
-    for (int i = 0; i < n; i++, item = item ? item->next : NULL) {
-        if (item && !cJSON_IsNumber(item))
-            return ft_error_set(err, FT_EUNSUPPORTED,
-                                "%s is neither a number nor a list of numbers", key);
-        *(*at)++ = item ? (float)item->valuedouble : otherwise;
+    for (int i = 0; i < 2; i++) {
+        const cJSON *value = ft_field(config, keys[i]);
+        const int rc = value ? ft_constant_parse(value, &out[i], err) : 0;
+        if (rc)
+            return ft_error_prefix(err, rc, "setting '%s'", keys[i]);
     }
-    return n ? 0 : ft_error_set(err, FT_EFORMAT, "%s is an empty list", key);
+    return 0;
+}
+
+/* A tensor of lists, as deep as it has axes. */
+static cJSON *nested(const struct ft_tensor *t, int axis, const float **at)
+{
+    if (axis == t->rank)
+        return ft_json_float(*(*at)++);
+    cJSON *list = cJSON_CreateArray();
+    for (int64_t i = 0; i < t->shape[axis]; i++)
+        cJSON_AddItemToArray(list, nested(t, axis + 1, at));
+    return list;
 }
 
 static void add_constant(cJSON *config, const char *key, const struct ft_tensor *t)
 {
-    if (t->count == 1) {
-        cJSON_AddItemToObject(config, key, ft_json_float(t->data[0]));
-        return;
-    }
-    cJSON *list = cJSON_AddArrayToObject(config, key);
-    for (size_t i = 0; i < t->count; i++)
-        cJSON_AddItemToArray(list, ft_json_float(t->data[i]));
+    const float *at = t->data;
+    cJSON_AddItemToObject(config, key, nested(t, t->count == 1 ? t->rank : 0, &at));
 }
 
 static int parse_rescaling(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
 {
-    const int n = cJSON_GetArraySize(ft_field(config, "scale")) +
-                  cJSON_GetArraySize(ft_field(config, "offset")) + 2;
-    float *at = out->constants = ft_alloc((size_t)n, sizeof *at);
-    if (!at)
-        return ft_error_nomem(err, "the scale of pixels");
-    const int rc = parse_constant(config, "scale", 1, &at, &out->layer.weights[FT_W_SCALE], err);
-    return rc ? rc
-              : parse_constant(config, "offset", 0, &at, &out->layer.weights[FT_W_OFFSET], err);
+    struct ft_constant of[2] = { { 0 } };
+    int rc = parse_constants(config, (const char *const[]){ "scale", "offset" }, of, err);
+    if (!rc)
+        rc = ft_constants_apply(out, 1, &of[0], 1, &of[1], err);
+    ft_constant_release(&of[0]);
+    ft_constant_release(&of[1]);
+    return rc;
 }
 
 static void write_rescaling(const struct ft_layer *layer, cJSON *config)
@@ -119,21 +122,26 @@ static int parse_normalization(const cJSON *config, struct ft_draft_layer *out,
                                struct ft_error *err)
 {
     const cJSON *mean = ft_field(config, "mean"), *variance = ft_field(config, "variance");
-    int rc = ft_field_axis(config, &out->axis, err);
+    const cJSON *axis = cJSON_GetObjectItemCaseSensitive(config, "axis");
+    const bool none = cJSON_IsNull(axis) || (cJSON_IsArray(axis) && !axis->child);
+    /* axis=None: one mean and one variance for all values */
+    int rc = none ? 0 : ft_field_axis(config, &out->axis, err);
     if (rc || !mean != !variance)
         return rc ? rc : ft_error_set(err, FT_EFORMAT, "mean and variance must be given together");
     if (!mean) {
         out->needs = FT_NEEDS(FT_W_NORM_MEAN) | FT_NEEDS(FT_W_NORM_VARIANCE);
         return 0;
     }
-    float *at = out->constants =
-        ft_alloc((size_t)(cJSON_GetArraySize(mean) + cJSON_GetArraySize(variance)) + 2, sizeof *at);
-    if (!at)
-        return ft_error_nomem(err, "the statistics of pixels");
-    rc = parse_constant(config, "mean", 0, &at, &out->layer.weights[FT_W_NORM_MEAN], err);
-    return rc ? rc
-              : parse_constant(config, "variance", 1, &at, &out->layer.weights[FT_W_NORM_VARIANCE],
-                               err);
+    struct ft_constant of[2] = { { 0 } };
+    rc = parse_constants(config, (const char *const[]){ "mean", "variance" }, of, err);
+    if (!rc)
+        rc = ft_constants_apply(out, 1, &of[0], 1, &of[1], err);
+    ft_constant_release(&of[0]);
+    ft_constant_release(&of[1]);
+    if (!rc && out->layer.kind == FT_LAYER_MAP_RESCALING)
+        rc = ft_error_set(err, FT_EUNSUPPORTED,
+                          "statistics for rows or columns are not supported: only for channels");
+    return rc;
 }
 
 /* Normalization divides by the standard deviation, at least keras.backend.epsilon(). */
@@ -179,6 +187,7 @@ static int finish_layer_scale(struct ft_draft_layer *layer, struct ft_error *err
 
 const struct ft_layer_class ft_norm_classes[] = {
     { "Rescaling", FT_LAYER_RESCALING, parse_rescaling, .write = write_rescaling },
+    { "Rescaling", FT_LAYER_MAP_RESCALING, parse_rescaling, .write = write_rescaling },
     { "BatchNormalization", FT_LAYER_BATCH_NORM, parse_batch_norm, write_affine_norm,
       .weights = { "gamma", "beta", "moving_mean", "moving_variance" } },
     { "LayerNormalization", FT_LAYER_LAYER_NORM, parse_layer_norm, write_affine_norm,

@@ -103,20 +103,26 @@ static void write_cropping(const struct ft_layer *layer, cJSON *config)
     add_sides(config, "cropping", layer->params.pad);
 }
 
-static int parse_upsampling(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
+static int parse_interpolation(const cJSON *config, const char *otherwise, bool *bilinear,
+                               struct ft_error *err)
 {
     const cJSON *how = ft_field(config, "interpolation");
-    const char *name = how ? cJSON_GetStringValue(how) : "nearest";
+    const char *name = how ? cJSON_GetStringValue(how) : otherwise;
+    *bilinear = name && !strcmp(name, "bilinear");
+    return *bilinear || (name && !strcmp(name, "nearest"))
+               ? 0
+               : ft_error_set(err, FT_EUNSUPPORTED,
+                              "interpolation '%s' is not supported: only nearest and bilinear are",
+                              name ? name : "?");
+}
+
+static int parse_upsampling(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
+{
     out->layer.params.kernel[0] = out->layer.params.kernel[1] = 2;
     int rc = ft_field_channels_last(config, err);
     if (!rc)
         rc = ft_field_pair(config, "size", 1, out->layer.params.kernel, err);
-    if (!rc && (!name || (strcmp(name, "nearest") && strcmp(name, "bilinear"))))
-        rc = ft_error_set(err, FT_EUNSUPPORTED,
-                          "interpolation '%s' is not supported: only nearest and bilinear are",
-                          name ? name : "?");
-    out->layer.params.bilinear = !rc && !strcmp(name, "bilinear");
-    return rc;
+    return rc ? rc : parse_interpolation(config, "nearest", &out->layer.params.bilinear, err);
 }
 
 static void write_upsampling(const struct ft_layer *layer, cJSON *config)
@@ -124,6 +130,70 @@ static void write_upsampling(const struct ft_layer *layer, cJSON *config)
     ft_add_ints(config, "size", layer->params.kernel, 2);
     if (layer->params.bilinear)
         cJSON_AddStringToObject(config, "interpolation", "bilinear");
+}
+
+static int parse_target(const cJSON *config, struct ft_layer_params *p, struct ft_error *err)
+{
+    int rc = ft_field_channels_last(config, err);
+    p->rank = 2;
+    p->shape[0] = p->shape[1] = 0;
+    if (!rc)
+        rc = ft_field_int(config, "height", 1, &p->shape[0], err);
+    if (!rc)
+        rc = ft_field_int(config, "width", 1, &p->shape[1], err);
+    return rc || (p->shape[0] && p->shape[1])
+               ? rc
+               : ft_error_set(err, FT_EFORMAT, "the settings 'height' and 'width' are missing");
+}
+
+/* keras.layers.Resizing: bilinear or nearest with half-pixel centres, no antialiasing. */
+static int parse_resizing(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
+{
+    struct ft_layer_params *p = &out->layer.params;
+    bool crop = false, pad = false, antialias = false;
+    int rc = parse_target(config, p, err);
+    rc = rc ? rc : parse_interpolation(config, "bilinear", &p->bilinear, err);
+    rc = rc ? rc : ft_field_bool(config, "crop_to_aspect_ratio", &crop, err);
+    rc = rc ? rc : ft_field_bool(config, "pad_to_aspect_ratio", &pad, err);
+    rc = rc ? rc : ft_field_bool(config, "antialias", &antialias, err);
+    if (!rc && (pad || antialias))
+        rc = ft_error_set(err, FT_EUNSUPPORTED, "resizing with %s is not supported",
+                          pad ? "pad_to_aspect_ratio" : "antialias");
+    p->crop = crop ? FT_CROP_ASPECT : FT_CROP_NONE;
+    return rc;
+}
+
+static int parse_centre_crop(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
+{
+    out->layer.params.crop = FT_CROP_CENTRE;
+    out->layer.params.bilinear = true;
+    return parse_target(config, &out->layer.params, err);
+}
+
+/* At inference RandomCrop of tf.keras resizes as Resizing does with crop_to_aspect_ratio, that of
+ * Keras 3 (whose settings have a data_format) does nothing. */
+static int parse_random_crop(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
+{
+    if (ft_field(config, "data_format")) {
+        out->layer.kind = FT_LAYER_IDENTITY;
+        return 0;
+    }
+    out->layer.params.crop = FT_CROP_ASPECT;
+    out->layer.params.bilinear = true;
+    return parse_target(config, &out->layer.params, err);
+}
+
+static void write_resize(const struct ft_layer *layer, cJSON *config)
+{
+    const struct ft_layer_params *p = &layer->params;
+    cJSON_AddNumberToObject(config, "height", p->shape[0]);
+    cJSON_AddNumberToObject(config, "width", p->shape[1]);
+    if (p->crop == FT_CROP_CENTRE)
+        return;
+    if (!p->bilinear)
+        cJSON_AddStringToObject(config, "interpolation", "nearest");
+    if (p->crop == FT_CROP_ASPECT)
+        cJSON_AddTrueToObject(config, "crop_to_aspect_ratio");
 }
 
 /* Axes count from 1; the batch is axis 0. */
@@ -164,6 +234,9 @@ const struct ft_layer_class ft_shape_classes[] = {
     { "ZeroPadding2D", FT_LAYER_ZERO_PAD, parse_zero_pad, .write = write_zero_pad },
     { "Cropping2D", FT_LAYER_CROPPING, parse_cropping, .write = write_cropping },
     { "UpSampling2D", FT_LAYER_UPSAMPLING, parse_upsampling, .write = write_upsampling },
+    { "Resizing", FT_LAYER_RESIZE, parse_resizing, .write = write_resize },
+    { "CenterCrop", FT_LAYER_RESIZE, parse_centre_crop, write_resize, .crop = FT_CROP_CENTRE },
+    { "RandomCrop", FT_LAYER_RESIZE, .parse = parse_random_crop },
     { "Permute", FT_LAYER_PERMUTE, parse_permute, .write = write_permute },
     { "Reshape", FT_LAYER_RESHAPE, parse_reshape, .write = write_reshape },
     { "Flatten", FT_LAYER_FLATTEN, parse_flatten, .write = ft_write_nothing },

@@ -11,6 +11,9 @@
 struct ft_draft_layer {
     /* inputs are indices into ft_draft.layers, filled once all names are known */
     struct ft_layer layer;
+    /* how model.quantize stored the kernel: whole numbers with a scale beside it, or float32 with
+     * the scales of training */
+    enum { FT_QUANTIZED_NOT, FT_QUANTIZED_INT8, FT_QUANTIZED_FLOAT8 } quantized;
     unsigned needs; /* bit w: weight w must be in the file */
     /* BATCH_NORM, CONCATENATE, ACTIVATION (softmax): numbered as in the file, where the batch is
      * axis 0 */
@@ -19,7 +22,8 @@ struct ft_draft_layer {
     const cJSON *config; /* borrowed */
     /* borrowed: the call, for arguments that are not layers; NULL in a Sequential */
     const cJSON *node;
-    bool operation; /* set by a parser that takes numbers among the arguments of `node` */
+    const struct ft_operation *operation; /* NULL: a layer. The operation takes constants, too */
+    bool squeezed; /* a map [h, w, 1] that Keras has as [h, w], or [1] that it has as a number */
     /* the class in the file; NULL: the class that writes this layer */
     const struct ft_layer_class *class;
     /* the following fields say where its weights are */

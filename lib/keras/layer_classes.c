@@ -31,9 +31,11 @@ const struct ft_layer_class *ft_layer_class_of(const struct ft_layer *layer)
         for (const struct ft_layer_class *class = families[i]; class->name; class ++) {
             if (class->kind != layer->kind || !class->write)
                 continue;
-            if (class->activation && class->activation == layer->params.activation)
+            const bool special = class->activation || class->crop;
+            if (special && class->activation == layer->params.activation &&
+                class->crop == layer->params.crop)
                 return class;
-            general = general || class->activation ? general : class;
+            general = general || special ? general : class;
         }
     return general;
 }

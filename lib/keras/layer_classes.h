@@ -20,8 +20,9 @@ struct ft_layer_class {
     const char *weights[FT_MAX_WEIGHTS];
     /* FT_LAYER_ACTIVATION: the only activation that this row writes; LINEAR: all without a row */
     enum ft_activation activation;
-    unsigned ignored; /* bit w: weight w is in the file, but has no effect */
-    bool scaled_sum;  /* x0 + x1 * params.alpha, which compat.c makes of two layers */
+    enum ft_crop crop; /* FT_LAYER_RESIZE: the only crop that this row writes; NONE: all others */
+    unsigned ignored;  /* bit w: weight w is in the file, but has no effect */
+    bool scaled_sum;   /* x0 + x1 * params.alpha, which compat.c makes of two layers */
     /* Called once the weights are read; nullable. */
     int (*finish)(struct ft_draft_layer *layer, struct ft_error *err);
 };

@@ -1,160 +1,129 @@
-/* Keras stores x + 3.0 in the code of a model as an operation. Keras 3 (keras.ops) writes
- * {"class_name": "Add", "module": "keras.src.ops.numpy", "inbound_nodes": [{"args": [tensor, 3.0],
- * "kwargs": {}}]}. Keras 2 (TFOpLambda) writes {"function": "__operators__.add"} and the nodes
- * [["x", 0, 0, {"y": 3.0, "name": null}]], or ["_CONSTANT_VALUE", -1, 3.0, {"y": ["x", 0, 0]}] if
- * the number comes first. */
+/* keras.ops of Keras 3 has {"class_name": "Add", "module": "keras.src.ops.numpy", ...}, tf.keras
+ * {"class_name": "TFOpLambda", "config": {"function": "__operators__.add"}}. */
 #include "keras/operations.h"
 
 #include <string.h>
 
 #include "base/error.h"
 #include "keras/fields.h"
+#include "keras/layer_classes.h"
+#include "keras/operation_steps.h"
 #include "keras/patterns.h"
 
-enum meaning { ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM, ACTIVATE };
-
-static const struct operation {
-    const char *names; /* Keras 3's class | Keras 2's functions, as a pattern */
-    enum meaning meaning;
-    enum ft_activation activation;
-} operations[] = {
-    { "Add|__operators__.add|math.add", ADD, 0 },
-    { "Subtract|__operators__.sub|math.subtract", SUBTRACT, 0 },
-    { "Multiply|__operators__.mul|math.multiply", MULTIPLY, 0 },
-    { "Divide|TrueDivide|__operators__.truediv|math.truediv|math.divide", DIVIDE, 0 },
-    { "Maximum|math.maximum", MAXIMUM, 0 },
-    { "Minimum|math.minimum", MINIMUM, 0 },
-    { "Relu|nn.relu", ACTIVATE, FT_ACT_RELU },
-    { "Relu6|nn.relu6", ACTIVATE, FT_ACT_RELU6 },
-    { "Sigmoid|math.sigmoid|nn.sigmoid", ACTIVATE, FT_ACT_SIGMOID },
-    { "Silu|nn.silu|nn.swish", ACTIVATE, FT_ACT_SWISH },
-    { "HardSigmoid", ACTIVATE, FT_ACT_HARD_SIGMOID },
-    { "HardSilu", ACTIVATE, FT_ACT_HARD_SWISH },
-    { "Tanh|math.tanh", ACTIVATE, FT_ACT_TANH },
-    { "Softplus|math.softplus", ACTIVATE, FT_ACT_SOFTPLUS },
-};
-
-struct operand {
-    bool number;
-    double value;
-};
-
-/* A layer with a number among its arguments is an operation, whatever its module. */
-static bool takes_number(const cJSON *nodes)
+/* Whether one of the arguments of a Keras 3 call is neither a tensor nor a list of tensors. */
+static bool takes_constant(const cJSON *nodes)
 {
     const cJSON *args = ft_field(nodes ? nodes->child : NULL, "args");
     for (const cJSON *item = args ? args->child : NULL; item; item = item->next)
-        if (cJSON_IsNumber(item))
+        if (cJSON_IsNumber(item) ||
+            (cJSON_IsObject(item) && !ft_field(ft_field(item, "config"), "keras_history")))
             return true;
     return false;
+}
+
+/* Keras 3 saves an .h5 file without modules. A name that a layer class has, too, is an operation
+ * if it is called on a constant, or if it has the settings of one. */
+static bool is_no_layer(const cJSON *entry, const char *kind)
+{
+    const cJSON *nodes = ft_field(entry, "inbound_nodes");
+    return ft_field(nodes ? nodes->child : NULL, "args") && !ft_field(entry, "module") &&
+           (!ft_layer_class_find(kind) || ft_field(ft_field(entry, "config"), "newshape"));
+}
+
+static const struct ft_operation *find(const char *name)
+{
+    static const struct ft_operation *const tables[] = { ft_arithmetic_operations,
+                                                         ft_shape_operations };
+    for (int t = 0; t < 2; t++)
+        for (const struct ft_operation *o = tables[t]; o->names; o++)
+            if (ft_pattern_matches(o->names, name, strlen(name)))
+                return o;
+    return NULL;
 }
 
 bool ft_is_operation(const cJSON *entry)
 {
     const char *kind = cJSON_GetStringValue(ft_field(entry, "class_name")),
                *module = cJSON_GetStringValue(ft_field(entry, "module"));
-    return takes_number(ft_field(entry, "inbound_nodes")) ||
+    return takes_constant(ft_field(entry, "inbound_nodes")) ||
            (kind && (!strcmp(kind, "TFOpLambda") || !strcmp(kind, "SlicingOpLambda"))) ||
-           (module && strstr(module, ".ops."));
-}
-
-/* ["name", node, tensor, {"y": operand}] */
-static void add_keras2(const cJSON *node, struct operand *operands, int *n)
-{
-    const cJSON *index = node->child->next, *value = index ? index->next : NULL,
-                *more = value ? value->next : NULL;
-    const bool number = cJSON_IsNumber(index) && index->valuedouble == -1 && cJSON_IsNumber(value);
-    operands[(*n)++] = (struct operand){ number, number ? value->valuedouble : 0 };
-    const cJSON *second = ft_field(more, "y");
-    if (second)
-        operands[(*n)++] = (struct operand){ cJSON_IsNumber(second), second->valuedouble };
-}
-
-static int add_keras3(const cJSON *values, struct operand *operands, int n)
-{
-    for (const cJSON *item = values ? values->child : NULL; item && n < 2; item = item->next)
-        if (cJSON_IsNumber(item) || cJSON_IsObject(item))
-            operands[n++] = (struct operand){ cJSON_IsNumber(item), item->valuedouble };
-    return n;
-}
-
-/* The operands of a call, in order. Returns their number, at most 2. */
-static int find_operands(const cJSON *node, struct operand operands[2])
-{
-    int n = 0;
-    while (cJSON_IsArray(node) && cJSON_IsArray(node->child))
-        node = node->child;
-    if (cJSON_IsArray(node) && cJSON_IsString(node->child))
-        add_keras2(node, operands, &n);
-    else if (cJSON_IsObject(node))
-        n = add_keras3(ft_field(node, "kwargs"), operands,
-                       add_keras3(ft_field(node, "args"), operands, 0));
-    return n;
-}
-
-/* x * scale + offset */
-static int set_rescaling(struct ft_draft_layer *out, double scale, double offset,
-                         struct ft_error *err)
-{
-    return ft_draft_rescaling(out, (float)scale, (float)offset) ? ft_error_nomem(err, "a constant")
-                                                                : 0;
-}
-
-static int with_number(const struct operation *o, const struct operand *operands,
-                       struct ft_draft_layer *out, struct ft_error *err)
-{
-    const bool first = operands[0].number;
-    const double v = operands[first ? 0 : 1].value;
-    switch (o->meaning) {
-    case ADD:
-        return set_rescaling(out, 1, v, err);
-    case SUBTRACT:
-        return first ? set_rescaling(out, -1, v, err) : set_rescaling(out, 1, -v, err);
-    case MULTIPLY:
-        return set_rescaling(out, v, 0, err);
-    case DIVIDE:
-        if (!first && v != 0)
-            return set_rescaling(out, 1 / v, 0, err);
-        break;
-    default:
-        break;
-    }
-    return ft_error_set(
-        err, FT_EUNSUPPORTED,
-        "this operation on a number (%g) is not supported: write it as a layer and save again", v);
+           (module && strstr(module, ".ops.")) || (kind && find(kind) && is_no_layer(entry, kind));
 }
 
 int ft_operation_parse(const cJSON *entry, struct ft_draft_layer *out, struct ft_error *err)
 {
-    static const enum ft_layer_kind kinds[] = {
-        [ADD] = FT_LAYER_ADD,           [SUBTRACT] = FT_LAYER_SUBTRACT,
-        [MULTIPLY] = FT_LAYER_MULTIPLY, [MAXIMUM] = FT_LAYER_MAXIMUM,
-        [MINIMUM] = FT_LAYER_MINIMUM,   [ACTIVATE] = FT_LAYER_ACTIVATION
-    };
     const char *function = cJSON_GetStringValue(ft_field(ft_field(entry, "config"), "function"));
     const char *name = function ? function : cJSON_GetStringValue(ft_field(entry, "class_name"));
-    struct operand operands[2] = { { 0 } };
-    const struct operation *found = NULL;
-    for (size_t i = 0; i < sizeof operations / sizeof *operations && !found; i++)
-        if (ft_pattern_matches(operations[i].names, name, strlen(name)))
-            found = &operations[i];
-    if (!found)
-        return ft_error_set(
-            err, FT_EUNSUPPORTED,
-            "the operation '%s' is not supported: write it as a layer and save again", name);
-    out->operation = true;
-    const int n = find_operands(out->node, operands);
-    if (found->meaning == ACTIVATE) {
-        out->layer.params.activation = found->activation;
-        out->layer.params.alpha = 1;
-    } else if (n == 2 && operands[0].number != operands[1].number) {
-        return with_number(found, operands, out, err);
-    } else if (n != 2 || operands[0].number || found->meaning == DIVIDE) {
-        return ft_error_set(err, FT_EUNSUPPORTED,
-                            "the operation '%s' on these operands is not supported: write it as a "
-                            "layer and save again",
-                            name);
+    out->operation = find(name);
+    out->layer.kind = FT_LAYER_IDENTITY;
+    return out->operation ? 0
+                          : ft_error_set(err, FT_EUNSUPPORTED,
+                                         "the operation '%s' is not supported: write it as a layer "
+                                         "and save again",
+                                         name);
+}
+
+/* Other layers would miss the axis that an index removed. */
+static bool takes_squeezed(const struct ft_draft_layer *d)
+{
+    return d->operation || d->layer.kind == FT_LAYER_RESHAPE || d->layer.kind == FT_LAYER_FLATTEN ||
+           d->layer.kind == FT_LAYER_IDENTITY;
+}
+
+/* Returns FT_EUNSUPPORTED if some inputs are squeezed and others are not, or if the operation
+ * cannot take them. */
+static int check_squeezed(struct ft_build *b)
+{
+    const struct ft_draft_layer *own = &b->draft->layers[b->layer];
+    int n = 0;
+    for (int k = 0; k < own->layer.n_inputs; k++)
+        n += b->draft->layers[own->layer.inputs[k]].squeezed;
+    b->squeezed = n > 0;
+    return n && (n < own->layer.n_inputs || own->operation->squeezed == FT_SQUEEZED_REFUSED)
+               ? ft_step_unsupported(b, "this operation on a tensor without channels")
+               : 0;
+}
+
+static int build(struct ft_draft *draft, int i, struct ft_error *err)
+{
+    const struct ft_operation *operation = draft->layers[i].operation;
+    struct ft_build b = { .draft = draft,
+                          .layer = i,
+                          .x = draft->layers[i].layer.inputs[0],
+                          .node = draft->layers[i].node,
+                          .config = draft->layers[i].config,
+                          .err = err };
+    const int n = draft->n;
+    int last = i, rc = check_squeezed(&b);
+    if (!rc)
+        rc = operation->build(&b, operation, &last);
+    if (!rc && b.squeezed && operation->squeezed == FT_SQUEEZED_KEPT)
+        draft->layers[last].squeezed = true;
+    if (!rc && last != i)
+        ft_draft_redirect(draft, n, i, last);
+    return rc;
+}
+
+int ft_operations_build(struct ft_draft *draft, struct ft_error *err)
+{
+    const int n = draft->n;
+    for (int i = 0; i < n; i++) {
+        const struct ft_draft_layer *d = &draft->layers[i];
+        int rc = 0;
+        if (d->operation && !d->layer.n_inputs)
+            rc = ft_error_set(err, FT_EFORMAT, "the operation has no input");
+        else if (d->operation)
+            rc = build(draft, i, err);
+        if (rc)
+            return ft_error_prefix(err, rc, "layer '%s'", draft->layers[i].layer.name);
     }
-    out->layer.kind = kinds[found->meaning];
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < draft->layers[i].layer.n_inputs; k++)
+            if (draft->layers[draft->layers[i].layer.inputs[k]].squeezed &&
+                !takes_squeezed(&draft->layers[i]))
+                return ft_error_set(err, FT_EUNSUPPORTED,
+                                    "layer '%s': an input without channels is not supported: keep "
+                                    "the axis with x[..., 0:1]",
+                                    draft->layers[i].layer.name);
     return 0;
 }

@@ -8,7 +8,10 @@
 
 /* `entry` is the JSON of a layer. */
 bool ft_is_operation(const cJSON *entry);
-/* The operation as a layer; out->node is the call. */
+/* Finds the operation in the table; it is turned into layers once its inputs are known. */
 int ft_operation_parse(const cJSON *entry, struct ft_draft_layer *out, struct ft_error *err);
+/* Replaces all operations by layers that both Keras 2 and Keras 3 have. New layers are at the end
+ * of the draft, which must be sorted afterwards. */
+int ft_operations_build(struct ft_draft *draft, struct ft_error *err);
 
 #endif

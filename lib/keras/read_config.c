@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "keras/compat.h"
+#include "keras/operations.h"
 #include "keras/config.h"
 #include "keras/fields.h"
 #include "keras/flatten.h"
@@ -28,6 +29,8 @@ int ft_draft_new(cJSON *json, struct ft_draft *out, struct ft_error *err)
         rc = ft_model_config_parse(json, 0, &total, &model, err);
     if (!rc)
         rc = ft_model_config_flatten(model, &draft, err);
+    if (!rc)
+        rc = ft_operations_build(&draft, err);
     if (!rc)
         rc = ft_draft_make_compatible(&draft, err);
     ft_model_config_free(model);

@@ -9,15 +9,34 @@
 #include "keras/layer_classes.h"
 #include "keras/operations.h"
 
-static int check_dtype(const cJSON *config, struct ft_error *err)
+/* Layers whose weights are numbers with a scale (model.quantize). `name` is a dtype or a policy:
+ * "float32", "mixed_bfloat16", "int8_from_float32". An input may be of any type: pixels are 0 to
+ * 255 in all of them. */
+static int check_dtype(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
 {
-    const cJSON *dtype = ft_field(config, "dtype");
-    const char *name = cJSON_IsObject(dtype)
-                           ? cJSON_GetStringValue(ft_field(ft_field(dtype, "config"), "name"))
-                           : cJSON_GetStringValue(dtype);
-    if (name && (strstr(name, "int") || strstr(name, "float8")))
+    const cJSON *dtype = ft_field(config, "dtype"), *policy = ft_field(dtype, "config");
+    const char *name = cJSON_IsObject(dtype) ? cJSON_GetStringValue(ft_field(policy, "name"))
+                                             : cJSON_GetStringValue(dtype);
+    const char *mode = cJSON_GetStringValue(ft_field(policy, "mode"));
+    if (out->layer.kind == FT_LAYER_INPUT || !dtype)
+        return 0;
+    if (cJSON_IsObject(dtype) && !name && !mode)
         return ft_error_set(err, FT_EUNSUPPORTED,
-                            "dtype '%s' is not supported: save the network in float32", name);
+                            "its dtype policy '%s' is not supported: save the network in float32",
+                            cJSON_GetStringValue(ft_field(dtype, "class_name")));
+    name = mode ? mode : name;
+    const bool quantized = mode || (name && strstr(name, "_from_"));
+    if (quantized)
+        out->quantized = !strncmp(name, "int8", 4)     ? FT_QUANTIZED_INT8
+                         : !strncmp(name, "float8", 6) ? FT_QUANTIZED_FLOAT8
+                                                       : FT_QUANTIZED_NOT;
+    if (quantized && !out->quantized)
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "weights quantized by '%s' are not supported: only int8 and float8 are",
+                            name);
+    if (!quantized && name && (strstr(name, "int") || strstr(name, "float8")))
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "dtype '%s' is not supported: only floating point is", name);
     return 0;
 }
 
@@ -37,7 +56,7 @@ int ft_draft_layer_parse(const struct ft_member *member, const cJSON *node,
     } else if (class) {
         out->class = class;
         out->layer.kind = class->kind;
-        rc = check_dtype(out->config, err);
+        rc = check_dtype(out->config, out, err);
         if (!rc && class->parse)
             rc = class->parse(out->config, out, err);
     } else

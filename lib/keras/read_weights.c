@@ -87,6 +87,30 @@ static int read_weight(const struct ft_h5 *h5, int64_t top, struct folder *folde
     return ft_storage_add(storage, block) && !rc ? ft_error_nomem(err, "weights") : rc;
 }
 
+/* kernel / scale, with a scale for each output (model.quantize("int8"), keras/src/layers/core/
+ * dense.py). Of float8 the kernel is stored in float32 and needs nothing. */
+static int dequantize(struct ft_draft_layer *d, const struct ft_tensor *scale,
+                      struct ft_storage *storage, struct ft_error *err)
+{
+    struct ft_tensor *kernel = &d->layer.weights[FT_W_KERNEL];
+    const size_t n = kernel->rank ? (size_t)kernel->shape[kernel->rank - 1] : 0;
+    if (!n || scale->count != n)
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "its quantized kernel does not have one scale for each output");
+    float *values = ft_storage_alloc(storage, kernel->count);
+    if (!values)
+        return ft_error_nomem(err, "weights");
+    for (size_t i = 0; i < kernel->count; i++)
+        values[i] = kernel->data[i] / scale->data[i % n];
+    kernel->data = values;
+    return 0;
+}
+
+static bool has_scale(const struct ft_draft_layer *d)
+{
+    return d->quantized == FT_QUANTIZED_INT8 && d->needs & FT_NEEDS(FT_W_KERNEL);
+}
+
 /* ---- legacy: a group a layer, with a list of its weights ------------------------------------- */
 
 /* The group of an outermost layer. A model inside the network has all its weights in one list. The
@@ -128,7 +152,7 @@ static int shelf_open(const struct ft_h5 *h5, int64_t parent, const char *top, s
 /* For a group that belongs to one layer: finds its weights by name, or in order if no name is known
  * (Keras 1: "block1_conv1_W_1:0"). places [FT_MAX_WEIGHTS] are indices of names, -1: none. */
 static int own_places(const struct shelf *s, const struct ft_layer_class *class, unsigned needs,
-                      int *places, struct ft_error *err)
+                      bool quantized, int *places, struct ft_error *err)
 {
     int known = 0, wanted = 0;
     for (int w = 0; w < FT_MAX_WEIGHTS; w++)
@@ -143,6 +167,8 @@ static int own_places(const struct shelf *s, const struct ft_layer_class *class,
     }
     for (int i = 0; i < s->names.n; i++) {
         const int w = ft_layer_class_weight(class, s->names.names[i]);
+        if (w < 0 && quantized) /* scales and their history */
+            continue;
         if (w >= 0 && class->ignored >> w & 1)
             continue;
         if (w < 0 || !(needs >> w & 1))
@@ -231,6 +257,22 @@ static bool complete(unsigned needs, const int *places)
     return all;
 }
 
+/* The scale of a quantized kernel stands beside it: "dense/kernel", "dense/kernel_scale". */
+static int read_layer_scale(const struct ft_h5 *h5, struct shelf *shelf, struct ft_draft_layer *d,
+                            struct ft_storage *storage, struct ft_error *err)
+{
+    struct ft_tensor scale;
+    for (int i = 0; i < shelf->names.n; i++) {
+        const char *name = shelf->names.names[i], *last = strrchr(name, '/');
+        last = last ? last + 1 : name;
+        if (strncmp(last, "kernel_scale", 12) || (d->inner && !parts_alike(name, d->scope)))
+            continue;
+        const int rc = read_weight(h5, shelf->group, &shelf->folder, name, &scale, storage, err);
+        return rc ? rc : dequantize(d, &scale, storage, err);
+    }
+    return ft_error_set(err, FT_EFORMAT, "the scale of its quantized kernel is missing");
+}
+
 static int read_layer(const struct ft_h5 *h5, int64_t parent, struct shelf *shelf,
                       struct ft_draft *network, int i, struct ft_storage *storage,
                       struct ft_error *err)
@@ -244,7 +286,7 @@ static int read_layer(const struct ft_h5 *h5, int64_t parent, struct shelf *shel
     if (!rc && draft->inner)
         inner_places(shelf, class, draft->scope, draft->needs, places);
     else if (!rc)
-        rc = own_places(shelf, class, draft->needs, places, err);
+        rc = own_places(shelf, class, draft->needs, draft->quantized, places, err);
     if (!rc && draft->inner && draft->derived && !complete(draft->needs, places) &&
         !ordered_places(shelf, network, i, true, places) &&
         !ordered_places(shelf, network, i, false, places))
@@ -262,7 +304,7 @@ static int read_layer(const struct ft_h5 *h5, int64_t parent, struct shelf *shel
                              &layer->weights[w], storage, err);
         }
     }
-    return rc;
+    return rc || !has_scale(draft) ? rc : read_layer_scale(h5, shelf, draft, storage, err);
 }
 
 /* ---- Keras 3: numbered weights --------------------------------------------------------------- */
@@ -271,16 +313,21 @@ static int read_stored(const struct ft_h5 *h5, struct folder *folder, struct ft_
                        struct ft_storage *storage, struct ft_error *err)
 {
     struct ft_layer *layer = &draft->layer;
+    struct ft_tensor scale;
     char path[1024];
     int number = 0, rc = 0;
-    for (int w = 0; !rc && w < FT_MAX_WEIGHTS; w++) {
-        if (!(draft->needs >> w & 1))
+    for (int w = 0; !rc && w <= FT_MAX_WEIGHTS; w++) {
+        const bool last = w == FT_MAX_WEIGHTS; /* the scale of a quantized kernel */
+        if (last ? !has_scale(draft) : !(draft->needs >> w & 1))
             continue;
         if (snprintf(path, sizeof path, "%s/vars/%d", draft->store, number++) >= (int)sizeof path)
             return ft_error_set(err, FT_ELIMIT, "the name of a weight is too long");
         folder->path = NULL; /* `path` is reused */
         folder->length = 0;
-        rc = read_weight(h5, h5->file, folder, path, &layer->weights[w], storage, err);
+        rc = read_weight(h5, h5->file, folder, path, last ? &scale : &layer->weights[w], storage,
+                         err);
+        if (!rc && last)
+            rc = dequantize(draft, &scale, storage, err);
     }
     return rc;
 }

@@ -48,7 +48,7 @@ static void add_layer(cJSON *layers, const struct ft_network *network, const str
 
 static void add_end(cJSON *config, const char *key, const char *name)
 {
-    cJSON_AddItemToArray(cJSON_AddArrayToObject(config, key), reference(name));
+    cJSON_AddItemToObject(config, key, reference(name));
 }
 
 static char *model_config(const struct ft_network *network, const int *order, int n)

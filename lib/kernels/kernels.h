@@ -62,7 +62,7 @@ struct ft_work {
     float alpha, most, threshold;  /* of the activation */
     float epsilon;                 /* of normalisations */
     int permute[3];                /* input axis (row, column, channel) of each output axis */
-    bool bilinear;                 /* upsampling */
+    bool bilinear;                 /* resizing */
     bool whole;                    /* prelu: weights are [h, w, c], not [c] */
     int kernel[2], stride[2], dilation[2], pad[2]; /* rows, columns; pad: top, left */
     int groups, multiplier;
@@ -117,7 +117,11 @@ enum ft_operation {
     FT_OP_GROUP_NORM, /* the same, over all pixels and the channels of a group */
     FT_OP_UNIT_NORM,  /* out = in / |in|, over the channels of a pixel */
     FT_OP_PRELU,      /* out = in < 0 ? in * weights : in */
-    FT_OP_UPSAMPLE,   /* kernel times as many rows and columns */
+    /* out = clamp(in * weights + bias), each value with its own: weights are all scales [h, w, c],
+     * then all offsets */
+    FT_OP_AFFINE_MAP,
+    /* the window of kernel rows and columns at pad, resized to out; bilinear or nearest */
+    FT_OP_RESIZE,
     FT_OP_PERMUTE,
     /* out = clamp(transposed convolution of in + bias), weights [kh, kw, out.c, in.c]; `pad` rows
      * and columns are cut off */
@@ -132,6 +136,7 @@ enum ft_weights {
     FT_WEIGHTS_UNSCALED, /* the layer's kernel as it is */
     FT_WEIGHTS_CHANNELS, /* the scale of each channel */
     FT_WEIGHTS_ALPHA,    /* of prelu: [c], or [h, w, c] */
+    FT_WEIGHTS_MAP,      /* the scale of each value [h, w, c], then the offset of each */
 };
 
 /* Where the work of an operation may be cut into parts. */

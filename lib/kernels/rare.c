@@ -6,18 +6,25 @@
 #include "kernels/rows.h"
 
 /* The two input positions around output i, and the weight of the second, with half-pixel centres
- * and repeated edges (tf.image.resize). */
+ * and repeated edges (tf.image.resize, no antialiasing). */
 struct between {
     int first, second;
     float share;
 };
 
-static struct between find_between(int i, int factor, int n)
+static struct between find_between(int i, int from, int n, int of)
 {
-    const float at = ((float)i + 0.5f) / (float)factor - 0.5f, low = floorf(at);
+    const float scale = (float)n / (float)of, at = ((float)i + 0.5f) * scale - 0.5f,
+                low = floorf(at);
     const int first = (int)low;
-    return (struct between){ first < 0 ? 0 : first, first + 1 > n - 1 ? n - 1 : first + 1,
-                             at - low };
+    return (struct between){ from + (first < 0 ? 0 : first),
+                             from + (first + 1 > n - 1 ? n - 1 : first + 1), at - low };
+}
+
+static int find_nearest(int i, int from, int n, int of)
+{
+    const int at = (int)floorf(((float)i + 0.5f) * ((float)n / (float)of));
+    return from + (at > n - 1 ? n - 1 : at);
 }
 
 static void mix(const struct ft_work *w, struct between r, struct between c, float *out)
@@ -31,20 +38,41 @@ static void mix(const struct ft_work *w, struct between r, struct between c, flo
     }
 }
 
-static void upsample(const struct ft_work *w)
+static void resize(const struct ft_work *w)
 {
+    const int *n = w->kernel, *from = w->pad;
     for (int y = w->y0; y < w->y1; y++)
         for (int x = 0; x < w->out.w; x++) {
             float *out = ft_map_to(&w->out, y, x);
             if (w->bilinear)
-                mix(w, find_between(y, w->kernel[0], w->in.h),
-                    find_between(x, w->kernel[1], w->in.w), out);
+                mix(w, find_between(y, from[0], n[0], w->out.h),
+                    find_between(x, from[1], n[1], w->out.w), out);
             else
-                memcpy(out + w->c0, ft_map_at(&w->in, y / w->kernel[0], x / w->kernel[1]) + w->c0,
+                memcpy(out + w->c0,
+                       ft_map_at(&w->in, find_nearest(y, from[0], n[0], w->out.h),
+                                 find_nearest(x, from[1], n[1], w->out.w)) +
+                           w->c0,
                        (size_t)(w->c1 - w->c0) * sizeof *out);
         }
 }
-const struct ft_kernel_row ft_upsample_c = { .run = upsample, .name = "c" };
+const struct ft_kernel_row ft_resize_c = { .run = resize, .name = "c" };
+
+static void affine_map(const struct ft_work *w)
+{
+    const size_t values = (size_t)w->out.h * (size_t)w->out.w * (size_t)w->out.c;
+    for (int y = w->y0; y < w->y1; y++)
+        for (int x = 0; x < w->out.w; x++) {
+            const float *in = ft_map_at(&w->in, y, x),
+                        *scale = w->weights +
+                                 ((size_t)y * (size_t)w->out.w + (size_t)x) * (size_t)w->out.c,
+                        *offset = scale + values;
+            float *out = ft_map_to(&w->out, y, x);
+            for (int c = w->c0; c < w->c1; c++)
+                out[c] = ft_clampf(in[c] * scale[c] + offset[c], w->lo, w->hi);
+        }
+}
+
+const struct ft_kernel_row ft_affine_map_c = { .run = affine_map, .name = "c" };
 
 static void permute(const struct ft_work *w)
 {

@@ -49,7 +49,8 @@ EVERYWHERE(layer_norm);
 EVERYWHERE(group_norm);
 EVERYWHERE(unit_norm);
 EVERYWHERE(prelu);
-PLAIN(upsample);
+PLAIN(affine_map);
+PLAIN(resize);
 PLAIN(permute);
 PLAIN(transpose);
 
@@ -83,7 +84,10 @@ static const struct ft_operation_info operations[FT_OPERATIONS] = {
                            .cut = FT_CUT_NOWHERE },
     [FT_OP_UNIT_NORM] = { .name = "unit norm", .rows = unit_norm_rows, .cut = FT_CUT_ROWS },
     [FT_OP_PRELU] = { .name = "prelu", .rows = prelu_rows, .weights = FT_WEIGHTS_ALPHA },
-    [FT_OP_UPSAMPLE] = { .name = "upsample", .rows = upsample_rows },
+    [FT_OP_AFFINE_MAP] = { .name = "affine map",
+                           .rows = affine_map_rows,
+                           .weights = FT_WEIGHTS_MAP },
+    [FT_OP_RESIZE] = { .name = "resize", .rows = resize_rows, .moves = true },
     [FT_OP_PERMUTE] = { .name = "permute", .rows = permute_rows, .moves = true },
     [FT_OP_TRANSPOSE] = { .name = "transpose",
                           .rows = transpose_rows,

@@ -67,6 +67,8 @@ static void add_params(XXH3_state_t *state, const struct ft_layer_params *p, uns
         add_float(state, p->epsilon);
     if (used & FT_PARAM_BILINEAR)
         add_name(state, p->bilinear ? "bilinear" : "nearest");
+    if (used & FT_PARAM_CROP)
+        add(state, &p->crop, sizeof p->crop);
     if (used & FT_PARAM_KEEP_DIMS)
         add_name(state, p->keep_dims ? "map" : "vector");
 }

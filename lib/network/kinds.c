@@ -89,6 +89,8 @@ static const struct ft_layer_kind_info kinds[FT_LAYER_KINDS] = {
     [FT_LAYER_AVERAGE] = { "Average", 0, FT_KIND_MERGES, ANY_NUMBER },
     [FT_LAYER_MAXIMUM] = { "Maximum", 0, FT_KIND_MERGES, ANY_NUMBER },
     [FT_LAYER_MINIMUM] = { "Minimum", 0, FT_KIND_MERGES, ANY_NUMBER },
+    [FT_LAYER_MAP_RESCALING] = { "MapRescaling", 0, 0, 1, 1, { { "scale" }, { "offset" } } },
+    [FT_LAYER_RESIZE] = { "Resizing", FT_PARAM_SHAPE | FT_PARAM_BILINEAR | FT_PARAM_CROP, 0, 1, 1 },
 };
 
 static const char *const activations[FT_ACTIVATIONS] = {

@@ -44,6 +44,10 @@ enum ft_layer_kind {
     FT_LAYER_AVERAGE,
     FT_LAYER_MAXIMUM,
     FT_LAYER_MINIMUM,
+    /* x * SCALE + OFFSET, tensors [h, w, c], any of them 1. A kind of its own because it cannot be
+     * folded into a neighbour */
+    FT_LAYER_MAP_RESCALING,
+    FT_LAYER_RESIZE, /* to params.shape [rows, columns]; params.bilinear, params.crop */
     FT_LAYER_KINDS
 };
 
@@ -70,6 +74,14 @@ enum ft_activation {
 };
 
 enum ft_padding { FT_PAD_VALID, FT_PAD_SAME };
+
+/* The part of its input that RESIZE uses. */
+enum ft_crop {
+    FT_CROP_NONE,   /* all */
+    FT_CROP_ASPECT, /* the largest centred part with the aspect of the output */
+    /* the centred part of the output's size; of a smaller input as FT_CROP_ASPECT */
+    FT_CROP_CENTRE,
+};
 
 /* Indices of ft_layer.weights; each layer kind uses those that its comment above names. */
 enum ft_weight {
@@ -109,8 +121,9 @@ struct ft_layer_params {
     float alpha, most, threshold; /* of the activation */
     float epsilon;
     bool bilinear;
+    enum ft_crop crop;
     bool keep_dims;     /* global pooling: [1, 1, c] instead of [c] */
-    int rank, shape[4]; /* INPUT, RESHAPE, PERMUTE: without the batch axis; -1 unknown */
+    int rank, shape[4]; /* INPUT, RESHAPE, PERMUTE, RESIZE: without the batch axis; -1 unknown */
 };
 
 /* Parameters of a layer that sets none: groups, multiplier, kernel, stride and dilation are 1. */

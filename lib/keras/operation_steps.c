@@ -1,0 +1,75 @@
+#include "keras/operation_steps.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+
+struct ft_layer *ft_step_layer(const struct ft_build *b, int i)
+{
+    return &b->draft->layers[i].layer;
+}
+
+int ft_step_unsupported(const struct ft_build *b, const char *what)
+{
+    return ft_error_set(b->err, FT_EUNSUPPORTED,
+                        "%s is not supported: write it as a layer and save again", what);
+}
+
+int ft_step_add(struct ft_build *b, enum ft_layer_kind kind, const int *inputs, int n, int *out)
+{
+    *out = b->used ? ft_draft_append(b->draft, b->layer, "step", kind, inputs, n)
+                   : ft_draft_replace(b->draft, b->layer, kind, inputs, n);
+    b->used = true;
+    return *out < 0 ? ft_error_nomem(b->err, "layers") : 0;
+}
+
+int ft_step_relu(struct ft_build *b, int x, double most, int *out)
+{
+    const int rc = ft_step_add(b, FT_LAYER_ACTIVATION, &x, 1, out);
+    if (!rc) {
+        ft_step_layer(b, *out)->params.activation = isinf(most) ? FT_ACT_RELU : FT_ACT_RELU_SHAPED;
+        ft_step_layer(b, *out)->params.most = (float)most;
+    }
+    return rc;
+}
+
+int ft_step_rescaling(struct ft_build *b, int x, double factor, const struct ft_constant *scale,
+                      double sign, const struct ft_constant *offset, int *out)
+{
+    static const struct ft_constant none = { 0 };
+    scale = scale ? scale : &none;
+    offset = offset ? offset : &none;
+    if (b->squeezed && (scale->count > 1 || offset->count > 1))
+        return ft_step_unsupported(b, "a constant for each column");
+    const int rc = ft_step_add(b, FT_LAYER_RESCALING, &x, 1, out);
+    return rc ? rc
+              : ft_constants_apply(&b->draft->layers[*out], factor, scale, sign, offset, b->err);
+}
+
+/* A step over channels: out[j] = x[from[j]], as a convolution of one pixel. */
+int ft_step_selection(struct ft_build *b, int x, const int *from, int n, int channels, int *out)
+{
+    bool all = n == channels;
+    for (int j = 0; j < n; j++)
+        all = all && from[j] == j;
+    if (all)
+        return ft_step_add(b, FT_LAYER_IDENTITY, &x, 1, out);
+    const bool map = ft_draft_rank(b->draft, x) == 3;
+    int rc = ft_step_add(b, map ? FT_LAYER_CONV2D : FT_LAYER_DENSE, &x, 1, out);
+    if (rc)
+        return rc;
+    struct ft_draft_layer *layer = &b->draft->layers[*out];
+    const size_t count = (size_t)channels * (size_t)n;
+    float *kernel = ft_draft_constants(layer, count);
+    if (!kernel)
+        return ft_error_nomem(b->err, "a constant");
+    memset(kernel, 0, count * sizeof *kernel);
+    for (int j = 0; j < n; j++)
+        kernel[(size_t)from[j] * (size_t)n + (size_t)j] = 1;
+    layer->layer.params.filters = layer->layer.params.units = n;
+    layer->layer.weights[FT_W_KERNEL] =
+        map ? (struct ft_tensor){ 4, { 1, 1, channels, n }, count, kernel }
+            : (struct ft_tensor){ 2, { channels, n }, count, kernel };
+    return 0;
+}
