@@ -9,6 +9,7 @@ tests/golden/image/index has one line for each case. The pixels are in the same 
     resize  FILE EXPECTED width height filter x0 y0 x1 y1
     prepare FILE EXPECTED width height rule filter crop
     reduced FILE EXPECTED width height eighths     from a full decode; the decoder may use a reduced scale (crop, bicubic)
+    facts   FILE - width height brightness contrast sharpness quality print      brightness and the like as NumPy computes them
 """
 import io
 import os
@@ -259,6 +260,25 @@ def reduced():
         index.append(f'reduced photo{n}.jpg {expected} {size} {size} {eighths}')
 
 
+def luma(a):
+    return a.astype(float) @ (0.299, 0.587, 0.114)
+
+
+def facts():
+    """Mean and deviation of luma, variance of its Laplacian, and the perceptual hash of lib/image/facts.c."""
+    k = np.arange(32)
+    dct = np.cos(np.pi * np.outer(k[:8], 2 * k + 1) / 64)
+    for name, quality in (('420.jpg', 75), ('cmyk.jpg', 92), ('rgb.png', 0), ('orientation6.jpg', 85)):
+        with open(os.path.join(OUT, name), 'rb') as f:
+            a = pixels(f.read())
+        v = luma(a)
+        edges = v[1:-1, :-2] + v[1:-1, 2:] + v[:-2, 1:-1] + v[2:, 1:-1] - 4 * v[1:-1, 1:-1]
+        small = luma(np.asarray(Image.fromarray(a).resize((32, 32), Image.BICUBIC)))
+        low = (dct @ small @ dct.T).ravel()
+        bits = sum(1 << i for i in range(1, 64) if low[i] > np.median(low[1:]))
+        index.append(f'facts {name} - {a.shape[1]} {a.shape[0]} {v.mean():.6f} {v.std():.6f} {edges.var():.6f} {quality} {bits:016x}')
+
+
 def bad():
     photo, picture = jpeg(scene(64, 48)), png(scene(64, 48), 8, 2)
     write(BAD, 'zero-bytes.jpg', b'')
@@ -291,7 +311,7 @@ def bad():
 def main():
     for folder in (OUT, BAD):
         os.makedirs(folder, exist_ok=True)
-    for part in (jpegs, pngs, orientations, resizes, prepares, reduced, bad):
+    for part in (jpegs, pngs, orientations, resizes, prepares, reduced, facts, bad):
         part()
     write(OUT, 'index', ('\n'.join(index) + '\n').encode())
     return 0

@@ -66,7 +66,7 @@ static void utf8(void)
 
 static void files(void)
 {
-    char dir[] = "/tmp/ft-base-XXXXXX", path[64], link[64];
+    char dir[] = "/tmp/ft-base-XXXXXX", path[64], link[64], fifo[64];
     struct ft_error e;
     struct ft_bytes b = { 0 };
     struct stat st;
@@ -86,9 +86,9 @@ static void files(void)
     CHECK(ft_file_read(path, 100, &b, &e) == 0 && b.size == 6);
     CHECK(ft_file_replace(dir, "x", 1, &e) == FT_EARG);
     CHECK(ft_file_replace("/nonexistent/dir/x", "x", 1, &e) == FT_EIO);
-    CHECK(mkfifo("/tmp/ft-base-fifo", 0600) == 0 &&
-          ft_file_read("/tmp/ft-base-fifo", 10, &b, &e) == FT_EFORMAT);
-    unlink("/tmp/ft-base-fifo");
+    snprintf(fifo, sizeof fifo, "%s/fifo", dir);
+    CHECK(mkfifo(fifo, 0600) == 0 && ft_file_read(fifo, 10, &b, &e) == FT_EFORMAT);
+    unlink(fifo);
     unlink(link);
     unlink(path);
     CHECK(rmdir(dir) == 0); /* no temporary file is left */

@@ -71,7 +71,7 @@ static void nothing_is_lost_when_the_queue_overflows(void)
     char path[PATH_MAX];
     int others;
     if (most < 0 || most > 200000)
-        return; /* no such system, or one on which this would take long */
+        SKIP("no inotify queue of a size that can be filled in a short time");
     touch("before.jpg");
     CHECK(ft_inputs_open(NULL, 0, &options, &inputs, NULL) == 0);
     touch("first.jpg");
