@@ -16,7 +16,7 @@ static void print_layers(const struct ft_backbone *b, const double *seconds)
         ft_backbone_step(b, i, &l);
         snprintf(shape, sizeof shape, "%dx%dx%d", l.height, l.width, l.channels);
         snprintf(name, sizeof name, "%s", l.name);
-        printf("%-34s %-22s %-14s %14s %9.3f %9.1f\n", make_plain(name, ""), l.kind, l.kernel,
+        printf("%-34s %-22s %-14s %14s %9.3f %9.1f\n", ft_text_plain(name, ""), l.kind, l.kernel,
                shape, 1e3 * seconds[i],
                seconds[i] > 0 ? 2e-9 * (double)l.multiply_adds / seconds[i] : 0);
         total += seconds[i];

@@ -29,12 +29,8 @@ void report(const char *key, const char *format, ...) __attribute__((format(prin
 void result(const char *key, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A text of the library's on standard output; frees it. -1: it is NULL. */
 int print_text(char *text);
-/* Names are whatever the makers of files and models called them; all of the above show the control
- * characters in them, which could steer the terminal, as '?'. make_plain does that in place, but
- * for the characters in `kept`; control_bytes is the length of the one that s begins with (U+0001
- * to U+001F, U+007F, in UTF-8 U+0080 to U+009F), 0: it begins with none. */
-char *make_plain(char *text, const char *kept);
-int control_bytes(const char *s);
+/* Names in files and models may hold any bytes. All of the above print control characters as '?'
+ * (ft_text_plain), because they could steer the terminal. */
 /* says it; returns EXIT_FAILED */
 int fail(const struct ft_error *err);
 /* Fills err with the message and the reason that errno holds; returns FT_EIO. */

@@ -208,8 +208,8 @@ static void print_comparison(const struct settings *s, const struct evaluation *
     char names[2][300];
     snprintf(names[0], sizeof names[0], "%s", s->model);
     snprintf(names[1], sizeof names[1], "%s", s->compare);
-    make_plain(names[0], "");
-    make_plain(names[1], "");
+    ft_text_plain(names[0], "");
+    ft_text_plain(names[1], "");
     printf("\ncompared with %s: %.2f %%\n  right by both %zu, by %s only %zu, by %s only %zu, by "
            "neither %zu\n",
            names[1], 100 * other, c->both, names[0], c->only_a, names[1], c->only_b, c->neither);

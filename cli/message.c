@@ -27,26 +27,6 @@ void hush_notes(bool hush)
     hushed = hush;
 }
 
-int control_bytes(const char *s)
-{
-    const unsigned char a = (unsigned char)s[0], b = a ? (unsigned char)s[1] : 0;
-    if (a == 0xc2 && (b & 0xe0) == 0x80) /* U+0080 to U+009F in UTF-8 */
-        return 2;
-    return (a && a < 0x20) || a == 0x7f;
-}
-
-char *make_plain(char *text, const char *kept)
-{
-    char *to = text;
-    for (const char *s = text; *s; s++) {
-        const int n = control_bytes(s);
-        *to++ = n && !strchr(kept, *s) ? '?' : *s;
-        s += n > 1;
-    }
-    *to = 0;
-    return text;
-}
-
 static void begin_log(const char *event)
 {
     struct timespec t;
@@ -66,7 +46,7 @@ static void put(const char *event, const char *format, va_list args)
         fputs("}\n", stderr);
         return;
     }
-    fprintf(stderr, "finetune: %s\n", make_plain(text, ""));
+    fprintf(stderr, "finetune: %s\n", ft_text_plain(text, ""));
 }
 
 void say(const char *format, ...)
@@ -91,7 +71,7 @@ static void put_line(const char *key, const char *format, va_list args)
 {
     char text[MESSAGE_LIMIT];
     vsnprintf(text, sizeof text, format, args);
-    printf("%-10s %s\n", key, make_plain(text, ""));
+    printf("%-10s %s\n", key, ft_text_plain(text, ""));
     flush_output(); /* a line stands before the next stage begins, also in a pipe */
 }
 
@@ -118,7 +98,7 @@ void result(const char *key, const char *format, ...)
 int print_text(char *text)
 {
     if (text)
-        fputs(make_plain(text, "\n\t"), stdout);
+        fputs(ft_text_plain(text, "\n\t"), stdout);
     const bool there = text != NULL;
     free(text);
     return there ? 0 : -1;

@@ -87,7 +87,7 @@ static void put_tsv(const struct rows *r, const char *s)
                              : *s == '\r' ? "\\r"
                              : *s == '\\' ? "\\\\"
                                           : NULL;
-        const int control = r->terminal ? control_bytes(s) : 0;
+        const int control = r->terminal ? ft_control_length(s) : 0;
         if (escape)
             fputs(escape, stdout);
         else

@@ -559,6 +559,12 @@ void ft_diagnosis_free(struct ft_diagnosis *diagnosis);
 /* Bytes of the UTF-8 character that `text` begins with (1 at its end); 0: it begins with none (RFC
  * 3629: no overlong ones, no surrogates). Names of files are bytes that may be anything. */
 int ft_utf8_length(const char *text);
+/* Bytes of the control character that `text` begins with (U+0001 to U+001F, U+007F to U+009F);
+ * 0: it begins with none. Control characters can steer a terminal. */
+int ft_control_length(const char *text);
+/* Overwrites every control character except those in `kept` with '?', byte by byte, and returns
+ * `text`. */
+char *ft_text_plain(char *text, const char *kept);
 
 /* ---- results as text and JSON ---------------------------------------------------------------- */
 

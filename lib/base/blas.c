@@ -5,8 +5,8 @@
 #include <dlfcn.h>
 #include <pthread.h>
 
-/* Not in OpenBLAS's header, and not in every build of it. Setting the number of threads again would
- * start them again. */
+/* blas_thread_shutdown_ is not in OpenBLAS's header, and not in every build of it. Setting the
+ * number of threads again would start them again. */
 static void end_threads(void)
 {
     int (*shut_down)(void);

@@ -1,4 +1,4 @@
-/* Filling a caller's struct ft_error. */
+/* Functions that fill the caller's struct ft_error. */
 #ifndef FT_BASE_ERROR_H
 #define FT_BASE_ERROR_H
 
@@ -6,17 +6,18 @@
 
 #include "finetune.h"
 
-/* Sets code and message; err may be NULL. Returns code, so `return ft_error_set(err, FT_EIO, ...)`
- * reads well. */
+/* Sets the code and the message, and returns the code. `err` is nullable in all of these functions.
+ */
 int ft_error_set(struct ft_error *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* FT_EIO with strerror(errno) after the message: "cannot open 'x': no such file or directory". */
+/* Sets FT_EIO and appends strerror(errno): "cannot open 'x': no such file or directory". */
 int ft_error_errno(struct ft_error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* Puts "format: " before the message that is there, to say where a deeper error happened. Returns
- * err's code (or code). */
+/* Puts "format: " before the existing message, to say where an error of a called function happened.
+ * Sets and returns the code. */
 int ft_error_prefix(struct ft_error *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Sets FT_ENOMEM and "out of memory for WHAT". */
 int ft_error_nomem(struct ft_error *err, const char *what);
 
 #if defined(__clang_analyzer__) && !defined(FT_ERROR_FUNCTIONS)

@@ -33,7 +33,7 @@ static int read_all(int fd, struct ft_bytes *bytes, size_t expect, struct ft_err
 int ft_file_read(const char *path, size_t limit, struct ft_bytes *bytes, struct ft_error *err)
 {
     struct stat st;
-    /* nonblocking: a FIFO must not hang us */
+    /* O_NONBLOCK: opening a FIFO must not block */
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return ft_error_errno(err, "cannot be opened");
@@ -69,8 +69,9 @@ void ft_bytes_release(struct ft_bytes *bytes)
     *bytes = (struct ft_bytes){ 0 };
 }
 
-/* A new file beside `target`, with the mode that the umask leaves (mkstemp's is another, and asking
- * for the umask changes it for all threads). NULL: errno says why. */
+/* Creates an empty file beside `target` and returns its path. Its mode is the one that the umask
+ * gives: mkstemp() would use another, and reading the umask changes it for all threads. Returns
+ * NULL and sets errno on failure. */
 static char *create_beside(const char *target)
 {
     static atomic_uint count;
@@ -101,12 +102,12 @@ int ft_replace_begin(const char *path, struct ft_replacement *out, struct ft_err
 {
     struct ft_replacement r = { 0 };
     struct stat st;
-    if (!*path) /* the file beside it could be made */
+    if (!*path) /* a temporary file without a name before its suffix could be created */
         return ft_error_set(err, FT_EARG, "cannot write '': a file needs a name");
     if (!stat(path, &st) && !S_ISREG(st.st_mode))
         return ft_error_set(err, FT_EARG,
                             "cannot write '%s': it is there and is not a regular file", path);
-    /* A symbolic link is followed, so that the file it points to is replaced and the link stays. */
+    /* A symbolic link stays a link: the file that it points to is replaced. */
     r.target = realpath(path, NULL);
     if (!r.target)
         r.target = ft_strdup(path);
@@ -162,10 +163,11 @@ int ft_file_replace(const char *path, const void *data, size_t size, struct ft_e
     if (rc)
         return rc;
     FILE *f = fopen(r.path, "wb");
-    const int failed = !f || fwrite(data, 1, size, f) != size;
-    if ((f && fclose(f)) || failed)
+    if (!f || fwrite(data, 1, size, f) != size)
         rc = ft_error_errno(err, "cannot write '%s'", path);
-    else
+    if (f && fclose(f) && !rc)
+        rc = ft_error_errno(err, "cannot write '%s'", path);
+    if (!rc)
         rc = ft_replace_commit(&r, err);
     ft_replace_abort(&r);
     return rc;

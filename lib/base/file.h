@@ -13,25 +13,26 @@ struct ft_bytes {
     size_t capacity;
 };
 
-/* Reads a regular file of at most `limit` bytes into `bytes`, whose buffer is reused. Messages do
- * not name the file: the caller prefixes it. */
+/* Reads a regular file of at most `limit` bytes into `bytes`, and reuses its buffer. The messages
+ * do not name the file; the caller adds the name. */
 int ft_file_read(const char *path, size_t limit, struct ft_bytes *bytes, struct ft_error *err);
 void ft_bytes_release(struct ft_bytes *bytes);
 
-/* Replacing `path`: write to temporary->path (in the same directory), then commit (fsync, rename)
- * or abort (unlink). A crash or full disk at any moment leaves the old file intact. */
+/* To replace a file, write to the temporary file `path`, which is in the same directory, and then
+ * commit (fsync, rename) or abort (unlink). A crash or a full disk at any moment leaves the old
+ * file intact. */
 struct ft_replacement {
-    char *path;   /* the temporary file, empty, mode as umask says */
-    char *target; /* what commit renames it to */
+    char *path;   /* of the temporary file, which is empty at first; its mode follows the umask */
+    char *target; /* of the file to replace */
 };
 int ft_replace_begin(const char *path, struct ft_replacement *out, struct ft_error *err);
 int ft_replace_commit(struct ft_replacement *replacement, struct ft_error *err);
-/* also fine after commit, or on a zeroed struct */
+/* Does nothing after a commit and on a zeroed struct. */
 void ft_replace_abort(struct ft_replacement *replacement);
-/* All in one: path holds exactly these bytes, or what it held before. */
+/* Replaces `path` by a file of these bytes. On failure the old file is unchanged. */
 int ft_file_replace(const char *path, const void *data, size_t size, struct ft_error *err);
 
-/* 128-bit hash of bytes (XXH3), for content keys. */
+/* The 128-bit XXH3 hash of `size` bytes, used as the key of a file's content. */
 void ft_hash(const void *data, size_t size, uint64_t out[2]);
 
 #endif

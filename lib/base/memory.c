@@ -20,13 +20,11 @@ void *ft_alloc(size_t count, size_t size)
     if (bytes < HUGE_FROM)
         return aligned_alloc(FT_ALIGN, ft_round_up(bytes ? bytes : 1, FT_ALIGN));
     void *p;
-    if (posix_memalign(
-            &p, HUGE_PAGE,
-            ft_round_up(bytes,
-                        FT_ALIGN))) /* aligned_alloc would want a multiple of the alignment */
+    /* aligned_alloc needs a size that is a multiple of the alignment */
+    if (posix_memalign(&p, HUGE_PAGE, ft_round_up(bytes, FT_ALIGN)))
         return NULL;
 #ifdef MADV_HUGEPAGE
-    /* a wish: weights and activations cost 5000 page faults otherwise */
+    /* a hint to the system: without it, weights and activations cost 5000 page faults */
     madvise(p, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
 #endif
     return p;

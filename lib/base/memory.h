@@ -1,5 +1,5 @@
-/* Sizes that come from files are multiplied with overflow checks; float buffers are aligned for the
- * widest vectors. */
+/* Allocation. Sizes that come from files are multiplied with overflow checks, and buffers of floats
+ * are aligned for the widest vectors. */
 #ifndef FT_BASE_MEMORY_H
 #define FT_BASE_MEMORY_H
 
@@ -8,7 +8,7 @@
 
 #define FT_ALIGN 64
 
-/* *out = a * b (a + b); false on overflow, *out untouched. */
+/* Set *out to a * b or a + b. On overflow they return false and leave *out unchanged. */
 static inline bool ft_size_mul(size_t a, size_t b, size_t *out)
 {
     size_t r;
@@ -33,14 +33,14 @@ static inline size_t ft_round_up(size_t n, size_t to)
     return (n + to - 1) & ~(to - 1);
 }
 
-/* Uninitialised (zeroed) memory of count * size bytes, aligned to FT_ALIGN; NULL on overflow or
- * when there is none. free() it. */
+/* Allocate count * size bytes aligned to FT_ALIGN: uninitialised, or zero. Return NULL on overflow
+ * and if memory runs out. The result must be freed with free(). */
 void *ft_alloc(size_t count, size_t size);
 void *ft_alloc_zero(size_t count, size_t size);
-/* NULL in, NULL out. */
+/* Like strdup(), but returns NULL for NULL. */
 char *ft_strdup(const char *s);
-/* Makes room for one more element in an array of *capacity elements of `size` bytes that holds n;
- * false when out of memory. */
+/* Makes room for one more element in an array that holds n of at most *capacity elements of `size`
+ * bytes. Returns false, with the array unchanged, if memory runs out. */
 bool ft_grow(void **array, size_t *capacity, size_t n, size_t size);
 
 #endif

@@ -17,7 +17,7 @@ static inline uint64_t ft_random_next(struct ft_random *r)
     return z ^ (z >> 31);
 }
 
-/* Uniform in 0..n-1, n > 0, without bias (rejection). */
+/* Uniform in 0..n-1, n > 0. Rejection sampling avoids bias. */
 static inline uint64_t ft_random_below(struct ft_random *r, uint64_t n)
 {
     const uint64_t limit = UINT64_MAX - UINT64_MAX % n;

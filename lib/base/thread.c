@@ -1,10 +1,10 @@
-/* A run is published by raising `round` under the lock; members spin inside one and for some 100 us
- * after it, for the next may follow at once and a virtual machine can take a millisecond to wake a
- * core; then they sleep on a condition variable.
+/* A run is published by incrementing `round` under the lock. Members spin during a run and for
+ * about 100 us after it, because the next run may follow at once and a virtual machine can take a
+ * millisecond to wake a core. Then they sleep on a condition variable.
  *
- * Stages are counted through all runs, so that a member that comes late, even after its run, finds
- * every part taken and touches nothing of the caller's. `taken` of a part is the stage it is taken
- * up to; each has a cache line of its own. */
+ * Stages are counted through all runs. So a member that is late, even later than the end of its
+ * run, finds every part taken and touches nothing of the caller's. `taken` of a part is the stage
+ * up to which it is taken. Each part has its own cache line. */
 #include "base/thread.h"
 
 #include <pthread.h>

@@ -1,5 +1,5 @@
-/* Teams of threads: one call of a function on every member, or stages with a barrier between them
- * that is cheap enough for layers. */
+/* Teams of threads. A run calls a function once per member, or runs stages with a barrier between
+ * them. The barrier is cheap enough to separate the layers of a network. */
 #ifndef FT_BASE_THREAD_H
 #define FT_BASE_THREAD_H
 
@@ -7,24 +7,23 @@
 
 struct ft_team;
 
-/* A team of `size` (>= 1) members; the caller of ft_team_run is member 0, the others are threads
- * that sleep between runs. NULL when threads cannot be had. */
+/* Creates a team of `size` (>= 1) members. The caller of ft_team_run is member 0; the others are
+ * threads that sleep between runs. Returns NULL if the threads cannot be created. */
 struct ft_team *ft_team_new(int size);
 void ft_team_free(struct ft_team *team);
 int ft_team_size(const struct ft_team *team);
 
-/* Calls function(context, member) once on every member and returns when all are back. One caller at
- * a time. */
+/* Calls function(context, member) once on every member, and returns when all calls have returned.
+ * Only one thread at a time may start a run of a team. */
 void ft_team_run(struct ft_team *team, void (*function)(void *context, int member), void *context);
-/* Calls function(context, stage, part) for stages 0..n-1 in order and parts 0..size-1 of each, a
- * stage beginning once all parts of the one before are done. A member takes its own part, then what
- * nobody has taken yet: one that a busy machine keeps from running holds nobody up, and returning
- * does not wait for it. One caller at a time. */
+/* Calls function(context, stage, part) for stages 0..n-1 in order and for parts 0..size-1 of each.
+ * A stage begins when all parts of the previous one are done. A member takes its own part first,
+ * then any part that no member has taken. So a member that the system does not schedule delays
+ * nobody, and the function does not wait for it before it returns. */
 void ft_team_stages(struct ft_team *team, int n,
                     void (*function)(void *context, int stage, int part), void *context);
 
-/* Calls function(context, i, member) for every i in 0..n-1, handed out in order to whichever member
- * is free. */
+/* Calls function(context, i, member) for every i in 0..n-1, in order, on the next free member. */
 void ft_team_each(struct ft_team *team, size_t n,
                   void (*function)(void *context, size_t i, int member), void *context);
 

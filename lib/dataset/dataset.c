@@ -1,5 +1,5 @@
-/* A folder becomes (path, class) rows. Links are followed, a directory that contains itself is
- * entered once. */
+/* Reads a folder as (path, class) rows. Symbolic links are followed; a directory that contains
+ * itself is entered once. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,7 +14,7 @@ struct walk {
     struct {
         dev_t device;
         ino_t inode;
-    } above[FT_WALK_DEPTH]; /* the directories that we are inside of */
+    } above[FT_WALK_DEPTH]; /* the directories that contain the current path */
 };
 
 static int add_row(struct walk *w, const char *path, struct ft_error *err)
@@ -35,9 +35,9 @@ static bool inside_already(const struct walk *w, const struct stat *st, int dept
     return false;
 }
 
-/* `path` and all below it. What is named like a picture but cannot be looked at (a link that leads
- * nowhere) is a row: extraction says what is wrong with it. Files are only counted where `keep` is
- * false. */
+/* Adds `path` and everything below it. A file that is named like a picture but cannot be opened,
+ * such as a broken link, becomes a row: extraction reports what is wrong with it. If `keep` is
+ * false, files are only counted. */
 static int walk_path(struct walk *w, const char *path, const char *name, int depth, bool keep,
                      struct ft_error *err)
 {
@@ -69,7 +69,7 @@ static int walk_path(struct walk *w, const char *path, const char *name, int dep
     return rc;
 }
 
-/* Rows from `first` on are of one first-level directory: a class, unless there are none. */
+/* The rows from `first` on belong to one first-level directory. It is a class if there are any. */
 static int close_class(struct walk *w, size_t first, const char *name, struct ft_error *err)
 {
     struct ft_dataset *d = w->dataset;
@@ -124,8 +124,8 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const struct sorted *)a)->path, ((const struct sorted *)b)->path);
 }
 
-/* The walk goes by names, in which "a/b" comes before "a.b/c"; by the bytes of the path it is the
- * other way round. */
+/* The walk visits names in order, "a/b" before "a.b/c". By the bytes of the whole path the order is
+ * the opposite. */
 static int sort_rows(struct ft_dataset *d, struct ft_error *err)
 {
     struct sorted *rows = malloc((d->n + 1) * sizeof *rows);

@@ -1,5 +1,5 @@
-/* A stream of paths. Directories are entered one at a time: what is kept is the names in those that
- * we are inside of. */
+/* A stream of paths. Directories are entered one at a time, so only the names in the directories
+ * that contain the current path are in memory. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 
 struct level {
     char *path;
-    char **names; /* [n] given up to i */
+    char **names; /* [n]; the first i were visited */
     size_t n, i;
     dev_t device;
     ino_t inode;
@@ -29,7 +29,7 @@ struct ft_inputs {
     struct level levels[FT_WALK_DEPTH];
     int depth;
     struct stat except;
-    char *path; /* lent, where it is ours */
+    char *path; /* the one that was returned last, if it is below a directory */
     struct ft_error error;
 };
 
@@ -77,7 +77,8 @@ void ft_inputs_free(struct ft_inputs *x)
     free(x);
 }
 
-/* Goes into a directory, unless we are in it already or shall not. False: it cannot be read. */
+/* Enters a directory, unless it contains itself or is excepted. Returns false if it cannot be read.
+ */
 static bool enter(struct ft_inputs *x, const char *path, const struct stat *st)
 {
     struct level l = { .device = st->st_dev, .inode = st->st_ino };
@@ -97,7 +98,7 @@ static bool enter(struct ft_inputs *x, const char *path, const struct stat *st)
     return true;
 }
 
-/* The next picture of the directories that we are in; NULL when they are done. */
+/* The next picture in the entered directories; NULL when there is none. */
 static const char *from_levels(struct ft_inputs *x)
 {
     while (x->depth) {
@@ -123,7 +124,7 @@ static const char *from_levels(struct ft_inputs *x)
     return NULL;
 }
 
-/* An argument or a line of the list; NULL at the end. */
+/* The next argument or line of the list; NULL at the end. */
 static const char *named(struct ft_inputs *x)
 {
     char *line = NULL;
@@ -149,7 +150,7 @@ const char *ft_inputs_next(struct ft_inputs *x)
         if (!path)
             return x->watch && !x->error.code ? ft_watch_next(x->watch, x->options.stop) : NULL;
         if (stat(path, &st) || !S_ISDIR(st.st_mode) || !enter(x, path, &st))
-            return path; /* what is wrong with it, extraction will say */
+            return path; /* if it cannot be opened, extraction reports it */
     }
     return NULL;
 }

@@ -1,5 +1,5 @@
-/* A table of labels, or inputs and their directories, become (path, class) rows; and a folder of
- * folders named train, val, test is told apart from classes. */
+/* Reads a table of labels, or a stream of inputs, as (path, class) rows. Also tells a folder that
+ * holds train, val and test from a folder that holds classes. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +15,9 @@
 #define TABLE_LIMIT  ((size_t)1 << 30)
 #define MOST_COLUMNS 4096
 
-/* One record of a CSV text (RFC 4180) that ends in NUL, cut up in place: fields [*n] of at most
- * `most`. Returns where the next begins; NULL: a quote is not closed. */
+/* Splits one record of a CSV text (RFC 4180), which ends in NUL, in place into fields [*n], of
+ * which at most `most` are kept. Returns the start of the next record, or NULL if a quote is not
+ * closed. */
 static char *cut_record(char *s, char **fields, int most, int *n)
 {
     *n = 0;
@@ -46,7 +47,8 @@ static char *cut_record(char *s, char **fields, int most, int *n)
     }
 }
 
-/* Where the columns are: by the header's names, or the first two of a table without one. */
+/* Finds the columns by the names in the header. Returns false if there is no header; the columns
+ * are then the first two. */
 static bool find_columns(char *const *fields, int n, int *path, int *label)
 {
     static const char *const paths[] = { "path", "file", "filename", "image" }, *const labels[] = {
@@ -80,7 +82,7 @@ static char *resolve(const char *dir, const char *path)
 
 struct table {
     struct ft_dataset *d;
-    char **labels; /* [d->n] lent by the text */
+    char **labels; /* [d->n]; the strings belong to the caller of number_labels */
     size_t paths_capacity, labels_capacity;
 };
 
@@ -126,7 +128,7 @@ static int by_bytes(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Labels become classes, sorted, and indices into them. */
+/* Makes sorted classes of the labels, and indices of classes. */
 static int number_labels(struct table *t, struct ft_error *err)
 {
     struct ft_dataset *d = t->d;
@@ -163,13 +165,13 @@ int ft_dataset_open_labels(const char *csv, const char *dir, struct ft_dataset *
     int rc = t.d && beside ? 0 : ft_error_nomem(err, csv);
     if (!rc && (rc = ft_file_read(csv, TABLE_LIMIT, &bytes, err)))
         ft_error_prefix(err, rc, "'%s'", csv);
-    if (!rc && memchr(bytes.data, 0, bytes.size)) /* what follows it would be lost without a word */
+    if (!rc && memchr(bytes.data, 0, bytes.size)) /* the rest would be ignored silently */
         rc = ft_error_set(err, FT_EFORMAT, "'%s' holds a zero byte: save it as CSV in UTF-8", csv);
     char *text = rc ? NULL : malloc(bytes.size + 1);
     if (!rc && !text)
         rc = ft_error_nomem(err, csv);
     if (!rc) {
-        /* a byte order mark, as spreadsheets write */
+        /* the byte order mark that spreadsheets write */
         const size_t mark = bytes.size >= 3 && !memcmp(bytes.data, "\xef\xbb\xbf", 3) ? 3 : 0;
         memcpy(text, bytes.data + mark, bytes.size - mark);
         text[bytes.size - mark] = 0;
@@ -215,7 +217,7 @@ static struct known *know(const struct ft_dataset *table, size_t *n)
     return known;
 }
 
-/* The label of an input, malloc'd; NULL: it has none. */
+/* The label of an input, which must be freed with free(). NULL: the table does not have it. */
 static char *label_of(const char *path, const struct known *known, size_t n_known)
 {
     char *label = NULL;
@@ -225,12 +227,12 @@ static char *label_of(const char *path, const struct known *known, size_t n_know
             one.path && n_known ? bsearch(&one, known, n_known, sizeof one, by_path) : NULL;
         label = found ? ft_strdup(found->label) : NULL;
         free(one.path);
-    } else { /* by the path as given, so that a link to a picture counts where it stands */
+    } else { /* a link to a picture has the class of the directory that holds the link */
         const char *slash = strrchr(path, '/');
         char *above =
             slash ? strndup(path, (size_t)(slash - path) + !(slash - path)) : ft_strdup(".");
         char *real = above ? realpath(above, NULL) : NULL;
-        /* not there: extraction will say so */
+        /* a directory that does not exist is reported by extraction */
         const char *dir = real ? real : above, *last = dir ? strrchr(dir, '/') : NULL;
         label = ft_strdup(last ? last + 1 : dir);
         free(real);

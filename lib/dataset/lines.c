@@ -10,9 +10,8 @@
 
 #include "base/error.h"
 
-#define POLL_MS                                                                                    \
-    100 /* how often `stop` is asked: a signal may be caught by another thread than the one that   \
-           waits */
+/* How often `stop` is called: a signal may interrupt another thread than the one that waits. */
+#define POLL_MS 100
 
 int ft_lines_open(const char *path, char end, bool (*stop)(void), struct ft_lines *out,
                   struct ft_error *err)
@@ -24,7 +23,7 @@ int ft_lines_open(const char *path, char end, bool (*stop)(void), struct ft_line
     return 0;
 }
 
-/* Reads more behind what is there. */
+/* Reads more bytes into the buffer. */
 static int fill(struct ft_lines *l, struct ft_error *err)
 {
     struct pollfd p = { .fd = l->fd, .events = POLLIN };
@@ -42,8 +41,8 @@ static int fill(struct ft_lines *l, struct ft_error *err)
         l->capacity = capacity;
     }
     int ready = 0;
-    while (l->stop && !l->stop() && ready <= 0 &&
-           (!ready || errno == EINTR)) /* a signal that stops nothing (SIGCONT) ends no waiting */
+    /* A signal such as SIGCONT must not end the wait. */
+    while (l->stop && !l->stop() && ready <= 0 && (!ready || errno == EINTR))
         ready = poll(&p, 1, POLL_MS);
     if (l->stop && l->stop()) {
         l->ended = true;
@@ -64,7 +63,7 @@ int ft_lines_next(struct ft_lines *l, char **out, struct ft_error *err)
         char *begin = l->buffer + l->from;
         char *end = l->to > l->from ? memchr(begin, l->end, l->to - l->from) : NULL;
         if (!end && l->ended && l->to > l->from)
-            end = l->buffer + l->to; /* the last one may lack its end */
+            end = l->buffer + l->to; /* the last record may lack its end byte */
         if (end) {
             l->from = (size_t)(end - l->buffer) + (end < l->buffer + l->to);
             *end = 0;

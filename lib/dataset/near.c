@@ -1,11 +1,12 @@
-/* Pairs of rows that look alike. Every row gets 256 signs of random projections; two rows at angle
- * a differ in about 256 a / pi of them (Charikar 2002), so that most pairs are settled by counting
- * bits and only the rest by a product of d floats. */
+/* Pairs of rows that look alike. Every row gets the signs of 256 random projections. Two rows at
+ * angle a differ in about 256 a / pi of them (Charikar 2002). So counting bits rules most pairs
+ * out, and only the others need a product of d floats. */
 #include "dataset/near.h"
 
 #include <cblas.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/blas.h"
@@ -21,9 +22,9 @@ struct search {
     size_t n;
     int d;
     float most;
-    int bits; /* pairs that differ in more are apart */
+    int bits; /* pairs whose signs differ in more bits are not compared */
     const struct ft_matrix *x;
-    const float *unit;   /* [n, d]; NULL: made of x when they are asked for */
+    const float *unit;   /* [n, d]; NULL: computed from x when needed */
     const double *mean;  /* [d] */
     float *room;         /* [members, 2, d] for a pair */
     const float *planes; /* [d, BITS] */
@@ -31,10 +32,11 @@ struct search {
     pthread_mutex_t lock;
     struct ft_near *pairs;
     size_t n_pairs, capacity;
-    bool failed;
+    atomic_bool no_memory; /* of any thread */
 };
 
-/* x [rows, d] less the mean, each row of length 1 (or 0); unit may be x. */
+/* Subtracts the mean from x [rows, d] and scales each row to length 1 (or 0). `unit` may equal x.
+ */
 static void make_units(const float *x, size_t rows, size_t d, const double *mean, float *unit)
 {
     for (size_t i = 0; i < rows; i++) {
@@ -50,7 +52,7 @@ static void make_units(const float *x, size_t rows, size_t d, const double *mean
     }
 }
 
-/* [d], malloc'd; NULL when out of memory. */
+/* [d], which must be freed with free(). Returns NULL if memory runs out. */
 static double *mean_row(const struct ft_matrix *x)
 {
     const size_t d = (size_t)x->d;
@@ -87,7 +89,7 @@ float *ft_unit_rows(const float *x, size_t n, int d)
     return unit;
 }
 
-/* Units [from, from + rows): lent, or made in room. */
+/* Unit vectors [from, from + rows): borrowed, or computed in room. */
 static const float *unit_rows(const struct search *s, size_t from, size_t rows, float *room)
 {
     const size_t d = (size_t)s->d;
@@ -108,7 +110,7 @@ static void sign_block(void *context, size_t block, int member)
     if (!projected || !room) {
         free(projected);
         free(room);
-        s->failed = true;
+        atomic_store(&s->no_memory, true);
         return;
     }
     const float *unit = unit_rows(s, from, rows, room);
@@ -127,12 +129,12 @@ static void keep(struct search *s, size_t a, size_t b, float distance)
     if (ft_grow((void **)&s->pairs, &s->capacity, s->n_pairs, sizeof *s->pairs))
         s->pairs[s->n_pairs++] = (struct ft_near){ a, b, distance };
     else
-        s->failed = true;
+        atomic_store(&s->no_memory, true);
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Bits in which p and q differ, counted in parallel within words: not every CPU that this runs on
- * has an instruction for it. */
+/* The number of bits in which p and q differ. They are counted in parallel within words, because
+ * not every supported CPU has an instruction for it. */
 static int differing(const uint64_t *p, const uint64_t *q)
 {
     uint64_t bytes = 0; /* eight counts of up to 32 */
@@ -184,7 +186,7 @@ static float *random_planes(int d)
 int ft_near_pairs(const struct ft_matrix *x, float most, int threads, struct ft_near **pairs,
                   size_t *n_pairs, struct ft_error *err)
 {
-    /* of the signs that differ; three standard deviations more are let through */
+    /* the share of signs that differ at this distance; three standard deviations are added */
     const double share = acos(1 - (double)most) / M_PI;
     struct search s = { .n = x->n,
                         .d = x->d,
@@ -200,11 +202,11 @@ int ft_near_pairs(const struct ft_matrix *x, float most, int threads, struct ft_
     s.unit = unit;
     s.mean = mean;
     s.planes = planes;
-    s.failed = !team || !(unit || mean) || !planes || !s.signs || !s.room;
+    s.no_memory = !team || !(unit || mean) || !planes || !s.signs || !s.room;
     ft_blas_alone();
-    if (!s.failed)
+    if (!s.no_memory)
         ft_team_each(team, (x->n + BLOCK - 1) / BLOCK, sign_block, &s);
-    if (!s.failed)
+    if (!s.no_memory)
         ft_team_each(team, x->n, search_row, &s);
     free(unit);
     free(mean);
@@ -213,8 +215,8 @@ int ft_near_pairs(const struct ft_matrix *x, float most, int threads, struct ft_
     free(s.room);
     ft_team_free(team);
     pthread_mutex_destroy(&s.lock);
-    const int rc =
-        s.failed ? ft_error_nomem(err, "the search for near duplicates") : ft_matrix_status(x, err);
+    const int rc = s.no_memory ? ft_error_nomem(err, "the search for near duplicates")
+                               : ft_matrix_status(x, err);
     if (rc) {
         free(s.pairs);
         return rc;

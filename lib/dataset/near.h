@@ -1,11 +1,11 @@
-/* Rows of features made comparable. */
+/* Unit vectors of features, which can be compared by their cosine. */
 #ifndef FT_DATASET_NEAR_H
 #define FT_DATASET_NEAR_H
 
 #include "finetune.h"
 
-/* x [n, d] less its mean, each row of length 1 (or 0): [n, d], free() it; NULL when out of memory.
- */
+/* Subtracts the mean of all rows from x [n, d] and scales each row to length 1 (or 0). Returns
+ * [n, d], which must be freed with free(), or NULL if memory runs out. */
 float *ft_unit_rows(const float *x, size_t n, int d);
 
 #endif

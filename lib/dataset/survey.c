@@ -1,4 +1,4 @@
-/* The facts of many files, one picture a thread. */
+/* The facts of many files, one picture per thread. */
 #include <stdatomic.h>
 #include <stdlib.h>
 

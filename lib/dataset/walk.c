@@ -28,7 +28,6 @@ static int by_bytes(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The names in a directory, sorted, without hidden ones. */
 int ft_walk_names(const char *path, char ***out, size_t *count, struct ft_error *err)
 {
     char **names = NULL;

@@ -1,17 +1,18 @@
-/* Looking into directories: what datasets and lists of inputs share. */
+/* Reading directories, for datasets, lists of inputs and watches. */
 #ifndef FT_DATASET_WALK_H
 #define FT_DATASET_WALK_H
 
 #include "finetune.h"
 
-#define FT_WALK_DEPTH 64 /* directories inside one another; deeper ones are not entered */
+#define FT_WALK_DEPTH 64 /* nested directories; deeper ones are not entered */
 
-/* Whether a file is taken for a picture: its first bytes are a picture's, or its name is. */
+/* Whether a file counts as a picture: its first bytes or its name are those of a picture format. */
 bool ft_walk_candidate(const char *path, const char *name);
-/* The names in a directory but hidden ones, sorted by bytes; ft_walk_free_names frees them. */
+/* The names in a directory except hidden ones, sorted by bytes. Free them with
+ * ft_walk_free_names. */
 int ft_walk_names(const char *path, char ***out, size_t *count, struct ft_error *err);
 void ft_walk_free_names(char **names, size_t n);
-/* "dir/name", malloc'd; NULL when out of memory. */
+/* "dir/name", which must be freed with free(). Returns NULL if memory runs out. */
 char *ft_walk_join(const char *dir, const char *name);
 
 #endif

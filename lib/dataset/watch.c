@@ -1,9 +1,9 @@
-/* inotify(7). The kernel's queue is emptied into ours whenever it is looked at, so that it does not
- * overflow while pictures are slower than they arrive. A directory that appears is watched at once;
- * a file that stands in it by then may still be written (then an event follows) or be complete
- * already: it is given when nothing has happened to it for a while. Should the kernel's queue
- * overflow all the same, the directories are looked through for what has changed since it was last
- * known to be whole. */
+/* Uses inotify(7). Each call moves all events from the kernel's queue to our own queue, so that the
+ * kernel's queue does not overflow while pictures arrive faster than they are processed. A new
+ * directory is watched at once. A file that is already in it may be incomplete (then an event
+ * follows) or complete; it is returned when its size has not changed for SETTLE_SECONDS. If the
+ * kernel's queue overflows all the same, the directories are searched for files that changed since
+ * the queue was last complete. */
 #define _GNU_SOURCE
 #include "dataset/watch.h"
 
@@ -28,7 +28,7 @@
     (IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 #define POLL_MS        100
 #define SETTLE_SECONDS 0.5
-#define SLACK_SECONDS  1 /* by which the times of files may lag behind the clock */
+#define SLACK_SECONDS  1 /* file times may lag behind the clock by this much */
 
 struct directory {
     int id; /* inotify's */
@@ -38,11 +38,11 @@ struct directory {
 struct arrival {
     char *path;
     bool complete;
-    off_t size;   /* until it is complete: the size that it had */
-    double since; /* at this time */
+    off_t size;   /* of an incomplete file when it was last checked */
+    double since; /* when that was, or when the file arrived */
 };
 
-/* What arrived lately, so that looking through the directories does not find it again. */
+/* A file that arrived recently. Searching the directories must not report it again. */
 struct recent {
     uint64_t path[2];     /* hash */
     struct timespec time; /* the file's status change when it arrived */
@@ -53,15 +53,15 @@ enum scan { WATCH_ONLY, EVERYTHING, CHANGED };
 
 struct ft_watch {
     int fd;
-    struct directory *directories; /* [n] directories[0] is the one that was asked for */
+    struct directory *directories; /* [n]; directories[0] is the one given to ft_watch_open */
     size_t n, capacity;
-    struct arrival *queue; /* [n_queue] given up to `given` */
+    struct arrival *queue; /* [n_queue]; the first `given` were returned */
     size_t n_queue, queue_capacity, given;
     struct recent *recent; /* [n_recent] */
     size_t n_recent, recent_capacity;
-    struct timespec whole; /* until then every event was seen */
+    struct timespec whole; /* every event up to this time was seen */
     struct stat except;
-    char *path; /* lent */
+    char *path; /* the one that was returned last */
     bool gone, overflown;
     alignas(struct inotify_event) char buffer[64 * (sizeof(struct inotify_event) + NAME_MAX + 1)];
 };
@@ -89,7 +89,7 @@ static void remember(struct ft_watch *w, const char *path)
     ft_hash(path, strlen(path), r->path);
 }
 
-/* Forgets what arrived before `limit`. */
+/* Forgets files that arrived before `limit`. */
 static void forget_recent(struct ft_watch *w, double limit)
 {
     size_t kept = 0;
@@ -99,13 +99,13 @@ static void forget_recent(struct ft_watch *w, double limit)
     w->n_recent = kept;
 }
 
-/* Whether it may have changed after the queue was last known to be whole. */
+/* Whether a file may have changed after the queue was last complete. */
 static bool is_recent(const struct ft_watch *w, const struct stat *st)
 {
     return st->st_ctim.tv_sec >= w->whole.tv_sec - SLACK_SECONDS;
 }
 
-/* Whether it did, and has not arrived as it is. */
+/* Whether it changed and did not arrive in its present state. */
 static bool missed(const struct ft_watch *w, const char *path, const struct stat *st)
 {
     uint64_t hash[2];
@@ -118,7 +118,8 @@ static bool missed(const struct ft_watch *w, const char *path, const struct stat
     return true;
 }
 
-/* Takes `path` (malloc'd) into the queue; one that waits there already only becomes complete. */
+/* Appends `path` to the queue and takes ownership of it. If the file is in the queue already, it
+ * only becomes complete. */
 static bool arrive(struct ft_watch *w, char *path, bool complete, off_t size)
 {
     remember(w, path);
@@ -128,7 +129,7 @@ static bool arrive(struct ft_watch *w, char *path, bool complete, off_t size)
             free(path);
             return true;
         }
-    if (w->given > 1024 && w->given > w->n_queue / 2) { /* the front of the queue is used again */
+    if (w->given > 1024 && w->given > w->n_queue / 2) { /* reuse the front of the queue */
         memmove(w->queue, w->queue + w->given, (w->n_queue - w->given) * sizeof *w->queue);
         w->n_queue -= w->given;
         w->given = 0;
@@ -154,8 +155,9 @@ static const char *path_of(const struct ft_watch *w, int id)
     return NULL;
 }
 
-/* Watches `path` and what is below, unless that is done already; files in it wait to be given as
- * `scan` says, all of them in a directory that is new to CHANGED. */
+/* Watches `path` and the directories below, unless they are watched already. `scan` says which
+ * files in them go into the queue. In a directory that CHANGED finds for the first time, all files
+ * do. */
 static int add(struct ft_watch *w, const char *path, enum scan scan, int depth,
                struct ft_error *err)
 {
@@ -173,7 +175,7 @@ static int add(struct ft_watch *w, const char *path, enum scan scan, int depth,
     size_t n;
     int rc = ft_walk_names(path, &names, &n, err);
     if (rc)
-        return depth ? 0 : rc; /* it has gone again */
+        return depth ? 0 : rc; /* a directory below may be gone again */
     for (size_t i = 0; !rc && i < n; i++) {
         struct stat st;
         char *below = ft_walk_join(path, names[i]);
@@ -188,7 +190,7 @@ static int add(struct ft_watch *w, const char *path, enum scan scan, int depth,
             rc = arrive(w, below, false, st.st_size) ? 0 : ft_error_nomem(err, path);
             below = NULL;
         } else if (S_ISREG(st.st_mode) && scan == WATCH_ONLY && is_recent(w, &st))
-            remember(w, below); /* it was there before */
+            remember(w, below); /* an old file */
         free(below);
     }
     ft_walk_free_names(names, n);
@@ -260,11 +262,11 @@ static void take(struct ft_watch *w, const struct inotify_event *e)
     }
 }
 
-/* Events were lost: the directories say what they would have said. */
-static void look_through(struct ft_watch *w)
+/* After lost events, finds the files that they were about. */
+static void search_directories(struct ft_watch *w)
 {
     w->gone |= !w->n || access(w->directories[0].path, F_OK);
-    /* its place may move meanwhile */
+    /* a copy, because `directories` may be reallocated meanwhile */
     char *root = w->gone ? NULL : ft_strdup(w->directories[0].path);
     if (root)
         (void)add(w, root, CHANGED, 0, NULL);
@@ -286,14 +288,14 @@ static void drain(struct ft_watch *w)
             at += (ssize_t)(sizeof *e + e->len);
         }
     if (w->overflown)
-        look_through(w);
+        search_directories(w);
     else
-        /* later than that nothing can be found again */
+        /* files that arrived earlier cannot be reported again */
         forget_recent(w, start - 2 * SLACK_SECONDS - 0.1);
     w->whole = whole;
 }
 
-/* Nothing has happened to it for a while. */
+/* Whether a file is complete, or has not changed for a while. */
 static bool settled(struct arrival *a)
 {
     struct stat st;
@@ -307,7 +309,7 @@ static bool settled(struct arrival *a)
     return false;
 }
 
-/* The first of the queue that is complete and a picture goes to w->path. */
+/* Moves the first complete picture of the queue to w->path. */
 static bool give(struct ft_watch *w)
 {
     for (size_t i = w->given; i < w->n_queue; i++) {
@@ -346,7 +348,7 @@ int ft_watch_open(const char *dir, const char *except, struct ft_watch **out, st
     (void)out;
     return ft_error_set(
         err, FT_EUNSUPPORTED,
-        "cannot watch '%s': that needs Linux (inotify); run predict again and again instead", dir);
+        "cannot watch '%s': this needs Linux (inotify); run predict repeatedly instead", dir);
 }
 
 void ft_watch_free(struct ft_watch *watch)

@@ -1,4 +1,4 @@
-/* Pictures that must not be parted: a union-find over copies, near copies and names that belong
+/* Pictures that must stay in one fold: a union-find over copies, near copies, and names that belong
  * together. */
 #include <regex.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ static size_t root(uint64_t *group, size_t i)
     return i;
 }
 
-/* The lower row stands for both. */
+/* The lower row represents both groups. */
 static void join(uint64_t *group, size_t a, size_t b)
 {
     a = root(group, a);
@@ -50,7 +50,7 @@ static void join_equal(struct keyed *keys, size_t n, uint64_t *group)
             join(group, keys[i - 1].row, keys[i].row);
 }
 
-/* Rows of the largest group; size [n] is scratch. */
+/* The number of rows in the largest group. size [n] is scratch memory. */
 static size_t largest(uint64_t *group, size_t n, size_t *size)
 {
     size_t most = 0;
@@ -62,8 +62,8 @@ static size_t largest(uint64_t *group, size_t n, size_t *size)
     return most;
 }
 
-/* Where everything resembles everything, near copies chain into one group that leaves nothing to
- * validate with: then only copies of the same bytes count. */
+/* If all pictures look alike, near copies form a chain and end up in one group, so that nothing is
+ * left for validation. Then only exact copies count. */
 static int join_near(const struct ft_features *f, int threads, uint64_t *group,
                      struct ft_error *err)
 {
@@ -99,7 +99,7 @@ static const char *below(const char *path, const char *dir)
     return path + n + strspn(path + n, "/");
 }
 
-/* Rows that match, with the hash of what they match; returns how many. */
+/* Writes the rows that match, *n of them, to keys, with the hash of the matched text. */
 static int match_names(const struct ft_features *f, const char *dir, const char *pattern,
                        struct keyed *keys, size_t *n, struct ft_error *err)
 {

@@ -1,5 +1,5 @@
-/* What a picture's file says beside its content, and a perceptual hash: the signs of the lowest 63
- * frequencies of a 32 x 32 grey picture's cosine transform about their median (Zauner 2010,
+/* Properties of a picture's file, and a perceptual hash: it says which of the lowest 63 frequencies
+ * of the cosine transform of a 32 x 32 grey picture are above their median (Zauner 2010,
  * Implementation and Benchmarking of Perceptual Image Hash Functions). */
 #include <libexif/exif-data.h>
 #include <math.h>
@@ -13,8 +13,8 @@
 
 enum { SIDE = 256, GRID = 32, LOW = 8 };
 
-/* The quality at which the IJG's library scales the standard's luminance table (ITU T.81, K.1) to
- * one with this sum. */
+/* The quality for which the IJG's library scales the luminance table of the standard (ITU T.81,
+ * K.1) to this sum. */
 static int quality_of(unsigned sum)
 {
     const double scale = 100.0 * sum / 3688;

@@ -1,4 +1,4 @@
-/* The way of a picture: recognise, decode, turn upright, take the box, resize. */
+/* Recognises, decodes, turns upright, crops and resizes a picture. */
 #include "image/image.h"
 
 #include <math.h>
@@ -34,8 +34,8 @@ void ft_geometry_box(const struct ft_geometry *geometry, int width, int height, 
     box[3] = box[1] + h;
 }
 
-/* The rectangle of the output that the box is resized to; all of it but for PAD. Halves are rounded
- * to even, as Pillow's ImageOps.pad does. */
+/* The rectangle of the output to which the box is resized: all of the output, unless the rule is
+ * PAD. Halves are rounded to even, as Pillow's ImageOps.pad does. */
 static void target_of(const struct ft_geometry *geometry, int width, int height, int target[4])
 {
     const int W = geometry->width, H = geometry->height;
@@ -53,7 +53,7 @@ static void target_of(const struct ft_geometry *geometry, int width, int height,
     target[3] = h;
 }
 
-/* How much larger the box is than what it is resized to, along the side where that is less. */
+/* The factor by which the box shrinks, along the side where it is smaller. */
 static double shrink_of(const void *user, int full_width, int full_height)
 {
     const struct ft_geometry *geometry = user;
@@ -83,7 +83,7 @@ int ft_image_prepare(struct ft_preparer *preparer, const uint8_t *bytes, size_t 
     int target[4];
     ft_geometry_box(geometry, image->full_width, image->full_height, box);
     target_of(geometry, image->full_width, image->full_height, target);
-    for (int i = 0; i < 4; i++) { /* of the full picture to the delivered one */
+    for (int i = 0; i < 4; i++) { /* from the full picture to the decoded one */
         const double origin = i % 2 ? image->top : image->left,
                      end = i % 2 ? image->height : image->width;
         box[i] = fmin(fmax(origin + box[i] * image->scale, 0), end);

@@ -23,12 +23,12 @@
 
 ft_decoder ft_jpeg_decode;
 
-/* libjpeg's coefficients of a progressive picture at the pixel limit, and its row buffers, fit; a
- * forged sampling does not. */
+/* Enough for libjpeg's row buffers and the coefficients of a progressive picture, but not for a
+ * forged sampling. */
 #define MEMORY_BASE      (64L << 20)
 #define MEMORY_PER_PIXEL 8
-#define SCANS_MAX                                                                                  \
-    200 /* a progressive picture has about 10; each one more costs a pass over all of it */
+/* A progressive picture has about 10 scans; each costs a pass over the whole picture. */
+#define SCANS_MAX 200
 
 struct jpeg_reader {
     struct jpeg_decompress_struct codec;
@@ -129,8 +129,8 @@ static int orientation_of(const struct jpeg_decompress_struct *codec)
     return xmp ? ft_xmp_orientation(xmp, n) : 0;
 }
 
-/* A Huffman-coded block of 8 x 8 takes at least one bit, so a small file cannot hold a large
- * picture: known before any memory is asked for. */
+/* A Huffman-coded block of 8 x 8 pixels takes at least one bit, so a small file cannot hold a large
+ * picture. This is checked before memory is allocated. */
 static int check_size(struct jpeg_reader *r)
 {
     const uint64_t width = r->codec.image_width, height = r->codec.image_height;
@@ -220,11 +220,11 @@ static int read_picture(struct jpeg_reader *r)
     r->out->full_height = (int)codec->image_height;
     r->out->scale = codec->scale_num / 8.0;
     read_rows(r);
-    jpeg_finish_decompress(codec); /* looks for the end marker: a file without it was cut */
+    jpeg_finish_decompress(codec); /* fails if the end marker is missing */
     return 0;
 }
 
-/* Nothing local changes after setjmp: all of the state is in the caller's struct. */
+/* All state is in the caller's struct, so no local variable changes after setjmp. */
 static void run(struct jpeg_reader *r)
 {
     if (setjmp(r->escape))

@@ -2,7 +2,7 @@
  *
  * 16-bit samples keep their high byte (as Pillow's RGB;16B does), alpha and transparent colours are
  * laid over white, gamma and colour profiles are ignored (as Pillow and Keras do). The pixels must
- * be complete and their checksums right; what follows them may be damaged. */
+ * be complete and their checksums correct. Chunks after them may be damaged. */
 #include <png.h>
 #include <setjmp.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ struct png_reader {
     png_structp png;
     png_infop info;
     png_bytep *rows; /* [height] */
-    bool complete;   /* all pixels are there: from here on only their checksum matters */
+    bool complete;   /* all pixels are decoded: from now on only their checksum matters */
     int rc;
 };
 
@@ -64,11 +64,11 @@ static void skip_chunks(png_structp png)
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, skipped, (int)(sizeof skipped / 5));
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_ALWAYS, (const png_byte *)"iTXt", 1);
     png_set_chunk_malloc_max(png, 8 << 20);
-    png_set_user_limits(png, 0x7fffffff, 0x7fffffff); /* ours is on pixels */
+    png_set_user_limits(png, 0x7fffffff, 0x7fffffff); /* our limit is on pixels */
 }
 
-/* Deflate packs at most 1032 bytes into one, so a small file cannot hold a large picture: known
- * before any memory is asked for. */
+/* Deflate packs at most 1032 bytes into one, so a small file cannot hold a large picture. This is
+ * checked before memory is allocated. */
 static int check_plausible(struct png_reader *r, uint64_t width, uint64_t height)
 {
     const uint64_t depth = png_get_bit_depth(r->png, r->info),
@@ -139,7 +139,7 @@ static void note_orientation(struct png_reader *r)
         r->orientation = xmp_orientation(r);
 }
 
-/* Nothing local changes after setjmp: all of the state is in the caller's struct. */
+/* All state is in the caller's struct, so no local variable changes after setjmp. */
 static void run(struct png_reader *r)
 {
     if (setjmp(png_jmpbuf(r->png)))
@@ -149,12 +149,12 @@ static void run(struct png_reader *r)
         png_read_end(r->png, r->info); /* checks the last checksum; eXIf may come last */
 }
 
-/* The size stands at a fixed place, so that a forged one is refused before libpng sees it. */
+/* The size is at a fixed place, so a forged one is refused before libpng reads it. */
 static int check_header(const struct png_reader *r)
 {
     const uint8_t *b = r->bytes;
     if (r->n < 24 || memcmp(b + 12, "IHDR", 4))
-        return 0; /* libpng says what is wrong */
+        return 0; /* libpng reports what is wrong */
     return ft_image_check_limit(png_get_uint_32(b + 16), png_get_uint_32(b + 20), r->request,
                                 r->err);
 }

@@ -1,9 +1,9 @@
-/* Antialiased resizing in two passes, across and down, each rounding to bytes: the arithmetic of
- * Pillow 13, so that the bytes are the same, down to the pass that goes first (older ones always
- * went across first; the order matters only where the first pass clips). The filter's support grows
- * with the reduction (that is the antialiasing), centres lie at half pixels, weights are normalised
- * to sum 1 and rounded to 22 bits. The filter may reach outside the box, never outside the picture.
- */
+/* Antialiased resizing in two passes, across and down, each of which rounds to bytes. The
+ * arithmetic is that of Pillow 13, so that the bytes are equal. That includes the order of the
+ * passes, which matters where the first pass clips (older versions of Pillow always went across
+ * first). The filter's support grows with the reduction, which is the antialiasing. Centres are at
+ * half pixels, and weights are normalised to sum 1 and rounded to 22 bits. The filter may use
+ * pixels outside the box. */
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -43,7 +43,7 @@ static const struct filter filters[] = {
     [FT_FILTER_BICUBIC] = { bicubic, 2 },
 };
 
-#define MOST_WEIGHTS (1 << 25) /* of both axes; a JPEG's longest side, 65535 pixels, takes 2^18 */
+#define MOST_WEIGHTS (1 << 25) /* of both axes; the longest side of a JPEG needs 2^18 */
 
 /* One axis: box from..to of `size` inputs becomes n outputs. */
 struct span {
@@ -86,7 +86,7 @@ static void fill_output(const struct span *s, struct ft_resize_axis *axis, int i
     }
 }
 
-/* Hands out pieces of a buffer; with a null base it only adds up. */
+/* Divides a buffer into pieces. With a null base it only adds up their sizes. */
 struct carver {
     uint8_t *base;
     size_t at;
@@ -122,10 +122,10 @@ struct plan {
     size_t stride; /* of the rows between the passes, in bytes */
     /* across first: [rows read by down, stride]; else one row, of the columns read by across */
     uint8_t *middle;
-    uint8_t *spare[2]; /* rows past whose end reading and writing does no harm */
+    uint8_t *spare[2]; /* rows with FT_IMAGE_SLACK bytes behind their end */
 };
 
-/* At most this many inputs are read along an axis. */
+/* An upper limit of the number of inputs that are read along an axis. */
 static size_t reach(const struct span *s)
 {
     const double first = floor(s->from - s->support),
@@ -191,8 +191,8 @@ void ft_resizer_release(struct ft_resizer *resizer)
     *resizer = (struct ft_resizer){ 0 };
 }
 
-/* A picture of hundreds of millions by one pixel takes some kilobytes of file and, at 8 bytes a
- * weight, all memory. */
+/* A picture of hundreds of millions by one pixel takes a file of some kilobytes. Its weights, of 8
+ * bytes each, would take all memory. */
 static int check_length(const struct span *x, const struct span *y, struct ft_error *err)
 {
     const double weights = 2 * (x->n * (x->support + 2) + y->n * (y->support + 2));
@@ -221,8 +221,8 @@ static int end_of(const struct ft_resize_axis *axis)
     return axis->first[axis->n - 1] + axis->count[axis->n - 1];
 }
 
-/* A row of the picture that may be read FT_IMAGE_SLACK bytes past its end: itself, or at the end of
- * the picture a copy. */
+/* A row that may be read FT_IMAGE_SLACK bytes past its end: the row itself, or a copy at the end of
+ * the picture. */
 static const uint8_t *row_of(const struct ft_image *image, int y, uint8_t *spare)
 {
     const size_t stride = (size_t)image->width * 3;
@@ -255,7 +255,7 @@ static void run_down_first(const struct ft_image *image, const struct plan *p, u
     const struct ft_resize_row *row = best_row();
     const int left = p->across.first[0], end = end_of(&p->across);
     const uint8_t *const from[2] = { p->middle, p->middle };
-    for (int i = 0; i < p->across.n; i++) /* the middle begins at the first column that is needed */
+    for (int i = 0; i < p->across.n; i++) /* `middle` begins at the first column that is needed */
         p->across.first[i] -= left;
     for (int i = 0; i < p->down.n; i++) {
         row->down(&p->down, i, image->pixels + (size_t)left * 3, (size_t)image->width * 3, 0,

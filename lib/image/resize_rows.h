@@ -1,5 +1,5 @@
-/* Private to image/: the two inner loops of resizing, and the table of their versions. All versions
- * give the same bytes, so that a feature does not depend on the processor. */
+/* The two inner loops of resizing, and the table of their versions. All versions give the same
+ * bytes, so that a feature does not depend on the processor. */
 #ifndef FT_IMAGE_RESIZE_ROWS_H
 #define FT_IMAGE_RESIZE_ROWS_H
 
@@ -15,7 +15,7 @@
  * now and then. */
 #define FT_RESIZE_LOW_BITS 11
 
-/* How the n outputs along one axis are made of inputs: output i is the sum over j < count[i] of
+/* How the n outputs along one axis depend on the inputs: output i is the sum over j < count[i] of
  * weight[i, j] * input[first[i] + j]. Rows of weights are padded with zeros to `taps`, a multiple
  * of 4. */
 struct ft_resize_axis {
@@ -26,12 +26,12 @@ struct ft_resize_axis {
 };
 
 struct ft_resize_row {
-    /* two rows at once, from [*, 3] to [axis->n, 3], touched up to FT_IMAGE_SLACK bytes past their
-     * end; both may be the same one */
+    /* Resizes two rows at once, from [*, 3] to [axis->n, 3]. Both may be the same row. They are
+     * read and written up to FT_IMAGE_SLACK bytes past their end. */
     void (*across)(const struct ft_resize_axis *axis, const uint8_t *const from[2],
                    uint8_t *const to[2]);
-    /* output i of the axis, of rows of n bytes that are `stride` apart, the first of which is input
-     * `base` */
+    /* Computes output i of the axis from rows of n bytes that are `stride` apart. The first of them
+     * is input `base`. */
     void (*down)(const struct ft_resize_axis *axis, int i, const uint8_t *rows, size_t stride,
                  int base, uint8_t *to, size_t n);
     const char *name;

@@ -15,6 +15,7 @@
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/matrix.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/thread.h"
@@ -46,6 +47,77 @@ static void errors(void)
     ft_error_set(&e, FT_EIO, "\033[31m \xc2\x9b \xc3\xa9");
     /* C0 and C1 controls would steer a terminal, letters stay */
     CHECK(!strcmp(e.msg, "?[31m ?? \xc3\xa9"));
+}
+
+static void control_characters(void)
+{
+    char text[] = "a\tb\x7f\xc2\x85\xc2\xa0\n", other[] = "\033[2J\n";
+    CHECK(ft_control_length("") == 0 && ft_control_length("a") == 0 && ft_control_length(" ") == 0);
+    CHECK(ft_control_length("\x1f") == 1 && ft_control_length("\x7f") == 1);
+    CHECK(ft_control_length("\xc2\x9f") == 2 && ft_control_length("\xc2\xa0") == 0);
+    CHECK_STR(ft_text_plain(text, "\n"), "a?b???\xc2\xa0\n");
+    CHECK_STR(ft_text_plain(other, ""), "?[2J?");
+}
+
+static void growing(void)
+{
+    int *array = NULL;
+    size_t capacity = 0;
+    for (int i = 0; i < 1000; i++) {
+        CHECK(ft_grow((void **)&array, &capacity, (size_t)i, sizeof *array));
+        array[i] = i;
+    }
+    for (int i = 0; i < 1000; i++)
+        CHECK(array[i] == i);
+    const int *const before = array;
+    const size_t room = capacity;
+    CHECK(!ft_grow((void **)&array, &capacity, capacity, (size_t)1 << 62));
+    CHECK(array == before && capacity == room); /* unchanged */
+    free(array);
+    CHECK(!ft_strdup(NULL));
+}
+
+/* Rows that are read back from a scratch file, and a file that ends too early. */
+static void scratch_files(void)
+{
+    enum { ROWS = 50, D = 7 };
+    float x[ROWS][D], room[ROWS][D];
+    char dir[] = "/tmp/ft-base-XXXXXX";
+    struct ft_scratch *s = NULL;
+    struct ft_error e;
+    for (int i = 0; i < ROWS * D; i++)
+        x[i / D][i % D] = (float)i;
+    CHECK(mkdtemp(dir) != NULL);
+    CHECK(!ft_scratch_new(dir, sizeof x, &s, &e));
+    CHECK(!ft_scratch_append(s, x, 20 * sizeof *x, &e) &&
+          !ft_scratch_append(s, x[20], 30 * sizeof *x, &e));
+    CHECK(rmdir(dir) == 0); /* the file has no name */
+    struct ft_matrix m = { .n = ROWS, .d = D, .scratch = s };
+    CHECK(ft_matrix_rows(&m, 10, 40, room[0]) == room[0] && !memcmp(room, x[10], 40 * sizeof *x));
+    CHECK(ft_matrix_status(&m, &e) == 0);
+    m.n++;
+    CHECK(ft_matrix_rows(&m, 50, 1, room[0])[0] == 0 && ft_matrix_status(&m, &e) == FT_EIO);
+    CHECK(strstr(e.msg, "cannot read the scratch file"));
+    ft_scratch_free(s);
+    const struct ft_matrix held = { .n = ROWS, .d = D, .x = x[0] };
+    CHECK(ft_matrix_rows(&held, 3, 2, NULL) == x[3] && ft_matrix_status(&held, &e) == 0);
+    s = NULL;
+    CHECK(ft_scratch_new("/nonexistent", 1, &s, &e) == FT_EIO && !s);
+    ft_scratch_free(NULL);
+}
+
+static void outputs(void)
+{
+    char dir[] = "/tmp/ft-base-XXXXXX", path[64];
+    struct ft_error e;
+    CHECK(mkdtemp(dir) != NULL);
+    snprintf(path, sizeof path, "%s/a", dir);
+    CHECK(!ft_output_check(path, &e) && access(path, F_OK)); /* leaves nothing */
+    CHECK(ft_output_check(dir, &e) == FT_EARG && ft_output_check("", &e) == FT_EARG);
+    snprintf(path, sizeof path, "%s/none/a", dir);
+    CHECK(ft_output_check(path, &e) == FT_EIO);
+    CHECK(rmdir(dir) == 0);
+    CHECK(ft_memory_bytes() > (uint64_t)1 << 20 && ft_cpu_count() >= 1);
 }
 
 /* Markus Kuhn's UTF-8 stress test's kinds of wrong sequences. */
@@ -258,6 +330,10 @@ int main(void)
     RUN(sizes);
     RUN(errors);
     RUN(utf8);
+    RUN(control_characters);
+    RUN(growing);
+    RUN(scratch_files);
+    RUN(outputs);
     RUN(files);
     RUN(modes);
     RUN(random_numbers);
