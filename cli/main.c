@@ -12,7 +12,14 @@ static void help(FILE *to)
     for (int i = 0; i < n_commands; i++)
         fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(to, "\nfinetune COMMAND --help lists the options of a command. finetune --version "
-                "prints the version.\n");
+                "prints the version and the picture formats.\n");
+}
+
+static void version(void)
+{
+    char formats[200];
+    ft_picture_formats(formats, sizeof formats);
+    printf("finetune %s\npictures: %s\n", ft_version(), formats);
 }
 
 static int unknown_command(const char *name)
@@ -47,7 +54,7 @@ static int run(const struct command *command, int argc, char **argv)
     if (wrong)
         return wrong;
     if (settings.version)
-        printf("finetune %s\n", ft_version());
+        version();
     else if (settings.help)
         help_print(command);
     else {
@@ -84,7 +91,7 @@ int main(int argc, char **argv)
     if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))
         return finish(help_main(argc > 2 ? argv[2] : NULL));
     if (!strcmp(argv[1], "--version")) {
-        printf("finetune %s\n", ft_version());
+        version();
         return finish(EXIT_DONE);
     }
     if (!strcmp(argv[1], "manual")) /* used by the build */

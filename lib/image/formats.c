@@ -8,7 +8,10 @@
 
 #include "base/error.h"
 
-ft_decoder ft_jpeg_decode, ft_png_decode;
+/* FT_DECODE_WEBP and the like are set by the build: the decoder, or NULL if its library is missing.
+ */
+ft_decoder ft_jpeg_decode, ft_png_decode, ft_bmp_decode, ft_pnm_decode;
+ft_decoder ft_webp_decode, ft_gif_decode, ft_tiff_decode, ft_heif_decode, ft_jxl_decode;
 
 #define MAGIC(bytes)                                                                               \
     {                                                                                              \
@@ -18,26 +21,26 @@ ft_decoder ft_jpeg_decode, ft_png_decode;
 const struct ft_format ft_formats[] = {
     { "JPEG", "jpg jpeg jpe jfif", ft_jpeg_decode, NULL, { MAGIC("\xff\xd8\xff") } },
     { "PNG", "png apng", ft_png_decode, NULL, { MAGIC("\x89PNG\r\n\x1a\n") } },
-    { "GIF", "gif", NULL, NULL, { MAGIC("GIF8") } },
-    { "WebP", "webp", NULL, NULL, { MAGIC("RIFF????WEBP") } },
+    { "GIF", "gif", FT_DECODE_GIF, "giflib", { MAGIC("GIF8") } },
+    { "WebP", "webp", FT_DECODE_WEBP, "libwebp", { MAGIC("RIFF????WEBP") } },
     /* The reserved words tell it from a text that begins with "BM". */
-    { "BMP", "bmp dib", NULL, NULL, { MAGIC("BM????\0\0\0\0") } },
+    { "BMP", "bmp dib", ft_bmp_decode, NULL, { MAGIC("BM????\0\0\0\0") } },
     { "TIFF",
       "tif tiff",
-      NULL,
-      NULL,
+      FT_DECODE_TIFF,
+      "libtiff",
       { MAGIC("II*\0"), MAGIC("MM\0*"), MAGIC("II+\0"), MAGIC("MM\0+") } },
-    { "AVIF", "avif", NULL, NULL, { MAGIC("????ftypavif"), MAGIC("????ftypavis") } },
+    { "AVIF", "avif", FT_DECODE_HEIF, "libheif", { MAGIC("????ftypavif"), MAGIC("????ftypavis") } },
     /* heic, heix, heim, heis, hevc, hevx, ... */
     { "HEIC",
       "heic heif hif",
-      NULL,
-      NULL,
+      FT_DECODE_HEIF,
+      "libheif",
       { MAGIC("????ftyphe"), MAGIC("????ftypmif1"), MAGIC("????ftypmsf1") } },
-    { "JPEG XL", "jxl", NULL, NULL, { MAGIC("\xff\x0a"), MAGIC("\0\0\0\x0cJXL ") } },
+    { "JPEG XL", "jxl", FT_DECODE_JXL, "libjxl", { MAGIC("\xff\x0a"), MAGIC("\0\0\0\x0cJXL ") } },
     { "PNM",
       "pnm pbm pgm ppm",
-      NULL,
+      ft_pnm_decode,
       NULL,
       { MAGIC("P1_@"), MAGIC("P2_@"), MAGIC("P3_@"), MAGIC("P4_@"), MAGIC("P5_@"),
         MAGIC("P6_@") } },

@@ -168,12 +168,8 @@ static int eighths_of(const struct jpeg_reader *r)
 static void cmyk_to_rgb(const uint8_t *s, uint8_t *d, size_t width)
 {
     for (; width--; s += 4, d += 3)
-        for (int c = 0; c < 3; c++) {
-            /* 255 - black - round(ink (255 - black) / 255) in Pillow's order of rounding; stored
-             * values are 255 - ink. */
-            const int light = s[3], ink = 255 - s[c];
-            d[c] = (uint8_t)(light - (ink * light + 127) / 255);
-        }
+        for (int c = 0; c < 3; c++) /* stored values are 255 - ink */
+            d[c] = ft_image_ink_to_light((uint8_t)(255 - s[c]), (uint8_t)(255 - s[3]));
 }
 
 static void read_rows(struct jpeg_reader *r)

@@ -67,3 +67,14 @@ void ft_image_over_white(const uint8_t *from, uint8_t *to, size_t n)
             to[c] = (uint8_t)((from[c] * alpha + 255 * (255 - alpha) + 127) / 255);
     }
 }
+
+void ft_image_premultiplied_over_white(const uint8_t *from, uint8_t *to, size_t n)
+{
+    for (; n--; from += 4, to += 3) {
+        const unsigned white = 255u - from[3];
+        for (int c = 0; c < 3; c++) {
+            const unsigned sum = from[c] + white;
+            to[c] = (uint8_t)(sum < 255 ? sum : 255);
+        }
+    }
+}

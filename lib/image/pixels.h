@@ -49,7 +49,17 @@ int ft_image_check_length(const char *format, size_t n, uint64_t least, uint64_t
 int ft_image_reserve(struct ft_image *out, int width, int height, int channels,
                      struct ft_error *err);
 
+/* The red, green or blue of an ink (cyan, magenta or yellow) and black, in Pillow's order of
+ * rounding: 255 - black - round(ink (255 - black) / 255). */
+static inline uint8_t ft_image_ink_to_light(uint8_t ink, uint8_t black)
+{
+    const unsigned light = 255u - black;
+    return (uint8_t)(light - (ink * light + 127) / 255);
+}
+
 /* Converts [n, 4] RGBA to [n, 3] RGB over white, rounded to nearest. `to` may equal `from`. */
 void ft_image_over_white(const uint8_t *from, uint8_t *to, size_t n);
+/* The same for colours that are multiplied by alpha. */
+void ft_image_premultiplied_over_white(const uint8_t *from, uint8_t *to, size_t n);
 
 #endif

@@ -23,7 +23,7 @@ static void one_decode(const struct golden *g, const struct ft_bytes *file,
 
 static void decoding_equals_pillow(void)
 {
-    for_each_golden("decode", 50, one_decode);
+    for_each_golden("decode", 120, one_decode);
 }
 
 static void recognising(void)
@@ -74,10 +74,8 @@ static void bad_pictures(void)
         const char *message;
     } rows[] = {
         { "zero-bytes.jpg", FT_EFORMAT, "an empty file" },
-        { "text.jpg", FT_EFORMAT,
-          "not a picture: its content is none of JPEG, PNG, whatever its name" },
-        { "gif.jpg", FT_EUNSUPPORTED,
-          "a GIF picture, which is not supported: convert it to JPEG or PNG" },
+        { "psd.jpg", FT_EUNSUPPORTED,
+          "a Photoshop picture, which is not supported: convert it to JPEG or PNG" },
         { "truncated.jpg", FT_EFORMAT, "truncated JPEG: the file ends before the picture does" },
         { "truncated-progressive.jpg", FT_EFORMAT,
           "truncated JPEG: the file ends before the picture does" },
@@ -128,54 +126,22 @@ static void limits(void)
     ft_bytes_release(&png);
 }
 
-/* Every prefix, and every byte with a bit turned: no crash, no leak, and a reason for every
- * refusal. Returns how many of the prefixes were taken for whole pictures. */
-static int damage(const char *name)
-{
-    struct ft_bytes bytes = load("golden/image", name);
-    struct ft_preparer preparer = { 0 };
-    const struct ft_geometry geometry = { 8, 8, FT_RESIZE_CROP, FT_FILTER_BICUBIC, 1 };
-    uint8_t out[8 * 8 * 3];
-    int whole = 0;
-    for (size_t n = 0; n < bytes.size; n++) {
-        struct ft_error e = { 0, "" };
-        uint8_t *copy = malloc(n + 1); /* exactly as long as it is, for the sanitizer */
-        memcpy(copy, bytes.data, n);
-        if (!ft_image_prepare(&preparer, copy, n, &geometry, 1 << 20, out, &e))
-            whole++;
-        else
-            CHECK(e.code < 0 && e.msg[0]);
-        free(copy);
-    }
-    for (size_t i = 0; i<bytes.size * 8; i += bytes.size> 600 ? 3 : 1) {
-        struct ft_error e = { 0, "" };
-        bytes.data[i / 8] ^= (uint8_t)(1 << i % 8);
-        if (ft_image_prepare(&preparer, bytes.data, bytes.size, &geometry, 1 << 20, out, &e))
-            CHECK(e.code < 0 && e.msg[0]);
-        bytes.data[i / 8] ^= (uint8_t)(1 << i % 8);
-    }
-    CHECK(!ft_image_prepare(&preparer, bytes.data, bytes.size, &geometry, 0, out, NULL));
-    ft_preparer_release(&preparer);
-    ft_bytes_release(&bytes);
-    return whole;
-}
-
 static void damaged_jpegs(void)
 {
-    CHECK(damage("420.jpg") == 0);
-    CHECK(damage("progressive.jpg") == 0);
-    CHECK(damage("restart.jpg") == 0);
-    CHECK(damage("cmyk.jpg") == 0);
-    CHECK(damage("orientation6.jpg") == 0);
+    CHECK(damage("420.jpg", 0) == 0);
+    CHECK(damage("progressive.jpg", 0) == 0);
+    CHECK(damage("restart.jpg", 0) == 0);
+    CHECK(damage("cmyk.jpg", 0) == 0);
+    CHECK(damage("orientation6.jpg", 0) == 0);
 }
 
 static void damaged_pngs(void)
 {
     /* a PNG without its end (the last chunk and a checksum) still has all of its pixels */
-    CHECK(damage("palette-trns.png") <= 16);
-    CHECK(damage("rgb16.png") <= 16);
-    CHECK(damage("rgba-interlaced.png") <= 16);
-    damage("orientation6.png"); /* its EXIF block comes last */
+    CHECK(damage("palette-trns.png", 0) <= 16);
+    CHECK(damage("rgb16.png", 0) <= 16);
+    CHECK(damage("rgba-interlaced.png", 0) <= 16);
+    damage("orientation6.png", 0); /* its EXIF block comes last */
 }
 
 static void writing(void)
