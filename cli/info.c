@@ -36,8 +36,8 @@ static void print_layers(const struct ft_layer_info *layers, int n)
         if (l->height)
             snprintf(shape, sizeof shape, "%dx%dx%d", l->height, l->width, l->channels);
         snprintf(name, sizeof name, "%s", l->name);
-        printf("%-34s %-22s %14s %12" PRIu64 " %14" PRIu64 "  %s\n", ft_text_plain(name, ""), l->kind,
-               shape, l->parameters, l->multiply_adds,
+        printf("%-34s %-22s %14s %12" PRIu64 " %14" PRIu64 "  %s\n", ft_text_plain(name, ""),
+               l->kind, shape, l->parameters, l->multiply_adds,
                l->place == FT_LAYER_STEP ? l->kernel : places[l->place]);
     }
 }
