@@ -30,7 +30,7 @@ FT_LIBRARY(heif, FT_LIBHEIF, CALLS);
 
 static const char *format_of(const uint8_t *bytes, size_t n)
 {
-    return ft_format_of(bytes, n)->name;
+    return n > 11 && !memcmp(bytes + 8, "avi", 3) ? "AVIF" : "HEIC";
 }
 
 static int refuse(struct heif_error why, const char *format, struct ft_error *err)
