@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "options.h"
 
 /* Exit status: 0 done, 1 failed, 2 usage, 3 done, but some pictures were bad or a threshold was

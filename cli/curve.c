@@ -98,11 +98,7 @@ static int curve_main(const struct settings *s)
 {
     struct ft_error err;
     struct contest x = { .settings = s,
-                         .options = { .l2 = -1,
-                                      .folds = s->folds,
-                                      .seed = s->seed,
-                                      .threads = s->threads,
-                                      .class_weight = -1 } };
+                         .options = { .folds = s->folds, .seed = s->seed, .threads = s->threads } };
     int rc = source_part(s->arguments[0], "training on", &x.dataset, &x.dir, &err);
     if (!rc && x.dataset->n_classes < 2)
         rc = refuse(&err, "'%s' holds fewer than two classes: each is a directory of pictures",

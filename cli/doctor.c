@@ -57,9 +57,9 @@ static bool can_validate(const struct doctor *x)
 static int validate(struct doctor *x, const struct settings *s, struct ft_error *err)
 {
     const struct ft_features *f = x->pictures.features;
-    const struct ft_train_options options = {
-        .l2 = -1, .folds = s->folds, .seed = s->seed, .threads = s->threads, .class_weight = -1
-    };
+    const struct ft_train_options options = { .folds = s->folds,
+                                              .seed = s->seed,
+                                              .threads = s->threads };
     if (!can_validate(x)) {
         note("labels and shortcuts are not judged: at least two classes with two readable pictures "
              "each are needed");

@@ -35,7 +35,7 @@ static void explanations_release(struct ft_explanation *list[FT_WORST])
 
 /* What the report of a training shows beside the training. */
 struct extras {
-    struct ft_model *model;
+    const struct ft_model *model;
     struct ft_explanation *explanations[FT_WORST];
     struct ft_curve curve;
     struct ft_unknown unknown;
@@ -65,11 +65,9 @@ static int find_extras(struct extras *x, const struct settings *s, const struct 
     x->has_curve = !ft_curve_measure(f->x, f->labels, v->fold, v->folds, f->n, f->d, v->k,
                                      t->options, NULL, NULL, &x->curve, NULL);
     struct ft_train_options fixed = *t->options;
-    fixed.l2 = v->l2;
+    fixed.l2 = v->l2 > 0 ? v->l2 : FT_L2_NONE;
     int rc =
         ft_unknown_measure(f->x, f->labels, v->fold, f->n, f->d, v->k, &fixed, &x->unknown, err);
-    if (!rc)
-        rc = ft_model_open(s->output, NULL, &x->model, err);
     if (!rc)
         rc = ft_survey(f->paths, f->n, s->threads, max_pixels, NULL, NULL, x->facts, err);
     if (!rc)
@@ -81,7 +79,6 @@ static int find_extras(struct extras *x, const struct settings *s, const struct 
 
 static void extras_release(struct extras *x)
 {
-    ft_model_free(x->model);
     explanations_release(x->explanations);
     ft_diagnosis_free(x->diagnosis);
     free(x->facts);
@@ -91,9 +88,10 @@ static void extras_release(struct extras *x)
 }
 
 int document_training(const struct settings *s, const char *dir, const struct ft_dataset *dataset,
-                      const struct pictures *p, const struct ft_training *t, struct ft_error *err)
+                      const struct pictures *p, const struct ft_model *model,
+                      const struct ft_training *t, struct ft_error *err)
 {
-    struct extras x = { 0 };
+    struct extras x = { .model = model };
     char measured[600];
     const struct ft_features *f = p->features;
     int rc = find_extras(&x, s, p, t, err);

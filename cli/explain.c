@@ -40,7 +40,7 @@ static int ask(struct explain *x, const struct settings *s, struct ft_error *err
     const char *both = s->compare;
     x->question = (struct ft_question){ x->label, -1 };
     if (s->class_name &&
-        (x->question.class = find_class(x->model, s->class_name, strlen(s->class_name))) < 0)
+        (x->question.class_index = find_class(x->model, s->class_name, strlen(s->class_name))) < 0)
         return refuse(err, "'%s' is not a class of the model: finetune info %s lists them",
                       s->class_name, s->model);
     if (!both)
@@ -78,8 +78,8 @@ static void totals(const struct explain *x, double *logit, double *bias)
 {
     const struct ft_question *q = &x->question;
     const float *z = x->explanation->logits, *b = ft_model_head(x->model)->b;
-    *logit = (double)z[q->class] - (q->against >= 0 ? (double)z[q->against] : 0);
-    *bias = (double)b[q->class] - (q->against >= 0 ? (double)b[q->against] : 0);
+    *logit = (double)z[q->class_index] - (q->against >= 0 ? (double)z[q->against] : 0);
+    *bias = (double)b[q->class_index] - (q->against >= 0 ? (double)b[q->against] : 0);
 }
 
 static void print_json(const struct explain *x, const struct settings *s)
@@ -92,7 +92,7 @@ static void print_json(const struct explain *x, const struct settings *s)
     cJSON_AddStringToObject(json, "path", s->arguments[0]);
     cJSON_AddStringToObject(json, "label", classes[x->label]);
     cJSON_AddNumberToObject(json, "probability", (double)e->p[x->label]);
-    cJSON_AddStringToObject(json, "class", classes[x->question.class]);
+    cJSON_AddStringToObject(json, "class", classes[x->question.class_index]);
     if (x->question.against >= 0)
         cJSON_AddStringToObject(json, "against", classes[x->question.against]);
     cJSON_AddStringToObject(json, "method", e->exact ? "class activation map" : "occlusion");
@@ -131,7 +131,7 @@ static void print_lines(const struct explain *x, const struct settings *s)
         best = x->map[i] > x->map[best] ? i : best;
     result("label", "%s %.3f", classes[x->label], (double)e->p[x->label]);
     result("evidence", "for %s%s%s: logit %.2f, %.2f of it bias · strongest at the %s %s",
-           classes[q->class], q->against >= 0 ? " against " : "",
+           classes[q->class_index], q->against >= 0 ? " against " : "",
            q->against >= 0 ? classes[q->against] : "", logit, bias,
            down[best / e->width * 3 / e->height], across[best % e->width * 3 / e->width]);
     result("method", "%s",

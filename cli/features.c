@@ -7,8 +7,9 @@
 
 #include "cli.h"
 
-static bool asked_to_stop(void)
+static bool asked_to_stop(void *user)
 {
+    (void)user;
     return signals_caught() != 0;
 }
 

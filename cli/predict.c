@@ -1,5 +1,4 @@
 /* finetune predict: rows stream out in the order of the inputs, whatever their number. */
-#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,18 +72,12 @@ static int find_threshold(const struct settings *s, const struct ft_model *model
     *out = s->threshold;
     if (s->threshold >= 0)
         return 0;
-    cJSON *record = ft_model_record(model) ? cJSON_Parse(ft_model_record(model)) : NULL;
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(
-        cJSON_GetObjectItemCaseSensitive(record, "threshold"), "value");
-    if (cJSON_IsNumber(value))
-        *out = value->valuedouble;
-    else {
-        snprintf(err->msg, sizeof err->msg,
-                 "'%s' has no threshold of its own: give one, as in --threshold 0.9", s->model);
-        err->code = FT_EARG;
-    }
-    cJSON_Delete(record);
-    return *out >= 0 ? 0 : FT_EARG;
+    *out = ft_model_threshold(model);
+    if (*out >= 0)
+        return 0;
+    snprintf(err->msg, sizeof err->msg,
+             "'%s' has no threshold of its own: give one, as in --threshold 0.9", s->model);
+    return err->code = FT_EARG;
 }
 
 static int check_settings(const struct settings *s)
@@ -104,8 +97,9 @@ static int check_settings(const struct settings *s)
     return EXIT_USAGE;
 }
 
-static bool asked_to_stop(void)
+static bool asked_to_stop(void *user)
 {
+    (void)user;
     return signals_caught() != 0;
 }
 

@@ -19,8 +19,9 @@ const char *source_name(const struct settings *s)
                             : ".";
 }
 
-static bool asked_to_stop(void)
+static bool asked_to_stop(void *user)
 {
+    (void)user;
     return signals_caught() != 0;
 }
 

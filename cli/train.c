@@ -23,6 +23,7 @@ struct training {
     struct ft_metrics *raw, *calibrated;
     struct evaluation val;
     struct ft_gallery *gallery;
+    struct ft_model *model;
     char *record; /* JSON */
     uint64_t bytes;
 };
@@ -153,9 +154,9 @@ static int train_head(struct training *t, const struct ft_train_options *options
                                 &t->calibrated, err);
     if (rc)
         return rc;
-    t->record = ft_report_training_json(&(struct ft_training){ options, t->validation, t->raw,
-                                                               t->calibrated, t->dataset->classes,
-                                                               t->counts, t->pictures.n_bad });
+    t->record = ft_training_record(&(struct ft_training){ options, t->validation, t->raw,
+                                                          t->calibrated, t->dataset->classes,
+                                                          t->counts, t->pictures.n_bad });
     return t->record ? 0 : refuse(err, "out of memory for the record");
 }
 
@@ -197,7 +198,7 @@ static int measure_unknown(const struct training *t, const struct ft_train_optio
         report("unknown", "not measured: the features are not in memory");
         return 0;
     }
-    fixed.l2 = t->validation->l2;
+    fixed.l2 = t->validation->l2 > 0 ? t->validation->l2 : FT_L2_NONE;
     const int rc = ft_unknown_measure(f->x, f->labels, t->validation->fold, f->n, f->d,
                                       t->dataset->n_classes, &fixed, &u, err);
     if (!rc && u.left_out) {
@@ -280,13 +281,15 @@ static int run(struct training *t, struct ft_error *err)
 {
     const struct settings *s = t->settings;
     const struct ft_train_options options = {
-        .l2 = s->l2,
+        .l2 = s->l2 < 0   ? 0
+              : s->l2 > 0 ? s->l2
+                          : FT_L2_NONE,
         .folds = s->folds,
         .seed = s->seed,
         .threads = s->threads,
-        .class_weight = !strcmp(s->class_weight, "none")       ? 0
-                        : !strcmp(s->class_weight, "balanced") ? 1
-                                                               : -1,
+        .class_weight = !strcmp(s->class_weight, "none")       ? FT_WEIGHT_NONE
+                        : !strcmp(s->class_weight, "balanced") ? FT_WEIGHT_BALANCED
+                                                               : FT_WEIGHT_AUTO,
     };
     int rc = ft_output_check(s->output, err);
     if (!rc && s->report)
@@ -316,17 +319,19 @@ static int run(struct training *t, struct ft_error *err)
         rc = measure_val(t, err);
     if (!rc)
         rc = ft_gallery_new(t->pictures.features, t->dir, &t->gallery, err);
+    if (!rc)
+        rc = ft_model_new(t->backbone, t->head, t->dataset->classes, t->record, t->gallery,
+                          &t->model, err);
     signals_catch(); /* a stop now would leave the unfinished file behind */
     if (!rc)
-        rc = ft_model_save(t->backbone, t->head, t->dataset->classes, t->record, t->gallery,
-                           s->output, &t->bytes, err);
+        rc = ft_model_save(t->model, s->output, &t->bytes, err);
     signals_release();
     if (rc)
         return rc;
     const bool named = strcmp(s->output, "model.h5") != 0;
     report("saved", "%s (%.1f MB)", s->output, (double)t->bytes / 1e6);
     if (s->report && !signals_caught()) {
-        rc = document_training(s, t->dir, t->dataset, &t->pictures, &summary, err);
+        rc = document_training(s, t->dir, t->dataset, &t->pictures, t->model, &summary, err);
         if (rc)
             return rc;
         report("report", "%s", s->report);
@@ -355,6 +360,7 @@ static int train_main(const struct settings *s)
     ft_validation_free(t.validation);
     ft_head_free(t.head);
     ft_gallery_free(t.gallery);
+    ft_model_free(t.model);
     free(t.record);
     free(t.dir);
     free(t.val_dir);

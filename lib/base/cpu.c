@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 static unsigned detect(void)
 {

@@ -15,7 +15,7 @@
 
 #include <stdatomic.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 struct ft_library {
     const char *file;

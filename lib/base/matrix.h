@@ -3,7 +3,7 @@
 #ifndef FT_BASE_MATRIX_H
 #define FT_BASE_MATRIX_H
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 /* Creates a scratch file in the folder `dir` (NULL: $TMPDIR, else /var/tmp) and reserves `bytes` of
  * disk space, if the file system supports that. */

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 int ft_utf8_length(const char *text)
 {

@@ -48,7 +48,8 @@ int ft_inputs_open(char *const *arguments, size_t n, const struct ft_inputs_opti
     if (options->watch)
         rc = ft_watch_open(options->watch, options->except, &x->watch, err);
     if (!rc && options->list)
-        rc = ft_lines_open(options->list, options->nul ? 0 : '\n', options->stop, &x->lines, err);
+        rc = ft_lines_open(options->list, options->nul ? 0 : '\n', options->stop, options->user,
+                           &x->lines, err);
     if (rc) {
         ft_inputs_free(x);
         return rc;
@@ -141,14 +142,16 @@ static const char *named(struct ft_inputs *x)
 
 const char *ft_inputs_next(struct ft_inputs *x)
 {
-    while (!x->error.code && !(x->options.stop && x->options.stop())) {
+    while (!x->error.code && !(x->options.stop && x->options.stop(x->options.user))) {
         struct stat st;
         const char *path = from_levels(x);
         if (path || x->error.code)
             return path;
         path = named(x);
         if (!path)
-            return x->watch && !x->error.code ? ft_watch_next(x->watch, x->options.stop) : NULL;
+            return x->watch && !x->error.code
+                       ? ft_watch_next(x->watch, x->options.stop, x->options.user)
+                       : NULL;
         if (stat(path, &st) || !S_ISDIR(st.st_mode) || !enter(x, path, &st))
             return path; /* if it cannot be opened, extraction reports it */
     }

@@ -13,13 +13,13 @@
 /* How often `stop` is called: a signal may interrupt another thread than the one that waits. */
 #define POLL_MS 100
 
-int ft_lines_open(const char *path, char end, bool (*stop)(void), struct ft_lines *out,
-                  struct ft_error *err)
+int ft_lines_open(const char *path, char end, bool (*stop)(void *), void *user,
+                  struct ft_lines *out, struct ft_error *err)
 {
     const int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
     if (fd < 0)
         return ft_error_errno(err, "cannot open '%s'", path);
-    *out = (struct ft_lines){ .fd = fd, .end = end, .stop = stop };
+    *out = (struct ft_lines){ .fd = fd, .end = end, .stop = stop, .user = user };
     return 0;
 }
 
@@ -42,9 +42,9 @@ static int fill(struct ft_lines *l, struct ft_error *err)
     }
     int ready = 0;
     /* A signal such as SIGCONT must not end the wait. */
-    while (l->stop && !l->stop() && ready <= 0 && (!ready || errno == EINTR))
+    while (l->stop && !l->stop(l->user) && ready <= 0 && (!ready || errno == EINTR))
         ready = poll(&p, 1, POLL_MS);
-    if (l->stop && l->stop()) {
+    if (l->stop && l->stop(l->user)) {
         l->ended = true;
         l->to = 0;
         return 0;

@@ -3,12 +3,13 @@
 #ifndef FT_DATASET_LINES_H
 #define FT_DATASET_LINES_H
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 struct ft_lines {
     int fd;
     char end; /* '\n' or 0 */
-    bool (*stop)(void);
+    bool (*stop)(void *user);
+    void *user;
     char *buffer;
     size_t from, to, capacity; /* bytes that were read but not yet returned */
     bool ended;
@@ -16,8 +17,8 @@ struct ft_lines {
 
 /* The path "-" means standard input. `stop` (nullable) is called while waiting; if it returns true,
  * the records end. */
-int ft_lines_open(const char *path, char end, bool (*stop)(void), struct ft_lines *out,
-                  struct ft_error *err);
+int ft_lines_open(const char *path, char end, bool (*stop)(void *user), void *user,
+                  struct ft_lines *out, struct ft_error *err);
 /* Returns 1 and the next record without its end byte (borrowed until the next call), 0 at the end,
  * or a negative FT_E... */
 int ft_lines_next(struct ft_lines *lines, char **out, struct ft_error *err);

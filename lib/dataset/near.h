@@ -2,7 +2,7 @@
 #ifndef FT_DATASET_NEAR_H
 #define FT_DATASET_NEAR_H
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 /* Subtracts the mean of all rows from x [n, d] and scales each row to length 1 (or 0). Returns
  * [n, d], which must be freed with free(), or NULL if memory runs out. */

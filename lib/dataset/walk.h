@@ -2,7 +2,7 @@
 #ifndef FT_DATASET_WALK_H
 #define FT_DATASET_WALK_H
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 #define FT_WALK_DEPTH 64 /* nested directories; deeper ones are not entered */
 

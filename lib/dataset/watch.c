@@ -326,10 +326,10 @@ static bool give(struct ft_watch *w)
     return false;
 }
 
-const char *ft_watch_next(struct ft_watch *w, bool (*stop)(void))
+const char *ft_watch_next(struct ft_watch *w, bool (*stop)(void *), void *user)
 {
     struct pollfd p = { .fd = w->fd, .events = POLLIN };
-    while (!(stop && stop())) {
+    while (!(stop && stop(user))) {
         drain(w);
         if (give(w))
             return w->path;
@@ -356,10 +356,11 @@ void ft_watch_free(struct ft_watch *watch)
     (void)watch;
 }
 
-const char *ft_watch_next(struct ft_watch *watch, bool (*stop)(void))
+const char *ft_watch_next(struct ft_watch *watch, bool (*stop)(void *), void *user)
 {
     (void)watch;
     (void)stop;
+    (void)user;
     return NULL;
 }
 #endif

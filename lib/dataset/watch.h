@@ -3,7 +3,7 @@
 #ifndef FT_DATASET_WATCH_H
 #define FT_DATASET_WATCH_H
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 struct ft_watch;
 
@@ -13,6 +13,6 @@ int ft_watch_open(const char *dir, const char *except, struct ft_watch **out, st
 void ft_watch_free(struct ft_watch *watch);
 /* Waits for the next picture and returns its path (borrowed until the next call). Returns NULL when
  * `stop` (nullable) returns true or the directory is removed. */
-const char *ft_watch_next(struct ft_watch *watch, bool (*stop)(void));
+const char *ft_watch_next(struct ft_watch *watch, bool (*stop)(void *user), void *user);
 
 #endif

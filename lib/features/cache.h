@@ -9,7 +9,7 @@
 #ifndef FT_FEATURES_CACHE_H
 #define FT_FEATURES_CACHE_H
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 #define FT_CACHE_SUBFOLDER "features"
 

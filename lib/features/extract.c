@@ -5,12 +5,11 @@
  *
  *     emitted <= rows under way or done < taken <= emitted + slots
  */
-#include "features/extract.h"
-
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "backbone/backbone.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -259,10 +258,15 @@ static void release(struct extraction *x)
     pthread_mutex_destroy(&x->lock);
 }
 
-int ft_extract_plan(const struct ft_plan *plan, const struct ft_geometry *geometry,
-                    const struct ft_extract_options *options, const char *(*next)(void *),
-                    int (*emit)(void *, const struct ft_row *), void *user, struct ft_error *err)
+int ft_extract(const struct ft_backbone *backbone, const struct ft_extract_options *options,
+               const char *(*next)(void *), int (*emit)(void *, const struct ft_row *), void *user,
+               struct ft_error *err)
 {
+    static const struct ft_extract_options defaults = FT_EXTRACT_DEFAULTS;
+    const struct ft_plan *plan = backbone->plan;
+    const struct ft_geometry *geometry = &backbone->geometry;
+    if (!options)
+        options = &defaults;
     const int threads = options->threads > 0 ? options->threads : ft_cpu_count();
     const struct ft_shape out = ft_plan_output(plan);
     const int pictures = ft_plan_pictures(plan);
@@ -281,6 +285,13 @@ int ft_extract_plan(const struct ft_plan *plan, const struct ft_geometry *geomet
         .picture_bytes = (size_t)geometry->width * (size_t)geometry->height * 3,
         .d = (size_t)out.h * (size_t)out.w * (size_t)out.c,
     };
+    if (options->cache) {
+        uint64_t key[2];
+        const int rc = ft_backbone_key(backbone, key, err);
+        if (rc)
+            return rc;
+        ft_cache_select(options->cache, key, (int)x.d);
+    }
     x.n_slots = (size_t)x.n_workers * SLOTS_PER_WORKER;
     pthread_mutex_init(&x.lock, NULL);
     pthread_cond_init(&x.changed, NULL);

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/matrix.h"
 #include "base/memory.h"
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "keras/h5.h"
 
 struct ft_features_store { /* ft_features with its capacity, which callers need not see */

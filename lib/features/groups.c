@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "finetune.h"
+#include "finetune-tools.h"
 
 struct keyed {
     uint64_t key[2];

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 #define FT_SEGMENT_ENDING    ".ftc"
 #define FT_SEGMENT_TEMPORARY "tmp-" /* how the name of an unfinished segment begins */

@@ -6,7 +6,7 @@
 #ifndef FT_GRAPH_PLAN_H
 #define FT_GRAPH_PLAN_H
 
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "network/network.h"
 
 struct ft_plan;

@@ -2,7 +2,7 @@
 #ifndef FT_HEAD_CALIBRATE_H
 #define FT_HEAD_CALIBRATE_H
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 /* The temperature T that minimises sum_i -log softmax(z_i / T)[y_i] + 8 (ln T)^2 over the rows with
  * fold[i] != except (except < 0: all rows). The last term is a normal prior of standard deviation

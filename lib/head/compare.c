@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "base/numbers.h"
-#include "finetune.h"
+#include "finetune-tools.h"
 
 /* P(X <= fewer) twice, X binomial with n trials at 1/2. */
 static double two_sided(size_t fewer, size_t n)

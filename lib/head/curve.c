@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "base/random.h"
-#include "finetune.h"
+#include "finetune-tools.h"
 
 /* LEAST: pictures of a class at the first point */
 enum { BOOTSTRAP = 400, POWERS = 60, LEAST = 4 };

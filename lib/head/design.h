@@ -8,7 +8,7 @@
 
 #include "base/matrix.h"
 #include "base/thread.h"
-#include "finetune.h"
+#include "finetune-tools.h"
 
 struct ft_design {
     size_t n;

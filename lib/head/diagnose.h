@@ -2,7 +2,7 @@
 #ifndef FT_HEAD_DIAGNOSE_H
 #define FT_HEAD_DIAGNOSE_H
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 /* value [v->n] of one feature, y [v->n]; categories: values are names, not numbers. Fills auc, low,
  * class and named of *out, which starts zeroed but for its feature. */

@@ -3,7 +3,7 @@
 #ifndef FT_HEAD_FOLDS_H
 #define FT_HEAD_FOLDS_H
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 /* fold [n] receives 0..folds-1. `folds` is lowered to the number of groups when there are fewer;
  * returns the folds used (>= 2), or FT_EARG when all rows are one group. group NULL: every row its

@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/matrix.h"
 #include "base/memory.h"
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "head/softmax.h"
 
 void ft_head_free(struct ft_head *head)

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 enum { FT_LBFGS_PAIRS = 10 };
 

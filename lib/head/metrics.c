@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "head/ranking.h"
 
 static double row_loss(float p)

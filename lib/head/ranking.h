@@ -2,7 +2,7 @@
 #ifndef FT_HEAD_RANKING_H
 #define FT_HEAD_RANKING_H
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 /* score [n] at a distance of `stride` floats; rows with y == c are positive. Equal to
  * scikit-learn's roc_auc_score and average_precision_score (the step sum, not interpolated); ties

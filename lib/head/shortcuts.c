@@ -86,7 +86,7 @@ static int best_class(const float *score, const int32_t *y, const struct ft_vali
             return rc;
         if (auc > out->auc) {
             out->auc = auc;
-            out->class = c;
+            out->class_index = c;
             out->low = auc - 1.96 * standard_error(auc, rows, (double)v->n - rows);
         }
     }

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "head/crossval.h"
 
 /* Predicted decrease of the objective over itself at which the final fit ends: at the minimum for

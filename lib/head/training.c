@@ -76,15 +76,16 @@ static int count_classes(struct ft_head_training *t, const struct ft_train_optio
                                 c);
         differ = differ || t->class_rows[c] != t->class_rows[0];
     }
-    t->weighted = options->class_weight < 0 ? differ : options->class_weight > 0;
+    t->weighted = options->class_weight == FT_WEIGHT_BALANCED ||
+                  (options->class_weight == FT_WEIGHT_AUTO && differ);
     return 0;
 }
 
 static void set_grid(struct ft_head_training *t, double l2)
 {
-    t->n_grid = l2 < 0 ? FT_L2_GRID : 1;
+    t->n_grid = l2 == 0 ? FT_L2_GRID : 1;
     for (int i = 0; i < t->n_grid; i++)
-        t->grid[i].l2 = l2 < 0 ? grid_values[i] : l2;
+        t->grid[i].l2 = l2 == 0 ? grid_values[i] : fmax(l2, 0);
 }
 
 void ft_head_training_release(struct ft_head_training *t)

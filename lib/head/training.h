@@ -4,7 +4,7 @@
 #define FT_HEAD_TRAINING_H
 
 #include "base/thread.h"
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "head/design.h"
 #include "head/fit.h"
 #include "head/precondition.h"

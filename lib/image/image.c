@@ -75,10 +75,13 @@ int ft_image_prepare(struct ft_preparer *preparer, const uint8_t *bytes, size_t 
                      struct ft_error *err)
 {
     const struct ft_decode_request request = { max_pixels, shrink_of, geometry };
-    struct ft_image *image = &preparer->image;
-    int rc = ft_image_decode(bytes, n, &request, image, err);
-    if (rc)
-        return rc;
+    const int rc = ft_image_decode(bytes, n, &request, &preparer->image, err);
+    return rc ? rc : ft_image_fit(&preparer->image, geometry, &preparer->resizer, out, err);
+}
+
+int ft_image_fit(const struct ft_image *image, const struct ft_geometry *geometry,
+                 struct ft_resizer *resizer, uint8_t *out, struct ft_error *err)
+{
     double box[4];
     int target[4];
     ft_geometry_box(geometry, image->full_width, image->full_height, box);
@@ -91,9 +94,9 @@ int ft_image_prepare(struct ft_preparer *preparer, const uint8_t *bytes, size_t 
     const size_t stride = (size_t)geometry->width * 3;
     if (geometry->rule == FT_RESIZE_PAD)
         memset(out, 0, stride * (size_t)geometry->height);
-    return ft_image_resize_into(
-        image, box, target[2], target[3], geometry->filter, &preparer->resizer,
-        out + (size_t)target[1] * stride + (size_t)target[0] * 3, stride, err);
+    return ft_image_resize_into(image, box, target[2], target[3], geometry->filter, resizer,
+                                out + (size_t)target[1] * stride + (size_t)target[0] * 3, stride,
+                                err);
 }
 
 /* ITU-R 601-2, in 16 bits of fraction. */

@@ -23,6 +23,10 @@ int ft_image_prepare(struct ft_preparer *preparer, const uint8_t *bytes, size_t 
                      const struct ft_geometry *geometry, uint64_t max_pixels, uint8_t *out,
                      struct ft_error *err);
 
+/* The second half of that: resizes a decoded picture to the network's input. */
+int ft_image_fit(const struct ft_image *image, const struct ft_geometry *geometry,
+                 struct ft_resizer *resizer, uint8_t *out, struct ft_error *err);
+
 /* Converts pixels [n, 3] RGB to [n] grey in place, as Pillow's convert("L") does. */
 void ft_image_to_grey(uint8_t *pixels, size_t n);
 

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 #define FT_IMAGE_MAX_PIXELS_DEFAULT (UINT64_C(256) << 20)
 

@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 struct ft_variant {
     char name[64];

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 bool ft_archive_is(const uint8_t *map, size_t size);
 /* Reads the archive that is mapped at map [size]. *config receives the text of config.json and must

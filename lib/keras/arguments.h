@@ -10,7 +10,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "network/network.h"
 
 /* A constant that broadcasts against a map [h, w, c] or a vector [c]. A zeroed struct is empty. */

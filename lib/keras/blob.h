@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 /* Adds the dataset to an existing file. Writes straight to `path`: the caller replaces files
  * atomically. Returns FT_EIO on failure, also if the dataset exists. */

@@ -6,7 +6,7 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 /* layers of a network; shared and nested layers count once for each use */
 enum { FT_DRAFT_LIMIT = 1 << 14 };

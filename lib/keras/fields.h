@@ -5,7 +5,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "network/network.h"
 
 /* NULL when absent or null. */

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "network/network.h"
 
 struct ft_h5 {

@@ -11,7 +11,7 @@
 #include "base/memory.h"
 #include "head/softmax.h"
 #include "image/image.h"
-#include "model/backbone.h"
+#include "backbone/backbone.h"
 
 enum { OCCLUSION_GRID = 7, ZOOM = 2 };
 #define FILE_LIMIT ((size_t)1 << 30)
@@ -211,6 +211,6 @@ void ft_explanation_map(const struct ft_explanation *e, const struct ft_question
 {
     for (size_t i = 0; i < (size_t)e->height * (size_t)e->width; i++) {
         const float *cell = e->shares + i * (size_t)e->k;
-        map[i] = cell[q->class] - (q->against >= 0 ? cell[q->against] : 0);
+        map[i] = cell[q->class_index] - (q->against >= 0 ? cell[q->against] : 0);
     }
 }

@@ -12,7 +12,6 @@
 #include "base/random.h"
 #include "keras/blob.h"
 
-#define NAME  "finetune_gallery"
 #define MAGIC "ftlooks1"
 enum { HEAD = 16, PATHS_LIMIT = 64 << 20 };
 
@@ -98,6 +97,22 @@ int ft_gallery_new(const struct ft_features *f, const char *dir, struct ft_galle
     return 0;
 }
 
+int ft_gallery_copy(const struct ft_gallery *from, struct ft_gallery **out, struct ft_error *err)
+{
+    struct ft_gallery *g = gallery_alloc(from->n);
+    bool ok = g != NULL;
+    for (size_t i = 0; ok && i < from->n; i++)
+        ok = (g->paths[i] = ft_strdup(from->paths[i])) != NULL;
+    if (!ok) {
+        ft_gallery_free(g);
+        return ft_error_nomem(err, "the training pictures that the model remembers");
+    }
+    memcpy(g->labels, from->labels, from->n * sizeof *g->labels);
+    memcpy(g->codes, from->codes, from->n * FT_CODE);
+    *out = g;
+    return 0;
+}
+
 static int closest_first(const void *a, const void *b)
 {
     const struct ft_neighbour *x = a, *y = b;
@@ -148,14 +163,15 @@ static uint32_t get32(const uint8_t *from)
            (uint32_t)from[3] << 24;
 }
 
-int ft_gallery_write(const struct ft_gallery *g, const char *path, struct ft_error *err)
+int ft_gallery_encode(const struct ft_gallery *g, uint8_t **out, size_t *out_size,
+                      struct ft_error *err)
 {
     size_t size = HEAD + g->n * (4 + FT_CODE);
     for (size_t i = 0; i < g->n; i++)
         size += strlen(g->paths[i]) + 1;
     uint8_t *bytes = ft_alloc(size, 1), *at = bytes;
     if (!bytes)
-        return ft_error_nomem(err, path);
+        return ft_error_nomem(err, "the training pictures that the model remembers");
     memcpy(at, MAGIC, 8);
     put32(at + 8, (uint32_t)g->n);
     put32(at + 12, FT_CODE);
@@ -169,9 +185,9 @@ int ft_gallery_write(const struct ft_gallery *g, const char *path, struct ft_err
         memcpy(at, g->paths[i], length);
         at += length;
     }
-    const int rc = ft_blob_write(path, NAME, bytes, size, err);
-    free(bytes);
-    return rc;
+    *out = bytes;
+    *out_size = size;
+    return 0;
 }
 
 /* Nothing in `bytes` is believed; bytes[size] may be read. */
@@ -205,9 +221,9 @@ int ft_gallery_read(const char *path, int k, struct ft_gallery **out, struct ft_
 {
     uint8_t *bytes;
     size_t size;
-    const int rc =
-        ft_blob_read(path, NAME, HEAD + (size_t)FT_GALLERY_MOST * (4 + FT_CODE) + PATHS_LIMIT,
-                     &bytes, &size, err);
+    const int rc = ft_blob_read(path, FT_GALLERY_NAME,
+                                HEAD + (size_t)FT_GALLERY_MOST * (4 + FT_CODE) + PATHS_LIMIT,
+                                &bytes, &size, err);
     if (rc || !bytes) {
         *out = NULL;
         return rc;

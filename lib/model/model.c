@@ -9,10 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backbone/backbone.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "model/backbone.h"
 #include "model/gallery.h"
+#include "model/label_file.h"
 #include "network/edit.h"
 #include "network/hash.h"
 
@@ -21,14 +22,19 @@
 struct ft_model {
     struct ft_backbone *backbone;
     struct ft_head head;
-    char **classes; /* [head.k] */
-    char *record;
+    char **classes;             /* [head.k] */
+    char *record;               /* JSON; NULL: none */
+    double threshold, accuracy; /* of the record, or NOT_KNOWN */
+    bool in_memory;             /* not read from a file: the gallery is here */
+    struct ft_gallery *gallery; /* NULL: none, or in the file */
 };
 
-/* *out must be freed with cJSON_free(). */
-static int make_attribute(const struct ft_backbone *b, char *const *classes, int k,
-                          const char *record, char **out, struct ft_error *err)
+#define NOT_KNOWN (-1.0)
+
+/* *out must be freed with cJSON_Delete(). */
+static int make_attribute(const struct ft_model *m, cJSON **out, struct ft_error *err)
 {
+    const struct ft_backbone *b = m->backbone;
     uint64_t hash[2];
     char hex[40];
     const int rc = ft_network_hash(b->network, b->last, hash, err);
@@ -36,36 +42,113 @@ static int make_attribute(const struct ft_backbone *b, char *const *classes, int
         return rc;
     cJSON *json = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(json, "classes"), *from;
     cJSON_AddNumberToObject(json, "format", FORMAT);
-    for (int i = 0; i < k; i++)
-        cJSON_AddItemToArray(list, cJSON_CreateString(classes[i]));
+    for (int i = 0; i < m->head.k; i++)
+        cJSON_AddItemToArray(list, cJSON_CreateString(m->classes[i]));
     cJSON_AddItemToObject(json, "input", ft_geometry_write(&b->geometry));
     from = cJSON_AddObjectToObject(json, "backbone");
     snprintf(hex, sizeof hex, "%016llx%016llx", (unsigned long long)hash[0],
              (unsigned long long)hash[1]);
     cJSON_AddStringToObject(from, "name", b->name);
     cJSON_AddStringToObject(from, "hash", hex);
-    cJSON *training = record ? cJSON_Parse(record) : NULL;
+    cJSON *training = m->record ? cJSON_Parse(m->record) : NULL;
     if (training)
         cJSON_AddItemToObject(json, "training", training);
-    *out = cJSON_PrintUnformatted(json);
-    cJSON_Delete(json);
-    return *out ? 0 : ft_error_nomem(err, "the description of the model");
+    *out = json;
+    return 0;
 }
 
-int ft_model_save(const struct ft_backbone *b, const struct ft_head *head, char *const *classes,
-                  const char *record, const struct ft_gallery *gallery, const char *path,
-                  uint64_t *bytes, struct ft_error *err)
+int ft_model_save(const struct ft_model *m, const char *path, uint64_t *bytes, struct ft_error *err)
 {
+    const struct ft_backbone *b = m->backbone;
+    const struct ft_head *head = &m->head;
     struct ft_network *network = NULL;
+    struct ft_gallery *gallery = NULL;
+    struct ft_extra extra = { .name = FT_GALLERY_NAME };
+    uint8_t *encoded = NULL;
+    cJSON *json = NULL;
     char *text = NULL;
-    int rc = make_attribute(b, classes, head->k, record, &text, err);
+    int rc = make_attribute(m, &json, err);
+    if (!rc && !(text = cJSON_PrintUnformatted(json)))
+        rc = ft_error_nomem(err, path);
+    if (!rc)
+        rc = ft_model_gallery(m, &gallery, err);
+    if (!rc && gallery)
+        rc = ft_gallery_encode(gallery, &encoded, &extra.size, err);
+    extra.data = encoded;
     if (!rc)
         rc = ft_network_with_head(b->network, b->last, "head", head->d, head->k, head->w, head->b,
                                   &network, err);
     if (!rc)
-        rc = ft_network_save(network, text, gallery, path, bytes, err);
+        rc = ft_network_save(network, text, gallery ? &extra : NULL, path, bytes, err);
     ft_network_free(network);
+    ft_gallery_free(gallery);
+    free(encoded);
     cJSON_free(text);
+    cJSON_Delete(json);
+    return rc;
+}
+
+/* The record's threshold and accuracy; values that it does not have stay as they are. */
+static void read_record(struct ft_model *m, const cJSON *record)
+{
+    const cJSON *value = cJSON_GetObjectItemCaseSensitive(
+        cJSON_GetObjectItemCaseSensitive(record, "threshold"), "value");
+    const cJSON *accuracy = cJSON_GetObjectItemCaseSensitive(record, "accuracy");
+    if (cJSON_IsNumber(value))
+        m->threshold = value->valuedouble;
+    if (cJSON_IsNumber(accuracy))
+        m->accuracy = accuracy->valuedouble;
+}
+
+static struct ft_model *model_alloc(void)
+{
+    struct ft_model *m = ft_alloc_zero(1, sizeof *m);
+    if (m)
+        m->threshold = m->accuracy = NOT_KNOWN;
+    return m;
+}
+
+static bool copy_head(struct ft_model *m, const struct ft_head *head, char *const *classes)
+{
+    const size_t weights = (size_t)head->d * (size_t)head->k;
+    m->head = (struct ft_head){ .d = head->d, .k = head->k };
+    m->head.w = ft_alloc(weights, sizeof(float));
+    m->head.b = ft_alloc((size_t)head->k, sizeof(float));
+    m->classes = ft_alloc_zero((size_t)head->k, sizeof *m->classes);
+    if (!m->head.w || !m->head.b || !m->classes)
+        return false;
+    memcpy(m->head.w, head->w, weights * sizeof(float));
+    memcpy(m->head.b, head->b, (size_t)head->k * sizeof(float));
+    for (int i = 0; i < head->k; i++)
+        if (!(m->classes[i] = ft_strdup(classes[i])))
+            return false;
+    return true;
+}
+
+int ft_model_new(struct ft_backbone *backbone, const struct ft_head *head, char *const *classes,
+                 const char *record, const struct ft_gallery *gallery, struct ft_model **out,
+                 struct ft_error *err)
+{
+    if (head->d != ft_backbone_features(backbone))
+        return ft_error_set(err, FT_EARG, "the head takes %d features, but the backbone gives %d",
+                            head->d, ft_backbone_features(backbone));
+    cJSON *json = record ? cJSON_Parse(record) : NULL;
+    if (record && !json)
+        return ft_error_set(err, FT_EARG, "the record of the training is not JSON");
+    struct ft_model *m = model_alloc();
+    int rc = m && copy_head(m, head, classes) && (!record || (m->record = ft_strdup(record)))
+                 ? 0
+                 : ft_error_nomem(err, "the model");
+    if (!rc && gallery)
+        rc = ft_gallery_copy(gallery, &m->gallery, err);
+    if (!rc) {
+        m->backbone = ft_backbone_share(backbone);
+        m->in_memory = true;
+        read_record(m, json);
+        *out = m;
+    } else
+        ft_model_free(m);
+    cJSON_Delete(json);
     return rc;
 }
 
@@ -75,7 +158,7 @@ static int read_classes(struct ft_model *m, const char *path, const cJSON *json,
                         struct ft_error *err)
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "classes");
-    int rc = list ? 0 : ft_labels_read(path, m->head.k, &m->classes, err);
+    int rc = list ? 0 : ft_label_file_read(path, m->head.k, &m->classes, err);
     if (rc || m->classes)
         return rc;
     if (list && cJSON_GetArraySize(list) != m->head.k)
@@ -95,9 +178,15 @@ static int read_classes(struct ft_model *m, const char *path, const cJSON *json,
             return ft_error_nomem(err, "class names");
         item = item ? item->next : NULL;
     }
+    return 0;
+}
+
+static int keep_record(struct ft_model *m, const cJSON *json, struct ft_error *err)
+{
     const cJSON *training = cJSON_GetObjectItemCaseSensitive(json, "training");
     if (training && !(m->record = cJSON_PrintUnformatted(training)))
         return ft_error_nomem(err, "the training record");
+    read_record(m, training);
     return 0;
 }
 
@@ -152,7 +241,7 @@ int ft_model_open(const char *path, const struct ft_backbone_options *options,
     int rc = ft_backbone_network(path, options, &network, err);
     if (rc)
         return rc;
-    struct ft_model *m = calloc(1, sizeof *m);
+    struct ft_model *m = model_alloc();
     cJSON *json = NULL;
     char warning[sizeof m->backbone->warning];
     rc = m ? ft_attribute_read(network, &json, &deeper) : ft_error_nomem(&deeper, path);
@@ -170,6 +259,8 @@ int ft_model_open(const char *path, const struct ft_backbone_options *options,
         rc = read_head(m, &network->layers[head], &deeper);
     if (!rc)
         rc = read_classes(m, path, json, &deeper);
+    if (!rc)
+        rc = keep_record(m, json, &deeper);
     if (rc) {
         ft_network_free(network);
         if (err)
@@ -202,6 +293,7 @@ void ft_model_free(struct ft_model *m)
     free(m->head.w);
     free(m->head.b);
     cJSON_free(m->record);
+    ft_gallery_free(m->gallery);
     ft_backbone_free(m->backbone);
     free(m);
 }
@@ -226,16 +318,36 @@ const char *ft_model_record(const struct ft_model *m)
     return m->record;
 }
 
+double ft_model_threshold(const struct ft_model *m)
+{
+    return m->threshold;
+}
+
+double ft_model_accuracy(const struct ft_model *m)
+{
+    return m->accuracy;
+}
+
+int ft_model_classes(const struct ft_model *m)
+{
+    return m->head.k;
+}
+
 int ft_model_gallery(const struct ft_model *m, struct ft_gallery **out, struct ft_error *err)
 {
-    return ft_gallery_read(m->backbone->path, m->head.k, out, err);
+    if (!m->in_memory)
+        return ft_gallery_read(m->backbone->path, m->head.k, out, err);
+    struct ft_gallery *copy = NULL;
+    const int rc = m->gallery ? ft_gallery_copy(m->gallery, &copy, err) : 0;
+    if (!rc)
+        *out = copy;
+    return rc;
 }
 
 char *ft_model_settings(const struct ft_model *m)
 {
-    cJSON *json =
-        m->backbone->network->attribute ? cJSON_Parse(m->backbone->network->attribute) : NULL;
-    char *text = json ? cJSON_Print(json) : NULL;
+    cJSON *json = NULL;
+    char *text = make_attribute(m, &json, NULL) ? NULL : cJSON_Print(json);
     cJSON_Delete(json);
     return text;
 }

@@ -4,7 +4,7 @@
 #ifndef FT_NETWORK_KINDS_H
 #define FT_NETWORK_KINDS_H
 
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "network/layer.h"
 
 /* Fields of struct ft_layer_params, as bits of ft_layer_kind_info.params. */

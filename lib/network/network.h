@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "network/layer.h"
 #include "network/storage.h"
 

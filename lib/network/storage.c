@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "finetune.h"
+#include "finetune-tools.h"
 
 int ft_storage_add(struct ft_storage *storage, void *block)
 {

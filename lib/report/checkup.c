@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "report/text.h"
 
 enum { SHOWN = 40 };
@@ -160,7 +160,7 @@ static void text_shortcuts(struct ft_text *t, const struct ft_checkup *c)
         if (d->shortcuts[i].named)
             ft_text_add(
                 t, "  %s alone separates %s from the other classes: cross-validated AUC %.2f\n",
-                d->shortcuts[i].feature, c->dataset->classes[d->shortcuts[i].class],
+                d->shortcuts[i].feature, c->dataset->classes[d->shortcuts[i].class_index],
                 d->shortcuts[i].auc);
     if (d->n_shortcuts && !named)
         ft_text_add(
@@ -273,7 +273,7 @@ char *ft_report_checkup_json(const struct ft_checkup *c)
         cJSON *one = add_object(list);
         cJSON_AddStringToObject(one, "feature", s->feature);
         cJSON_AddNumberToObject(one, "auc", s->auc);
-        cJSON_AddStringToObject(one, "label", c->dataset->classes[s->class]);
+        cJSON_AddStringToObject(one, "label", c->dataset->classes[s->class_index]);
     }
     cJSON_AddNumberToObject(json, "shortcut_threshold", FT_SHORTCUT_AUC);
     char *text = cJSON_PrintUnformatted(json);

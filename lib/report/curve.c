@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "report/text.h"
 
 static void add_l2(struct ft_text *t, const struct ft_validation *v)

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "image/image.h"
 #include "report/canvas.h"
 #include "report/text.h"
@@ -64,7 +64,7 @@ static void put_panel(struct ft_canvas *c, int x, const struct ft_explanation *e
     put_classes(c, x, &y, e, classes);
     y += LINE / 2;
     snprintf(text, sizeof text, q->against < 0 ? "warm: supports %s" : "warm: for %s",
-             classes[q->class]);
+             classes[q->class_index]);
     put(c, x, &y, faint, text);
     snprintf(text, sizeof text, q->against < 0 ? "cold: contradicts it" : "cold: for %s",
              q->against < 0 ? "" : classes[q->against]);

@@ -2,7 +2,7 @@
 #ifndef FT_REPORT_HTML_H
 #define FT_REPORT_HTML_H
 
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "report/text.h"
 
 /* Text between tags or inside an attribute's double quotes. */

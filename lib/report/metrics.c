@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/numbers.h"
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "report/text.h"
 
 #define CONFUSION_WIDEST 12 /* classes; a wider matrix is only in the JSON */

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/numbers.h"
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "report/text.h"
 
 struct mistake {

@@ -87,7 +87,7 @@ static int run_train(const float *x, const int32_t *y, size_t n, int d, int k, i
                      struct ft_error *err)
 {
     const double start = now();
-    const struct ft_train_options options = { .l2 = -1, .class_weight = -1, .threads = threads };
+    const struct ft_train_options options = { .threads = threads };
     struct ft_head *head = NULL;
     struct ft_validation *v = NULL;
     const int status = ft_train(x, y, NULL, n, d, k, &options, &head, &v, err);

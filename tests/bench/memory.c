@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "base/random.h"
-#include "finetune.h"
+#include "finetune-tools.h"
 
 static double now(void)
 {
@@ -61,9 +61,7 @@ static int fill(struct ft_features *f, size_t rows, int k, struct ft_error *err)
 static int run(size_t rows, int d, int k, double memory, double l2, int folds, const char *dir,
                struct ft_error *err)
 {
-    const struct ft_train_options options = {
-        .l2 = l2, .folds = folds, .class_weight = -1, .seed = 1
-    };
+    const struct ft_train_options options = { .l2 = l2, .folds = folds, .seed = 1 };
     struct ft_features *f = NULL;
     struct ft_head *head = NULL;
     struct ft_validation *v = NULL;
@@ -97,7 +95,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bench-memory ROWS D K MEMORY_MB L2|auto [FOLDS [DIR]]\n");
         return 2;
     }
-    const double l2 = strcmp(argv[5], "auto") ? atof(argv[5]) : -1;
+    const double l2 = strcmp(argv[5], "auto") ? atof(argv[5]) : 0;
     if (run((size_t)atoll(argv[1]), atoi(argv[2]), atoi(argv[3]), atof(argv[4]), l2,
             argc > 6 ? atoi(argv[6]) : 0, argc > 7 ? argv[7] : NULL, &err)) {
         fprintf(stderr, "bench-memory: %s\n", err.msg);

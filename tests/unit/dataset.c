@@ -239,7 +239,7 @@ static void lines(void)
     memset(text, 'x', LONG);
     memcpy(text + LONG, "\0a\nb", 4);
     CHECK(!ft_file_replace(at("lines"), text, LONG + 4, NULL));
-    CHECK(!ft_lines_open(at("lines"), 0, NULL, &l, &e));
+    CHECK(!ft_lines_open(at("lines"), 0, NULL, NULL, &l, &e));
     CHECK(ft_lines_next(&l, &out, &e) == 1 && strlen(out) == LONG);
     CHECK(ft_lines_next(&l, &out, &e) == 1);
     CHECK_STR(out, "a\nb");

@@ -1,7 +1,7 @@
 /* The head against scikit-learn's figures (scripts/golden_head.py), and what no library can say:
  * determinism, groups, odd inputs. */
 #include "base/random.h"
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "head/calibrate.h"
 #include "head/crossval.h"
 #include "head/folds.h"
@@ -82,9 +82,11 @@ static void same_minimum_as_scikit_learn(void)
         snprintf(file, sizeof file, "fit_%s", name);
         float *x = read_golden(file, ".f32", n * (size_t)d);
         int32_t *y = read_golden(file, ".i32", n);
-        struct ft_train_options options = {
-            .l2 = l2, .class_weight = weighted, .threads = 2, .folds = 2
-        };
+        struct ft_train_options options = { .l2 = l2,
+                                            .class_weight =
+                                                weighted ? FT_WEIGHT_BALANCED : FT_WEIGHT_NONE,
+                                            .threads = 2,
+                                            .folds = 2 };
         struct ft_head *head;
         struct ft_validation *v;
         struct ft_error err = { 0 };
@@ -296,13 +298,13 @@ static void threads_change_nothing(void)
         struct ft_head *one, *other;
         struct ft_validation *v1, *v2;
         CHECK(train(&s, NULL,
-                    (struct ft_train_options){ .l2 = -1, .threads = 1, .class_weight = -1 }, &one,
+                    (struct ft_train_options){ .threads = 1, .class_weight = FT_WEIGHT_AUTO }, &one,
                     &v1, NULL) == 0);
         for (int threads = 2; threads <= 5; threads += 3) {
-            CHECK(
-                train(&s, NULL,
-                      (struct ft_train_options){ .l2 = -1, .threads = threads, .class_weight = -1 },
-                      &other, &v2, NULL) == 0);
+            CHECK(train(&s, NULL,
+                        (struct ft_train_options){ .threads = threads,
+                                                   .class_weight = FT_WEIGHT_AUTO },
+                        &other, &v2, NULL) == 0);
             CHECK(!memcmp(one->w, other->w, cells * sizeof(float)) &&
                   !memcmp(one->b, other->b, (size_t)s.k * sizeof(float)));
             CHECK(!memcmp(v1->raw, v2->raw, out * sizeof(float)) &&
@@ -347,13 +349,13 @@ static void a_scratch_file_changes_nothing(void)
         struct ft_head *one, *other = NULL;
         struct ft_validation *v1, *v2 = NULL;
         CHECK(train(&s, NULL,
-                    (struct ft_train_options){ .l2 = -1, .threads = 1, .class_weight = -1 }, &one,
+                    (struct ft_train_options){ .threads = 1, .class_weight = FT_WEIGHT_AUTO }, &one,
                     &v1, NULL) == 0);
         for (int threads = 1; threads <= 3; threads += 2) {
             const struct ft_matrix m = ft_features_matrix(outside);
             CHECK(ft_train_matrix(&m, outside->labels, NULL, s.k,
-                                  &(struct ft_train_options){
-                                      .l2 = -1, .threads = threads, .class_weight = -1 },
+                                  &(struct ft_train_options){ .threads = threads,
+                                                              .class_weight = FT_WEIGHT_AUTO },
                                   &other, &v2, NULL) == 0);
             CHECK(!memcmp(one->w, other->w, cells * sizeof(float)) &&
                   !memcmp(one->b, other->b, (size_t)s.k * sizeof(float)));
@@ -384,13 +386,15 @@ static void scratch_files_say_what_is_wrong(void)
     const struct ft_matrix m = ft_features_matrix(f);
     struct ft_head *head;
     struct ft_validation *v;
-    CHECK(ft_train_matrix(&m, f->labels, NULL, 2, &(struct ft_train_options){ .l2 = -1 }, &head, &v,
+    CHECK(ft_train_matrix(&m, f->labels, NULL, 2,
+                          &(struct ft_train_options){ .class_weight = FT_WEIGHT_NONE }, &head, &v,
                           &err) == FT_EFORMAT);
     CHECK(strstr(err.msg, "feature 3 of row 37 is 'nan'"));
     struct ft_matrix longer = m; /* as if the file had been cut */
     longer.n = 100;
     int32_t y[100] = { 1 };
-    CHECK(ft_train_matrix(&longer, y, NULL, 2, &(struct ft_train_options){ .l2 = -1 }, &head, &v,
+    CHECK(ft_train_matrix(&longer, y, NULL, 2,
+                          &(struct ft_train_options){ .class_weight = FT_WEIGHT_NONE }, &head, &v,
                           &err) == FT_EIO &&
           strstr(err.msg, "cannot read the scratch file"));
     ft_features_free(f);
@@ -403,7 +407,8 @@ static void out_of_fold_means_it(void)
     struct sample s = sample_new(120, 15, 3, 0.3f);
     struct ft_head *head;
     struct ft_validation *v, *v2;
-    CHECK(train(&s, NULL, (struct ft_train_options){ .l2 = 0.05 }, &head, &v, NULL) == 0);
+    CHECK(train(&s, NULL, (struct ft_train_options){ .l2 = 0.05, .class_weight = FT_WEIGHT_NONE },
+                &head, &v, NULL) == 0);
     ft_head_free(head);
     struct sample rest = sample_new(120, 15, 3, 0.3f);
     rest.n = 0;
@@ -413,7 +418,9 @@ static void out_of_fold_means_it(void)
         memcpy(rest.x + rest.n * 15, s.x + i * 15, 15 * sizeof(float));
         rest.y[rest.n++] = s.y[i];
     }
-    CHECK(train(&rest, NULL, (struct ft_train_options){ .l2 = 0.05 }, &head, &v2, NULL) == 0);
+    CHECK(train(&rest, NULL,
+                (struct ft_train_options){ .l2 = 0.05, .class_weight = FT_WEIGHT_NONE }, &head, &v2,
+                NULL) == 0);
     for (int i = 0; i < 15 * 3; i++)
         head->w[i] *= (float)v2->temperature;
     for (int c = 0; c < 3; c++)
@@ -486,7 +493,7 @@ static void hardly_any_pictures(void)
     struct sample s = sample_new(4, 30, 2, 1);
     struct ft_head *head;
     struct ft_validation *v;
-    CHECK(train(&s, NULL, (struct ft_train_options){ .l2 = -1, .class_weight = -1 }, &head, &v,
+    CHECK(train(&s, NULL, (struct ft_train_options){ .class_weight = FT_WEIGHT_AUTO }, &head, &v,
                 NULL) == 0);
     CHECK(v->folds == 4 && all_finite(v->calibrated, 8) && all_finite(head->w, 60));
     ft_head_free(head);
@@ -500,7 +507,7 @@ static void hardly_any_pictures(void)
         s.y[i] = i < 2 ? 2 : i < 4 ? 3 : (int32_t)(i % 2);
         group[i] = i == 3 ? 2 : i;
     }
-    CHECK(train(&s, group, (struct ft_train_options){ .l2 = -1, .class_weight = -1 }, &head, &v,
+    CHECK(train(&s, group, (struct ft_train_options){ .class_weight = FT_WEIGHT_AUTO }, &head, &v,
                 NULL) == 0);
     CHECK(v->fold[2] == v->fold[3] && v->fold[0] != v->fold[1]);
     CHECK(v->weighted && all_finite(v->raw, 240) && all_finite(v->calibrated, 240) &&
@@ -521,16 +528,18 @@ static void extreme_features(void)
         s.x[i * 8 + 3] *= 1e-25f;
         s.x[i * 8 + 4] = i == 17 ? 3e38f : s.x[i * 8 + 4];
     }
-    static const double l2s[] = { -1, 1e-8, 1e-30, 0, 1e6 };
+    static const double l2s[] = { 0, 1e-8, 1e-30, FT_L2_NONE, 1e6 };
     for (size_t i = 0; i < sizeof l2s / sizeof *l2s; i++) {
         struct ft_head *head;
         struct ft_validation *v;
         struct ft_error err = { 0 };
-        CHECK(train(&s, NULL, (struct ft_train_options){ .l2 = l2s[i] }, &head, &v, &err) == 0);
+        CHECK(train(&s, NULL,
+                    (struct ft_train_options){ .l2 = l2s[i], .class_weight = FT_WEIGHT_NONE },
+                    &head, &v, &err) == 0);
         CHECK_STR(err.msg, "");
         CHECK(all_finite(head->w, 24) && all_finite(head->b, 3) && all_finite(v->raw, 270) &&
               all_finite(v->calibrated, 270));
-        CHECK(v->n_grid == (l2s[i] < 0 ? 9 : 1) && (l2s[i] < 0 || v->l2 == l2s[i]));
+        CHECK(v->n_grid == (l2s[i] == 0 ? 9 : 1) && (l2s[i] == 0 || v->l2 == fmax(l2s[i], 0)));
         struct ft_metrics *m;
         CHECK(ft_metrics_compute(v->calibrated, s.y, v->fold, s.n, 3, &m, NULL) == 0);
         CHECK(l2s[i] > 1 || m->accuracy > 0.95);
@@ -551,7 +560,8 @@ static void all_features_constant(void)
     }
     struct ft_head *head;
     struct ft_validation *v;
-    CHECK(train(&s, NULL, (struct ft_train_options){ .l2 = 0.1 }, &head, &v, NULL) == 0);
+    CHECK(train(&s, NULL, (struct ft_train_options){ .l2 = 0.1, .class_weight = FT_WEIGHT_NONE },
+                &head, &v, NULL) == 0);
     float p[2];
     ft_head_probabilities(head, s.x, 1, p);
     CHECK_NEAR(p[1], 0.25, 0.02); /* the shares of the classes, up to the temperature */
@@ -572,8 +582,9 @@ static void many_classes(void)
     }
     struct ft_head *head;
     struct ft_validation *v;
-    CHECK(train(&s, NULL, (struct ft_train_options){ .l2 = 1e-5, .folds = 2 }, &head, &v, NULL) ==
-          0);
+    CHECK(train(&s, NULL,
+                (struct ft_train_options){ .l2 = 1e-5, .folds = 2, .class_weight = FT_WEIGHT_NONE },
+                &head, &v, NULL) == 0);
     struct ft_metrics *m;
     CHECK(ft_metrics_compute(v->raw, s.y, v->fold, s.n, 1000, &m, NULL) == 0);
     CHECK(m->accuracy > 0.8);
@@ -590,7 +601,7 @@ static void unknown_classes_stand_out(void)
     for (size_t i = 0; i < s.n; i++)
         fold[i] = (int32_t)(i / 4 % 5);
     struct ft_unknown u, two, noise;
-    const struct ft_train_options options = { .l2 = 0.1 };
+    const struct ft_train_options options = { .l2 = 0.1, .class_weight = FT_WEIGHT_NONE };
     CHECK(ft_unknown_measure(s.x, s.y, fold, s.n, s.d, s.k, &options, &u, NULL) == 0);
     CHECK(u.left_out == 4 && u.distance > 0.95 && u.probability > 0.8);
     sample_free(&s);
@@ -614,7 +625,7 @@ static void learning_curve_rises_and_is_extrapolated(void)
         fold[i] = (int32_t)(i / 4 % 5);
     struct ft_curve c, again;
     struct ft_error err;
-    const struct ft_train_options options = { .l2 = -1, .seed = 3 };
+    const struct ft_train_options options = { .seed = 3, .class_weight = FT_WEIGHT_NONE };
     CHECK(ft_curve_measure(s.x, s.y, fold, 5, s.n, s.d, s.k, &options, NULL, NULL, &c, NULL) == 0);
     CHECK(c.n_points == 5 && c.points[4].images == 320 && c.points[3].images == 160);
     CHECK(c.points[4].accuracy > c.points[0].accuracy + 0.05);
@@ -638,14 +649,15 @@ static void bad_arguments(void)
     struct ft_head *head;
     struct ft_validation *v;
     struct ft_error err;
-    const struct ft_train_options options = { .l2 = 0.1 };
+    const struct ft_train_options options = { .l2 = 0.1, .class_weight = FT_WEIGHT_NONE };
     s.x[7 * 5 + 3] = NAN;
     CHECK(train(&s, NULL, options, &head, &v, &err) == FT_EFORMAT && !head && !v);
     CHECK(strstr(err.msg, "feature 3 of row 7 is 'nan'") != NULL);
     s.x[7 * 5 + 3] = -INFINITY;
     CHECK(train(&s, NULL, options, &head, &v, &err) == FT_EFORMAT);
     s.x[7 * 5 + 3] = 0;
-    CHECK(train(&s, NULL, (struct ft_train_options){ .l2 = NAN }, &head, &v, &err) == FT_EARG);
+    CHECK(train(&s, NULL, (struct ft_train_options){ .l2 = NAN, .class_weight = FT_WEIGHT_NONE },
+                &head, &v, &err) == FT_EARG);
     CHECK(train(&s, NULL, (struct ft_train_options){ .folds = 1 }, &head, &v, &err) == FT_EARG);
     s.k = 3;
     CHECK(train(&s, NULL, options, &head, &v, &err) == FT_EARG);

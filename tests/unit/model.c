@@ -1,7 +1,7 @@
 /* Explanations against NumPy and Keras (scripts/golden_report.py), and the training pictures that a
  * model remembers. */
 #include "base/random.h"
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "image/image.h"
 #include "keras/blob.h"
 #include "keras/keras.h"
@@ -54,10 +54,13 @@ static struct ft_features *features_of_noise(size_t n)
 static void save(const struct ft_gallery *gallery)
 {
     struct ft_backbone *backbone;
+    struct ft_model *model;
     struct ft_head head = head_of_noise();
     char *classes[] = { "one", "two" };
     CHECK(ft_backbone_open(NULL, NULL, &backbone, NULL) == 0);
-    CHECK(ft_model_save(backbone, &head, classes, NULL, gallery, at("m.h5"), NULL, NULL) == 0);
+    CHECK(ft_model_new(backbone, &head, classes, NULL, gallery, &model, NULL) == 0);
+    CHECK(ft_model_save(model, at("m.h5"), NULL, NULL) == 0);
+    ft_model_free(model);
     ft_backbone_free(backbone);
     free(head.w);
     free(head.b);
@@ -180,7 +183,9 @@ static void a_head_that_is_not_finite_is_refused(void)
         float *spoilt = i ? &head.b[1] : &head.w[D];
         const float kept = *spoilt;
         *spoilt = i ? INFINITY : NAN;
-        CHECK(ft_model_save(backbone, &head, classes, NULL, NULL, at("m.h5"), NULL, NULL) == 0);
+        CHECK(ft_model_new(backbone, &head, classes, NULL, NULL, &model, NULL) == 0);
+        CHECK(ft_model_save(model, at("m.h5"), NULL, NULL) == 0);
+        ft_model_free(model);
         CHECK(ft_model_open(at("m.h5"), NULL, &model, &err) == FT_EFORMAT &&
               strstr(err.msg, "not finite"));
         *spoilt = kept;

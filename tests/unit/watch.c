@@ -9,14 +9,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 #include "test.h"
 
 static char folder[] = "/tmp/finetune-test-XXXXXX";
 static time_t deadline;
 
-static bool late(void)
+static bool late(void *user)
 {
+    (void)user;
     return time(NULL) >= deadline;
 }
 

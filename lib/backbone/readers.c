@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "keras/keras.h"
-#include "model/backbone.h"
+#include "backbone/backbone.h"
 
 static const struct ft_reader *const readers[] = { &ft_keras_reader };
 #define N_READERS (sizeof readers / sizeof *readers)

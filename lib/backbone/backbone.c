@@ -1,6 +1,6 @@
 /* A frozen network ready to run: found by name or path, cut where the features are, planned for its
  * input size. */
-#include "model/backbone.h"
+#include "backbone/backbone.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +12,6 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "features/cache.h"
-#include "features/extract.h"
 #include "network/edit.h"
 #include "network/hash.h"
 
@@ -188,11 +186,13 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
         ft_network_free(network);
         return ft_error_nomem(err, path);
     }
+    atomic_init(&b->owners, 1);
+    b->workspaces = ft_workspaces_new();
     b->network = network;
     b->last = last;
     b->path = ft_strdup(path);
     b->name = name_of(path, network->preprocess ? network->name : NULL, json);
-    int rc = b->path && b->name ? 0 : ft_error_nomem(err, path);
+    int rc = b->path && b->name && b->workspaces ? 0 : ft_error_nomem(err, path);
     input_size(network, input, options ? options->size : 0, &height, &width);
     b->geometry.crop = default_crop(network);
     if (!rc)
@@ -284,10 +284,17 @@ int ft_backbone_save(const struct ft_backbone *b, const char *path, uint64_t *by
     return rc;
 }
 
+struct ft_backbone *ft_backbone_share(struct ft_backbone *b)
+{
+    atomic_fetch_add(&b->owners, 1);
+    return b;
+}
+
 void ft_backbone_free(struct ft_backbone *b)
 {
-    if (!b)
+    if (!b || atomic_fetch_sub(&b->owners, 1) > 1)
         return;
+    ft_workspaces_free(b->workspaces);
     ft_plan_free(b->plan);
     ft_network_free(b->network);
     free(b->path);
@@ -321,10 +328,8 @@ void ft_backbone_step(const struct ft_backbone *b, int i, struct ft_layer_info *
     out->place = FT_LAYER_STEP;
 }
 
-/* Everything beside the picture that its feature depends on: the network, how a picture enters it,
- * and which kernels round how. Raise RECIPE when decoding, resizing, the hash of networks or a
- * kernel changes what comes out. */
-static int cache_key(const struct ft_backbone *b, uint64_t key[2], struct ft_error *err)
+/* Raise RECIPE when decoding, resizing, the hash of networks or a kernel changes the features. */
+int ft_backbone_key(const struct ft_backbone *b, uint64_t key[2], struct ft_error *err)
 {
     enum { RECIPE = 5 };
     const struct ft_geometry *g = &b->geometry;
@@ -339,18 +344,4 @@ static int cache_key(const struct ft_backbone *b, uint64_t key[2], struct ft_err
                            ft_cpu_name(), ft_plan_exact(b->plan) ? " exact" : "");
     ft_hash(text, (size_t)n, key);
     return 0;
-}
-
-int ft_extract(const struct ft_backbone *b, const struct ft_extract_options *options,
-               const char *(*next)(void *), int (*emit)(void *, const struct ft_row *), void *user,
-               struct ft_error *err)
-{
-    if (options->cache) {
-        uint64_t key[2];
-        const int rc = cache_key(b, key, err);
-        if (rc)
-            return rc;
-        ft_cache_select(options->cache, key, ft_backbone_features(b));
-    }
-    return ft_extract_plan(b->plan, &b->geometry, options, next, emit, user, err);
 }

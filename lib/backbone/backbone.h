@@ -1,14 +1,18 @@
-/* What model/ knows of a backbone: the network as read, how pictures enter it, and its plan. */
-#ifndef FT_MODEL_BACKBONE_H
-#define FT_MODEL_BACKBONE_H
+/* A backbone: the network as it was read, how pictures become its input, and its plan. */
+#ifndef FT_BACKBONE_BACKBONE_H
+#define FT_BACKBONE_BACKBONE_H
 
 #include <cjson/cJSON.h>
+#include <stdatomic.h>
 
-#include "finetune.h"
+#include "backbone/workspace.h"
+#include "finetune-tools.h"
 #include "graph/plan.h"
 #include "network/reader.h"
 
 struct ft_backbone {
+    atomic_int owners; /* ft_backbone_free by the last of them frees the memory */
+    struct ft_workspaces *workspaces;
     char *path, *name;
     char warning[300];
     struct ft_network *network;
@@ -17,18 +21,31 @@ struct ft_backbone {
     struct ft_plan *plan;
 };
 
+/* Everything except the picture that a feature depends on: the network, the geometry, and which
+ * kernels compute it. */
+int ft_backbone_key(const struct ft_backbone *backbone, uint64_t key[2], struct ft_error *err);
+
 /* Takes `network` (freed on failure too), as ft_preprocess left it: cuts it at layer `last`,
  * averages a map, and plans it. `json` is its parsed `finetune` attribute, or NULL. */
 int ft_backbone_new(struct ft_network *network, int last, const char *path, const cJSON *json,
                     const struct ft_backbone_options *options, struct ft_backbone **out,
                     struct ft_error *err);
 
+/* Adds an owner, who must call ft_backbone_free as well. Returns `backbone`. */
+struct ft_backbone *ft_backbone_share(struct ft_backbone *backbone);
+
 /* The network's parsed `finetune` attribute, cJSON_Delete() it; NULL: it has none. */
 int ft_attribute_read(const struct ft_network *network, cJSON **out, struct ft_error *err);
-/* One Keras file with that attribute and, unless NULL, the gallery; replaced atomically. bytes (may
- * be NULL): its size. */
+/* A root dataset of bytes that a file carries beside its network. */
+struct ft_extra {
+    const char *name;
+    const void *data;
+    size_t size;
+};
+/* Writes a Keras file with the network, its `finetune` attribute and `extra` (nullable). The file
+ * is replaced atomically. `bytes` (nullable) receives its size. */
 int ft_network_save(const struct ft_network *network, const char *attribute,
-                    const struct ft_gallery *gallery, const char *path, uint64_t *bytes,
+                    const struct ft_extra *extra, const char *path, uint64_t *bytes,
                     struct ft_error *err);
 
 /* The "input" object of a `finetune` attribute; what `json` (may be NULL) does not say is filled in
@@ -54,11 +71,6 @@ int ft_backbone_network(const char *path, const struct ft_backbone_options *opti
  * `warning` [size] is "" or what the user should know. Indices of layers move. */
 int ft_preprocess(struct ft_network *network, const char *wanted, char *warning, size_t size,
                   struct ft_error *err);
-
-/* Names of k classes from the file labels.txt beside `path`, "0 Cat" a line, as Teachable Machine
- * exports them; *out is NULL when there is no such file. Each and the list are the caller's to
- * free. */
-int ft_labels_read(const char *path, int k, char ***out, struct ft_error *err);
 
 /* The Dense layer (or convolution of one pixel) that the network ends in, with a softmax where that
  * is wanted; -1: it does not end so. */

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "model/backbone.h"
+#include "backbone/backbone.h"
 
 static void mark_used(const struct ft_network *n, int last, struct ft_layer_info *layers)
 {

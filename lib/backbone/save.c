@@ -1,11 +1,11 @@
-/* What reading and writing a backbone and a model have in common. */
+/* The `finetune` attribute of a network file, and writing such a file. */
 #include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "keras/blob.h"
 #include "keras/keras.h"
-#include "model/backbone.h"
-#include "model/gallery.h"
+#include "backbone/backbone.h"
 
 int ft_attribute_read(const struct ft_network *network, cJSON **out, struct ft_error *err)
 {
@@ -20,7 +20,7 @@ int ft_attribute_read(const struct ft_network *network, cJSON **out, struct ft_e
 }
 
 int ft_network_save(const struct ft_network *network, const char *attribute,
-                    const struct ft_gallery *gallery, const char *path, uint64_t *bytes,
+                    const struct ft_extra *extra, const char *path, uint64_t *bytes,
                     struct ft_error *err)
 {
     struct ft_replacement r = { 0 };
@@ -29,9 +29,9 @@ int ft_network_save(const struct ft_network *network, const char *attribute,
     if (rc)
         return rc;
     rc = ft_keras_write(network, attribute, r.path, err);
-    if (!rc && gallery)
-        rc = ft_gallery_write(gallery, r.path, err);
-    if (rc == FT_EIO) /* the temporary file's name says nothing to anyone */
+    if (!rc && extra)
+        rc = ft_blob_write(r.path, extra->name, extra->data, extra->size, err);
+    if (rc == FT_EIO) /* the message names the temporary file, which the user does not know */
         ft_error_set(err, rc, "cannot write '%s': is the disk full?", path);
     else if (rc)
         ft_error_prefix(err, rc, "cannot write '%s'", path);

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "model/backbone.h"
+#include "model/label_file.h"
 
 #define LABELS_LIMIT ((size_t)1 << 20)
 
@@ -41,7 +41,7 @@ static int split(char *text, int k, char **names, const char *path, struct ft_er
                      path, n, k);
 }
 
-int ft_labels_read(const char *path, int k, char ***out, struct ft_error *err)
+int ft_label_file_read(const char *path, int k, char ***out, struct ft_error *err)
 {
     char file[4096];
     struct ft_bytes bytes = { 0 };

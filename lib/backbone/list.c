@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "backbone/backbone.h"
 #include "keras/architecture_text.h"
-#include "model/backbone.h"
 
 enum { NAMES_LIMIT = 4096 };
 

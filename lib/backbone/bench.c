@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/thread.h"
-#include "model/backbone.h"
+#include "backbone/backbone.h"
 
 struct bench {
     const struct ft_plan *plan;

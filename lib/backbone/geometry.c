@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "model/backbone.h"
+#include "backbone/backbone.h"
 
 static const char *const rules[] = {
     [FT_RESIZE_CROP] = "crop", [FT_RESIZE_SQUASH] = "squash", [FT_RESIZE_PAD] = "pad"

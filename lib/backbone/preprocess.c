@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "model/backbone.h"
+#include "backbone/backbone.h"
 #include "network/edit.h"
 
 struct mode {

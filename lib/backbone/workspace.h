@@ -1,0 +1,28 @@
+/* What the computation of one picture needs: decoded pixels, the network's input, activations. Idle
+ * workspaces are kept, so that a computation normally allocates nothing. */
+#ifndef FT_BACKBONE_WORKSPACE_H
+#define FT_BACKBONE_WORKSPACE_H
+
+#include "base/file.h"
+#include "graph/plan.h"
+#include "image/image.h"
+
+struct ft_workspace {
+    struct ft_workspace *next;
+    struct ft_preparer preparer;
+    struct ft_bytes bytes;
+    uint8_t *input; /* [h, w, 3] */
+    void *arena;    /* of one picture */
+};
+
+/* The idle workspaces of one plan. */
+struct ft_workspaces;
+struct ft_workspaces *ft_workspaces_new(void); /* NULL if memory runs out */
+void ft_workspaces_free(struct ft_workspaces *workspaces);
+/* Any thread: a workspace for the caller alone, until it is put back. NULL if memory runs out. */
+struct ft_workspace *ft_workspace_take(struct ft_workspaces *workspaces,
+                                       const struct ft_geometry *geometry,
+                                       const struct ft_plan *plan);
+void ft_workspace_put(struct ft_workspaces *workspaces, struct ft_workspace *workspace);
+
+#endif

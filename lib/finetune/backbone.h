@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The frozen network that turns a picture into a feature vector. */
+#ifndef FINETUNE_BACKBONE_H
+#define FINETUNE_BACKBONE_H
+
+#include "finetune.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- how a picture becomes the network's input ----------------------------------------------- */
+
+/* Writes the names of the picture formats that this build decodes, "JPEG, PNG", to text [size],
+ * which is cut if it is too short. Returns the length of the whole list. */
+size_t ft_picture_formats(char *text, size_t size);
+
+enum ft_resize_rule {
+    FT_RESIZE_CROP, /* a centred box of the target's aspect ratio, `crop` times the largest such box
+                     */
+    FT_RESIZE_SQUASH, /* the whole picture, stretched */
+    FT_RESIZE_PAD,    /* the whole picture with black borders */
+};
+
+enum ft_resize_filter { FT_FILTER_BILINEAR, FT_FILTER_BICUBIC }; /* antialiased, as in Pillow */
+
+struct ft_geometry {
+    int width, height; /* of the network's input */
+    enum ft_resize_rule rule;
+    enum ft_resize_filter filter;
+    /* FT_RESIZE_CROP only: side of the box over the largest possible side, in (0, 1] */
+    double crop;
+};
+
+/* ---- the frozen network ---------------------------------------------------------------------- */
+
+/* Calls `each` for every network in the weights folders, with its name and file, and then for each
+ * architecture that is recognised in a file of weights only, with a NULL path. Returns the first
+ * nonzero result of `each`, which ends the list, or 0. The strings are valid during the call. */
+int ft_backbone_list(const struct ft_backbone_options *options,
+                     int (*each)(void *user, const char *name, const char *path), void *user);
+const char *ft_backbone_name(const struct ft_backbone *backbone);
+/* A message for the user, for instance that preprocessing was not recognised; NULL: none. */
+const char *ft_backbone_warning(const struct ft_backbone *backbone);
+/* Writes the network without a head as a Keras file, replaced atomically. `bytes` (nullable)
+ * receives its size. */
+int ft_backbone_save(const struct ft_backbone *backbone, const char *path, uint64_t *bytes,
+                     struct ft_error *err);
+const struct ft_geometry *ft_backbone_geometry(const struct ft_backbone *backbone);
+
+enum ft_layer_place {
+    FT_LAYER_STEP,   /* computed by a step of its own */
+    FT_LAYER_FUSED,  /* computed by another layer's step, or nothing to compute */
+    FT_LAYER_UNUSED, /* the features do not depend on it */
+};
+
+/* A layer, or a step that several layers were fused into. Strings are owned by the backbone. */
+struct ft_layer_info {
+    const char *name, *kind, *kernel; /* kernel: the algorithm, "" if there is none */
+    int height, width, channels;      /* of the output; height 0: not known */
+    enum ft_layer_place place;
+    uint64_t parameters, multiply_adds;
+};
+/* All layers under the names that ft_backbone_options.layer takes: *out [*n] must be freed with
+ * free(). */
+int ft_backbone_layers(const struct ft_backbone *backbone, struct ft_layer_info **out, int *n,
+                       struct ft_error *err);
+/* The number of steps, and step i, named after its last layer. */
+int ft_backbone_steps(const struct ft_backbone *backbone);
+void ft_backbone_step(const struct ft_backbone *backbone, int i, struct ft_layer_info *out);
+
+/* Milliseconds for each picture. latency_ms: one picture at a time on all threads, the median.
+ * throughput_ms: one picture on each thread. */
+struct ft_bench {
+    int threads;
+    double latency_ms, throughput_ms;
+};
+/* Runs the network on noise for about `seconds`. threads 0: one per core. */
+int ft_backbone_bench(const struct ft_backbone *backbone, int threads, double seconds,
+                      struct ft_bench *out, struct ft_error *err);
+/* The mean seconds of each step on one thread, measured for about `seconds`: seconds_each
+ * [ft_backbone_steps]. */
+int ft_backbone_profile(const struct ft_backbone *backbone, double seconds, double *seconds_each,
+                        struct ft_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

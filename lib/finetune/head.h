@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The classifier head: training, cross-validation and metrics. */
+#ifndef FINETUNE_HEAD_H
+#define FINETUNE_HEAD_H
+
+#include "finetune/features.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- the head -------------------------------------------------------------------------------- */
+
+struct ft_l2_row {
+    /* out of fold, uncalibrated; the loss with the training's class weights: L2 is chosen by it */
+    double l2, log_loss, accuracy;
+};
+
+/* W and b act on raw features: standardisation and temperature are folded in. */
+struct ft_head {
+    int d, k;
+    float *w; /* [d, k] */
+    float *b; /* [k] */
+};
+
+/* Everything is out of fold: no picture is judged by a head or a temperature that it helped to fit.
+ */
+struct ft_validation {
+    size_t n;
+    int k, folds;
+    int32_t *fold;      /* [n] */
+    float *raw;         /* [n, k] probabilities at temperature 1 */
+    float *calibrated;  /* [n, k] probabilities at a cross-fitted temperature */
+    double temperature; /* fitted on all out-of-fold logits; folded into the final head */
+    double l2;          /* chosen */
+    bool weighted;      /* classes were weighted */
+    int n_grid;
+    /* [n_grid] of 9 or 1; long trainings leave out small values that would only overfit */
+    struct ft_l2_row *grid;
+};
+
+/* Multinomial logistic regression on x [n, d] with labels y in 0..k-1. Rows of one `group` stay in
+ * one fold (NULL: every row its own group). Minimises (1/n) sum_i c(y_i) loss_i + l2/2 |W|^2 on
+ * standardised features, bias unpenalised. */
+int ft_train(const float *x, const int32_t *y, const uint64_t *group, size_t n, int d, int k,
+             const struct ft_train_options *options, struct ft_head **head,
+             struct ft_validation **validation, struct ft_error *err);
+/* The same for rows that may be in a scratch file: the same head to the bit, whatever memory they
+ * have; every evaluation reads the file once. */
+int ft_train_matrix(const struct ft_matrix *x, const int32_t *y, const uint64_t *group, int k,
+                    const struct ft_train_options *options, struct ft_head **head,
+                    struct ft_validation **validation, struct ft_error *err);
+void ft_head_free(struct ft_head *head);
+void ft_validation_free(struct ft_validation *validation);
+/* p [n, k] = softmax(x [n, d] W + b). */
+void ft_head_probabilities(const struct ft_head *head, const float *x, size_t n, float *p);
+/* the same for any matrix */
+int ft_head_judge(const struct ft_head *head, const struct ft_matrix *x, float *p,
+                  struct ft_error *err);
+
+/* ---- how good are probabilities -------------------------------------------------------------- */
+
+/* Definitions are scikit-learn's. */
+struct ft_class_metrics {
+    double precision, recall, f1; /* 0 where undefined */
+    size_t support, predicted;
+    /* this class against the rest; NaN where all rows are of one kind */
+    double roc_auc, average_precision;
+};
+
+enum { FT_BINS = 15, FT_TOPS = 5, FT_THRESHOLDS = 8 };
+
+struct ft_bin { /* rows whose top probability is in (i / FT_BINS, (i + 1) / FT_BINS] */
+    size_t rows, right;
+    double confidence; /* mean top probability; 0 without rows */
+};
+
+struct ft_coverage { /* when rows with a top probability below the threshold are left to a person */
+    double threshold;
+    size_t rows, right;
+};
+
+struct ft_metrics {
+    size_t n, right;
+    int k;
+    double accuracy, accuracy_sd; /* sd: over folds, 0 without folds */
+    double interval[2];           /* Wilson's 95 % interval of the accuracy */
+    double balanced_accuracy;     /* mean recall of the classes that have rows */
+    /* natural log, clipped at 1e-15; FT_BINS equal-width bins of the top probability */
+    double log_loss, ece;
+    double brier;        /* mean squared distance to the truth, halved for two classes */
+    double top[FT_TOPS]; /* share of rows whose class is among the i + 1 most probable */
+    struct ft_bin bins[FT_BINS];
+    struct ft_coverage coverage[FT_THRESHOLDS];
+    size_t *confusion;                  /* [k true, k predicted] */
+    struct ft_class_metrics *per_class; /* [k] */
+};
+/* p [n, k], y [n] in 0..k-1, fold [n] or NULL. */
+int ft_metrics_compute(const float *p, const int32_t *y, const int32_t *fold, size_t n, int k,
+                       struct ft_metrics **out, struct ft_error *err);
+void ft_metrics_free(struct ft_metrics *metrics);
+/* Wilson's interval of a share of `right` in n at 95 %. */
+void ft_wilson(size_t right, size_t n, double interval[2]);
+
+/* Two classifiers on the same pictures: McNemar's exact test. */
+struct ft_comparison {
+    size_t both, only_a, only_b, neither; /* pictures that they get right */
+    /* of a difference at least this large, were they equally good */
+    double p_value;
+};
+void ft_compare(const float *p_a, const float *p_b, const int32_t *y, size_t n, int k,
+                struct ft_comparison *out);
+
+/* ---- what more pictures would bring ---------------------------------------------------------- */
+
+enum { FT_CURVE_POINTS = 7 };
+struct ft_curve_point {
+    double images; /* mean over the folds */
+    double accuracy, low, high;
+};
+/* error = floor + scale * images^-power */
+struct ft_power_law {
+    double floor, scale, power;
+};
+struct ft_curve {
+    int n_points;
+    /* measured; low and high: Wilson's 95 % interval */
+    struct ft_curve_point points[FT_CURVE_POINTS];
+    struct ft_power_law law;
+    /* by the law, at n and 2 n pictures; low and high: its 95 % band (parametric bootstrap) */
+    struct ft_curve_point now, doubled;
+};
+/* Heads trained on a growing share of every class, outside each fold in turn; all pictures judged
+ * at every point. `fold` [n], 0 to folds - 1. L2 is chosen anew at every point where options say
+ * so. `step` (may be NULL) is told how many of `of` fits are done. */
+int ft_curve_measure(const float *x, const int32_t *y, const int32_t *fold, int folds, size_t n,
+                     int d, int k, const struct ft_train_options *options,
+                     void (*step)(void *user, size_t done, size_t of), void *user,
+                     struct ft_curve *out, struct ft_error *err);
+double ft_power_law_error(const struct ft_power_law *law, double images);
+
+/* ---- pictures of no known class -------------------------------------------------------------- */
+
+/* Each class in turn (at most FT_LEFT_OUT of them, evenly spread) is left out of a training, and
+ * its pictures are told from held-out ones of the known classes by a score. A measurement on these
+ * classes, no promise for others. */
+enum { FT_LEFT_OUT = 10 };
+struct ft_unknown {
+    int left_out; /* classes */
+    /* mean ROC AUC of the highest probability; NaN with fewer than three classes */
+    double probability;
+    /* and of the Mahalanobis distance to the nearest class's mean (Lee et al. 2018) */
+    double distance;
+};
+/* Rows of fold 0 are held out, the others are trained on. */
+int ft_unknown_measure(const float *x, const int32_t *y, const int32_t *fold, size_t n, int d,
+                       int k, const struct ft_train_options *options, struct ft_unknown *out,
+                       struct ft_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

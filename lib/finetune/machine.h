@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * This machine: processor, memory, files and names. All functions may be called by any thread. */
+#ifndef FINETUNE_MACHINE_H
+#define FINETUNE_MACHINE_H
+
+#include "finetune.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+int ft_cpu_count(void); /* cores that this process may use */
+/* Bytes of memory that this process may use: the machine's, or its control group's if that is less.
+ */
+uint64_t ft_memory_bytes(void);
+/* "avx512", "avx2" or "c": the widest kernels in use. The environment's FINETUNE_CPU limits it. */
+const char *ft_cpu_name(void);
+
+/* Checks before long work that a file can be made or replaced at `path`: its directory exists and
+ * is writable, `path` itself does not exist or is a regular file. Changes nothing. */
+int ft_output_check(const char *path, struct ft_error *err);
+
+/* Bytes of the UTF-8 character that `text` begins with (1 for its terminating NUL). 0: invalid by
+ * RFC 3629. File names may be any bytes. */
+int ft_utf8_length(const char *text);
+/* Bytes of the control character that `text` begins with (U+0001 to U+001F, U+007F to U+009F). 0:
+ * it begins with none. Control characters can steer a terminal. */
+int ft_control_length(const char *text);
+/* Overwrites every control character except those in `kept` with '?', byte by byte, and returns
+ * `text`. */
+char *ft_text_plain(char *text, const char *kept);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

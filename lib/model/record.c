@@ -1,0 +1,70 @@
+/* The record of a training: JSON that the model file keeps and `finetune train --json` prints.
+ * model.c reads its `threshold` and `accuracy`. */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+
+#include "finetune-tools.h"
+#include "head/calibrate.h"
+
+static void add_classes(cJSON *json, const struct ft_training *t)
+{
+    cJSON *list = cJSON_AddArrayToObject(json, "classes");
+    for (int i = 0; i < t->validation->k; i++) {
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddStringToObject(one, "label", t->classes[i]);
+        cJSON_AddNumberToObject(one, "images", (double)t->counts[i]);
+        cJSON_AddItemToArray(list, one);
+    }
+}
+
+/* The probability that a share COVERAGE of the pictures reaches, out of fold. It is the threshold
+ * of `predict --threshold auto`. */
+static void add_threshold(cJSON *json, const struct ft_validation *v)
+{
+    static const double COVERAGE = 0.99;
+    cJSON *one = cJSON_AddObjectToObject(json, "threshold");
+    cJSON_AddNumberToObject(one, "value",
+                            ft_coverage_threshold(v->calibrated, v->n, v->k, COVERAGE));
+    cJSON_AddNumberToObject(one, "coverage", COVERAGE);
+}
+
+static void add_grid(cJSON *json, const struct ft_validation *v)
+{
+    cJSON *list = cJSON_AddArrayToObject(json, "grid");
+    for (int i = 0; i < v->n_grid; i++) {
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddNumberToObject(one, "l2", v->grid[i].l2);
+        cJSON_AddNumberToObject(one, "log_loss", v->grid[i].log_loss);
+        cJSON_AddNumberToObject(one, "accuracy", v->grid[i].accuracy);
+        cJSON_AddItemToArray(list, one);
+    }
+}
+
+char *ft_training_record(const struct ft_training *t)
+{
+    const struct ft_validation *v = t->validation;
+    char seed[24];
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "version", ft_version());
+    cJSON_AddNumberToObject(json, "images", (double)v->n);
+    cJSON_AddNumberToObject(json, "skipped", (double)t->skipped);
+    add_classes(json, t);
+    /* JSON numbers lose digits above 2^53 */
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)t->options->seed);
+    cJSON_AddStringToObject(json, "seed", seed);
+    cJSON_AddNumberToObject(json, "folds", v->folds);
+    cJSON_AddNumberToObject(json, "l2", v->l2);
+    cJSON_AddBoolToObject(json, "class_weight", v->weighted);
+    cJSON_AddNumberToObject(json, "temperature", v->temperature);
+    cJSON_AddNumberToObject(json, "accuracy", t->calibrated->accuracy);
+    cJSON_AddNumberToObject(json, "accuracy_sd", t->calibrated->accuracy_sd);
+    cJSON_AddNumberToObject(json, "log_loss", t->calibrated->log_loss);
+    cJSON_AddNumberToObject(json, "ece", t->calibrated->ece);
+    cJSON_AddNumberToObject(json, "log_loss_uncalibrated", t->raw->log_loss);
+    cJSON_AddNumberToObject(json, "ece_uncalibrated", t->raw->ece);
+    add_threshold(json, v);
+    add_grid(json, v);
+    char *text = cJSON_PrintUnformatted(json);
+    cJSON_Delete(json);
+    return text;
+}

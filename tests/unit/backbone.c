@@ -1,0 +1,174 @@
+/* The public functions of backbones, of feature sets and of the machine. Sizes of
+ * EfficientNet-Lite0 are those of its authors (github.com/tensorflow/tpu, efficientnet/lite: 4.652
+ * M parameters and 407 M multiply-adds with a classifier of 1000 classes). */
+#define _GNU_SOURCE
+#include <hdf5.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "finetune-tools.h"
+#include "../test.h"
+
+static char directory[] = "/tmp/finetune-backbone-XXXXXX";
+static struct ft_backbone *backbone;
+
+static const char *at(const char *name)
+{
+    static char paths[4][200];
+    static int next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", directory, name);
+    return path;
+}
+
+static const char *picture(void)
+{
+    static char path[1000];
+    snprintf(path, sizeof path, "%s/golden/head/cam.jpg", getenv("FT_TEST_DATA"));
+    return path;
+}
+
+static void the_bundled_network_is_efficientnet_lite0(void)
+{
+    const struct ft_geometry *g = ft_backbone_geometry(backbone);
+    CHECK_STR(ft_backbone_name(backbone), "efficientnet-lite0");
+    CHECK(ft_backbone_features(backbone) == 1280 && g->width == 224 && g->height == 224);
+    CHECK(!ft_backbone_warning(backbone));
+    struct ft_layer_info *layers = NULL;
+    uint64_t parameters = 0, multiply_adds = 0;
+    int n = 0, steps = 0;
+    CHECK(ft_backbone_layers(backbone, &layers, &n, NULL) == 0);
+    for (int i = 0; i < n; i++) {
+        parameters += layers[i].parameters;
+        multiply_adds += layers[i].multiply_adds;
+        steps += layers[i].place == FT_LAYER_STEP;
+    }
+    /* without the classifier's 1280 * 1000 + 1000 */
+    CHECK_NEAR((double)parameters, 4.652e6 - 1.281e6, 0.05e6);
+    CHECK_NEAR((double)multiply_adds, 407e6 - 1.28e6, 0.1 * 407e6);
+    CHECK(steps == ft_backbone_steps(backbone) && steps > 40 && steps < n);
+    for (int i = 0; i < ft_backbone_steps(backbone); i++) {
+        struct ft_layer_info step = { 0 };
+        bool found = false;
+        ft_backbone_step(backbone, i, &step);
+        for (int k = 0; k < n && !found; k++)
+            found = !strcmp(layers[k].name, step.name) && layers[k].place == FT_LAYER_STEP;
+        CHECK(found && step.place == FT_LAYER_STEP && step.channels > 0);
+    }
+    free(layers);
+}
+
+static void a_saved_backbone_gives_the_same_features(void)
+{
+    struct ft_backbone *saved = NULL;
+    float a[1280], b[1280];
+    uint64_t bytes = 0;
+    struct stat st;
+    CHECK(ft_backbone_save(backbone, at("b.h5"), &bytes, NULL) == 0);
+    CHECK(!stat(at("b.h5"), &st) && (uint64_t)st.st_size == bytes);
+    CHECK(ft_backbone_open(at("b.h5"), NULL, &saved, NULL) == 0);
+    CHECK_STR(ft_backbone_name(saved), "efficientnet-lite0");
+    CHECK(ft_feature_file(backbone, picture(), a, NULL) == 0);
+    CHECK(ft_feature_file(saved, picture(), b, NULL) == 0);
+    for (int i = 0; i < 1280; i++)
+        CHECK_NEAR(a[i], b[i], 1e-5);
+    ft_backbone_free(saved);
+    unlink(at("b.h5"));
+}
+
+static int seen;
+static int see(void *user, const char *name, const char *path)
+{
+    if (!strcmp(name, "efficientnet-lite0")) {
+        seen++;
+        CHECK(path && !access(path, R_OK));
+    }
+    return user != NULL ? 7 : 0;
+}
+
+static void a_list_has_the_bundled_network_once(void)
+{
+    seen = 0;
+    CHECK(ft_backbone_list(NULL, see, NULL) == 0 && seen == 1);
+    CHECK(ft_backbone_list(NULL, see, &seen) == 7);
+}
+
+static void benchmarks_measure_time(void)
+{
+    struct ft_bench bench = { 0 };
+    const int n = ft_backbone_steps(backbone);
+    double *each = calloc((size_t)n, sizeof *each), sum = 0;
+    CHECK(ft_backbone_bench(backbone, 1, 0.2, &bench, NULL) == 0);
+    CHECK(bench.threads == 1 && bench.latency_ms > 0.1 && bench.throughput_ms > 0.1);
+    CHECK(ft_backbone_profile(backbone, 0.2, each, NULL) == 0);
+    for (int i = 0; i < n; i++) {
+        CHECK(each[i] >= 0);
+        sum += each[i];
+    }
+    CHECK(sum > 1e-4 && sum < 10);
+    free(each);
+}
+
+/* Read back with HDF5 itself. */
+static void a_feature_file_has_its_rows(void)
+{
+    struct ft_features *f = NULL;
+    char *classes[] = { "cat", "dog" };
+    const float x[2][3] = { { 1, 2, 3 }, { -4, 5.5f, 6 } };
+    float back[2][3] = { { 0 } };
+    int labels[2] = { 9, 9 };
+    CHECK(ft_features_new(3, &f, NULL) == 0);
+    for (int i = 0; i < 2; i++) {
+        const struct ft_row row = { .path = i ? "b.jpg" : "a.jpg", .error = "", .feature = x[i] };
+        CHECK(ft_features_append(f, &row, 1 - i, NULL) == 0);
+    }
+    CHECK(ft_features_bytes(3, 2) == 2 * 2 * 3 * sizeof(float));
+    CHECK(ft_features_save(f, classes, 2, at("f.h5"), NULL) == 0);
+    const hid_t file = H5Fopen(at("f.h5"), H5F_ACC_RDONLY, H5P_DEFAULT);
+    const hid_t a = H5Dopen2(file, "features", H5P_DEFAULT),
+                b = H5Dopen2(file, "labels", H5P_DEFAULT);
+    CHECK(H5Dread(a, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, back) >= 0);
+    CHECK(H5Dread(b, H5T_NATIVE_INT, H5S_ALL, H5S_ALL, H5P_DEFAULT, labels) >= 0);
+    CHECK(!memcmp(back, x, sizeof x) && labels[0] == 1 && labels[1] == 0);
+    H5Dclose(a);
+    H5Dclose(b);
+    H5Fclose(file);
+    unlink(at("f.h5"));
+    CHECK(ft_features_save(f, classes, 2, at("absent/f.h5"), NULL) == FT_EIO);
+    ft_features_free(f);
+}
+
+static void outputs_are_checked_before_the_work(void)
+{
+    struct ft_error err;
+    CHECK(ft_output_check(at("new.h5"), NULL) == 0 && access(at("new.h5"), F_OK));
+    CHECK(ft_output_check(at("absent/new.h5"), &err) && strstr(err.msg, "absent"));
+    CHECK(ft_output_check(directory, &err) && strstr(err.msg, directory));
+}
+
+static void the_machine(void)
+{
+    cpu_set_t set;
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    CHECK(sched_getaffinity(0, sizeof set, &set) == 0);
+    CHECK(ft_cpu_count() >= 1 && ft_cpu_count() <= CPU_COUNT(&set));
+    CHECK(ft_memory_bytes() > 1 << 20 && ft_memory_bytes() <= (uint64_t)pages * (uint64_t)page);
+    CHECK_STR(ft_version(), FT_VERSION);
+}
+
+int main(void)
+{
+    if (!mkdtemp(directory) || ft_backbone_open(NULL, NULL, &backbone, NULL))
+        return 1;
+    RUN(the_bundled_network_is_efficientnet_lite0);
+    RUN(a_saved_backbone_gives_the_same_features);
+    RUN(a_list_has_the_bundled_network_once);
+    RUN(benchmarks_measure_time);
+    RUN(a_feature_file_has_its_rows);
+    RUN(outputs_are_checked_before_the_work);
+    RUN(the_machine);
+    ft_backbone_free(backbone);
+    rmdir(directory);
+    return test_end();
+}
