@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "finetune-tools.h"
+
 int ft_error_set(struct ft_error *err, int code, const char *format, ...)
 {
     if (err) {
