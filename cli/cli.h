@@ -30,11 +30,9 @@ void result(const char *key, const char *format, ...) __attribute__((format(prin
 /* A text of the library's on standard output; frees it. -1: it is NULL. */
 int print_text(char *text);
 /* Names are whatever the makers of files and models called them; all of the above show the control
- * characters in them, which could steer the terminal, as '?'. make_plain does that in place, but
- * for the characters in `kept`; control_bytes is the length of the one that s begins with (U+0001
- * to U+001F, U+007F, in UTF-8 U+0080 to U+009F), 0: it begins with none. */
+ * characters in them (ft_control_length), which could steer the terminal, as '?'. make_plain does
+ * that in place, except for the characters in `kept`. */
 char *make_plain(char *text, const char *kept);
-int control_bytes(const char *s);
 /* says it; returns EXIT_FAILED */
 int fail(const struct ft_error *err);
 /* Fills err with the message and the reason that errno holds; returns FT_EIO. */

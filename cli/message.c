@@ -27,21 +27,13 @@ void hush_notes(bool hush)
     hushed = hush;
 }
 
-int control_bytes(const char *s)
-{
-    const unsigned char a = (unsigned char)s[0], b = a ? (unsigned char)s[1] : 0;
-    if (a == 0xc2 && (b & 0xe0) == 0x80) /* U+0080 to U+009F in UTF-8 */
-        return 2;
-    return (a && a < 0x20) || a == 0x7f;
-}
-
 char *make_plain(char *text, const char *kept)
 {
     char *to = text;
     for (const char *s = text; *s; s++) {
-        const int n = control_bytes(s);
+        const int n = ft_control_length(s);
         *to++ = n && !strchr(kept, *s) ? '?' : *s;
-        s += n > 1;
+        s += n > 1 ? n - 1 : 0;
     }
     *to = 0;
     return text;

@@ -87,12 +87,12 @@ static void put_tsv(const struct rows *r, const char *s)
                              : *s == '\r' ? "\\r"
                              : *s == '\\' ? "\\\\"
                                           : NULL;
-        const int control = r->terminal ? control_bytes(s) : 0;
+        const int control = r->terminal ? ft_control_length(s) : 0;
         if (escape)
             fputs(escape, stdout);
         else
             putchar(control ? '?' : *s);
-        s += control > 1;
+        s += control > 1 ? control - 1 : 0;
     }
 }
 

@@ -559,6 +559,10 @@ void ft_diagnosis_free(struct ft_diagnosis *diagnosis);
 /* Bytes of the UTF-8 character that `text` begins with (1 at its end); 0: it begins with none (RFC
  * 3629: no overlong ones, no surrogates). Names of files are bytes that may be anything. */
 int ft_utf8_length(const char *text);
+/* Bytes of the control character that `text` begins with, 0: it begins with none. Those are U+0001
+ * to U+001F, U+007F to U+009F, line and paragraph separators, and the controls of the direction of
+ * text (U+202E and its like), which show a name as another one. */
+int ft_control_length(const char *text);
 
 /* ---- results as text and JSON ---------------------------------------------------------------- */
 

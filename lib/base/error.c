@@ -7,16 +7,15 @@
 #include <stdio.h>
 #include <string.h>
 
-static void clean(char *s)
+static void clean(char *text)
 {
-    for (; *s; s++) {
-        /* U+0080 to U+009F in UTF-8 */
-        const bool c1 = (unsigned char)s[0] == 0xc2 && ((unsigned char)s[1] & 0xe0) == 0x80;
-        if ((unsigned char)*s < 0x20 || *s == 0x7f || c1)
-            *s = '?';
-        if (c1)
-            *++s = '?';
+    char *to = text;
+    for (const char *s = text; *s;) {
+        const int n = ft_control_length(s);
+        *to++ = n ? '?' : *s;
+        s += n ? n : 1;
     }
+    *to = 0;
 }
 
 int ft_error_set(struct ft_error *err, int code, const char *format, ...)
@@ -35,6 +34,7 @@ int ft_error_set(struct ft_error *err, int code, const char *format, ...)
 int ft_error_errno(struct ft_error *err, const char *format, ...)
 {
     const int number = errno;
+    const int code = number == ENOMEM || number == EMFILE || number == ENFILE ? FT_ENOMEM : FT_EIO;
     if (err) {
         va_list args;
         va_start(args, format);
@@ -45,9 +45,9 @@ int ft_error_errno(struct ft_error *err, const char *format, ...)
             snprintf(err->msg + n, sizeof err->msg - (size_t)n, ": %c%s", why[0] | 0x20, why + 1);
         }
         clean(err->msg);
-        err->code = FT_EIO;
+        err->code = code;
     }
-    return FT_EIO;
+    return code;
 }
 
 int ft_error_prefix(struct ft_error *err, int code, const char *format, ...)

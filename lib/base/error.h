@@ -10,7 +10,8 @@
  * reads well. */
 int ft_error_set(struct ft_error *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* FT_EIO with strerror(errno) after the message: "cannot open 'x': no such file or directory". */
+/* FT_EIO, or FT_ENOMEM where memory or descriptors ran out, with strerror(errno) after the message:
+ * "cannot open 'x': no such file or directory". */
 int ft_error_errno(struct ft_error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Puts "format: " before the message that is there, to say where a deeper error happened. Returns

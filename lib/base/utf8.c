@@ -1,5 +1,24 @@
 #include "finetune.h"
 
+/* U+061C, U+200E and U+200F, U+2028 to U+202E, U+2066 to U+2069. */
+static int bidirectional(unsigned a, unsigned b, unsigned c)
+{
+    if (a == 0xd8 && b == 0x9c)
+        return 2;
+    if (a == 0xe2 && b == 0x80 && (c == 0x8e || c == 0x8f || (c >= 0xa8 && c <= 0xae)))
+        return 3;
+    return a == 0xe2 && b == 0x81 && c >= 0xa6 && c <= 0xa9 ? 3 : 0;
+}
+
+int ft_control_length(const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    const unsigned char a = s[0], b = a ? s[1] : 0, c = b ? s[2] : 0;
+    if (a == 0xc2 && (b & 0xe0) == 0x80)
+        return 2;
+    return (a && a < 0x20) || a == 0x7f ? 1 : bidirectional(a, b, c);
+}
+
 int ft_utf8_length(const char *text)
 {
     const unsigned char *s = (const unsigned char *)text;

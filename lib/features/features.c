@@ -146,14 +146,15 @@ static bool put_block(hid_t set, const struct ft_matrix *x, size_t from, size_t 
     return ok;
 }
 
-static bool put_matrix(hid_t file, const char *name, const struct ft_matrix *x)
+static bool put_matrix(hid_t file, const char *name, const struct ft_matrix *x,
+                       const struct ft_replacement *r)
 {
     enum { ROWS = 1024 };
     const hsize_t shape[2] = { x->n, (hsize_t)x->d };
     float *room = ft_alloc(x->x ? 1 : ROWS, (size_t)x->d * sizeof *room);
     const hid_t set = create(file, name, 2, shape, H5T_IEEE_F32LE);
     bool ok = set >= 0 && room;
-    for (size_t from = 0; ok && from < x->n; from += ROWS)
+    for (size_t from = 0; ok && from < x->n && !ft_replace_interrupted(r); from += ROWS)
         ok = put_block(set, x, from, x->n - from < ROWS ? x->n - from : ROWS, room);
     if (set >= 0)
         H5Dclose(set);
@@ -171,17 +172,18 @@ static bool put_strings(hid_t file, const char *name, char *const *strings, size
     return ok;
 }
 
-static bool write_file(const char *path, const struct ft_features *f, char *const *classes,
-                       size_t k)
+static bool write_file(const struct ft_replacement *r, const struct ft_features *f,
+                       char *const *classes, size_t k)
 {
     ft_h5_begin();
-    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t file = H5Fcreate(r->path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     if (file < 0)
         return false;
     const struct ft_matrix x = ft_features_matrix(f);
-    const bool ok =
-        put_matrix(file, "features", &x) && put(file, "labels", f->n, H5T_STD_I32LE, f->labels) &&
-        put_strings(file, "paths", f->paths, f->n) && put_strings(file, "classes", classes, k);
+    const bool ok = put_matrix(file, "features", &x, r) &&
+                    put(file, "labels", f->n, H5T_STD_I32LE, f->labels) &&
+                    put_strings(file, "paths", f->paths, f->n) &&
+                    put_strings(file, "classes", classes, k);
     return (H5Fclose(file) >= 0) && ok;
 }
 
@@ -192,8 +194,10 @@ int ft_features_save(const struct ft_features *f, char *const *classes, int n_cl
     int rc = ft_replace_begin(path, &r, err);
     if (rc)
         return rc;
-    if (!write_file(r.path, f, classes, (size_t)n_classes))
+    if (!write_file(&r, f, classes, (size_t)n_classes))
         rc = ft_error_set(err, FT_EIO, "cannot write '%s': is the disk full?", path);
+    else if (ft_replace_interrupted(&r))
+        rc = ft_error_set(err, FT_ECANCELLED, "'%s' is not written: stopped", path);
     else if (!(rc = ft_matrix_status(&(struct ft_matrix){ .scratch = f->scratch }, err)))
         rc = ft_replace_commit(&r, err);
     ft_replace_abort(&r);
