@@ -64,6 +64,14 @@ static double shrink_of(const void *user, int full_width, int full_height)
     return fmin((box[2] - box[0]) / target[2], (box[3] - box[1]) / target[3]);
 }
 
+void ft_preparer_finish(struct ft_preparer *preparer)
+{
+    enum { KEPT = 16 << 20 };
+    if (preparer->image.capacity > KEPT)
+        ft_image_release(&preparer->image);
+    ft_claim_return(&preparer->claim);
+}
+
 void ft_preparer_release(struct ft_preparer *preparer)
 {
     ft_image_release(&preparer->image);
@@ -74,11 +82,11 @@ int ft_image_prepare(struct ft_preparer *preparer, const uint8_t *bytes, size_t 
                      const struct ft_geometry *geometry, uint64_t max_pixels, uint8_t *out,
                      struct ft_error *err)
 {
-    const struct ft_decode_request request = { max_pixels, shrink_of, geometry };
+    const struct ft_decode_request request = { max_pixels, shrink_of, geometry, &preparer->claim };
     struct ft_image *image = &preparer->image;
     int rc = ft_image_decode(bytes, n, &request, image, err);
     if (rc)
-        return rc;
+        goto done;
     double box[4];
     int target[4];
     ft_geometry_box(geometry, image->full_width, image->full_height, box);
@@ -91,9 +99,13 @@ int ft_image_prepare(struct ft_preparer *preparer, const uint8_t *bytes, size_t 
     const size_t stride = (size_t)geometry->width * 3;
     if (geometry->rule == FT_RESIZE_PAD)
         memset(out, 0, stride * (size_t)geometry->height);
-    return ft_image_resize_into(
-        image, box, target[2], target[3], geometry->filter, &preparer->resizer,
-        out + (size_t)target[1] * stride + (size_t)target[0] * 3, stride, err);
+    rc =
+        ft_image_resize_into(image, box, target[2], target[3], geometry->filter, &preparer->resizer,
+                             out + (size_t)target[1] * stride + (size_t)target[0] * 3, stride, err);
+    preparer->full_pixels = (uint64_t)image->full_width * (uint64_t)image->full_height;
+done:
+    ft_preparer_finish(preparer);
+    return rc;
 }
 
 /* ITU-R 601-2, in 16 bits of fraction. */

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/budget.h"
 #include "finetune.h"
 
 #define FT_IMAGE_MAX_PIXELS_DEFAULT (UINT64_C(256) << 20)
@@ -32,7 +33,18 @@ struct ft_decode_request {
      * that. 0 or 1 means full size. Nullable: full size. */
     double (*shrink)(const void *user, int full_width, int full_height);
     const void *user;
+    struct ft_claim *claim; /* nullable */
 };
+
+/* The part of a shared budget that the picture under way takes. */
+struct ft_claim {
+    struct ft_budget *budget; /* borrowed; nullable: memory is not limited */
+    uint64_t bytes;
+};
+/* A decoder calls this once for each picture, before it allocates: waits until the budget of all
+ * threads has that much. Who asked for the picture returns it with ft_claim_return. */
+void ft_image_claim(const struct ft_decode_request *request, uint64_t bytes);
+void ft_claim_return(struct ft_claim *claim);
 
 /* Fails with FT_ELIMIT if width * height exceeds the request's limit, and with FT_EFORMAT if there
  * are no pixels. `request` is nullable. */

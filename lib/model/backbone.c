@@ -352,5 +352,5 @@ int ft_extract(const struct ft_backbone *b, const struct ft_extract_options *opt
             return rc;
         ft_cache_select(options->cache, key, ft_backbone_features(b));
     }
-    return ft_extract_plan(b->plan, &b->geometry, options, next, emit, user, err);
+    return ft_extract_plan(b->plan, b->network, &b->geometry, options, next, emit, user, err);
 }

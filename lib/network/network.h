@@ -32,6 +32,9 @@ void ft_network_free(struct ft_network *network);
 /* Lets the operating system drop the pages of mapped weights until they are read again. */
 void ft_network_unload(const struct ft_network *network);
 
+/* Fails with FT_EFORMAT and names the layer if a weight is NaN or infinite. Reads all weights. */
+int ft_network_check_finite(const struct ft_network *network, struct ft_error *err);
+
 /* Index of a layer by name, -1 if there is none. */
 int ft_network_find(const struct ft_network *network, const char *name);
 /* Rank of what a layer gives: 3 for maps [h, w, c], 1 for vectors [c]. */
