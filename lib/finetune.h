@@ -87,6 +87,8 @@ struct ft_dataset {
     size_t n_others; /* files that are no pictures */
     /* pictures in no class directory: rows with label -1 where asked for, else only counted */
     size_t n_loose;
+    /* rows that are directories which cannot be read: extraction says why */
+    size_t n_unreadable;
     int n_empty;
     char **empty; /* [n_empty] first-level directories without a picture */
 };
@@ -575,6 +577,9 @@ struct ft_judged {
     char *const *paths;   /* [n] */
     char *const *classes; /* [k] */
 };
+/* Whether a spreadsheet takes a cell with this text for a formula (OWASP, CSV injection). Written
+ * safely, such a cell begins with an apostrophe. */
+bool ft_csv_is_formula(const char *text);
 /* The rows judged wrongly, most certain first: order [judged->n] receives their indices; returns
  * how many. */
 size_t ft_mistakes(const struct ft_judged *judged, size_t *order);
@@ -584,9 +589,9 @@ size_t ft_mistakes(const struct ft_judged *judged, size_t *order);
 char *ft_report_metrics_text(const struct ft_metrics *metrics, const struct ft_judged *judged);
 char *ft_report_metrics_json(const struct ft_metrics *metrics, const struct ft_judged *judged);
 /* predictions.csv, classes.csv, confusion.csv, reliability.csv and coverage.csv in a directory that
- * is there. */
-int ft_report_csv(const struct ft_metrics *metrics, const struct ft_judged *judged, const char *dir,
-                  struct ft_error *err);
+ * is there. `safe`: see ft_csv_is_formula. */
+int ft_report_csv(const struct ft_metrics *metrics, const struct ft_judged *judged, bool safe,
+                  const char *dir, struct ft_error *err);
 
 /* Everything about a folder that `finetune doctor` says; lent. */
 struct ft_checkup {

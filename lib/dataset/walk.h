@@ -4,7 +4,8 @@
 
 #include "finetune.h"
 
-#define FT_WALK_DEPTH 64 /* directories inside one another; deeper ones are not entered */
+/* Directories inside one another: more than any path has room for. */
+#define FT_WALK_DEPTH 2048
 
 /* Whether a file is taken for a picture: its first bytes are a picture's, or its name is. */
 bool ft_walk_candidate(const char *path, const char *name);

@@ -76,4 +76,94 @@ status 3 finetune predict -m model.h5 "$picture"
 has err "'a?gpj.exe?b'"
 status 1 finetune info "$picture"
 has err "'a?gpj.exe?b'"
+
+# A user for whom permissions count.
+as_user() {
+    if [ "$(id -u)" = 0 ]; then
+        setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
+    else
+        "$@"
+    fi
+}
+begin "a directory that cannot be read is reported and counted, and the rest is done"
+chmod 755 .
+mkdir open set set/cat set/dog set/cat/locked
+chmod 777 open
+cp "$sample"/train/cat/* set/cat/
+cp "$sample"/train/dog/* set/dog/
+cp "$one" set/cat/locked/
+if [ "$(id -u)" = 0 ] && ! as_user test -x "$FINETUNE" 2>/dev/null; then
+    skip="permissions do not count for this user"
+else
+    chmod 000 set/cat/locked
+    for command in "train -o open/m.h5" "doctor --json" "features -o open/f.h5" "evaluate -m model.h5"; do
+        network_option="-b $network"
+        case $command in evaluate*) network_option= ;; esac
+        status 3 as_user "$FINETUNE" ${command%% *} set --no-cache $network_option ${command#* }
+        cat out err >both
+        has both "set/cat/locked"
+        has both "permission denied"
+    done
+    [ -s open/m.h5 ] || complain "no model was made"
+    status 3 as_user "$FINETUNE" predict -m model.h5 set --format csv
+    equal "$(grep -c ',ok,' out)" "$(ls -d set/*/*.jpg | wc -l)"
+    has out "set/cat/locked,,,bad,"
+    chmod 755 set/cat/locked
+fi
+
+begin "directories more than 64 levels deep are entered"
+deep=deep/cat
+for i in $(seq 100); do deep=$deep/d; done
+mkdir -p "$deep" deep/dog
+cp "$one" "$deep/"
+cp "$sample"/test/dog/* deep/dog/
+status 0 finetune predict -m model.h5 deep/cat
+equal "$(wc -l <out)" 1
+status 0 finetune features deep --no-cache -b "$network" -o deep.features --json
+has out "\"images\":$(find deep -type f | wc -l)"
+
+begin "names as long as a file system permits are copied, moved and linked more than once"
+long=$(printf 'x%.0s' $(seq 251)).jpg
+mkdir a b
+for how in copy move link; do
+    cp "$one" "a/$long"
+    cp "$one" "b/$long"
+    status 0 finetune predict -m model.h5 "a/$long" "b/$long" --$how-to $how
+    equal "$(find $how -type f -o -type l | wc -l)" 2
+    equal "$(find $how -name 'xxx*-1.jpg' | wc -l)" 1
+done
+status 0 finetune predict -m model.h5 "$one" --copy-to copy
+equal "$(find copy -name '.*' -type f | wc -l)" 0
+
+begin "--move-to another file system: whole, with its time, and nothing else"
+other=$(mktemp -d /dev/shm/finetune-test.XXXXXX 2>/dev/null)
+if [ -z "$other" ] || [ "$(stat -c %d "$other")" = "$(stat -c %d .)" ]; then
+    skip="there is no other file system"
+else
+    cp -p "$one" moved.jpg
+    status 0 finetune predict -m model.h5 moved.jpg --move-to "$other"
+    [ ! -e moved.jpg ] || complain "the original is still there"
+    there=$(find "$other" -type f)
+    cmp -s "$there" "$one" || complain "'$there' is not the picture"
+    equal "$(stat -c %Y "$there")" "$(stat -c %Y "$one")"
+fi
+[ -z "$other" ] || rm -rf "$other"
+
+begin "--csv-safe: no cell is a formula"
+for mark in = + - @; do cp "$one" "./${mark}1+cmd.jpg"; done
+for format in csv tsv; do
+    status 0 finetune predict -m model.h5 --format $format --csv-safe -- =1+cmd.jpg +1+cmd.jpg -1+cmd.jpg @1+cmd.jpg
+    equal "$(grep -c "^'[-=+@]1+cmd" out)" 4
+    status 0 finetune predict -m model.h5 --format $format -- =1+cmd.jpg +1+cmd.jpg -1+cmd.jpg @1+cmd.jpg
+    equal "$(grep -c "^[-=+@]1+cmd" out)" 4
+done
+mkdir =f =f/cat =f/dog
+cp "$sample"/test/cat/* =f/cat/
+cp "$sample"/test/dog/* =f/dog/
+status 0 finetune evaluate =f -m model.h5 --csv tables --csv-safe
+equal "$(grep -c "^'=f/" tables/predictions.csv)" "$(find =f -type f | wc -l)"
+
+begin "a network whose weights are not finite is named by its layer"
+status 1 finetune train "$sample/train" --no-cache -b "$FT_TESTS/bad/keras-nan.h5" -o nan.h5
+has err "layer 'block_project' has weights that are not finite"
 end

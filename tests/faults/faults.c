@@ -4,10 +4,10 @@
  *     FT_FAULTS_COUNT=FILE               appends "KIND CALLS" lines to FILE when the process ends
  *
  * Kinds: alloc (malloc, calloc, realloc, aligned_alloc, posix_memalign; glibc's strdup, asprintf
- * and opendir call these too), open, read, write (write, fsync, rename, ftruncate, posix_fallocate),
- * short (the call transfers one byte instead of all), eintr (reads and writes end with EINTR once),
- * thread (pthread_create). ERROR is a name of errno (EIO unless given; ENOMEM for alloc).
- * Calls are counted from the start of main() on, over all threads. */
+ * and opendir call these too), open, read, write (write, fsync, rename, ftruncate,
+ * posix_fallocate), short (the call transfers one byte instead of all), eintr (reads and writes end
+ * with EINTR once), thread (pthread_create). ERROR is a name of errno (EIO unless given; ENOMEM for
+ * alloc). Calls are counted from the start of main() on, over all threads. */
 #undef _FILE_OFFSET_BITS /* both names of each call are defined here */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -89,14 +89,16 @@ __attribute__((destructor)) static void end(void)
     const int fd =
         path ? (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND, 0666) : -1;
     for (int k = 0; fd >= 0 && k < KINDS; k++) {
-        const int n = snprintf(line, sizeof line, "%s %lu\n", kind_names[k], atomic_load(&calls[k]));
+        const int n =
+            snprintf(line, sizeof line, "%s %lu\n", kind_names[k], atomic_load(&calls[k]));
         (void)!syscall(SYS_write, fd, line, (size_t)n);
     }
     if (fd >= 0)
         syscall(SYS_close, fd);
 }
 
-/* ---- memory: glibc's own functions under their other names ------------------------------------ */
+/* ---- memory: glibc's own functions under their other names ------------------------------------
+ */
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
@@ -137,7 +139,8 @@ int posix_memalign(void **out, size_t alignment, size_t size)
     return 0;
 }
 
-/* ---- files ------------------------------------------------------------------------------------ */
+/* ---- files ------------------------------------------------------------------------------------
+ */
 
 #define NEXT(function) ((__typeof__(&function))dlsym(RTLD_NEXT, #function))
 
