@@ -566,6 +566,13 @@ int ft_utf8_length(const char *text);
  * text (U+202E and its like), which show a name as another one. */
 int ft_control_length(const char *text);
 
+/* The text of a tree that was built with cJSON, which it deletes. Must be freed with free().
+ * Returns NULL if any allocation of cJSON failed in this thread since the last call: what would be
+ * missing from the tree is an error of the whole. The library sets cJSON's allocator
+ * (cJSON_InitHooks) when it is loaded, to one that is compatible with malloc and free. */
+struct cJSON;
+char *ft_json_text(struct cJSON *json, bool indented);
+
 /* ---- results as text and JSON ---------------------------------------------------------------- */
 
 /* Pictures as a head judged them; everything is lent. */

@@ -55,7 +55,7 @@ static int read_all(int fd, struct ft_bytes *bytes, size_t expect, struct ft_err
 
 int ft_file_read(const char *path, size_t limit, struct ft_bytes *bytes, struct ft_error *err)
 {
-    struct stat st;
+    struct stat st, after;
     /* nonblocking: a FIFO must not hang us */
     const int fd = ft_open(path, O_RDONLY | O_NONBLOCK, 0);
     if (fd < 0)
@@ -82,6 +82,10 @@ int ft_file_read(const char *path, size_t limit, struct ft_bytes *bytes, struct 
         bytes->size = 0;
         rc = read_all(fd, bytes, (size_t)st.st_size, err);
     }
+    if (!rc && (fstat(fd, &after) || after.st_size != st.st_size ||
+                after.st_mtim.tv_sec != st.st_mtim.tv_sec ||
+                after.st_mtim.tv_nsec != st.st_mtim.tv_nsec || bytes->size != (size_t)st.st_size))
+        rc = ft_error_set(err, FT_EIO, "the file was changed while it was read");
     close(fd);
     return rc;
 }
@@ -178,8 +182,8 @@ int ft_replace_begin(const char *path, struct ft_replacement *out, struct ft_err
     if (!*path) /* the file beside it could be made */
         return ft_error_set(err, FT_EARG, "cannot write '': a file needs a name");
     if (!stat(path, &st) && !S_ISREG(st.st_mode))
-        return ft_error_set(err, FT_EARG, "cannot write '%s': it exists and is not a regular file",
-                            path);
+        return ft_error_set(err, FT_EARG,
+                            "cannot write '%s': it is there and is not a regular file", path);
     /* A symbolic link is followed, so that the file it points to is replaced and the link stays. */
     errno = 0;
     r.target = realpath(path, NULL);

@@ -47,8 +47,7 @@ static int make_attribute(const struct ft_backbone *b, char *const *classes, int
     cJSON *training = record ? cJSON_Parse(record) : NULL;
     if (training)
         cJSON_AddItemToObject(json, "training", training);
-    *out = cJSON_PrintUnformatted(json);
-    cJSON_Delete(json);
+    *out = ft_json_text(json, false);
     return *out ? 0 : ft_error_nomem(err, "the description of the model");
 }
 
@@ -161,7 +160,7 @@ int ft_model_open(const char *path, const struct ft_backbone_options *options,
                            &deeper);
     const int head = rc ? -1 : ft_network_head(network, true);
     if (!rc && head < 0)
-        rc = ft_error_set(&deeper, FT_EFORMAT,
+        rc = ft_error_set(&deeper, FT_EARG,
                           "does not end in a Dense softmax layer: it is a backbone, not a trained "
                           "model (finetune train makes one)");
     if (!rc)
@@ -235,7 +234,6 @@ char *ft_model_settings(const struct ft_model *m)
 {
     cJSON *json =
         m->backbone->network->attribute ? cJSON_Parse(m->backbone->network->attribute) : NULL;
-    char *text = json ? cJSON_Print(json) : NULL;
-    cJSON_Delete(json);
+    char *text = json ? ft_json_text(json, true) : NULL;
     return text;
 }

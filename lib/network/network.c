@@ -32,8 +32,16 @@ void ft_network_unload(const struct ft_network *network)
         network->storage.unload(network->storage.source);
 }
 
+int ft_network_load(const struct ft_network *network, struct ft_error *err)
+{
+    return network->storage.load ? network->storage.load(network->storage.source, err) : 0;
+}
+
 int ft_network_check_finite(const struct ft_network *network, struct ft_error *err)
 {
+    const int rc = ft_network_load(network, err);
+    if (rc)
+        return rc;
     for (int i = 0; i < network->n_layers; i++)
         for (int w = 0; w < FT_MAX_WEIGHTS; w++) {
             const struct ft_tensor *t = &network->layers[i].weights[w];

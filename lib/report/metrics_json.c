@@ -133,8 +133,7 @@ char *ft_report_metrics_json(const struct ft_metrics *m, const struct ft_judged 
     add_tables(json, m);
     if (judged->paths)
         add_mistakes(json, judged);
-    char *text = cJSON_PrintUnformatted(json);
-    cJSON_Delete(json);
+    char *text = ft_json_text(json, false);
     return text;
 }
 

@@ -64,8 +64,7 @@ char *ft_report_training_json(const struct ft_training *t)
     cJSON_AddNumberToObject(json, "ece_uncalibrated", t->raw->ece);
     add_threshold(json, v);
     add_grid(json, v);
-    char *text = cJSON_PrintUnformatted(json);
-    cJSON_Delete(json);
+    char *text = ft_json_text(json, false);
     return text;
 }
 
