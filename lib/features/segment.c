@@ -97,8 +97,13 @@ int ft_segment_read(int folder, const char *name, const uint64_t *key, uint32_t 
     const int fd = ft_open_at(folder, name, O_RDONLY, 0);
     if (fd < 0)
         return ft_error_errno(err, "cannot open '%s'", name);
+    errno = 0;
     struct header *h = read_index(fd, key, *d);
+    const int why = errno; /* 0: read as it is */
     close(fd);
+    errno = why;
+    if (!h && why)
+        return ft_error_errno(err, "cannot read '%s'", name);
     if (!h)
         return ft_error_set(err, FT_EFORMAT, "'%s' is damaged", name);
     *n = (size_t)h->n;

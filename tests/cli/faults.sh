@@ -43,12 +43,13 @@ try() {
     *" $got "*) ;;
     *) complain "$fault: exit status $got: $* # $(tail -1 err)" ;;
     esac
-    [ $got = 0 ] || [ -s err ] || complain "$fault: exit status $got without a message: $*"
+    [ $got = 0 ] || [ $got = 3 ] || [ -s err ] || complain "$fault: exit status $got without a message: $*"
     for f in $files; do
         if [ $got = 0 ]; then
-            cmp -s "$f" "right.$f" || complain "$fault: exit status 0, but $f differs: $* # $(tail -1 err)"
+            # a picture that cannot be read is left out, and named
+            cmp -s "$f" "right.$f" || grep -q "skipped 'set/" err || complain "$fault: exit status 0, but $f differs: $* # $(tail -1 err)"
         elif [ "$f" != out ]; then
-            cmp -s "$f" "right.$f" || cmp -s "$f" old || complain "$fault: exit status $got, and $f is neither old nor new: $*"
+            cmp -s "$f" "right.$f" || cmp -s "$f" old || grep -q "skipped 'set/" err || complain "$fault: exit status $got, and $f is neither old nor new: $*"
         fi
     done
     left=$(ls -A | grep -c '\.tmp-')
@@ -92,15 +93,15 @@ command() {
     echo "# $title: $runs runs"
 }
 
-command train "model.h5" train set -q --no-cache -b "$network" -o model.h5
-command "train with a cache" "model.h5" train set -q --cache cache -b "$network" -o model.h5
+command train "model.h5" train set --no-cache -b "$network" -o model.h5
+command "train with a cache" "model.h5" train set --cache cache -b "$network" -o model.h5
 mkdir cache.full
-finetune train set -q --cache cache.full -b "$network" -o unused.h5
-command "train from a cache" "model.h5" train set -q --cache cache -b "$network" -o model.h5
+finetune train set --cache cache.full -b "$network" -o unused.h5
+command "train from a cache" "model.h5" train set --cache cache -b "$network" -o model.h5
 rm -rf cache.full
-command "train in little memory" "model.h5" train set -q --no-cache --memory 0 -b "$network" -o model.h5
-command predict "out" predict -m trained.h5 --no-cache --format csv --probabilities set
-command "predict a lone picture" "out" predict -m trained.h5 --no-cache "$one"
+command "train in little memory" "model.h5" train set --no-cache --memory 0 -b "$network" -o model.h5
+command predict "out" predict -m trained.h5 --format csv --probabilities set
+command "predict a lone picture" "out" predict -m trained.h5 "$one"
 command evaluate "out" evaluate set -m trained.h5 --no-cache --json
 command explain "out why.png" explain "$one" -m trained.h5 -o why.png --json
 command doctor "out" doctor set --no-cache -b "$network" --json
