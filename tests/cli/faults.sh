@@ -96,7 +96,7 @@ command() {
 command train "model.h5" train set --no-cache -b "$network" -o model.h5
 command "train with a cache" "model.h5" train set --cache cache -b "$network" -o model.h5
 mkdir cache.full
-finetune train set --cache cache.full -b "$network" -o unused.h5
+finetune train set -q --cache cache.full -b "$network" -o unused.h5
 command "train from a cache" "model.h5" train set --cache cache -b "$network" -o model.h5
 rm -rf cache.full
 command "train in little memory" "model.h5" train set --no-cache --memory 0 -b "$network" -o model.h5
@@ -105,9 +105,8 @@ command "predict a lone picture" "out" predict -m trained.h5 "$one"
 command evaluate "out" evaluate set -m trained.h5 --no-cache --json
 command explain "out why.png" explain "$one" -m trained.h5 -o why.png --json
 command doctor "out" doctor set --no-cache -b "$network" --json
-command features "set.features" features set -q --no-cache -b "$network" -o set.features
+command features "set.features" features set --no-cache -b "$network" -o set.features
 command info "out" info trained.h5 --json
 command import "imported.h5" import "$FT_TESTS/golden/containers/keras3-shared.keras" -q -o imported.h5
-command backbones "out" backbones --json
 command "cache info" "out" cache info --json --cache cache
 end
