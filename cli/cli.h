@@ -42,6 +42,8 @@ const char *size_text(uint64_t bytes, char *text);
 
 /* Flushes standard output; false once a write has failed, for instance because the reader left. */
 bool flush_output(void);
+/* The result is not complete, for the reason that errno names by `number`: `finish` says so. */
+void output_failed(int number);
 /* The exit status of the program: `status`, or failed where standard output could not be written; a
  * reader that left is no error. */
 int finish(int status);

@@ -114,9 +114,10 @@ static int curve_main(const struct settings *s)
         ft_validation_free(x.validations[i]);
         ft_backbone_free(x.backbones[i]);
     }
+    const bool unreadable = x.dataset && x.dataset->n_unreadable;
     ft_dataset_free(x.dataset);
     free(x.dir);
-    return rc ? fail(&err) : EXIT_DONE;
+    return rc ? fail(&err) : unreadable ? EXIT_PARTLY : EXIT_DONE;
 }
 
 static const struct option curve_options[] = {

@@ -284,7 +284,7 @@ static int evaluate_main(const struct settings *s)
     if (!rc && s->compare)
         rc = compare(s, &e, &comparison, &err);
     if (!rc && s->csv)
-        rc = ft_report_csv(e.metrics, &e.judged, s->csv, &err);
+        rc = ft_report_csv(e.metrics, &e.judged, s->csv_safe, s->csv, &err);
     if (!rc && s->report)
         rc = document_evaluation(s, source_name(s), model, &e, &err);
     if (!rc && s->json)
@@ -312,6 +312,8 @@ static const struct option evaluate_options[] = {
       .help = "compare with another model on the same pictures (McNemar's test)" },
     { "csv", 0, TEXT(csv), .argument = "DIR",
       .help = "write predictions and tables as CSV files into DIR" },
+    { "csv-safe", 0, FLAG(csv_safe),
+      .help = "put an apostrophe before cells that a spreadsheet would take for a formula" },
     { 0 },
 };
 

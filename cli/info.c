@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -155,15 +156,18 @@ static int info_main(const struct settings *s)
     struct ft_backbone_options options;
     backbone_options(s, &options);
     const bool cut = s->layer || s->size; /* a model cannot be cut elsewhere, a backbone can */
-    if ((cut || ft_model_open(path, &options, &model, &err)) &&
-        ft_backbone_open(path, &options, &backbone, &err))
+    int rc = cut ? FT_EARG : ft_model_open(path, &options, &model, &err);
+    /* it is no model, shall not be taken for one, or is the name of a backbone */
+    if (rc == FT_EARG || (rc && access(path, F_OK)))
+        rc = ft_backbone_open(path, &options, &backbone, &err);
+    if (rc)
         return fail(&err);
     backbone_notes(model ? ft_model_backbone(model) : backbone, path);
     const struct ft_backbone *b = model ? ft_model_backbone(model) : backbone;
     struct ft_layer_info *layers = NULL;
     int n = 0;
     const bool list = s->layers || (s->verbose && !s->json);
-    const int rc = list ? ft_backbone_layers(b, &layers, &n, &err) : 0;
+    rc = list ? ft_backbone_layers(b, &layers, &n, &err) : 0;
     if (!rc && s->json)
         print_json(model, b, layers, n);
     else if (!rc)

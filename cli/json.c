@@ -2,6 +2,7 @@
  * becomes the escape \udc80 to \udcff, as Python's surrogateescape has it, so that
  * os.fsencode(json.loads(line)["path"]) is the name again, to the byte. */
 #include <cjson/cJSON.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,11 +44,8 @@ void json_put_string(FILE *to, const char *string)
 
 void json_print(cJSON *json)
 {
-    char *text = cJSON_PrintUnformatted(json);
-    put_valid(stdout, text ? text : "null");
-    putchar('\n');
-    cJSON_free(text);
-    cJSON_Delete(json);
+    if (json_print_text(ft_json_text(json, false)))
+        output_failed(ENOMEM);
 }
 
 int json_print_text(char *text)

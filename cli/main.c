@@ -1,7 +1,9 @@
 /* finetune: chooses the command and runs it. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -79,8 +81,20 @@ static int help_main(const char *name)
     return EXIT_DONE;
 }
 
+/* Descriptors 0, 1 and 2 that the caller closed would be given to the first files that are opened,
+ * and messages would go into those. */
+static int open_standard_descriptors(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return -1;
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (open_standard_descriptors())
+        return EXIT_FAILED; /* nowhere to say why */
     /* a closed pipe and a file size limit are reported by the write that fails */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);

@@ -138,6 +138,12 @@ int refuse_errno(struct ft_error *err, const char *format, ...)
 
 static int output_error; /* errno of the first write to standard output that failed */
 
+void output_failed(int number)
+{
+    if (!output_error)
+        output_error = number;
+}
+
 bool flush_output(void)
 {
     errno = 0;

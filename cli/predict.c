@@ -183,6 +183,9 @@ static const struct option predict_options[] = {
       .initial = "text", .help = "all formats except text also have a row for each bad picture" },
     { "fields", 0, TEXT(fields), .argument = "A,B,...",
       .help = "print only these columns, in this order" },
+    { "csv-safe", 0, FLAG(csv_safe),
+      .help = "put an apostrophe before cells of csv and tsv that a spreadsheet would take for a "
+              "formula (=, +, -, @)" },
     { "probabilities", 0, FLAG(probabilities), .help = "add one column for each class" },
     { "threshold", 0, AUTO(threshold, 0, 1), .argument = "auto|P", .initial = "0",
       .help = "print the label 'unknown' if the probability is below P; auto: use the threshold "

@@ -81,6 +81,8 @@ static int choose(struct rows *r, const char *fields)
 /* Backslash escapes keep a row on one line and its cells apart. */
 static void put_tsv(const struct rows *r, const char *s)
 {
+    if (r->csv_safe && ft_csv_is_formula(s))
+        putchar('\'');
     for (; *s; s++) {
         const char *escape = *s == '\t'   ? "\\t"
                              : *s == '\n' ? "\\n"
@@ -92,17 +94,18 @@ static void put_tsv(const struct rows *r, const char *s)
             fputs(escape, stdout);
         else
             putchar(control ? '?' : *s);
-        s += control > 1;
+        s += control > 1 ? control - 1 : 0;
     }
 }
 
-static void put_csv(const char *s)
+static void put_csv(const struct rows *r, const char *s)
 {
+    const char *mark = r->csv_safe && ft_csv_is_formula(s) ? "'" : "";
     if (!s[strcspn(s, ",\"\r\n")]) {
-        fputs(s, stdout);
+        printf("%s%s", mark, s);
         return;
     }
-    putchar('"');
+    printf("\"%s", mark);
     for (; *s; s++) {
         if (*s == '"')
             putchar('"');
@@ -114,7 +117,7 @@ static void put_csv(const char *s)
 static void put_string(const struct rows *r, const char *s)
 {
     if (r->format == ROWS_CSV)
-        put_csv(s);
+        put_csv(r, s);
     else if (r->format == ROWS_TSV)
         put_tsv(r, s);
     else
@@ -183,7 +186,8 @@ int rows_begin(struct rows *r, const struct settings *s, char *const *classes, i
     *r = (struct rows){ .classes = classes,
                         .k = k,
                         .top = s->top < k ? s->top : k,
-                        .terminal = isatty(STDOUT_FILENO) };
+                        .terminal = isatty(STDOUT_FILENO),
+                        .csv_safe = s->csv_safe };
     while (strcmp(formats[r->format], s->format))
         r->format++;
     if (s->json && r->format == ROWS_TEXT)

@@ -35,6 +35,7 @@ struct prediction {
 };
 
 struct rows {
+    bool csv_safe; /* a cell that would be a formula begins with an apostrophe */
     enum { ROWS_TEXT, ROWS_TSV, ROWS_CSV, ROWS_JSON, ROWS_JSONL } format;
     char *const *classes;
     int k, top;

@@ -48,29 +48,16 @@ static int copy_bytes(int from, int to)
     }
 }
 
-/* The whole file with its mode and times under a name that begins with a dot, from where it is
- * renamed when complete. */
-static int copy_file(const char *path, const char *temporary)
+/* Copies the whole file with its mode and times. `sync`: what is returned is on the disk. */
+static int copy_into(int from, int to, bool sync)
 {
     struct stat st;
-    const int from = open(path, O_RDONLY | O_CLOEXEC);
-    const int to = from < 0 ? -1 : open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    int rc = to < 0 || fstat(from, &st) || copy_bytes(from, to) ? -1 : 0;
-    if (!rc) {
-        const struct timespec times[2] = { st.st_atim, st.st_mtim };
-        (void)!fchmod(to, st.st_mode & 0777);
-        (void)!futimens(to, times);
-    }
-    const int number = errno;
-    if (to >= 0 && close(to))
-        rc = -1;
-    else
-        errno = number;
-    if (from >= 0)
-        close(from);
-    if (rc && to >= 0)
-        unlink(temporary);
-    return rc;
+    if (fstat(from, &st) || copy_bytes(from, to))
+        return -1;
+    const struct timespec times[2] = { st.st_atim, st.st_mtim };
+    (void)!fchmod(to, st.st_mode & 0777);
+    (void)!futimens(to, times);
+    return sync ? fsync(to) : 0;
 }
 
 /* rename(2) that refuses to overwrite, also where the file system does not know the flag. */
@@ -88,10 +75,20 @@ struct place {
     const char *ending; /* with its dot */
 };
 
+/* A name that has no room for its number loses the end of its stem, at a character's border. */
 static int numbered(const struct place *p, int number, char *out)
 {
-    const int n = number ? snprintf(out, PATH_MAX, "%s/%s-%d%s", p->dir, p->stem, number, p->ending)
-                         : snprintf(out, PATH_MAX, "%s/%s%s", p->dir, p->stem, p->ending);
+    char mark[16] = "";
+    if (number)
+        snprintf(mark, sizeof mark, "-%d", number);
+    const size_t taken = strlen(mark) + strlen(p->ending),
+                 most = NAME_MAX > taken ? NAME_MAX - taken : 0;
+    size_t stem = strlen(p->stem);
+    if (stem > most)
+        for (stem = most; stem && ((unsigned char)p->stem[stem] & 0xc0) == 0x80;)
+            stem--;
+    const int n =
+        snprintf(out, PATH_MAX, "%s/%.*s%s%s", p->dir, (int)stem, p->stem, mark, p->ending);
     errno = ENAMETOOLONG;
     return n < PATH_MAX ? 0 : -1;
 }
@@ -111,27 +108,76 @@ static int put_fresh(const struct place *p, int (*put)(const char *from, const c
     return -1;
 }
 
-static int copy_to(const char *path, const struct place *p, char *out)
+/* Gives a file without a name (its place in /proc) its first name. */
+static int link_fresh(const char *from, const char *to)
 {
-    char temporary[PATH_MAX];
-    if (snprintf(temporary, sizeof temporary, "%s/.finetune-%ld.tmp", p->dir, (long)getpid()) >=
-        (int)sizeof temporary) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    if (copy_file(path, temporary))
-        return -1;
-    const int rc = put_fresh(p, rename_fresh, temporary, out);
-    if (rc)
-        unlink(temporary);
+    return linkat(AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW);
+}
+
+static int sync_directory(const char *dir)
+{
+    const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int rc = fd < 0 || (fsync(fd) && errno == EIO) ? -1 : 0;
+    if (fd >= 0)
+        close(fd);
     return rc;
 }
 
+/* The copy gets its name when it is complete. Until then it has none, so that nothing is left of it
+ * if the program is killed; file systems that know no such files get a name that begins with a dot.
+ */
+static int copy_open(int from, const struct place *p, bool sync, char *out)
+{
+    char temporary[PATH_MAX];
+    bool named = false;
+    int to = -1;
+#ifdef O_TMPFILE
+    to = open(p->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    snprintf(temporary, sizeof temporary, "/proc/self/fd/%d", to);
+    if (to >= 0 && access(temporary, F_OK)) {
+        close(to);
+        to = -1;
+    }
+#endif
+    if (to < 0) {
+        errno = ENAMETOOLONG;
+        if (snprintf(temporary, sizeof temporary, "%s/.finetune-%ld.tmp", p->dir, (long)getpid()) >=
+            (int)sizeof temporary)
+            return -1;
+        unlink(temporary); /* an earlier process of this number left it */
+        to = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        named = to >= 0;
+    }
+    int rc = to < 0 || copy_into(from, to, sync) ? -1 : 0;
+    if (!rc)
+        rc = put_fresh(p, named ? rename_fresh : link_fresh, temporary, out);
+    if (!rc && sync)
+        rc = sync_directory(p->dir);
+    const int why = errno;
+    if (to >= 0)
+        close(to);
+    if (rc && named)
+        unlink(temporary);
+    errno = why;
+    return rc;
+}
+
+static int copy_to(const char *path, const struct place *p, bool sync, char *out)
+{
+    const int from = open(path, O_RDONLY | O_CLOEXEC);
+    const int rc = from < 0 ? -1 : copy_open(from, p, sync, out), why = errno;
+    if (from >= 0)
+        close(from);
+    errno = why;
+    return rc;
+}
+
+/* Between file systems the original goes when its copy is on the disk. */
 static int move_to(const char *path, const struct place *p, char *out)
 {
     if (!put_fresh(p, rename_fresh, path, out))
         return 0;
-    return errno == EXDEV && !copy_to(path, p, out) ? unlink(path) : -1;
+    return errno == EXDEV && !copy_to(path, p, true, out) ? unlink(path) : -1;
 }
 
 static int link_to(const char *path, const struct place *p, char *out)
@@ -164,7 +210,7 @@ int sort_picture(const struct settings *s, const char *path, const char *label,
     }
     if ((mkdir(target, 0777) && errno != EEXIST) || (mkdir(p.dir, 0777) && errno != EEXIST))
         return refuse_errno(err, "cannot make directory '%s'", p.dir);
-    if (s->copy_to   ? copy_to(path, &p, out)
+    if (s->copy_to   ? copy_to(path, &p, false, out)
         : s->move_to ? move_to(path, &p, out)
                      : link_to(path, &p, out))
         return refuse_errno(err, "cannot put '%s' into '%s'", path, p.dir);

@@ -365,10 +365,11 @@ static int train_main(const struct settings *s)
     free(t.dir);
     free(t.val_dir);
     free(t.counts);
+    const bool unreadable = t.dataset && t.dataset->n_unreadable;
     pictures_release(&t.pictures);
     ft_backbone_free(t.backbone);
     ft_dataset_free(t.dataset);
-    return rc ? fail(&err) : EXIT_DONE;
+    return rc ? fail(&err) : unreadable ? EXIT_PARTLY : EXIT_DONE;
 }
 
 static const struct option train_options[] = {

@@ -274,8 +274,7 @@ int ft_backbone_save(const struct ft_backbone *b, const char *path, uint64_t *by
     cJSON_AddItemToObject(json, "input", ft_geometry_write(&b->geometry));
     from = cJSON_AddObjectToObject(json, "backbone");
     cJSON_AddStringToObject(from, "name", b->name);
-    char *text = cJSON_PrintUnformatted(json);
-    cJSON_Delete(json);
+    char *text = ft_json_text(json, false);
     int rc = text ? ft_network_cut(b->network, b->last, &network, err) : ft_error_nomem(err, path);
     if (!rc)
         rc = ft_network_save(network, text, NULL, path, bytes, err);

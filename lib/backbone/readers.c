@@ -1,33 +1,121 @@
 /* The formats that networks are read from: one row each. A new format is its own room beside
- * keras/, with an ft_reader, and a row here. */
-#define _GNU_SOURCE
-#include <fcntl.h>
-#include <unistd.h>
+ * keras/, with an ft_reader, and a row here.
+ *
+ * Readers and their libraries meet files that nobody has checked. They therefore run in an isolated
+ * process (base/isolate.h), which hands over a description of the network, while this one reads the
+ * file's bytes, into which most tensors of the description point. The two go on at the same time,
+ * so that a second core hides most of the cost.
+ */
+#include <stdio.h>
+#include <stdlib.h>
 
+#include "base/error.h"
+#include "base/isolate.h"
+#include "base/snapshot.h"
 #include "keras/keras.h"
 #include "backbone/backbone.h"
+#include "network/transfer.h"
 
 static const struct ft_reader *const readers[] = { &ft_keras_reader };
 #define N_READERS (sizeof readers / sizeof *readers)
 
-/* The first bytes of a file; 0 for what cannot be read. O_NONBLOCK: a FIFO must not block. */
-static size_t read_start(const char *path, uint8_t *start, size_t size)
+struct request {
+    const char *path;
+    const struct ft_reader_options *options;
+};
+
+/* In the isolated process. If no reader recognises the file, the first one opens it and reports
+ * what is wrong with it. */
+static int read_isolated(void *user, struct ft_outbox *outbox, struct ft_error *err)
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    const ssize_t n = fd < 0 ? -1 : read(fd, start, size);
-    if (fd >= 0)
-        close(fd);
-    return n < 0 ? 0 : (size_t)n;
+    const struct request *r = user;
+    const struct ft_reader *reader = readers[0];
+    struct ft_network *network;
+    uint8_t start[16];
+    FILE *f = fopen(r->path, "re");
+    const size_t n = f ? fread(start, 1, sizeof start, f) : 0;
+    if (f)
+        fclose(f);
+    for (size_t i = 0; i < N_READERS; i++)
+        if (readers[i]->recognises(r->path, start, n)) {
+            reader = readers[i];
+            break;
+        }
+    const int rc = reader->open(r->path, r->options, &network, err);
+    if (!rc)
+        ft_network_send(network, outbox); /* the process ends with what it has allocated */
+    return rc;
 }
 
-/* If no reader recognises the file, the first one opens it and reports what is wrong with it. */
+/* What the tensors of a network point into: the source of its storage. */
+struct source {
+    struct ft_snapshot *snapshot;
+    uint8_t *bytes; /* [n] from the isolated process */
+    size_t n;
+};
+
+static void source_free(void *user)
+{
+    struct source *s = user;
+    ft_isolated_unmap(s->bytes, s->n);
+    ft_snapshot_free(s->snapshot);
+    free(s);
+}
+
+static void source_unload(void *user)
+{
+    ft_snapshot_unload(((struct source *)user)->snapshot);
+}
+
+static int source_load(void *user, struct ft_error *err)
+{
+    return ft_snapshot_load(((struct source *)user)->snapshot, err);
+}
+
+/* Both processes at work. The error names the file only if *named. */
+static int read_both(const struct request *r, struct source *s, bool *named, struct ft_error *err)
+{
+    struct ft_isolated isolated;
+    size_t size;
+    int rc = ft_snapshot_open(r->path, &s->snapshot, err);
+    if (rc)
+        return rc;
+    ft_snapshot_bytes(s->snapshot, &size);
+    rc = ft_isolated_begin(&isolated, size, read_isolated, (void *)r, err);
+    if (rc)
+        return rc;
+    rc = ft_snapshot_load(s->snapshot, err);
+    if (rc) {
+        ft_isolated_abandon(&isolated);
+        return rc;
+    }
+    rc = ft_isolated_end(&isolated, &s->bytes, &s->n, err);
+    *named = isolated.reported;
+    return rc ? rc : ft_snapshot_check(s->snapshot, r->path, err);
+}
+
 int ft_network_open(const char *path, const struct ft_reader_options *options,
                     struct ft_network **out, struct ft_error *err)
 {
-    uint8_t start[16];
-    const size_t n = read_start(path, start, sizeof start);
-    for (size_t i = 0; i < N_READERS; i++)
-        if (readers[i]->recognises(path, start, n))
-            return readers[i]->open(path, options, out, err);
-    return readers[0]->open(path, options, out, err);
+    struct request request = { path, options };
+    struct source *s = calloc(1, sizeof *s);
+    struct ft_network *network;
+    bool named = false;
+    int rc = s ? read_both(&request, s, &named, err) : ft_error_nomem(err, "the file");
+    if (!rc) {
+        size_t size;
+        const uint8_t *file = ft_snapshot_bytes(s->snapshot, &size);
+        rc = ft_network_receive(s->bytes, s->n, file, size, &network, err);
+    }
+    if (rc) {
+        if (s)
+            source_free(s);
+        return named ? rc : ft_error_prefix(err, rc, "'%s'", path);
+    }
+    network->storage.source = s;
+    network->storage.release = source_free;
+    network->storage.unload = source_unload;
+    network->storage.load = source_load;
+    *out = network;
+    return 0;
 }

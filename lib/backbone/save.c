@@ -1,11 +1,14 @@
 /* The `finetune` attribute of a network file, and writing such a file. */
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/isolate.h"
 #include "keras/blob.h"
 #include "keras/keras.h"
 #include "backbone/backbone.h"
+#include "network/hash.h"
 
 int ft_attribute_read(const struct ft_network *network, cJSON **out, struct ft_error *err)
 {
@@ -19,6 +22,56 @@ int ft_attribute_read(const struct ft_network *network, cJSON **out, struct ft_e
     return 0;
 }
 
+struct saving {
+    const struct ft_network *network;
+    const char *attribute, *path;
+    const struct ft_extra *extra;
+};
+
+static int write_file(void *user, struct ft_outbox *outbox, struct ft_error *err)
+{
+    const struct saving *s = user;
+    (void)outbox;
+    const int rc = ft_keras_write(s->network, s->attribute, s->path, err);
+    return !rc && s->extra
+               ? ft_blob_write(s->path, s->extra->name, s->extra->data, s->extra->size, err)
+               : rc;
+}
+
+/* HDF5 crashes if memory runs out while it writes: it does so in a process of its own. */
+static int write_isolated(struct saving *s, struct ft_error *err)
+{
+    struct ft_isolated isolated;
+    uint8_t *bytes;
+    size_t n;
+    int rc = ft_isolated_begin(&isolated, FT_ISOLATED_TRUSTED, write_file, s, err);
+    if (rc)
+        return rc;
+    rc = ft_isolated_end(&isolated, &bytes, &n, err);
+    if (!rc)
+        ft_isolated_unmap(bytes, n);
+    else if (!isolated.reported)
+        rc = ft_error_set(err, FT_EIO, "the process that writes it ended early");
+    return rc;
+}
+
+/* Reads the new file: it must hold the network that was to be saved, and the attribute. */
+static int verify(const struct saving *s, struct ft_error *err)
+{
+    struct ft_network *saved = NULL;
+    uint64_t wanted[2], found[2];
+    int rc = ft_network_hash(s->network, s->network->output, wanted, err);
+    if (!rc)
+        rc = ft_network_open(s->path, NULL, &saved, err);
+    if (!rc)
+        rc = ft_network_hash(saved, saved->output, found, err);
+    if (!rc && (memcmp(wanted, found, sizeof wanted) ||
+                strcmp(s->attribute ? s->attribute : "", saved->attribute ? saved->attribute : "")))
+        rc = ft_error_set(err, FT_EIO, "what was written is not what is in memory");
+    ft_network_free(saved);
+    return rc;
+}
+
 int ft_network_save(const struct ft_network *network, const char *attribute,
                     const struct ft_extra *extra, const char *path, uint64_t *bytes,
                     struct ft_error *err)
@@ -28,9 +81,10 @@ int ft_network_save(const struct ft_network *network, const char *attribute,
     int rc = ft_replace_begin(path, &r, err);
     if (rc)
         return rc;
-    rc = ft_keras_write(network, attribute, r.path, err);
-    if (!rc && extra)
-        rc = ft_blob_write(r.path, extra->name, extra->data, extra->size, err);
+    struct saving saving = { network, attribute, r.path, extra };
+    rc = write_isolated(&saving, err);
+    if (!rc)
+        rc = verify(&saving, err);
     if (rc == FT_EIO) /* the message names the temporary file, which the user does not know */
         ft_error_set(err, rc, "cannot write '%s': is the disk full?", path);
     else if (rc)

@@ -25,6 +25,7 @@ int ft_error_set(struct ft_error *err, int code, const char *format, ...)
 int ft_error_errno(struct ft_error *err, const char *format, ...)
 {
     const int number = errno;
+    const int code = number == ENOMEM || number == EMFILE || number == ENFILE ? FT_ENOMEM : FT_EIO;
     if (err) {
         va_list args;
         va_start(args, format);
@@ -35,9 +36,9 @@ int ft_error_errno(struct ft_error *err, const char *format, ...)
             snprintf(err->msg + n, sizeof err->msg - (size_t)n, ": %c%s", why[0] | 0x20, why + 1);
         }
         ft_text_plain(err->msg, "");
-        err->code = FT_EIO;
+        err->code = code;
     }
-    return FT_EIO;
+    return code;
 }
 
 int ft_error_prefix(struct ft_error *err, int code, const char *format, ...)

@@ -10,7 +10,8 @@
  */
 int ft_error_set(struct ft_error *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Sets FT_EIO and appends strerror(errno): "cannot open 'x': no such file or directory". */
+/* Sets FT_EIO, or FT_ENOMEM if memory or descriptors ran out, and appends strerror(errno): "cannot
+ * open 'x': no such file or directory". */
 int ft_error_errno(struct ft_error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Puts "format: " before the existing message, to say where an error of a called function happened.

@@ -1,8 +1,11 @@
 #define _GNU_SOURCE
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +17,26 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+
+int ft_open(const char *path, int flags, mode_t mode)
+{
+    return ft_open_at(AT_FDCWD, path, flags, mode);
+}
+
+int ft_open_at(int folder, const char *path, int flags, mode_t mode)
+{
+    return ft_descriptor_raise(openat(folder, path, flags | O_CLOEXEC, mode));
+}
+
+int ft_descriptor_raise(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    const int raised = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), why = errno;
+    close(fd);
+    errno = why;
+    return raised;
+}
 
 static int read_all(int fd, struct ft_bytes *bytes, size_t expect, struct ft_error *err)
 {
@@ -32,9 +55,9 @@ static int read_all(int fd, struct ft_bytes *bytes, size_t expect, struct ft_err
 
 int ft_file_read(const char *path, size_t limit, struct ft_bytes *bytes, struct ft_error *err)
 {
-    struct stat st;
-    /* O_NONBLOCK: opening a FIFO must not block */
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st, after;
+    /* nonblocking: a FIFO must not hang us */
+    const int fd = ft_open(path, O_RDONLY | O_NONBLOCK, 0);
     if (fd < 0)
         return ft_error_errno(err, "cannot be opened");
     int rc = 0;
@@ -59,6 +82,10 @@ int ft_file_read(const char *path, size_t limit, struct ft_bytes *bytes, struct 
         bytes->size = 0;
         rc = read_all(fd, bytes, (size_t)st.st_size, err);
     }
+    if (!rc && (fstat(fd, &after) || after.st_size != st.st_size ||
+                after.st_mtim.tv_sec != st.st_mtim.tv_sec ||
+                after.st_mtim.tv_nsec != st.st_mtim.tv_nsec || bytes->size != (size_t)st.st_size))
+        rc = ft_error_set(err, FT_EIO, "the file was changed while it was read");
     close(fd);
     return rc;
 }
@@ -69,71 +96,139 @@ void ft_bytes_release(struct ft_bytes *bytes)
     *bytes = (struct ft_bytes){ 0 };
 }
 
-/* Creates an empty file beside `target` and returns its path. Its mode is the one that the umask
- * gives: mkstemp() would use another, and reading the umask changes it for all threads. Returns
- * NULL and sets errno on failure. */
-static char *create_beside(const char *target)
+/* ---- replacing a file ------------------------------------------------------------------------ */
+
+#define TEMPORARY     ".tmp-" /* then the process, a hyphen and six random digits */
+#define STALE_SECONDS 60
+
+/* A name beside `target` that no file has; the caller frees it. NULL: errno says why. */
+static char *name_beside(const char *target)
 {
     static atomic_uint count;
+    struct timespec now;
+    char *path;
+    clock_gettime(CLOCK_REALTIME, &now);
+    const unsigned suffix = ((unsigned)now.tv_nsec ^ atomic_fetch_add(&count, 1) << 20) & 0xffffff;
+    if (asprintf(&path, "%s" TEMPORARY "%x-%06x", target, (unsigned)getpid(), suffix) < 0)
+        return errno = ENOMEM, NULL;
+    return path;
+}
+
+/* The directory of `target`, malloc'd. */
+static char *directory_of(const char *target)
+{
+    const char *slash = strrchr(target, '/');
+    return slash ? strndup(target, slash == target ? 1 : (size_t)(slash - target)) : strdup(".");
+}
+
+/* Removes what a process that died left beside `target`: a name as name_beside gives, whose
+ * process does not exist and which has not been written to for a while. */
+static void remove_stale(const char *dir, const char *target)
+{
+    const char *slash = strrchr(target, '/'), *base = slash ? slash + 1 : target;
+    const size_t n = strlen(base);
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        unsigned process, suffix;
+        int end = 0;
+        struct stat st;
+        if (!strncmp(e->d_name, base, n) &&
+            sscanf(e->d_name + n, TEMPORARY "%8x-%6x%n", &process, &suffix, &end) == 2 &&
+            !e->d_name[n + (size_t)end] && kill((pid_t)process, 0) && errno == ESRCH &&
+            !fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode) &&
+            difftime(time(NULL), st.st_mtime) >= STALE_SECONDS)
+            unlinkat(dirfd(d), e->d_name, 0);
+    }
+    if (d)
+        closedir(d);
+}
+
+/* The new file, with the mode that the umask leaves (mkstemp's is another, and asking for the umask
+ * changes it for all threads). -1: errno says why. */
+static int create(struct ft_replacement *r)
+{
     for (int tries = 0; tries < 1000; tries++) {
-        struct timespec now;
-        char *path;
-        clock_gettime(CLOCK_REALTIME, &now);
-        const unsigned suffix =
-            ((unsigned)getpid() << 12 ^ (unsigned)now.tv_nsec ^ atomic_fetch_add(&count, 1) << 20) &
-            0xffffff;
-        if (asprintf(&path, "%s.tmp-%06x", target, suffix) < 0)
-            return errno = ENOMEM, NULL;
-        const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (fd >= 0) {
-            close(fd);
-            return path;
-        }
+        if (!(r->path = name_beside(r->target)))
+            return -1;
+        r->fd = ft_open(r->path, O_RDWR | O_CREAT | O_EXCL, 0666);
+        if (r->fd >= 0)
+            return 0;
         const int why = errno;
-        free(path);
+        free(r->path);
+        r->path = NULL;
         errno = why;
         if (why != EEXIST)
-            return NULL;
+            return -1;
     }
-    return NULL;
+    return -1;
+}
+
+static void block_signals(struct ft_replacement *r)
+{
+    static const int deadly[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
+        sigaddset(&set, deadly[i]);
+    r->blocked = !pthread_sigmask(SIG_BLOCK, &set, &r->signals);
 }
 
 int ft_replace_begin(const char *path, struct ft_replacement *out, struct ft_error *err)
 {
-    struct ft_replacement r = { 0 };
+    struct ft_replacement r = { .fd = -1 };
     struct stat st;
-    if (!*path) /* a temporary file without a name before its suffix could be created */
+    char *dir = NULL;
+    int rc = 0;
+    if (!*path) /* the file beside it could be made */
         return ft_error_set(err, FT_EARG, "cannot write '': a file needs a name");
     if (!stat(path, &st) && !S_ISREG(st.st_mode))
         return ft_error_set(err, FT_EARG,
                             "cannot write '%s': it is there and is not a regular file", path);
-    /* A symbolic link stays a link: the file that it points to is replaced. */
+    /* A symbolic link is followed, so that the file it points to is replaced and the link stays. */
+    errno = 0;
     r.target = realpath(path, NULL);
-    if (!r.target)
+    if (!r.target && errno != ENOMEM)
         r.target = ft_strdup(path);
-    if (!r.target)
-        return ft_error_nomem(err, path);
-    r.path = create_beside(r.target);
-    if (!r.path) {
-        ft_error_errno(err, "cannot write '%s'", path);
-        free(r.target);
-        return FT_EIO;
+    if (!r.target || !(dir = directory_of(r.target))) {
+        rc = ft_error_nomem(err, path);
+        goto done;
     }
-    *out = r;
-    return 0;
+    remove_stale(dir, r.target);
+    block_signals(&r);
+    if (create(&r))
+        rc = ft_error_errno(err, "cannot write '%s'", path);
+done:
+    free(dir);
+    if (rc)
+        ft_replace_abort(&r);
+    else
+        *out = r;
+    return rc;
+}
+
+/* A file is safely under its name only when its directory is written, too. Some file systems cannot
+ * do that, which is no failure. */
+static int sync_directory(const char *target)
+{
+    char *dir = directory_of(target);
+    const int fd = dir ? ft_open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0) : -1;
+    const int rc = fd >= 0 && fsync(fd) && errno == EIO ? -1 : 0;
+    if (fd >= 0)
+        close(fd);
+    free(dir);
+    return rc;
 }
 
 int ft_replace_commit(struct ft_replacement *r, struct ft_error *err)
 {
     int rc = 0;
-    const int fd = open(r->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) < 0 || rename(r->path, r->target) < 0)
+    if (fsync(r->fd) || rename(r->path, r->target))
         rc = ft_error_errno(err, "cannot write '%s'", r->target);
-    if (fd >= 0)
-        close(fd);
-    if (!rc) {
+    else {
         free(r->path);
         r->path = NULL;
+        if (sync_directory(r->target))
+            rc = ft_error_errno(err, "cannot write '%s'", r->target);
     }
     ft_replace_abort(r);
     return rc;
@@ -141,11 +236,27 @@ int ft_replace_commit(struct ft_replacement *r, struct ft_error *err)
 
 void ft_replace_abort(struct ft_replacement *r)
 {
+    if (r->fd >= 0 && r->target)
+        close(r->fd);
     if (r->path)
         unlink(r->path);
     free(r->path);
     free(r->target);
-    *r = (struct ft_replacement){ 0 };
+    if (r->blocked) /* a signal that has come meanwhile acts here */
+        pthread_sigmask(SIG_SETMASK, &r->signals, NULL);
+    *r = (struct ft_replacement){ .fd = -1 };
+}
+
+bool ft_replace_interrupted(const struct ft_replacement *r)
+{
+    static const int asking[] = { SIGHUP, SIGINT, SIGTERM };
+    sigset_t pending;
+    if (!r->blocked || sigpending(&pending))
+        return false;
+    for (size_t i = 0; i < sizeof asking / sizeof *asking; i++)
+        if (sigismember(&pending, asking[i]) && !sigismember(&r->signals, asking[i]))
+            return true;
+    return false;
 }
 
 int ft_output_check(const char *path, struct ft_error *err)
@@ -156,16 +267,27 @@ int ft_output_check(const char *path, struct ft_error *err)
     return rc;
 }
 
+static int write_all(int fd, const uint8_t *data, size_t size)
+{
+    while (size) {
+        const ssize_t n = write(fd, data, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return -1;
+        data += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
 int ft_file_replace(const char *path, const void *data, size_t size, struct ft_error *err)
 {
     struct ft_replacement r = { 0 };
     int rc = ft_replace_begin(path, &r, err);
     if (rc)
         return rc;
-    FILE *f = fopen(r.path, "wb");
-    if (!f || fwrite(data, 1, size, f) != size)
-        rc = ft_error_errno(err, "cannot write '%s'", path);
-    if (f && fclose(f) && !rc)
+    if (write_all(r.fd, data, size))
         rc = ft_error_errno(err, "cannot write '%s'", path);
     if (!rc)
         rc = ft_replace_commit(&r, err);

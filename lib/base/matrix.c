@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/memory.h"
 
 struct ft_scratch {
@@ -23,13 +24,13 @@ struct ft_scratch {
  * removed at once. */
 static int open_nameless(const char *dir)
 {
-    const int file = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    const int file = ft_open(dir, O_TMPFILE | O_RDWR, 0600);
     char *path;
     if (file >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
         return file;
     if (asprintf(&path, "%s/finetune-scratch-XXXXXX", dir) < 0)
         return -1;
-    const int named = mkostemp(path, O_CLOEXEC);
+    const int named = ft_descriptor_raise(mkostemp(path, O_CLOEXEC));
     if (named >= 0)
         unlink(path);
     free(path);

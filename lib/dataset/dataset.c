@@ -1,5 +1,6 @@
 /* Reads a folder as (path, class) rows. Symbolic links are followed; a directory that contains
  * itself is entered once. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,6 +28,13 @@ static int add_row(struct walk *w, const char *path, struct ft_error *err)
     return 0;
 }
 
+/* A directory that cannot be read, or what stands in one that cannot be searched. */
+static int add_unreadable(struct walk *w, const char *path, bool keep, struct ft_error *err)
+{
+    w->dataset->n_unreadable += keep;
+    return keep ? add_row(w, path, err) : 0;
+}
+
 static bool inside_already(const struct walk *w, const struct stat *st, int depth)
 {
     for (int i = 0; i < depth; i++)
@@ -42,6 +50,8 @@ static int walk_path(struct walk *w, const char *path, const char *name, int dep
                      struct ft_error *err)
 {
     struct stat st;
+    if (stat(path, &st) < 0 && errno != ENOENT && errno != ELOOP)
+        return add_unreadable(w, path, keep, err);
     if (stat(path, &st) < 0)
         return keep && ft_walk_candidate(path, name) ? add_row(w, path, err) : 0;
     if (S_ISREG(st.st_mode)) {
@@ -59,6 +69,8 @@ static int walk_path(struct walk *w, const char *path, const char *name, int dep
     char **names;
     size_t n;
     int rc = ft_walk_names(path, &names, &n, err);
+    if (rc == FT_EIO)
+        rc = add_unreadable(w, path, keep, err);
     for (size_t i = 0; !rc && i < n; i++) {
         char *below = ft_walk_join(path, names[i]);
         rc =

@@ -116,6 +116,8 @@ static const char *from_levels(struct ft_inputs *x)
             ft_error_nomem(&x->error, "inputs");
             return NULL;
         }
+        if (stat(x->path, &st) && errno != ENOENT && errno != ELOOP)
+            return x->path; /* it cannot be reached: extraction says why */
         if (stat(x->path, &st))
             continue;
         if (S_ISDIR(st.st_mode) ? !enter(x, x->path, &st)

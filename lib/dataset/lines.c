@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 
 /* How often `stop` is called: a signal may interrupt another thread than the one that waits. */
 #define POLL_MS 100
@@ -16,7 +17,7 @@
 int ft_lines_open(const char *path, char end, bool (*stop)(void *), void *user,
                   struct ft_lines *out, struct ft_error *err)
 {
-    const int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+    const int fd = strcmp(path, "-") ? ft_open(path, O_RDONLY | O_NONBLOCK, 0) : STDIN_FILENO;
     if (fd < 0)
         return ft_error_errno(err, "cannot open '%s'", path);
     *out = (struct ft_lines){ .fd = fd, .end = end, .stop = stop, .user = user };
@@ -40,9 +41,10 @@ static int fill(struct ft_lines *l, struct ft_error *err)
         l->buffer = more;
         l->capacity = capacity;
     }
+    /* A FIFO that no program has opened for writing is waited for here, too. */
     int ready = 0;
     /* A signal such as SIGCONT must not end the wait. */
-    while (l->stop && !l->stop(l->user) && ready <= 0 && (!ready || errno == EINTR))
+    while (!(l->stop && l->stop(l->user)) && ready <= 0 && (!ready || errno == EINTR))
         ready = poll(&p, 1, POLL_MS);
     if (l->stop && l->stop(l->user)) {
         l->ended = true;
@@ -50,7 +52,7 @@ static int fill(struct ft_lines *l, struct ft_error *err)
         return 0;
     }
     const ssize_t n = read(l->fd, l->buffer + l->to, l->capacity - l->to - 1);
-    if (n < 0 && errno != EINTR)
+    if (n < 0 && errno != EINTR && errno != EAGAIN)
         return ft_error_errno(err, "cannot read the list of inputs");
     l->to += n > 0 ? (size_t)n : 0;
     l->ended = n == 0;
@@ -60,9 +62,10 @@ static int fill(struct ft_lines *l, struct ft_error *err)
 int ft_lines_next(struct ft_lines *l, char **out, struct ft_error *err)
 {
     for (;;) {
-        char *begin = l->buffer + l->from;
-        char *end = l->to > l->from ? memchr(begin, l->end, l->to - l->from) : NULL;
-        if (!end && l->ended && l->to > l->from)
+        const bool some = l->to > l->from; /* the buffer is NULL before the first bytes */
+        char *begin = some ? l->buffer + l->from : NULL;
+        char *end = some ? memchr(begin, l->end, l->to - l->from) : NULL;
+        if (some && !end && l->ended)
             end = l->buffer + l->to; /* the last record may lack its end byte */
         if (end) {
             l->from = (size_t)(end - l->buffer) + (end < l->buffer + l->to);

@@ -19,6 +19,7 @@ struct survey {
     uint64_t max_pixels;
     struct ft_facts *facts;
     struct worker *workers;
+    atomic_bool no_memory;
     void (*step)(void *, size_t);
     void *user;
     atomic_size_t done;
@@ -33,6 +34,8 @@ static void look(void *context, size_t i, int member)
     if (!facts.status)
         facts.status =
             ft_image_facts(&w->preparer, w->bytes.data, w->bytes.size, s->max_pixels, &facts, NULL);
+    if (facts.status == FT_ENOMEM)
+        atomic_store(&s->no_memory, true);
     s->facts[i] = facts;
     const size_t done = atomic_fetch_add(&s->done, 1) + 1;
     if (s->step && member == 0)
@@ -53,7 +56,14 @@ int ft_survey(char *const *paths, size_t n, int threads, uint64_t max_pixels,
                             .workers = workers,
                             .step = step,
                             .user = user };
+        struct ft_budget memory;
+        ft_budget_init(&memory, FT_IMAGE_MEMORY);
+        for (int i = 0; i < ft_team_size(team); i++)
+            workers[i].preparer.claim.budget = &memory;
         ft_team_each(team, n, look, &s);
+        ft_budget_release(&memory);
+        if (s.no_memory)
+            rc = ft_error_nomem(err, "the survey of pictures");
         for (int i = 0; i < ft_team_size(team); i++) {
             ft_preparer_release(&workers[i].preparer);
             ft_bytes_release(&workers[i].bytes);

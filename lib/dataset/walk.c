@@ -10,13 +10,14 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "image/formats.h"
 
 bool ft_walk_candidate(const char *path, const char *name)
 {
     uint8_t head[64];
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = ft_open(path, O_RDONLY | O_NONBLOCK, 0);
     const ssize_t n = fd < 0 ? -1 : read(fd, head, sizeof head);
     if (fd >= 0)
         close(fd);

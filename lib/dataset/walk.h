@@ -4,7 +4,8 @@
 
 #include "finetune-tools.h"
 
-#define FT_WALK_DEPTH 64 /* nested directories; deeper ones are not entered */
+/* Nested directories: more than any path has room for. */
+#define FT_WALK_DEPTH 2048
 
 /* Whether a file counts as a picture: its first bytes or its name are those of a picture format. */
 bool ft_walk_candidate(const char *path, const char *name);

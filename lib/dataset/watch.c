@@ -203,7 +203,7 @@ int ft_watch_open(const char *dir, const char *except, struct ft_watch **out, st
     if (!w)
         return ft_error_nomem(err, dir);
     clock_gettime(CLOCK_REALTIME, &w->whole);
-    w->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    w->fd = ft_descriptor_raise(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (except)
         (void)!stat(except, &w->except);
     const int rc =

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "features/segment.h"
 
@@ -188,7 +189,7 @@ static int open_key(struct ft_cache *c, struct ft_error *err)
                  (unsigned long long)c->key[0], (unsigned long long)c->key[1]) < 0)
         return ft_error_nomem(err, "the cache");
     int rc = ft_cache_make_folder(path, err);
-    if (!rc && (c->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+    if (!rc && (c->folder = ft_open(path, O_RDONLY | O_DIRECTORY, 0)) < 0)
         rc = ft_error_errno(err, "cannot open '%s'", path);
     free(path);
     if (rc)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "features/cache.h"
 #include "features/segment.h"
@@ -86,7 +87,7 @@ static int list(int folder, const char *ending, char ***out, size_t *count, stru
 {
     char **names = NULL;
     size_t n = 0, capacity = 0;
-    const int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd = ft_open_at(folder, ".", O_RDONLY | O_DIRECTORY, 0);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     if (!dir) {
         if (fd >= 0)
@@ -251,7 +252,7 @@ static int visit_folder(struct visit *v, struct folder *f, struct ft_error *err)
 static int visit_key(struct visit *v, int above, const char *name, struct ft_error *err)
 {
     unsigned long long high, low;
-    struct folder f = { .fd = openat(above, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
+    struct folder f = { .fd = ft_open_at(above, name, O_RDONLY | O_DIRECTORY, 0) };
     if (f.fd < 0)
         return 0;
     int rc = 0;
@@ -282,7 +283,7 @@ static int visit_all(const char *dir, struct visit *v, struct ft_error *err)
     snprintf(info->path, sizeof info->path, "%s", path);
     const int fd = asprintf(&folder, "%s/" FT_CACHE_SUBFOLDER, path) < 0
                        ? -1
-                       : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                       : ft_open(folder, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0)
         /* no cache yet: it is empty */
         rc = errno == ENOENT ? 0 : ft_error_errno(err, "cannot open '%s'", path);

@@ -5,6 +5,7 @@
  *
  *     emitted <= rows under way or done < taken <= emitted + slots
  */
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,7 @@ struct slot {
 };
 
 struct worker {
-    struct ft_preparer preparer;
+    struct ft_preparer preparer; /* claims its share of extraction.memory */
     struct ft_bytes bytes;
     uint8_t *pixels;    /* [pictures, h, w, 3] */
     struct slot **held; /* [pictures] whose pixels wait for the network */
@@ -41,6 +42,7 @@ struct worker {
 
 struct extraction {
     const struct ft_plan *plan;
+    const struct ft_network *network;
     const struct ft_geometry *geometry;
     uint64_t max_pixels;
     struct ft_cache *cache;
@@ -55,6 +57,7 @@ struct extraction {
     struct worker *workers;  /* [n_workers] */
     int n_workers, pictures; /* that a worker carries together */
     size_t d, picture_bytes;
+    struct ft_budget memory; /* for pictures that are being decoded */
     bool reading, emitting, ended, cancelled;
     struct ft_error error; /* of the run, not of a picture */
 };
@@ -64,6 +67,17 @@ static void finish(struct slot *s)
     s->row.path = s->path;
     s->row.feature = s->row.status ? NULL : s->feature;
     s->row.error = s->row.status ? s->err.msg : "";
+}
+
+/* Ends the run with an error that is not a picture's. */
+static void give_up(struct extraction *x, const struct ft_error *err)
+{
+    pthread_mutex_lock(&x->lock);
+    if (!x->cancelled)
+        x->error = *err;
+    x->cancelled = true;
+    pthread_cond_broadcast(&x->changed);
+    pthread_mutex_unlock(&x->lock);
 }
 
 /* A path becomes a finished row, or a held picture: true. */
@@ -84,8 +98,11 @@ static bool work_on(struct extraction *x, struct worker *w, struct slot *s)
         row->status =
             ft_image_prepare(&w->preparer, w->bytes.data, w->bytes.size, x->geometry, x->max_pixels,
                              w->pixels + (size_t)w->n_held * x->picture_bytes, &s->err);
-        s->full_pixels =
-            (uint64_t)w->preparer.image.full_width * (uint64_t)w->preparer.image.full_height;
+        s->full_pixels = w->preparer.full_pixels;
+    }
+    if (row->status == FT_ENOMEM) {
+        ft_error_prefix(&s->err, FT_ENOMEM, "'%s'", s->path);
+        give_up(x, &s->err);
     }
     if (!row->status && !row->cached) {
         const struct ft_shape in = ft_plan_input(x->plan);
@@ -113,16 +130,27 @@ static void run_held(struct extraction *x, struct worker *w)
         ft_plan_run_several(x->plan, w->n_held, pixels, w->arena, features);
 }
 
+static bool all_finite(const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return false;
+    return true;
+}
+
 /* Held pictures become finished rows. */
 static void compute(struct extraction *x, struct worker *w)
 {
     run_held(x, w);
     for (int i = 0; i < w->n_held; i++) {
         struct slot *s = w->held[i];
-        for (size_t k = 0; k < x->d && !s->row.status; k++)
-            if (!(s->feature[k] - s->feature[k] == 0))
-                s->row.status = ft_error_set(&s->err, FT_EFORMAT,
-                                             "the network's output is not finite for this picture");
+        if (!all_finite(s->feature, x->d)) {
+            struct ft_error err;
+            if (ft_network_check_finite(x->network, &err))
+                give_up(x, &err);
+            s->row.status = ft_error_set(&s->err, FT_EFORMAT,
+                                         "the network's output is not finite for this picture");
+        }
         if (!s->row.status && x->cache)
             ft_cache_add(x->cache, s->row.content, s->full_pixels, s->feature);
         finish(s);
@@ -230,6 +258,7 @@ static int make_workers(struct extraction *x, struct ft_error *err)
             return ft_error_nomem(err, "features");
     for (int i = 0; i < x->n_workers; i++) {
         struct worker *w = &x->workers[i];
+        w->preparer.claim.budget = &x->memory;
         w->pixels = ft_alloc((size_t)x->pictures, x->picture_bytes);
         w->held = calloc((size_t)x->pictures, sizeof *w->held);
         w->arena = ft_alloc(1, ft_plan_arena_bytes(x->plan, x->pictures));
@@ -254,6 +283,7 @@ static void release(struct extraction *x)
     }
     free(x->slots);
     free(x->workers);
+    ft_budget_release(&x->memory);
     pthread_cond_destroy(&x->changed);
     pthread_mutex_destroy(&x->lock);
 }
@@ -272,6 +302,7 @@ int ft_extract(const struct ft_backbone *backbone, const struct ft_extract_optio
     const int pictures = ft_plan_pictures(plan);
     struct extraction x = {
         .plan = plan,
+        .network = backbone->network,
         .geometry = geometry,
         .max_pixels = options->max_pixels,
         .cache = options->cache,
@@ -295,6 +326,7 @@ int ft_extract(const struct ft_backbone *backbone, const struct ft_extract_optio
     x.n_slots = (size_t)x.n_workers * SLOTS_PER_WORKER;
     pthread_mutex_init(&x.lock, NULL);
     pthread_cond_init(&x.changed, NULL);
+    ft_budget_init(&x.memory, FT_IMAGE_MEMORY);
     int rc = make_workers(&x, err);
     struct ft_team *team = rc ? NULL : ft_team_new(threads);
     if (!rc && !team)

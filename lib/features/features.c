@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/isolate.h"
 #include "base/matrix.h"
 #include "base/memory.h"
 #include "finetune-tools.h"
@@ -129,9 +130,7 @@ static bool put(hid_t file, const char *name, hsize_t n, hid_t type, const void 
     const hid_t set = create(file, name, 1, &n, type);
     const bool ok =
         set >= 0 && (!n || H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0);
-    if (set >= 0)
-        H5Dclose(set);
-    return ok;
+    return set >= 0 && H5Dclose(set) >= 0 && ok;
 }
 
 static bool put_block(hid_t set, const struct ft_matrix *x, size_t from, size_t rows, float *room)
@@ -146,17 +145,17 @@ static bool put_block(hid_t set, const struct ft_matrix *x, size_t from, size_t 
     return ok;
 }
 
-static bool put_matrix(hid_t file, const char *name, const struct ft_matrix *x)
+static bool put_matrix(hid_t file, const char *name, const struct ft_matrix *x,
+                       const struct ft_replacement *r)
 {
     enum { ROWS = 1024 };
     const hsize_t shape[2] = { x->n, (hsize_t)x->d };
     float *room = ft_alloc(x->x ? 1 : ROWS, (size_t)x->d * sizeof *room);
     const hid_t set = create(file, name, 2, shape, H5T_IEEE_F32LE);
     bool ok = set >= 0 && room;
-    for (size_t from = 0; ok && from < x->n; from += ROWS)
+    for (size_t from = 0; ok && from < x->n && !ft_replace_interrupted(r); from += ROWS)
         ok = put_block(set, x, from, x->n - from < ROWS ? x->n - from : ROWS, room);
-    if (set >= 0)
-        H5Dclose(set);
+    ok = set >= 0 && H5Dclose(set) >= 0 && ok;
     free(room);
     return ok;
 }
@@ -171,18 +170,48 @@ static bool put_strings(hid_t file, const char *name, char *const *strings, size
     return ok;
 }
 
-static bool write_file(const char *path, const struct ft_features *f, char *const *classes,
-                       size_t k)
+struct saving {
+    const struct ft_replacement *replacement;
+    const struct ft_features *features;
+    char *const *classes;
+    size_t n_classes;
+};
+
+static bool write_file(const struct saving *s)
 {
+    const struct ft_replacement *r = s->replacement;
+    const struct ft_features *f = s->features;
     ft_h5_begin();
-    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t file = H5Fcreate(r->path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     if (file < 0)
         return false;
     const struct ft_matrix x = ft_features_matrix(f);
-    const bool ok =
-        put_matrix(file, "features", &x) && put(file, "labels", f->n, H5T_STD_I32LE, f->labels) &&
-        put_strings(file, "paths", f->paths, f->n) && put_strings(file, "classes", classes, k);
-    return (H5Fclose(file) >= 0) && ok;
+    const bool ok = put_matrix(file, "features", &x, r) &&
+                    put(file, "labels", f->n, H5T_STD_I32LE, f->labels) &&
+                    put_strings(file, "paths", f->paths, f->n) &&
+                    put_strings(file, "classes", s->classes, s->n_classes);
+    const bool flushed = H5Fflush(file, H5F_SCOPE_GLOBAL) >= 0; /* closing does not report all */
+    return (H5Fclose(file) >= 0) && flushed && ok;
+}
+
+static int write_isolated(void *user, struct ft_outbox *outbox, struct ft_error *err)
+{
+    (void)outbox;
+    return write_file(user) ? 0 : ft_error_set(err, FT_EIO, "is the disk full?");
+}
+
+/* HDF5 crashes if memory runs out while it writes, so it writes in a process of its own. */
+static int save(struct saving *s, struct ft_error *err)
+{
+    struct ft_isolated isolated;
+    uint8_t *bytes;
+    size_t n;
+    int rc = ft_isolated_begin(&isolated, FT_ISOLATED_TRUSTED, write_isolated, s, err);
+    if (!rc)
+        rc = ft_isolated_end(&isolated, &bytes, &n, err);
+    if (!rc)
+        ft_isolated_unmap(bytes, n);
+    return rc;
 }
 
 int ft_features_save(const struct ft_features *f, char *const *classes, int n_classes,
@@ -192,8 +221,13 @@ int ft_features_save(const struct ft_features *f, char *const *classes, int n_cl
     int rc = ft_replace_begin(path, &r, err);
     if (rc)
         return rc;
-    if (!write_file(r.path, f, classes, (size_t)n_classes))
-        rc = ft_error_set(err, FT_EIO, "cannot write '%s': is the disk full?", path);
+    if ((rc = save(&(struct saving){ &r, f, classes, (size_t)n_classes }, err)))
+        rc = ft_error_set(err, rc == FT_ENOMEM ? rc : FT_EIO,
+                          rc == FT_ENOMEM ? "cannot write '%s': out of memory"
+                                          : "cannot write '%s': is the disk full?",
+                          path);
+    else if (ft_replace_interrupted(&r))
+        rc = ft_error_set(err, FT_ECANCELLED, "'%s' is not written: stopped", path);
     else if (!(rc = ft_matrix_status(&(struct ft_matrix){ .scratch = f->scratch }, err)))
         rc = ft_replace_commit(&r, err);
     ft_replace_abort(&r);

@@ -94,11 +94,16 @@ static struct header *read_index(int fd, const uint64_t *key, uint32_t d)
 int ft_segment_read(int folder, const char *name, const uint64_t *key, uint32_t *d,
                     struct ft_segment_row **rows, size_t *n, struct ft_error *err)
 {
-    const int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
+    const int fd = ft_open_at(folder, name, O_RDONLY, 0);
     if (fd < 0)
         return ft_error_errno(err, "cannot open '%s'", name);
+    errno = 0;
     struct header *h = read_index(fd, key, *d);
+    const int why = errno; /* 0: read as it is */
     close(fd);
+    errno = why;
+    if (!h && why)
+        return ft_error_errno(err, "cannot read '%s'", name);
     if (!h)
         return ft_error_set(err, FT_EFORMAT, "'%s' is damaged", name);
     *n = (size_t)h->n;
@@ -111,7 +116,7 @@ int ft_segment_read(int folder, const char *name, const uint64_t *key, uint32_t 
 int ft_segment_feature(int folder, const char *name, size_t n, size_t i, size_t d, uint64_t check,
                        float *feature)
 {
-    const int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
+    const int fd = ft_open_at(folder, name, O_RDONLY, 0);
     if (fd < 0)
         return FT_EIO;
     const uint64_t at = sizeof(struct header) + n * sizeof(struct ft_segment_row) +
@@ -141,7 +146,7 @@ int ft_segment_write(int folder, const uint64_t key[2], uint32_t d,
     snprintf(final, sizeof final, "%012llx%08lx-%lx" FT_SEGMENT_ENDING,
              (unsigned long long)now.tv_sec, (unsigned long)now.tv_nsec, (unsigned long)getpid());
     snprintf(temporary, sizeof temporary, FT_SEGMENT_TEMPORARY "%s", final);
-    const int fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    const int fd = ft_open_at(folder, temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
     bool ok = fd >= 0 && write_all(fd, h, size) && write_all(fd, x, n * d * sizeof *x) &&
               !fsync(fd) && !renameat(folder, temporary, folder, final);
     const int rc = ok ? fsync(folder),

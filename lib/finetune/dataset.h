@@ -26,6 +26,8 @@ struct ft_dataset {
     size_t n_others; /* files that are no pictures */
     /* pictures in no class directory: rows with label -1 where asked for, else only counted */
     size_t n_loose;
+    /* rows that are directories which cannot be read; extraction reports why */
+    size_t n_unreadable;
     int n_empty;
     char **empty; /* [n_empty] first-level directories without a picture */
 };

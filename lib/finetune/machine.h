@@ -24,12 +24,19 @@ int ft_output_check(const char *path, struct ft_error *err);
 /* Bytes of the UTF-8 character that `text` begins with (1 for its terminating NUL). 0: invalid by
  * RFC 3629. File names may be any bytes. */
 int ft_utf8_length(const char *text);
-/* Bytes of the control character that `text` begins with (U+0001 to U+001F, U+007F to U+009F). 0:
- * it begins with none. Control characters can steer a terminal. */
+/* Bytes of the control character that `text` begins with. 0: it begins with none. These are U+0001
+ * to U+001F, U+007F to U+009F, line and paragraph separators, and the characters that set the
+ * direction of text (U+202E and others), which make a name look like another one. */
 int ft_control_length(const char *text);
-/* Overwrites every control character except those in `kept` with '?', byte by byte, and returns
- * `text`. */
+/* Replaces every control character except those in `kept` by one '?', and returns `text`. */
 char *ft_text_plain(char *text, const char *kept);
+
+/* The text of a tree that was built with cJSON; the tree is deleted. Must be freed with free().
+ * Returns NULL if an allocation of cJSON has failed in this thread since the last call, because the
+ * tree may be incomplete. The library sets cJSON's allocator (cJSON_InitHooks) when it is loaded;
+ * it is compatible with malloc and free. */
+struct cJSON;
+char *ft_json_text(struct cJSON *json, bool indented);
 
 #ifdef __cplusplus
 }

@@ -31,10 +31,13 @@ size_t ft_mistakes(const struct ft_judged *judged, size_t *order);
  */
 char *ft_report_metrics_text(const struct ft_metrics *metrics, const struct ft_judged *judged);
 char *ft_report_metrics_json(const struct ft_metrics *metrics, const struct ft_judged *judged);
+/* Whether a spreadsheet treats a cell with this text as a formula (OWASP, CSV injection). Written
+ * safely, such a cell begins with an apostrophe. */
+bool ft_csv_is_formula(const char *text);
 /* predictions.csv, classes.csv, confusion.csv, reliability.csv and coverage.csv in a directory that
  * is there. */
-int ft_report_csv(const struct ft_metrics *metrics, const struct ft_judged *judged, const char *dir,
-                  struct ft_error *err);
+int ft_report_csv(const struct ft_metrics *metrics, const struct ft_judged *judged, bool safe,
+                  const char *dir, struct ft_error *err);
 
 /* Everything about a folder that `finetune doctor` says; lent. */
 struct ft_checkup {

@@ -213,7 +213,7 @@ int ft_bmp_decode(const uint8_t *bytes, size_t n, const struct ft_decode_request
     (void)orientation;
     int rc = read_header(&r);
     if (!rc)
-        rc = ft_image_check_limit(r.width, r.height, request, err);
+        rc = ft_image_admit(r.width, r.height, request, err);
     const bool runs = r.compression == RLE8 || r.compression == RLE4;
     if (!rc && !runs)
         rc = ft_image_check_length("BMP", n, ((uint64_t)r.width * r.bits + 7) / 8 * r.height,

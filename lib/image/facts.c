@@ -1,7 +1,6 @@
 /* Properties of a picture's file, and a perceptual hash: it says which of the lowest 63 frequencies
  * of the cosine transform of a 32 x 32 grey picture are above their median (Zauner 2010,
  * Implementation and Benchmarking of Perceptual Image Hash Functions). */
-#include <libexif/exif-data.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "image/formats.h"
+#include "image/exif.h"
 #include "image/image.h"
 
 enum { SIDE = 256, GRID = 32, LOW = 8 };
@@ -47,15 +47,14 @@ static int jpeg_quality(const uint8_t *p, size_t n)
     return 0;
 }
 
-static uint64_t camera_of(const uint8_t *bytes, size_t n)
+static int read_camera(const uint8_t *bytes, size_t n, uint64_t *out, struct ft_error *err)
 {
     static const ExifTag tags[] = { EXIF_TAG_MAKE, EXIF_TAG_MODEL };
     char text[400] = "";
-    ExifData *data = exif_data_new();
-    if (!data)
-        return 0;
-    exif_data_unset_option(data, EXIF_DATA_OPTION_FOLLOW_SPECIFICATION);
-    exif_data_load_data(data, bytes, n < 1 << 18 ? (unsigned)n : 1 << 18);
+    ExifData *data;
+    const int rc = ft_exif_load(bytes, n < 1 << 18 ? n : 1 << 18, &data, err);
+    if (rc)
+        return rc;
     for (size_t i = 0; i < sizeof tags / sizeof *tags; i++) {
         ExifEntry *entry = exif_content_get_entry(data->ifd[EXIF_IFD_0], tags[i]);
         const size_t used = strlen(text);
@@ -66,7 +65,8 @@ static uint64_t camera_of(const uint8_t *bytes, size_t n)
     uint64_t hash[2] = { 0 };
     if (*text)
         ft_hash(text, strlen(text), hash);
-    return hash[0];
+    *out = hash[0];
+    return 0;
 }
 
 static double luma(const uint8_t *p)
@@ -136,19 +136,21 @@ static double shrink_of(const void *user, int width, int height)
 int ft_image_facts(struct ft_preparer *preparer, const uint8_t *bytes, size_t n,
                    uint64_t max_pixels, struct ft_facts *out, struct ft_error *err)
 {
-    const struct ft_decode_request request = { max_pixels, shrink_of, NULL };
+    const struct ft_decode_request request = { max_pixels, shrink_of, NULL, &preparer->claim };
     struct ft_image *image = &preparer->image;
     struct ft_facts facts = { .bytes = n };
     uint8_t small[GRID * GRID * 3];
     double grey[GRID * GRID];
     int rc = ft_image_decode(bytes, n, &request, image, err);
-    if (rc)
+    if (rc) {
+        ft_preparer_finish(preparer);
         return rc;
+    }
     facts.width = image->full_width;
     facts.height = image->full_height;
     if (!strcmp(ft_format_of(bytes, n)->name, "JPEG")) {
         facts.jpeg_quality = jpeg_quality(bytes, n);
-        facts.camera = camera_of(bytes, n);
+        rc = read_camera(bytes, n, &facts.camera, err);
     }
     const double box[4] = { 0, 0, image->width, image->height },
                  longer = fmax(image->width, image->height);
@@ -157,8 +159,9 @@ int ft_image_facts(struct ft_preparer *preparer, const uint8_t *bytes, size_t n,
         longer > SIDE ? (int)fmax(1, round(image->height * SIDE / longer)) : image->height;
     uint8_t *scaled = malloc((size_t)w * (size_t)h * 3);
     if (!scaled)
-        return ft_error_nomem(err, "a picture");
-    rc = ft_image_resize(image, box, w, h, FT_FILTER_BILINEAR, &preparer->resizer, scaled, err);
+        rc = ft_error_nomem(err, "a picture");
+    if (!rc)
+        rc = ft_image_resize(image, box, w, h, FT_FILTER_BILINEAR, &preparer->resizer, scaled, err);
     if (!rc)
         rc = ft_image_resize(image, box, GRID, GRID, FT_FILTER_BICUBIC, &preparer->resizer, small,
                              err);
@@ -170,5 +173,6 @@ int ft_image_facts(struct ft_preparer *preparer, const uint8_t *bytes, size_t n,
         *out = facts;
     }
     free(scaled);
+    ft_preparer_finish(preparer);
     return rc;
 }

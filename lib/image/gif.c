@@ -114,7 +114,7 @@ static int read_frame(GifFileType *file, struct gif_reader *r)
                             d->Height);
     const int width = d->Left + d->Width > file->SWidth ? d->Left + d->Width : file->SWidth,
               height = d->Top + d->Height > file->SHeight ? d->Top + d->Height : file->SHeight;
-    int rc = ft_image_check_limit((uint64_t)width, (uint64_t)height, r->request, r->err);
+    int rc = ft_image_admit((uint64_t)width, (uint64_t)height, r->request, r->err);
     /* A code of 12 bits stands for less than 4096 pixels. */
     const uint64_t pixels = (uint64_t)d->Width * (uint64_t)d->Height;
     if (!rc)

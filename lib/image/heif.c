@@ -61,13 +61,13 @@ static int check_size(const struct heif_image_handle *handle,
               height = heif.heif_image_handle_get_height(handle),
               stored_width = heif.heif_image_handle_get_ispe_width(handle),
               stored_height = heif.heif_image_handle_get_ispe_height(handle);
-    const int rc = ft_image_check_limit((uint64_t)(width > 0 ? width : 0),
-                                        (uint64_t)(height > 0 ? height : 0), request, err);
+    const int rc = ft_image_admit((uint64_t)(width > 0 ? width : 0),
+                                  (uint64_t)(height > 0 ? height : 0), request, err);
     if (rc || stored_width < 1 || stored_height < 1 ||
         (uint64_t)stored_width * (uint64_t)stored_height <=
             ((uint64_t)width + BLOCK) * ((uint64_t)height + BLOCK))
         return rc;
-    return ft_image_check_limit((uint64_t)stored_width, (uint64_t)stored_height, request, err);
+    return ft_image_admit((uint64_t)stored_width, (uint64_t)stored_height, request, err);
 }
 
 static int copy_pixels(const struct heif_image *picture, int channels, bool premultiplied,
@@ -79,8 +79,8 @@ static int copy_pixels(const struct heif_image *picture, int channels, bool prem
     int stride = 0;
     const uint8_t *from =
         heif.heif_image_get_plane_readonly(picture, heif_channel_interleaved, &stride);
-    int rc = ft_image_check_limit((uint64_t)(width > 0 ? width : 0),
-                                  (uint64_t)(height > 0 ? height : 0), request, err);
+    int rc = ft_image_admit((uint64_t)(width > 0 ? width : 0), (uint64_t)(height > 0 ? height : 0),
+                            request, err);
     if (!rc)
         rc = from ? ft_image_reserve(out, width, height, 3, err) : ft_error_nomem(err, "a picture");
     for (int y = 0; !rc && y < height; y++) {

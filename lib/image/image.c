@@ -64,6 +64,14 @@ static double shrink_of(const void *user, int full_width, int full_height)
     return fmin((box[2] - box[0]) / target[2], (box[3] - box[1]) / target[3]);
 }
 
+void ft_preparer_finish(struct ft_preparer *preparer)
+{
+    enum { KEPT = 16 << 20 };
+    if (preparer->image.capacity > KEPT)
+        ft_image_release(&preparer->image);
+    ft_claim_return(&preparer->claim);
+}
+
 void ft_preparer_release(struct ft_preparer *preparer)
 {
     ft_image_release(&preparer->image);
@@ -74,9 +82,15 @@ int ft_image_prepare(struct ft_preparer *preparer, const uint8_t *bytes, size_t 
                      const struct ft_geometry *geometry, uint64_t max_pixels, uint8_t *out,
                      struct ft_error *err)
 {
-    const struct ft_decode_request request = { max_pixels, shrink_of, geometry };
-    const int rc = ft_image_decode(bytes, n, &request, &preparer->image, err);
-    return rc ? rc : ft_image_fit(&preparer->image, geometry, &preparer->resizer, out, err);
+    const struct ft_decode_request request = { max_pixels, shrink_of, geometry, &preparer->claim };
+    const struct ft_image *image = &preparer->image;
+    int rc = ft_image_decode(bytes, n, &request, &preparer->image, err);
+    if (!rc)
+        rc = ft_image_fit(image, geometry, &preparer->resizer, out, err);
+    if (!rc)
+        preparer->full_pixels = (uint64_t)image->full_width * (uint64_t)image->full_height;
+    ft_preparer_finish(preparer);
+    return rc;
 }
 
 int ft_image_fit(const struct ft_image *image, const struct ft_geometry *geometry,

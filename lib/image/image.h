@@ -14,8 +14,15 @@ int ft_image_decode(const uint8_t *bytes, size_t n, const struct ft_decode_reque
 struct ft_preparer {
     struct ft_image image;
     struct ft_resizer resizer;
+    struct ft_claim claim;
+    uint64_t full_pixels; /* of the last picture, as it is in the file */
 };
+/* Bytes that all threads of a job decode in together; a larger picture is decoded alone. */
+#define FT_IMAGE_MEMORY ((uint64_t)512 << 20)
 void ft_preparer_release(struct ft_preparer *preparer);
+/* Returns what the last picture claimed, and frees a large buffer. ft_image_prepare and
+ * ft_image_facts end with it. */
+void ft_preparer_finish(struct ft_preparer *preparer);
 
 /* Decodes a picture and makes the network's input of it: out [geometry.height, geometry.width, 3]
  * RGB. */

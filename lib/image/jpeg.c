@@ -27,8 +27,8 @@ ft_decoder ft_jpeg_decode;
  * forged sampling. */
 #define MEMORY_BASE      (64L << 20)
 #define MEMORY_PER_PIXEL 8
-/* A progressive picture has about 10 scans; each costs a pass over the whole picture. */
-#define SCANS_MAX 200
+/* A progressive picture has about 10 scans; each one more costs a pass over all of it. */
+#define SCANS_MAX 100
 
 struct jpeg_reader {
     struct jpeg_decompress_struct codec;
@@ -192,6 +192,18 @@ static void read_rows(struct jpeg_reader *r)
     }
 }
 
+/* Pixels, twice if they are turned, and the coefficients of all scans. */
+static void claim_memory(const struct jpeg_reader *r)
+{
+    const struct jpeg_decompress_struct *codec = &r->codec;
+    const uint64_t pixels = (uint64_t)codec->output_width * codec->output_height,
+                   stored = (uint64_t)codec->image_width * codec->image_height;
+    ft_image_claim(r->request, pixels * 3 * (r->orientation > 1 ? 2 : 1) +
+                                   (jpeg_has_multiple_scans((j_decompress_ptr)codec)
+                                        ? stored * (uint64_t)codec->num_components * sizeof(JCOEF)
+                                        : 0));
+}
+
 static int read_picture(struct jpeg_reader *r)
 {
     struct jpeg_decompress_struct *codec = &r->codec;
@@ -202,12 +214,16 @@ static int read_picture(struct jpeg_reader *r)
     if (rc)
         return rc;
     r->orientation = orientation_of(codec);
+    if (r->orientation < 0)
+        return ft_error_nomem(r->err, "a picture");
     codec->mem->max_memory_to_use =
         MEMORY_BASE + (long)codec->image_width * (long)codec->image_height * MEMORY_PER_PIXEL;
     codec->progress = &r->progress;
     codec->out_color_space = codec->num_components == 4 ? JCS_CMYK : JCS_RGB;
     codec->scale_num = (unsigned)eighths_of(r);
     codec->scale_denom = 8;
+    jpeg_calc_output_dimensions(codec);
+    claim_memory(r);
     jpeg_start_decompress(codec);
     rc = ft_image_reserve(r->out, (int)codec->output_width, (int)codec->output_height, 3, r->err);
     if (rc)

@@ -25,7 +25,7 @@ static int prepare(JxlDecoder *decoder, const struct ft_decode_request *request,
 {
     if (jxl.JxlDecoderGetBasicInfo(decoder, info) != JXL_DEC_SUCCESS)
         return ft_error_set(err, FT_EFORMAT, "damaged JPEG XL: its header is invalid");
-    int rc = ft_image_check_limit(info->xsize, info->ysize, request, err);
+    int rc = ft_image_admit(info->xsize, info->ysize, request, err);
     if (!rc && info->num_extra_channels > MOST_EXTRA_CHANNELS)
         rc = ft_error_set(err, FT_EUNSUPPORTED,
                           "a rare kind of JPEG XL (%u extra channels): convert it first",

@@ -5,11 +5,11 @@
  * right, 3 bottom right, 4 bottom left, and with rows and columns exchanged 5 left top, 6 right
  * top, 7 right bottom, 8 left bottom. */
 #define _GNU_SOURCE /* memmem */
-#include <libexif/exif-data.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "image/exif.h"
 #include "image/orient.h"
 
 enum { LONGEST = 65536 * 4 }; /* a JPEG's block is at most 64 KB; no larger one is searched */
@@ -36,20 +36,19 @@ int ft_exif_orientation(const uint8_t *tiff, size_t n)
     if (n < 8 || n > LONGEST)
         return 0;
     uint8_t *block = malloc(n + sizeof head);
-    ExifData *data = block ? exif_data_new() : NULL;
-    if (data) {
-        memcpy(block, head, sizeof head);
-        memcpy(block + sizeof head, tiff, n);
-        /* libexif would otherwise add and repair tags */
-        exif_data_unset_option(data, EXIF_DATA_OPTION_FOLLOW_SPECIFICATION);
-        exif_data_load_data(data, block, (unsigned)(n + sizeof head));
-        const ExifEntry *entry =
-            exif_content_get_entry(data->ifd[EXIF_IFD_0], EXIF_TAG_ORIENTATION);
-        if (entry)
-            orientation = value_of(entry, exif_data_get_byte_order(data));
-        exif_data_unref(data);
-    }
+    ExifData *data;
+    if (!block)
+        return FT_ENOMEM;
+    memcpy(block, head, sizeof head);
+    memcpy(block + sizeof head, tiff, n);
+    const int rc = ft_exif_load(block, n + sizeof head, &data, NULL);
     free(block);
+    if (rc)
+        return rc;
+    const ExifEntry *entry = exif_content_get_entry(data->ifd[EXIF_IFD_0], EXIF_TAG_ORIENTATION);
+    if (entry)
+        orientation = value_of(entry, exif_data_get_byte_order(data));
+    exif_data_unref(data);
     return orientation;
 }
 

@@ -5,7 +5,7 @@
 #include "image/pixels.h"
 
 /* The orientation tag, 1 to 8, of a TIFF structure (the EXIF block after "Exif\0\0"); 0 if it is
- * absent or invalid. */
+ * absent or invalid, FT_ENOMEM if memory runs out. */
 int ft_exif_orientation(const uint8_t *tiff, size_t n);
 
 /* The same of an XMP packet (tiff:Orientation as an attribute or an element). */

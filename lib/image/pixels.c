@@ -12,6 +12,22 @@ void ft_image_release(struct ft_image *image)
     *image = (struct ft_image){ 0 };
 }
 
+void ft_image_claim(const struct ft_decode_request *request, uint64_t bytes)
+{
+    struct ft_claim *claim = request ? request->claim : NULL;
+    if (!claim || !claim->budget || claim->bytes)
+        return;
+    ft_budget_take(claim->budget, bytes);
+    claim->bytes = bytes;
+}
+
+void ft_claim_return(struct ft_claim *claim)
+{
+    if (claim->bytes)
+        ft_budget_return(claim->budget, claim->bytes);
+    claim->bytes = 0;
+}
+
 int ft_image_check_limit(uint64_t width, uint64_t height, const struct ft_decode_request *request,
                          struct ft_error *err)
 {
@@ -25,6 +41,15 @@ int ft_image_check_limit(uint64_t width, uint64_t height, const struct ft_decode
             err, FT_ELIMIT, "a picture of %llu x %llu pixels is over the limit of %llu pixels",
             (unsigned long long)width, (unsigned long long)height, (unsigned long long)limit);
     return 0;
+}
+
+int ft_image_admit(uint64_t width, uint64_t height, const struct ft_decode_request *request,
+                   struct ft_error *err)
+{
+    const int rc = ft_image_check_limit(width, height, request, err);
+    if (!rc)
+        ft_image_claim(request, width * height * 8);
+    return rc;
 }
 
 int ft_image_check_length(const char *format, size_t n, uint64_t least, uint64_t width,

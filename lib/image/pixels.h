@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/budget.h"
 #include "finetune-tools.h"
 
 #define FT_IMAGE_MAX_PIXELS_DEFAULT (UINT64_C(256) << 20)
@@ -32,13 +33,28 @@ struct ft_decode_request {
      * that. 0 or 1 means full size. Nullable: full size. */
     double (*shrink)(const void *user, int full_width, int full_height);
     const void *user;
+    struct ft_claim *claim; /* nullable */
 };
+
+/* The part of a shared budget that the picture under way takes. */
+struct ft_claim {
+    struct ft_budget *budget; /* borrowed; nullable: memory is not limited */
+    uint64_t bytes;
+};
+/* A decoder calls this once for each picture, before it allocates: waits until the budget of all
+ * threads has that much. Who asked for the picture returns it with ft_claim_return. */
+void ft_image_claim(const struct ft_decode_request *request, uint64_t bytes);
+void ft_claim_return(struct ft_claim *claim);
 
 /* Fails with FT_ELIMIT if width * height exceeds the request's limit, and with FT_EFORMAT if there
  * are no pixels. `request` is nullable. */
 int ft_image_check_limit(uint64_t width, uint64_t height, const struct ft_decode_request *request,
                          struct ft_error *err);
 
+/* Checks the limit, and claims 8 bytes for each pixel: the whole decoded picture, and the buffers
+ * of a library that has a copy of it. */
+int ft_image_admit(uint64_t width, uint64_t height, const struct ft_decode_request *request,
+                   struct ft_error *err);
 /* Fails with FT_EFORMAT if a file of n bytes is too short for a picture of this size. `least` is
  * the smallest number of bytes that it can take. */
 int ft_image_check_length(const char *format, size_t n, uint64_t least, uint64_t width,

@@ -25,6 +25,7 @@ struct png_reader {
     png_structp png;
     png_infop info;
     png_bytep *rows; /* [height] */
+    bool no_memory;  /* an allocation failed */
     bool complete;   /* all pixels are decoded: from now on only their checksum matters */
     int rc;
 };
@@ -32,11 +33,28 @@ struct png_reader {
 static void fail_png(png_structp png, png_const_charp message)
 {
     struct png_reader *r = png_get_error_ptr(png);
-    if (!r->complete || !strncmp(message, "IDAT", 4))
+    if (r->no_memory)
+        r->rc = ft_error_nomem(r->err, "a picture");
+    else if (!r->complete || !strncmp(message, "IDAT", 4))
         r->rc = r->at > r->n ? ft_error_set(r->err, FT_EFORMAT,
                                             "truncated PNG: the file ends before the picture does")
                              : ft_error_set(r->err, FT_EFORMAT, "damaged PNG: %s", message);
     longjmp(png_jmpbuf(png), 1);
+}
+
+/* libpng would call a failed allocation an error of the file. */
+static png_voidp allocate(png_structp png, png_alloc_size_t size)
+{
+    struct png_reader *r = png_get_mem_ptr(png);
+    void *p = malloc(size);
+    r->no_memory |= !p;
+    return p;
+}
+
+static void release(png_structp png, png_voidp p)
+{
+    (void)png;
+    free(p);
 }
 
 static void ignore_warning(png_structp png, png_const_charp message)
@@ -100,6 +118,8 @@ static int read_pixels(struct png_reader *r)
     if (rc)
         return rc;
     const int channels = transform(r);
+    /* its orientation is known only at the end */
+    ft_image_claim(r->request, (uint64_t)width * height * ((uint64_t)channels + 3));
     rc = ft_image_reserve(r->out, (int)width, (int)height, channels, r->err);
     if (rc)
         return rc;
@@ -137,6 +157,8 @@ static void note_orientation(struct png_reader *r)
         r->orientation = ft_exif_orientation(exif, n);
     if (!r->orientation)
         r->orientation = xmp_orientation(r);
+    if (r->orientation < 0)
+        r->rc = ft_error_nomem(r->err, "a picture");
 }
 
 /* All state is in the caller's struct, so no local variable changes after setjmp. */
@@ -168,13 +190,15 @@ int ft_png_decode(const uint8_t *bytes, size_t n, const struct ft_decode_request
     r.rc = check_header(&r);
     if (r.rc)
         return r.rc;
-    r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, fail_png, ignore_warning);
+    r.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &r, fail_png, ignore_warning, &r,
+                                     allocate, release);
     r.info = r.png ? png_create_info_struct(r.png) : NULL;
     if (r.info) {
         run(&r);
         if (!r.rc)
             note_orientation(&r);
-    } else
+    }
+    if (!r.rc && (!r.info || r.no_memory))
         r.rc = ft_error_nomem(err, "a picture");
     png_destroy_read_struct(&r.png, &r.info, NULL);
     free(r.rows);

@@ -135,7 +135,7 @@ int ft_pnm_decode(const uint8_t *bytes, size_t n, const struct ft_decode_request
     (void)orientation;
     int rc = read_header(&r, &width, &height);
     if (!rc)
-        rc = ft_image_check_limit(width, height, request, err);
+        rc = ft_image_admit(width, height, request, err);
     if (!rc)
         rc = ft_image_check_length("PNM", (size_t)(r.end - r.at), least_bytes(&r, width, height),
                                    width, height, err);

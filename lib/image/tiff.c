@@ -324,7 +324,7 @@ static int read_picture(TIFF *file, struct tiff_reader *r, const struct ft_decod
 {
     tiff.TIFFGetField(file, TIFFTAG_IMAGEWIDTH, &r->width);
     tiff.TIFFGetField(file, TIFFTAG_IMAGELENGTH, &r->height);
-    int rc = ft_image_check_limit(r->width, r->height, request, r->err);
+    int rc = ft_image_admit(r->width, r->height, request, r->err);
     if (!rc)
         rc = read_kind(file, r);
     if (!rc)

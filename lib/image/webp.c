@@ -76,7 +76,7 @@ static int decode_first(const WebPDemuxer *file, const struct ft_decode_request 
 {
     const uint32_t width = demux.WebPDemuxGetI(file, WEBP_FF_CANVAS_WIDTH),
                    height = demux.WebPDemuxGetI(file, WEBP_FF_CANVAS_HEIGHT);
-    int rc = ft_image_check_limit(width, height, request, err);
+    int rc = ft_image_admit(width, height, request, err);
     if (rc)
         return rc;
     WebPIterator frame;

@@ -1,5 +1,4 @@
-/* .keras archives, with libzip. The weights are unpacked to a file without a name and mapped, so
- * that their pages can be dropped like those of any other weights. */
+/* .keras archives, with libzip. The weights are unpacked to memory. */
 #define _GNU_SOURCE
 #include "keras/archive.h"
 
@@ -7,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -76,21 +74,16 @@ static int read_config(zip_t *zip, char **out, struct ft_error *err)
     return 0;
 }
 
-static int copy_entry(zip_file_t *file, uint64_t size, FILE *to, struct ft_error *err)
+static int unpack(zip_file_t *file, uint8_t *to, uint64_t size, struct ft_error *err)
 {
-    char buffer[1 << 16];
     uint64_t done = 0;
-    zip_int64_t n;
-    while ((n = zip_fread(file, buffer, sizeof buffer)) > 0) {
+    zip_int64_t n = 1;
+    while (done < size && (n = zip_fread(file, to + done, size - done)) > 0)
         done += (uint64_t)n;
-        if (done > size || fwrite(buffer, 1, (size_t)n, to) != (size_t)n)
-            break;
-    }
-    if (n < 0 || done != size)
-        return ft_error_set(err, n > 0 ? FT_EIO : FT_EFORMAT,
-                            n > 0 ? "cannot unpack the archive: is the disk full?"
-                                  : "'model.weights.h5' in the archive is damaged");
-    return fflush(to) ? ft_error_errno(err, "cannot unpack the archive") : 0;
+    uint8_t more;
+    return done == size && zip_fread(file, &more, 1) == 0
+               ? 0
+               : ft_error_set(err, FT_EFORMAT, "'model.weights.h5' in the archive is damaged");
 }
 
 static int read_weights(zip_t *zip, uint8_t **out, size_t *out_size, struct ft_error *err)
@@ -100,20 +93,20 @@ static int read_weights(zip_t *zip, uint8_t **out, size_t *out_size, struct ft_e
     int rc = open_entry(zip, "model.weights.h5", WEIGHTS_LIMIT, &file, &size, err);
     if (rc)
         return rc;
-    FILE *to = tmpfile();
-    void *map = MAP_FAILED;
-    if (!to)
-        rc = ft_error_errno(err, "cannot make a temporary file to unpack the archive");
+    uint8_t *map = MAP_FAILED;
+    if (!size)
+        rc = ft_error_set(err, FT_EFORMAT, "'model.weights.h5' in the archive is empty");
+    else if ((map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) ==
+             MAP_FAILED)
+        rc = ft_error_nomem(err, "what the archive holds");
     else
-        rc = copy_entry(file, size, to, err);
-    if (!rc &&
-        (!size || (map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fileno(to), 0)) == MAP_FAILED))
-        rc = ft_error_errno(err, "cannot map what the archive holds");
+        rc = unpack(file, map, size, err);
     zip_fclose(file);
-    if (to)
-        fclose(to);
-    if (rc)
+    if (rc) {
+        if (map != MAP_FAILED)
+            munmap(map, size);
         return rc;
+    }
     *out = map;
     *out_size = size;
     return 0;

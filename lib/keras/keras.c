@@ -102,9 +102,10 @@ static int find_weights(struct source *s, struct ft_error *err)
     return rc;
 }
 
-static int open_source(const char *path, struct mapping *mapping, struct source *s,
+static int open_source(const char *path, struct ft_storage *storage, struct source *s,
                        struct ft_error *err)
 {
+    struct mapping *mapping = storage->source;
     uint8_t *weights = NULL;
     size_t size = 0;
     int rc = ft_h5_map(path, &mapping->map, &mapping->size, err);
@@ -117,6 +118,9 @@ static int open_source(const char *path, struct mapping *mapping, struct source 
         munmap(mapping->map, mapping->size);
         mapping->map = weights;
         mapping->size = size;
+    } else {
+        storage->file = mapping->map;
+        storage->file_size = mapping->size;
     }
     rc = ft_h5_open(path, mapping->map, mapping->size, &s->h5, err);
     if (!rc && !s->config)
@@ -147,7 +151,7 @@ static int read_network(const char *path, const struct ft_reader_options *option
 {
     struct source s = { .h5.file = -1 };
     struct ft_draft draft = { 0 };
-    int rc = open_source(path, network->storage.source, &s, err);
+    int rc = open_source(path, &network->storage, &s, err);
     if (!rc)
         rc = ft_h5_text(&s.h5, s.h5.file, "finetune", &network->attribute, err);
     if (!rc)

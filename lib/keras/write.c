@@ -62,8 +62,7 @@ static char *model_config(const struct ft_network *network, const int *order, in
         add_layer(layers, network, &network->layers[order[i]]);
     add_end(config, "input_layers", network->layers[order[0]].name);
     add_end(config, "output_layers", network->layers[network->output].name);
-    char *text = cJSON_PrintUnformatted(root);
-    cJSON_Delete(root);
+    char *text = ft_json_text(root, false);
     return text;
 }
 

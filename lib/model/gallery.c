@@ -4,9 +4,11 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/blas.h"
 #include "base/error.h"
+#include "base/isolate.h"
 #include "base/matrix.h"
 #include "base/memory.h"
 #include "base/random.h"
@@ -217,19 +219,40 @@ static struct ft_gallery *parse(uint8_t *bytes, size_t size, int k)
     return NULL;
 }
 
-int ft_gallery_read(const char *path, int k, struct ft_gallery **out, struct ft_error *err)
+static int read_isolated(void *path, struct ft_outbox *outbox, struct ft_error *err)
 {
     uint8_t *bytes;
     size_t size;
     const int rc = ft_blob_read(path, FT_GALLERY_NAME,
                                 HEAD + (size_t)FT_GALLERY_MOST * (4 + FT_CODE) + PATHS_LIMIT,
                                 &bytes, &size, err);
-    if (rc || !bytes) {
-        *out = NULL;
-        return rc;
+    if (!rc && bytes) {
+        ft_outbox_write(outbox, bytes, size);
+        ft_outbox_write(outbox, "", 1); /* parse ends the text there */
     }
-    struct ft_gallery *g = parse(bytes, size, k);
-    free(bytes);
+    return rc;
+}
+
+int ft_gallery_read(const char *path, int k, struct ft_gallery **out, struct ft_error *err)
+{
+    struct ft_isolated isolated;
+    struct stat st;
+    uint8_t *bytes = NULL;
+    size_t size;
+    *out = NULL;
+    if (stat(path, &st))
+        return ft_error_errno(err, "'%s' cannot be opened", path);
+    int rc = ft_isolated_begin(&isolated, (uint64_t)st.st_size, read_isolated, (void *)path, err);
+    if (!rc)
+        rc = ft_isolated_end(&isolated, &bytes, &size, err);
+    else
+        isolated.reported = false;
+    if (rc)
+        return isolated.reported ? rc : ft_error_prefix(err, rc, "'%s'", path);
+    struct ft_gallery *g = size ? parse(bytes, size - 1, k) : NULL;
+    ft_isolated_unmap(bytes, size);
+    if (!size)
+        return 0;
     if (!g)
         return ft_error_set(err, FT_EFORMAT, "'%s': the remembered training pictures are damaged",
                             path);

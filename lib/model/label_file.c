@@ -59,7 +59,8 @@ int ft_label_file_read(const char *path, int k, char ***out, struct ft_error *er
     if (!rc && (!text || !names))
         rc = ft_error_nomem(err, "class names");
     if (!rc) {
-        memcpy(text, bytes.data, bytes.size);
+        if (bytes.size) /* its buffer is NULL */
+            memcpy(text, bytes.data, bytes.size);
         rc = split(text, k, names, file, err);
     }
     for (int i = 0; rc && names && i < k; i++)

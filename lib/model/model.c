@@ -68,8 +68,9 @@ int ft_model_save(const struct ft_model *m, const char *path, uint64_t *bytes, s
     cJSON *json = NULL;
     char *text = NULL;
     int rc = make_attribute(m, &json, err);
-    if (!rc && !(text = cJSON_PrintUnformatted(json)))
-        rc = ft_error_nomem(err, path);
+    if (!rc && !(text = ft_json_text(json, false)))
+        rc = ft_error_nomem(err, "the description of the model");
+    json = NULL;
     if (!rc)
         rc = ft_model_gallery(m, &gallery, err);
     if (!rc && gallery)
@@ -250,7 +251,7 @@ int ft_model_open(const char *path, const struct ft_backbone_options *options,
                            &deeper);
     const int head = rc ? -1 : ft_network_head(network, true);
     if (!rc && head < 0)
-        rc = ft_error_set(&deeper, FT_EFORMAT,
+        rc = ft_error_set(&deeper, FT_EARG,
                           "does not end in a Dense softmax layer: it is a backbone, not a trained "
                           "model (finetune train makes one)");
     if (!rc)
@@ -347,7 +348,5 @@ int ft_model_gallery(const struct ft_model *m, struct ft_gallery **out, struct f
 char *ft_model_settings(const struct ft_model *m)
 {
     cJSON *json = NULL;
-    char *text = make_attribute(m, &json, NULL) ? NULL : cJSON_Print(json);
-    cJSON_Delete(json);
-    return text;
+    return make_attribute(m, &json, NULL) ? NULL : ft_json_text(json, true);
 }

@@ -64,7 +64,5 @@ char *ft_training_record(const struct ft_training *t)
     cJSON_AddNumberToObject(json, "ece_uncalibrated", t->raw->ece);
     add_threshold(json, v);
     add_grid(json, v);
-    char *text = cJSON_PrintUnformatted(json);
-    cJSON_Delete(json);
-    return text;
+    return ft_json_text(json, false);
 }

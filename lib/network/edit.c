@@ -72,6 +72,9 @@ int ft_network_cut(const struct ft_network *network, int last, struct ft_network
     if (last < 0 || last >= network->n_layers)
         return ft_error_set(err, FT_EARG, "a network of %d layers has no layer %d",
                             network->n_layers, last);
+    const int rc = ft_network_load(network, err);
+    if (rc)
+        return rc;
     struct ft_network *copy = copy_below(network, last);
     if (!copy)
         return ft_error_nomem(err, "the network");
@@ -87,6 +90,9 @@ int ft_network_with_head(const struct ft_network *network, int last, const char 
         return ft_error_set(err, FT_EARG,
                             "a head of %d classes on %d features of layer %d is not possible", k, d,
                             last);
+    const int rc = ft_network_load(network, err);
+    if (rc)
+        return rc;
     struct ft_network *copy = copy_below(network, last);
     if (!copy || !add_head(copy, name, d, k, w, b)) {
         ft_network_free(copy);

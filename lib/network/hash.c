@@ -97,6 +97,9 @@ int ft_network_hash(const struct ft_network *network, int last, uint64_t out[2],
                     struct ft_error *err)
 {
     const size_t n = (size_t)last + 1;
+    const int loaded = ft_network_load(network, err);
+    if (loaded)
+        return loaded;
     int *order = malloc(n * sizeof *order), *place = calloc(n, sizeof *place);
     XXH3_state_t *state = XXH3_createState();
     const int count = order && place && state ? ft_network_order(network, last, order) : FT_ENOMEM;

@@ -1,10 +1,12 @@
 #define _GNU_SOURCE
 #include "network/network.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/memory.h"
 #include "network/kinds.h"
 
@@ -28,6 +30,30 @@ void ft_network_unload(const struct ft_network *network)
 {
     if (network->storage.unload)
         network->storage.unload(network->storage.source);
+}
+
+int ft_network_load(const struct ft_network *network, struct ft_error *err)
+{
+    return network->storage.load ? network->storage.load(network->storage.source, err) : 0;
+}
+
+int ft_network_check_finite(const struct ft_network *network, struct ft_error *err)
+{
+    const int rc = ft_network_load(network, err);
+    if (rc)
+        return rc;
+    for (int i = 0; i < network->n_layers; i++)
+        for (int w = 0; w < FT_MAX_WEIGHTS; w++) {
+            const struct ft_tensor *t = &network->layers[i].weights[w];
+            for (size_t k = 0; t->data && k < t->count; k++)
+                if (!isfinite(t->data[k]))
+                    return ft_error_set(err, FT_EFORMAT,
+                                        "layer '%s' has weights that are not finite (%s): the "
+                                        "file is damaged, or its training diverged",
+                                        network->layers[i].name,
+                                        isnan(t->data[k]) ? "NaN" : "infinity");
+        }
+    return 0;
 }
 
 int ft_network_find(const struct ft_network *n, const char *name)

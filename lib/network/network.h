@@ -29,8 +29,14 @@ struct ft_network {
 
 /* Accepts NULL and half-built networks. */
 void ft_network_free(struct ft_network *network);
-/* Lets the operating system drop the pages of mapped weights until they are read again. */
+/* Gives back the memory of weights that are in a file. Whoever reads weights after that calls
+ * ft_network_load first, which fails with FT_EIO if the file has changed meanwhile. */
 void ft_network_unload(const struct ft_network *network);
+int ft_network_load(const struct ft_network *network, struct ft_error *err);
+
+/* Fails with FT_EFORMAT and names the layer if a weight is NaN or infinite. Reads all weights,
+ * loads them if necessary. */
+int ft_network_check_finite(const struct ft_network *network, struct ft_error *err);
 
 /* Index of a layer by name, -1 if there is none. */
 int ft_network_find(const struct ft_network *network, const char *name);

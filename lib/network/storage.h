@@ -7,13 +7,20 @@
 
 #include <stddef.h>
 
+#include "finetune.h"
+
 /* A zeroed struct is an empty storage. */
 struct ft_storage {
     void **blocks; /* [n] from malloc, owned */
     size_t n, capacity;
     void *source;                  /* owned by the storage once `release` is set; nullable */
     void (*release)(void *source); /* called once, after the blocks are freed; nullable */
-    void (*unload)(void *source);  /* lets the system drop pages that can be read again; nullable */
+    void (*unload)(void *source);  /* gives memory back that can be read again; nullable */
+    /* reads again what `unload` gave back; nullable */
+    int (*load)(void *source, struct ft_error *err);
+    /* The file's bytes [file_size], if tensors may point into them as they are; else NULL. */
+    const void *file;
+    size_t file_size;
 };
 
 /* Takes ownership of a block from malloc (NULL is ignored). On failure the block is freed.

@@ -276,7 +276,6 @@ char *ft_report_checkup_json(const struct ft_checkup *c)
         cJSON_AddStringToObject(one, "label", c->dataset->classes[s->class_index]);
     }
     cJSON_AddNumberToObject(json, "shortcut_threshold", FT_SHORTCUT_AUC);
-    char *text = cJSON_PrintUnformatted(json);
-    cJSON_Delete(json);
+    char *text = ft_json_text(json, false);
     return text;
 }

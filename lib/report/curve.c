@@ -83,7 +83,6 @@ char *ft_report_curve_json(const struct ft_curve *c, const struct ft_contender *
         cJSON_AddNumberToObject(one, "l2", contenders[i].validation->l2);
         cJSON_AddItemToArray(backbones, one);
     }
-    char *text = cJSON_PrintUnformatted(json);
-    cJSON_Delete(json);
+    char *text = ft_json_text(json, false);
     return text;
 }

@@ -133,8 +133,7 @@ char *ft_report_metrics_json(const struct ft_metrics *m, const struct ft_judged 
     add_tables(json, m);
     if (judged->paths)
         add_mistakes(json, judged);
-    char *text = cJSON_PrintUnformatted(json);
-    cJSON_Delete(json);
+    char *text = ft_json_text(json, false);
     return text;
 }
 
@@ -142,10 +141,11 @@ char *ft_report_metrics_json(const struct ft_metrics *m, const struct ft_judged 
 
 static void add_field(struct ft_text *t, const char *s, const char *after)
 {
+    const char *mark = t->csv_safe && ft_csv_is_formula(s) ? "'" : "";
     if (!strpbrk(s, ",\"\r\n"))
-        ft_text_add(t, "%s%s", s, after);
+        ft_text_add(t, "%s%s%s", mark, s, after);
     else {
-        ft_text_add(t, "\"");
+        ft_text_add(t, "\"%s", mark);
         for (; *s; s++)
             ft_text_add(t, *s == '"' ? "\"\"" : "%c", *s);
         ft_text_add(t, "\"%s", after);
@@ -243,8 +243,8 @@ static void csv_coverage(struct ft_text *t, const struct ft_metrics *m, const st
     }
 }
 
-int ft_report_csv(const struct ft_metrics *m, const struct ft_judged *judged, const char *dir,
-                  struct ft_error *err)
+int ft_report_csv(const struct ft_metrics *m, const struct ft_judged *judged, bool safe,
+                  const char *dir, struct ft_error *err)
 {
     static const struct {
         const char *name;
@@ -255,7 +255,7 @@ int ft_report_csv(const struct ft_metrics *m, const struct ft_judged *judged, co
         { "coverage.csv", csv_coverage },
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        struct ft_text path = { 0 }, t = { 0 };
+        struct ft_text path = { 0 }, t = { .csv_safe = safe };
         ft_text_add(&path, "%s/%s", dir, files[i].name);
         files[i].write(&t, m, judged);
         const int rc =

@@ -3,6 +3,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "finetune.h"
 
 void ft_text_add(struct ft_text *t, const char *format, ...)
 {
@@ -27,6 +30,11 @@ void ft_text_add(struct ft_text *t, const char *format, ...)
     vsnprintf(t->s + t->n, (size_t)n + 1, format, args);
     va_end(args);
     t->n += (size_t)n;
+}
+
+bool ft_csv_is_formula(const char *text)
+{
+    return *text && strchr("=+-@\t\r", *text);
 }
 
 int ft_text_columns(const char *s)

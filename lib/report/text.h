@@ -8,6 +8,7 @@
 struct ft_text {
     char *s; /* malloc'd, ends in NUL; NULL: empty, or memory ran out */
     size_t n, capacity;
+    bool csv_safe; /* see ft_csv_is_formula */
     bool failed;
 };
 

@@ -9,9 +9,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/blas.h"
+#include "base/budget.h"
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -46,7 +48,7 @@ static void errors(void)
     CHECK(ft_error_set(NULL, FT_EIO, "nobody listens") == FT_EIO);
     ft_error_set(&e, FT_EIO, "\033[31m \xc2\x9b \xc3\xa9");
     /* C0 and C1 controls would steer a terminal, letters stay */
-    CHECK(!strcmp(e.msg, "?[31m ?? \xc3\xa9"));
+    CHECK(!strcmp(e.msg, "?[31m ? \xc3\xa9"));
 }
 
 static void control_characters(void)
@@ -55,7 +57,7 @@ static void control_characters(void)
     CHECK(ft_control_length("") == 0 && ft_control_length("a") == 0 && ft_control_length(" ") == 0);
     CHECK(ft_control_length("\x1f") == 1 && ft_control_length("\x7f") == 1);
     CHECK(ft_control_length("\xc2\x9f") == 2 && ft_control_length("\xc2\xa0") == 0);
-    CHECK_STR(ft_text_plain(text, "\n"), "a?b???\xc2\xa0\n");
+    CHECK_STR(ft_text_plain(text, "\n"), "a?b??\xc2\xa0\n");
     CHECK_STR(ft_text_plain(other, ""), "?[2J?");
 }
 
@@ -324,6 +326,47 @@ static void cpu_features(void)
     free(before);
 }
 
+/* ---- a budget of memory ---------------------------------------------------------------------- */
+
+struct spending {
+    struct ft_budget budget;
+    atomic_int together, most;
+    uint64_t bytes;
+};
+
+static void spend(void *context, size_t i, int member)
+{
+    struct spending *s = context;
+    (void)i, (void)member;
+    ft_budget_take(&s->budget, s->bytes);
+    const int now = atomic_fetch_add(&s->together, 1) + 1;
+    for (int most = atomic_load(&s->most); now > most;)
+        if (atomic_compare_exchange_weak(&s->most, &most, now))
+            break;
+    nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    atomic_fetch_sub(&s->together, 1);
+    ft_budget_return(&s->budget, s->bytes);
+}
+
+static void budgets(void)
+{
+    static const struct {
+        uint64_t bytes;
+        int most;
+    } rows[] = { { 60, 1 }, { 50, 2 }, { 1000, 1 }, { 34, 2 }, { 1, 4 } };
+    struct ft_team *team = ft_team_new(4);
+    CHECK(team != NULL);
+    for (size_t i = 0; team && i < sizeof rows / sizeof *rows; i++) {
+        struct spending s = { .bytes = rows[i].bytes };
+        ft_budget_init(&s.budget, 100);
+        ft_team_each(team, 40, spend, &s);
+        CHECK(s.most >= 1 && s.most <= rows[i].most);
+        CHECK(s.budget.used == 0);
+        ft_budget_release(&s.budget);
+    }
+    ft_team_free(team);
+}
+
 int main(void)
 {
     RUN(blas_threads); /* before teams of our own */
@@ -338,6 +381,7 @@ int main(void)
     RUN(modes);
     RUN(random_numbers);
     RUN(teams);
+    RUN(budgets);
     RUN(cpu_features);
     return test_end();
 }

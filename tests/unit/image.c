@@ -77,6 +77,7 @@ static void bad_pictures(void)
         { "psd.jpg", FT_EUNSUPPORTED,
           "a Photoshop picture, which is not supported: convert it to JPEG or PNG" },
         { "truncated.jpg", FT_EFORMAT, "truncated JPEG: the file ends before the picture does" },
+        { "many-scans.jpg", FT_ELIMIT, "damaged JPEG: more than 100 scans" },
         { "truncated-progressive.jpg", FT_EFORMAT,
           "truncated JPEG: the file ends before the picture does" },
         { "header-only.jpg", FT_EFORMAT, "truncated JPEG: the file ends before the picture does" },

@@ -1,0 +1,207 @@
+#!/bin/sh
+# What surrounds the program is against it: closed descriptors, FIFOs without a writer, unreadable and deep directories, long and
+# deceptive names, temporary files of dead processes.
+. "$FT_TESTS/cli/tap.sh"
+sample=$FT_TESTS/data/cats-vs-dogs
+network=$FT_TESTS/golden/containers/keras3-teachable.h5
+one=$(ls -d "$sample"/test/cat/* | head -1)
+finetune train "$sample/train" -q --no-cache -b "$network" -o model.h5
+
+# In each run a file could get descriptor 0, 1 or 2.
+begin "closed descriptors: the same model, and messages go nowhere"
+for closed in '<&-' '>&-' '2>&-' '>&- 2>&-' '<&- >&- 2>&-'; do
+    eval '"$FINETUNE" train "$sample/train" -v --no-cache --memory 0 -b "$network" -o closed.h5 >out 2>err '"$closed"
+    equal "$?" 0
+    cmp -s model.h5 closed.h5 || complain "the model differs with $closed"
+    rm -f closed.h5
+done
+
+begin "a FIFO without a writer: the first signal ends the program"
+mkfifo fifo
+for signal in TERM INT; do
+    env --default-signal=INT "$FINETUNE" predict -m model.h5 --files-from fifo >out 2>err &
+    pid=$!
+    sleep 0.5
+    kill -$signal $pid
+    ( sleep 5 && kill -KILL $pid ) 2>/dev/null &
+    wait $pid
+    equal "$?" "$([ $signal = TERM ] && echo 143 || echo 130)"
+done
+"$FINETUNE" predict -m model.h5 --files-from fifo >out 2>err &
+pid=$!
+sleep 0.3
+(echo "$one"; sleep 0.3; echo "$one") >fifo
+wait $pid
+equal "$?" 0
+equal "$(wc -l <out)" 2
+
+begin "what is empty: lists, tables, labels.txt"
+: >empty
+status 0 finetune predict -m model.h5 --files-from empty
+has err "there was no picture to classify"
+status 1 finetune train --labels empty
+mkdir tm
+cp "$network" tm/keras_model.h5
+: >tm/labels.txt
+status 1 finetune predict -m tm/keras_model.h5 "$one"
+has err "has 0 names for 2 classes"
+
+begin "a temporary file of a process that died is removed, others are not"
+dead=$(sh -c 'echo $$')
+stale=model.h5.tmp-$(printf %x "$dead")-0000ab
+live=model.h5.tmp-$(printf %x $$)-0000ab
+touch -d '2 minutes ago' "$stale" "$live" model.h5.tmp-notes
+status 0 finetune train "$sample/train" -q --no-cache -b "$network" -o model.h5
+[ ! -e "$stale" ] || complain "$stale is still there"
+[ -e "$live" ] || complain "$live has gone"
+[ -e model.h5.tmp-notes ] || complain "model.h5.tmp-notes has gone"
+rm -f "$live" model.h5.tmp-notes
+
+begin "a model is written whole or not at all when SIGTERM comes"
+round=0
+while [ $round -lt 20 ]; do
+    round=$((round + 1))
+    "$FINETUNE" train "$sample/train" -q --no-cache -b "$network" -o model.h5 &
+    pid=$!
+    sleep "$(awk -v seed="$round$$" 'BEGIN { srand(seed); printf "%.4f", 0.2 * rand() }')"
+    kill -TERM $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    [ "$(ls -A | grep -c '\.tmp-')" = 0 ] || complain "a temporary file is left"
+done
+
+begin "names that steer the direction of text do not reach a message or the terminal"
+picture=$(printf 'a\342\200\256gpj.exe\342\201\246b')
+printf x >"$picture"
+status 3 finetune predict -m model.h5 "$picture"
+has err "'a?gpj.exe?b'"
+status 1 finetune info "$picture"
+has err "'a?gpj.exe?b'"
+
+# A user for whom permissions count.
+as_user() {
+    if [ "$(id -u)" = 0 ]; then
+        setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
+    else
+        "$@"
+    fi
+}
+begin "a directory that cannot be read is reported and counted, and the rest is done"
+chmod 755 .
+mkdir open set set/cat set/dog set/cat/locked
+chmod 777 open
+cp "$sample"/train/cat/* set/cat/
+cp "$sample"/train/dog/* set/dog/
+cp "$one" set/cat/locked/
+if [ "$(id -u)" = 0 ] && ! as_user test -x "$FINETUNE" 2>/dev/null; then
+    skip="permissions do not count for this user"
+else
+    chmod 000 set/cat/locked
+    for command in "train -o open/m.h5" "doctor --json" "features -o open/f.h5" "evaluate -m model.h5"; do
+        network_option="-b $network"
+        case $command in evaluate*) network_option= ;; esac
+        status 3 as_user "$FINETUNE" ${command%% *} set --no-cache $network_option ${command#* }
+        cat out err >both
+        has both "set/cat/locked"
+        has both "permission denied"
+    done
+    [ -s open/m.h5 ] || complain "no model was made"
+    status 3 as_user "$FINETUNE" predict -m model.h5 set --format csv
+    equal "$(grep -c ',ok,' out)" "$(ls -d set/*/*.jpg | wc -l)"
+    has out "set/cat/locked,,,bad,"
+    chmod 755 set/cat/locked
+fi
+
+begin "directories more than 64 levels deep are entered"
+deep=deep/cat
+for i in $(seq 100); do deep=$deep/d; done
+mkdir -p "$deep" deep/dog
+cp "$one" "$deep/"
+cp "$sample"/test/dog/* deep/dog/
+status 0 finetune predict -m model.h5 deep/cat
+equal "$(wc -l <out)" 1
+status 0 finetune features deep --no-cache -b "$network" -o deep.features --json
+has out "\"images\":$(find deep -type f | wc -l)"
+
+begin "names as long as a file system permits are copied, moved and linked more than once"
+long=$(printf 'x%.0s' $(seq 251)).jpg
+mkdir a b
+for how in copy move link; do
+    cp "$one" "a/$long"
+    cp "$one" "b/$long"
+    status 0 finetune predict -m model.h5 "a/$long" "b/$long" --$how-to $how
+    equal "$(find $how -type f -o -type l | wc -l)" 2
+    equal "$(find $how -name 'xxx*-1.jpg' | wc -l)" 1
+done
+status 0 finetune predict -m model.h5 "$one" --copy-to copy
+equal "$(find copy -name '.*' -type f | wc -l)" 0
+
+begin "--move-to another file system: whole, with its time, and nothing else"
+other=$(mktemp -d /dev/shm/finetune-test.XXXXXX 2>/dev/null)
+if [ -z "$other" ] || [ "$(stat -c %d "$other")" = "$(stat -c %d .)" ]; then
+    skip="there is no other file system"
+else
+    cp -p "$one" moved.jpg
+    status 0 finetune predict -m model.h5 moved.jpg --move-to "$other"
+    [ ! -e moved.jpg ] || complain "the original is still there"
+    there=$(find "$other" -type f)
+    cmp -s "$there" "$one" || complain "'$there' is not the picture"
+    equal "$(stat -c %Y "$there")" "$(stat -c %Y "$one")"
+fi
+[ -z "$other" ] || rm -rf "$other"
+
+begin "--csv-safe: no cell is a formula"
+for mark in = + - @; do cp "$one" "./${mark}1+cmd.jpg"; done
+for format in csv tsv; do
+    status 0 finetune predict -m model.h5 --format $format --csv-safe -- =1+cmd.jpg +1+cmd.jpg -1+cmd.jpg @1+cmd.jpg
+    equal "$(grep -c "^'[-=+@]1+cmd" out)" 4
+    status 0 finetune predict -m model.h5 --format $format -- =1+cmd.jpg +1+cmd.jpg -1+cmd.jpg @1+cmd.jpg
+    equal "$(grep -c "^[-=+@]1+cmd" out)" 4
+done
+mkdir =f =f/cat =f/dog
+cp "$sample"/test/cat/* =f/cat/
+cp "$sample"/test/dog/* =f/dog/
+status 0 finetune evaluate =f -m model.h5 --csv tables --csv-safe
+equal "$(grep -c "^'=f/" tables/predictions.csv)" "$(find =f -type f | wc -l)"
+
+begin "a network whose weights are not finite is named by its layer"
+status 1 finetune train "$sample/train" --no-cache -b "$FT_TESTS/bad/not-finite.h5" -o nan.h5
+has err "layer 'block_project' has weights that are not finite"
+
+# What a crafted HDF5 file does to HDF5 1.10: it crashes, loops or allocates without end. The files are in tests/bad.
+begin "crafted models end with a message, in little memory and time"
+for file in "$FT_TESTS"/bad/hostile-*; do
+    for command in "info" "predict $one -m" "train $sample/train --no-cache -o hostile.model -b" "bench"; do
+        (
+            ulimit -v 1500000 # the program's share, and that of the process that reads
+            status 1 timeout 20 "$FINETUNE" $command "$file"
+            [ -z "$wrong" ]
+        ) || wrong=1
+        has err "finetune: '$file': "
+        hasnt err "core dumped"
+    done
+done
+[ ! -e hostile.model ] || complain "a model was made"
+
+begin "a model that is cut short or rewritten while it is read: an error or the right answer"
+finetune train "$sample/train" -q --no-cache -o big.h5
+finetune predict -m big.h5 "$one" >right
+size=$(stat -c %s big.h5)
+for round in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    cp big.h5 changing.h5
+    "$FINETUNE" predict -m changing.h5 "$one" >out 2>err &
+    pid=$!
+    sleep "$(awk -v seed="$round$$" 'BEGIN { srand(seed); printf "%.4f", 0.06 * rand() }')"
+    if [ $((round % 2)) = 0 ]; then
+        truncate -s $((size / 3)) changing.h5
+    else
+        dd if=/dev/urandom of=changing.h5 bs=65536 count=$((size / 65536)) conv=notrunc 2>/dev/null
+    fi
+    wait $pid
+    got=$?
+    case $got in
+    0) cmp -s out right || complain "exit status 0 and a wrong answer: $(cat out)" ;;
+    1) has err "finetune: 'changing.h5'" ;;
+    *) complain "exit status $got: $(cat err)" ;;
+    esac
+done
+end
