@@ -1,8 +1,9 @@
-/* finetune info: what is in a model or backbone file. */
+/* finetune info: the contents of a model or backbone file. */
 #include <cjson/cJSON.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli.h"
 
@@ -42,6 +43,15 @@ static void print_layers(const struct ft_layer_info *layers, int n)
     }
 }
 
+/* Of the pictures that enter the network. */
+static const char *colours(const struct ft_layer_info *layers, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (!strcmp(layers[i].kind, "InputLayer"))
+            return layers[i].channels == 1 ? "grey-scale" : "RGB";
+    return "RGB";
+}
+
 static double number(const cJSON *json, const char *name)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, name);
@@ -73,13 +83,14 @@ static void print_training(const struct ft_model *m)
     }
     if (threshold)
         result("threshold",
-               "%.3f: %.3g %% of the pictures were labelled with at least that, out of fold "
-               "(predict --threshold auto)",
+               "%.3f: out of fold, %.3g %% of the pictures reach this probability (used by predict "
+               "--threshold auto)",
                number(threshold, "value"), 100 * number(threshold, "coverage"));
     cJSON_Delete(t);
 }
 
-static void print_lines(const char *path, const struct ft_model *m, const struct ft_backbone *b)
+static void print_lines(const char *path, const struct ft_model *m, const struct ft_backbone *b,
+                        const char *colour)
 {
     static const char *const rules[] = { "centred crop", "squashed", "padded" };
     const struct ft_geometry *g = ft_backbone_geometry(b);
@@ -91,7 +102,7 @@ static void print_lines(const char *path, const struct ft_model *m, const struct
     result("backbone", "%s · %d steps · %.2f M parameters · %.0f M multiply-adds",
            ft_backbone_name(b), ft_backbone_steps(b), (double)t.parameters / 1e6,
            (double)t.multiply_adds / 1e6);
-    result("input", "%dx%d RGB · %s%s · %s", g->width, g->height, rules[g->rule], crop,
+    result("input", "%dx%d %s · %s%s · %s", g->width, g->height, colour, rules[g->rule], crop,
            g->filter == FT_FILTER_BICUBIC ? "bicubic" : "bilinear");
     result("features", "%d", ft_backbone_features(b));
     if (m) {
@@ -119,9 +130,9 @@ static cJSON *layers_json(const struct ft_layer_info *layers, int n)
     return list;
 }
 
-/* layers [n]; NULL: not asked for */
+/* layers [n]; `list`: print them all */
 static void print_json(const struct ft_model *m, const struct ft_backbone *b,
-                       const struct ft_layer_info *layers, int n)
+                       const struct ft_layer_info *layers, int n, bool list)
 {
     const struct ft_geometry *g = ft_backbone_geometry(b);
     const struct totals t = add_up(b);
@@ -130,6 +141,7 @@ static void print_json(const struct ft_model *m, const struct ft_backbone *b,
     cJSON_AddStringToObject(json, "backbone", ft_backbone_name(b));
     const int size[2] = { g->height, g->width };
     cJSON_AddItemToObject(json, "input", cJSON_CreateIntArray(size, 2));
+    cJSON_AddStringToObject(json, "colours", colours(layers, n));
     cJSON_AddNumberToObject(json, "features", ft_backbone_features(b));
     cJSON_AddNumberToObject(json, "parameters", (double)t.parameters);
     cJSON_AddNumberToObject(json, "multiply_adds", (double)t.multiply_adds);
@@ -141,7 +153,7 @@ static void print_json(const struct ft_model *m, const struct ft_backbone *b,
         if (training)
             cJSON_AddItemToObject(json, "training", training);
     }
-    if (layers)
+    if (list)
         cJSON_AddItemToObject(json, "layers", layers_json(layers, n));
     json_print(json);
 }
@@ -154,7 +166,7 @@ static int info_main(const struct settings *s)
     const char *path = s->arguments[0];
     struct ft_backbone_options options;
     backbone_options(s, &options);
-    const bool cut = s->layer || s->size; /* a model cannot be cut elsewhere, a backbone can */
+    const bool cut = s->layer || s->size; /* only a backbone can be cut at another layer */
     if ((cut || ft_model_open(path, &options, &model, &err)) &&
         ft_backbone_open(path, &options, &backbone, &err))
         return fail(&err);
@@ -163,12 +175,12 @@ static int info_main(const struct settings *s)
     struct ft_layer_info *layers = NULL;
     int n = 0;
     const bool list = s->layers || (s->verbose && !s->json);
-    const int rc = list ? ft_backbone_layers(b, &layers, &n, &err) : 0;
+    const int rc = ft_backbone_layers(b, &layers, &n, &err);
     if (!rc && s->json)
-        print_json(model, b, layers, n);
+        print_json(model, b, layers, n, list);
     else if (!rc)
-        print_lines(path, model, b);
-    if (layers && !s->json)
+        print_lines(path, model, b, colours(layers, n));
+    if (!rc && list && !s->json)
         print_layers(layers, n);
     free(layers);
     ft_model_free(model);

@@ -19,17 +19,12 @@ const char *source_name(const struct settings *s)
                             : ".";
 }
 
-static bool asked_to_stop(void)
-{
-    return signals_caught() != 0;
-}
-
-/* Inputs one by one, their labels from a table or from the directories that they are in. */
+/* All inputs, with labels from a table or from the names of their folders. */
 static int collect(const struct settings *s, struct ft_dataset **out, struct ft_error *err)
 {
     const struct ft_inputs_options from = { .list = s->files_from,
                                             .nul = s->nul,
-                                            .stop = asked_to_stop };
+                                            .stop = signals_stop };
     struct ft_dataset *table = NULL;
     struct ft_inputs *inputs = NULL;
     int rc = s->labels ? ft_dataset_open_labels(s->labels, NULL, &table, err) : 0;
@@ -38,15 +33,15 @@ static int collect(const struct settings *s, struct ft_dataset **out, struct ft_
     if (!rc)
         rc = ft_dataset_open_inputs(inputs, table, out, err);
     if (!rc && (*out)->n_loose)
-        note("%zu picture%s no label and %s left out", (*out)->n_loose,
-             (*out)->n_loose == 1 ? " has" : "s have", (*out)->n_loose == 1 ? "is" : "are");
+        note("%zu picture%s left out: no label", (*out)->n_loose,
+             (*out)->n_loose == 1 ? " is" : "s are");
     ft_inputs_free(inputs);
     ft_dataset_free(table);
     return rc;
 }
 
-/* `dir`, or the part of it that `choose` picks where it holds train, val and test; `doing` says
- * what for. */
+/* Opens `dir`, or the folder that `choose` selects if it contains train, val and test. `doing` is a
+ * verb for the note about that. */
 static int open_part(const char *dir, const char *doing,
                      char *(*choose)(char *train, char *val, char *test), struct ft_dataset **out,
                      char **name, struct ft_error *err)
@@ -55,15 +50,13 @@ static int open_part(const char *dir, const char *doing,
     const bool parts = ft_dataset_layout(dir, &train, &val, &test);
     *name = strdup(parts ? choose(train, val, test) : dir);
     if (parts && *name)
-        note("'%s' holds train%s%s: %s '%s'", dir, val ? " and val" : "", test ? " and test" : "",
-             doing, *name);
+        note("'%s' contains train%s%s: %s '%s'", dir, val ? " and val" : "",
+             test ? " and test" : "", doing, *name);
     free(train);
     free(val);
     free(test);
-    if (!*name) {
-        snprintf(err->msg, sizeof err->msg, "out of memory for '%s'", dir);
-        return err->code = FT_ENOMEM;
-    }
+    if (!*name)
+        return out_of_memory(err, dir);
     const int rc = ft_dataset_open(*name, false, out, err);
     if (!rc)
         dataset_notes(*out, *name);
@@ -119,10 +112,9 @@ int source_training(const struct settings *s, struct ft_dataset **out, char **di
         return ft_dataset_open_labels(s->labels, given, out, err);
     }
     if (ft_dataset_layout(given, &train, val, &test)) {
-        note("'%s' holds train%s%s: training on '%s'%s%s%s%s%s", given, *val ? " and val" : "",
-             test ? " and test" : "", train, *val ? ", reporting on '" : "", *val ? *val : "",
-             *val ? "'" : "", test ? "; finetune evaluate takes " : "",
-             test ? "the test part" : "");
+        note("'%s' contains train%s%s: training on '%s'%s%s%s%s", given, *val ? " and val" : "",
+             test ? " and test" : "", train, *val ? ", measuring on '" : "", *val ? *val : "",
+             *val ? "'" : "", test ? "; use finetune evaluate for test" : "");
         free(test);
         *dir = train;
     } else
