@@ -24,8 +24,25 @@ static const struct column *column_named(const struct column *columns, int n, co
     return NULL;
 }
 
-/* All columns of the settings. "class:" is put before the name of a class that is also the name of
- * another column. */
+/* The column of a class. "class:" is put before its name while that is the name of another column or
+ * "top", which is an array in JSON. */
+static bool add_class(struct rows *r, int i)
+{
+    static const char prefix[] = "class:";
+    char *name = strdup(r->classes[i]);
+    while (name && (column_named(r->columns, r->n, name, strlen(name)) || !strcmp(name, "top"))) {
+        char *longer = malloc(strlen(name) + sizeof prefix);
+        if (longer)
+            sprintf(longer, "%s%s", prefix, name);
+        free(name);
+        name = longer;
+    }
+    const bool fine = name && add_column(r, COLUMN_CLASS, i, name);
+    free(name);
+    return fine;
+}
+
+/* All columns of the settings. */
 static bool all_columns(struct rows *r, bool probabilities)
 {
     bool fine = add_column(r, COLUMN_PATH, 0, "path") && add_column(r, COLUMN_LABEL, 0, "label") &&
@@ -39,13 +56,8 @@ static bool all_columns(struct rows *r, bool probabilities)
         fine = add_column(r, COLUMN_LABEL, i, label) &&
                add_column(r, COLUMN_PROBABILITY, i, probability);
     }
-    for (int i = 0; fine && probabilities && i < r->k; i++) {
-        char name[300];
-        const bool taken =
-            column_named(r->columns, r->n, r->classes[i], strlen(r->classes[i])) != NULL;
-        snprintf(name, sizeof name, "%s%s", taken ? "class:" : "", r->classes[i]);
-        fine = add_column(r, COLUMN_CLASS, i, name);
-    }
+    for (int i = 0; fine && probabilities && i < r->k; i++)
+        fine = add_class(r, i);
     return fine;
 }
 
