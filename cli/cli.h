@@ -25,6 +25,8 @@ void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void hush_notes(bool hush);
 /* A line about the progress of a long run ("features   1000/1000"); not with --quiet or --json. */
 void report(const char *key, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same for each line of a text, which is freed; nullable. */
+void report_lines(const char *key, char *text);
 /* A line of the result; not with --json. */
 void result(const char *key, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Prints a text made by the library and frees it. Returns -1 if it is NULL. */

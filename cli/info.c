@@ -80,6 +80,13 @@ static void print_training(const struct ft_model *m)
                "%.1f %% ± %.1f (cross-validated) · log-loss %.3f · calibration error %.1f %%",
                100 * number(t, "accuracy"), 100 * number(t, "accuracy_sd"), number(t, "log_loss"),
                100 * number(t, "ece"));
+        const cJSON *baseline = cJSON_GetObjectItemCaseSensitive(t, "baseline");
+        const char *largest =
+            cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(baseline, "class"));
+        if (largest)
+            result("baseline", "%.1f %%: always answering '%s' · balanced accuracy %.1f %%",
+                   100 * number(baseline, "accuracy"), largest,
+                   100 * number(t, "balanced_accuracy"));
     }
     if (threshold)
         result("threshold",

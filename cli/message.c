@@ -105,6 +105,15 @@ void report(const char *key, const char *format, ...)
     va_end(args);
 }
 
+void report_lines(const char *key, char *text)
+{
+    for (char *line = text, *end; line && (end = strchr(line, '\n')); line = end + 1) {
+        *end = 0;
+        report(key, "%s", line);
+    }
+    free(text);
+}
+
 void result(const char *key, const char *format, ...)
 {
     va_list args;

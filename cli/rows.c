@@ -24,8 +24,8 @@ static const struct column *column_named(const struct column *columns, int n, co
     return NULL;
 }
 
-/* The column of a class. "class:" is put before its name while that is the name of another column or
- * "top", which is an array in JSON. */
+/* The column of a class. "class:" is put before its name while that is the name of another column
+ * or "top", which is an array in JSON. */
 static bool add_class(struct rows *r, int i)
 {
     static const char prefix[] = "class:";

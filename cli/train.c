@@ -149,6 +149,17 @@ static int train_head(struct training *t, const struct ft_train_options *options
     return t->record ? 0 : out_of_memory(err, t->dir);
 }
 
+/* The accuracy without any training, and warnings if the measured one is worth no more. */
+static void report_baseline(const struct ft_metrics *m, char *const *classes)
+{
+    struct ft_baseline b;
+    ft_baseline_compute(m, &b);
+    if (b.class >= 0)
+        report("baseline", "%.1f %%: always answering '%s', the largest class", 100 * b.accuracy,
+               classes[b.class]);
+    report_lines("warning", ft_report_warnings_text(m, classes));
+}
+
 static void report_head(const struct training *t, const struct ft_training *summary)
 {
     const struct ft_validation *v = t->validation;
@@ -161,16 +172,15 @@ static void report_head(const struct training *t, const struct ft_training *summ
     for (int i = 0; t->settings->verbose && i < v->n_grid; i++)
         report("", "L2 %-8.3g log-loss %.4f · accuracy %.2f %%", v->grid[i].l2, v->grid[i].log_loss,
                100 * v->grid[i].accuracy);
-    char *choices = t->settings->verbose ? ft_report_choices_text(summary) : NULL;
-    for (char *line = choices, *end; line && (end = strchr(line, '\n')); line = end + 1) {
-        *end = 0;
-        report("", "%s", line);
-    }
-    free(choices);
+    if (t->settings->verbose)
+        report_lines("", ft_report_choices_text(summary));
+    const struct ft_metrics *m = t->calibrated;
     report("accuracy",
-           "%.1f %% ± %.1f (cross-validated) · log-loss %.3f · calibration error %.1f %%",
-           100 * t->calibrated->accuracy, 100 * t->calibrated->accuracy_sd, t->calibrated->log_loss,
-           100 * t->calibrated->ece);
+           "%.1f %% ± %.1f (cross-validated) · balanced %.1f %% · log-loss %.3f · calibration "
+           "error %.1f %%",
+           100 * m->accuracy, 100 * m->accuracy_sd, 100 * m->balanced_accuracy, m->log_loss,
+           100 * m->ece);
+    report_baseline(m, t->dataset->classes);
 }
 
 /* With -v: how well pictures of an unknown class can be detected. */
@@ -225,9 +235,14 @@ static int measure_val(struct training *t, struct ft_error *err)
     const int rc = evaluate_dataset(t->backbone, t->head, t->dataset->classes, dataset, t->val_name,
                                     t->settings, &t->val, err);
     const struct ft_metrics *m = t->val.metrics;
-    if (!rc)
-        report("val", "%.1f %% of %zu pictures in '%s' · log-loss %.3f · calibration error %.1f %%",
-               100 * m->accuracy, m->n, t->val_name, m->log_loss, 100 * m->ece);
+    if (rc)
+        return rc;
+    report("val",
+           "%.1f %% of %zu pictures in '%s' · balanced %.1f %% · log-loss %.3f · calibration error "
+           "%.1f %%",
+           100 * m->accuracy, m->n, t->val_name, 100 * m->balanced_accuracy, m->log_loss,
+           100 * m->ece);
+    report_baseline(m, t->dataset->classes);
     return rc;
 }
 

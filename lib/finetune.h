@@ -453,6 +453,15 @@ void ft_metrics_free(struct ft_metrics *metrics);
 /* Wilson's interval of a share of `right` in n at 95 %. */
 void ft_wilson(size_t right, size_t n, double interval[2]);
 
+/* A classifier that always answers with the largest class, on the same pictures. */
+struct ft_baseline {
+    int class; /* the largest class; -1 if fewer than two classes have rows: no comparison */
+    double accuracy;
+    double p_value; /* of the difference between the two, by McNemar's exact test */
+    bool beaten;    /* the measured classifier is better, with p_value below 0.05 */
+};
+void ft_baseline_compute(const struct ft_metrics *metrics, struct ft_baseline *out);
+
 /* Two classifiers on the same pictures: McNemar's exact test. */
 struct ft_comparison {
     size_t both, only_a, only_b, neither; /* pictures that they get right */
@@ -579,6 +588,9 @@ size_t ft_mistakes(const struct ft_judged *judged, size_t *order);
  */
 char *ft_report_metrics_text(const struct ft_metrics *metrics, const struct ft_judged *judged);
 char *ft_report_metrics_json(const struct ft_metrics *metrics, const struct ft_judged *judged);
+/* One sentence per line: if the classifier is not better than ft_baseline, and the classes of which
+ * no picture is classified correctly. "" if there is nothing to warn about. */
+char *ft_report_warnings_text(const struct ft_metrics *metrics, char *const *classes);
 /* predictions.csv, classes.csv, confusion.csv, reliability.csv and coverage.csv in a directory that
  * is there. */
 int ft_report_csv(const struct ft_metrics *metrics, const struct ft_judged *judged, const char *dir,

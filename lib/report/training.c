@@ -4,6 +4,7 @@
 
 #include "finetune.h"
 #include "report/text.h"
+#include "report/warnings.h"
 #include "head/calibrate.h"
 
 static void add_classes(cJSON *json, const struct ft_training *t)
@@ -13,6 +14,7 @@ static void add_classes(cJSON *json, const struct ft_training *t)
         cJSON *one = cJSON_CreateObject();
         cJSON_AddStringToObject(one, "label", t->classes[i]);
         cJSON_AddNumberToObject(one, "images", (double)t->counts[i]);
+        cJSON_AddNumberToObject(one, "recall", t->calibrated->per_class[i].recall);
         cJSON_AddItemToArray(list, one);
     }
 }
@@ -58,6 +60,8 @@ char *ft_report_training_json(const struct ft_training *t)
     cJSON_AddNumberToObject(json, "temperature", v->temperature);
     cJSON_AddNumberToObject(json, "accuracy", t->calibrated->accuracy);
     cJSON_AddNumberToObject(json, "accuracy_sd", t->calibrated->accuracy_sd);
+    cJSON_AddNumberToObject(json, "balanced_accuracy", t->calibrated->balanced_accuracy);
+    ft_report_add_baseline(json, t->calibrated, t->classes);
     cJSON_AddNumberToObject(json, "log_loss", t->calibrated->log_loss);
     cJSON_AddNumberToObject(json, "ece", t->calibrated->ece);
     cJSON_AddNumberToObject(json, "log_loss_uncalibrated", t->raw->log_loss);
