@@ -97,7 +97,7 @@ static int curve_main(const struct settings *s)
                                       .seed = s->seed,
                                       .threads = s->threads,
                                       .class_weight = -1 } };
-    int rc = source_part(s->arguments[0], "using", &x.dataset, &x.dir, &err);
+    int rc = source_part(s, "using", &x.dataset, &x.dir, &err);
     if (!rc && x.dataset->n_classes < 2)
         rc = refuse(&err, FT_EARG,
                     "'%s' contains fewer than two classes: each is a folder of pictures", x.dir);
@@ -130,6 +130,6 @@ const struct command curve_command = {
     .least = 1,
     .most = 1,
     .run = curve_main,
-    .options = { curve_options, resize_options, fold_options, thread_options, picture_options,
-                 cache_options },
+    .options = { curve_options, resize_options, class_options, fold_options, thread_options,
+                 picture_options, cache_options },
 };

@@ -97,7 +97,7 @@ static int doctor_main(const struct settings *s)
 {
     struct ft_error err;
     struct doctor x = { 0 };
-    int rc = source_part(s->arguments[0], "checking", &x.dataset, &x.dir, &err);
+    int rc = source_part(s, "checking", &x.dataset, &x.dir, &err);
     if (!rc && !x.dataset->n) {
         rc = refuse(&err, FT_EARG,
                     "'%s' contains no pictures inside class folders, as in images/cat/*.jpg and "
@@ -140,6 +140,6 @@ const struct command doctor_command = {
     .run = doctor_main,
     .more = "No file is changed. A shortcut is a property that predicts the class without the "
             "picture's content, such as the size of the file.",
-    .options = { backbone_name_options, resize_options, fold_options, thread_options,
+    .options = { backbone_name_options, resize_options, class_options, fold_options, thread_options,
                  picture_options, cache_options },
 };

@@ -6,24 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "classes.h"
 #include "document.h"
 #include "evaluate.h"
 #include "sources.h"
-
-/* Removes the rows with a negative label. */
-static void drop_unlabelled(struct ft_dataset *d)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < d->n; i++) {
-        if (d->labels[i] < 0) {
-            free(d->paths[i]);
-            continue;
-        }
-        d->paths[n] = d->paths[i];
-        d->labels[n++] = d->labels[i];
-    }
-    d->n = n;
-}
 
 int match_classes(struct ft_dataset *d, const char *name, char *const *classes, int k,
                   struct ft_error *err)
@@ -313,6 +299,6 @@ const struct command evaluate_command = {
     .summary = "measure a model on labelled pictures that it was not trained on",
     .most = -1,
     .run = evaluate_main,
-    .options = { model_options, evaluate_options, label_options, list_options, report_options,
-                 thread_options, picture_options, cache_options },
+    .options = { model_options, evaluate_options, label_options, class_options, list_options,
+                 report_options, thread_options, picture_options, cache_options },
 };

@@ -53,15 +53,13 @@ static void free_named(struct ft_dataset *d)
 
 static void folder_notes(const struct ft_dataset *dataset, const char *dir)
 {
-    char *train, *val, *test;
+    struct ft_layout layout = { 0 };
     dataset_notes(dataset, dir);
-    if (!ft_dataset_layout(dir, &train, &val, &test))
+    if (ft_dataset_layout(dir, &layout, NULL) || !layout.train)
         return;
-    note("'%s' contains train%s%s: these are used as classes; use '%s' to get the classes in it",
-         dir, val ? " and val" : "", test ? " and test" : "", train);
-    free(train);
-    free(val);
-    free(test);
+    note("'%s' contains class folders in '%s': its own folders are used as classes here", dir,
+         layout.train);
+    ft_layout_release(&layout);
 }
 
 static void print_result(const struct settings *s, const struct pictures *p, int n_classes)

@@ -1,4 +1,5 @@
 #include "sources.h"
+#include "classes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,52 +41,93 @@ static int collect(const struct settings *s, struct ft_dataset **out, struct ft_
     return rc;
 }
 
-/* Opens `dir`, or the folder that `choose` selects if it contains train, val and test. `doing` is a
- * verb for the note about that. */
-static int open_part(const char *dir, const char *doing,
-                     char *(*choose)(char *train, char *val, char *test), struct ft_dataset **out,
-                     char **name, struct ft_error *err)
+static const char *last_name(const char *path)
 {
-    char *train = NULL, *val = NULL, *test = NULL;
-    const bool parts = ft_dataset_layout(dir, &train, &val, &test);
-    *name = strdup(parts ? choose(train, val, test) : dir);
-    if (parts && *name)
-        note("'%s' contains train%s%s: %s '%s'", dir, val ? " and val" : "",
-             test ? " and test" : "", doing, *name);
-    free(train);
-    free(val);
-    free(test);
-    if (!*name)
-        return out_of_memory(err, dir);
-    const int rc = ft_dataset_open(*name, false, out, err);
-    if (!rc)
-        dataset_notes(*out, *name);
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* "'d' contains train and val and test: DOING 'd/train'", or what was skipped. */
+static void layout_note(const char *dir, const struct ft_layout *l, const char *doing,
+                        const char *used)
+{
+    char rest[600] = "";
+    if (!l->val && !l->test && !l->unlabelled) {
+        note("'%s' contains nothing but the folder '%s': %s '%s'", dir, last_name(used), doing,
+             used);
+        return;
+    }
+    if (l->val && used == l->train && !strcmp(doing, "training on"))
+        snprintf(rest, sizeof rest, ", measuring on '%s'%s", l->val,
+                 l->test ? "; use finetune evaluate for test" : "");
+    if (l->unlabelled)
+        snprintf(rest + strlen(rest), sizeof rest - strlen(rest),
+                 "; '%s' has no class folders and is not used", l->unlabelled);
+    note("'%s' contains %s%s%s%s%s: %s '%s'%s", dir, last_name(l->train), l->val ? " and " : "",
+         l->val ? last_name(l->val) : "", l->test ? " and " : "", l->test ? last_name(l->test) : "",
+         doing, used, rest);
+}
+
+/* Pictures that --label-from could not label. */
+static int open_named(const struct settings *s, const char *dir, struct ft_dataset **out,
+                      struct ft_error *err)
+{
+    const int rc = ft_dataset_open_named(dir, s->label_from, out, err);
+    if (!rc && (*out)->n_loose)
+        note("--label-from '%s' does not match the names of %zu picture%s in '%s': left out",
+             s->label_from, (*out)->n_loose, plural((*out)->n_loose), dir);
     return rc;
 }
 
-static char *train_part(char *train, char *val, char *test)
+int source_folder(const struct settings *s, const char *dir, struct ft_dataset **out,
+                  struct ft_error *err)
 {
-    (void)val;
-    (void)test;
-    return train;
+    const bool named = s->label_from && strcmp(s->label_from, "folder");
+    const int rc = named ? open_named(s, dir, out, err) : ft_dataset_open(dir, false, out, err);
+    if (!rc)
+        dataset_notes(*out, dir);
+    if (!rc && !named)
+        class_notes(*out, dir);
+    return rc;
 }
 
-static char *test_part(char *train, char *val, char *test)
+/* Opens a folder of pictures as --label-from says. `layout` receives its parts; `test`: open the
+ * test part, not the train part. */
+static int open_folder(const struct settings *s, const char *dir, const char *doing, bool test,
+                       struct ft_layout *layout, struct ft_dataset **out, char **name,
+                       struct ft_error *err)
 {
-    (void)train;
-    return test ? test : val;
+    const char *used = dir;
+    int rc = s->label_from ? 0 : ft_dataset_layout(dir, layout, err);
+    if (!rc && layout->train) {
+        used = !test || !(layout->val || layout->test) ? layout->train
+               : layout->test                          ? layout->test
+                                                       : layout->val;
+        layout_note(dir, layout, doing, used);
+    }
+    *name = strdup(used);
+    if (!rc && !*name)
+        rc = out_of_memory(err, dir);
+    if (!rc)
+        rc = source_folder(s, used, out, err);
+    return rc;
 }
 
-int source_part(const char *dir, const char *doing, struct ft_dataset **out, char **name,
+int source_part(const struct settings *s, const char *doing, struct ft_dataset **out, char **name,
                 struct ft_error *err)
 {
-    return open_part(dir, doing, train_part, out, name, err);
+    struct ft_layout layout = { 0 };
+    const int rc = open_folder(s, s->arguments[0], doing, false, &layout, out, name, err);
+    ft_layout_release(&layout);
+    return rc;
 }
 
-static int open_test(const char *dir, struct ft_dataset **out, struct ft_error *err)
+static int open_test(const struct settings *s, struct ft_dataset **out, struct ft_error *err)
 {
-    char *name;
-    const int rc = open_part(dir, "evaluating on", test_part, out, &name, err);
+    struct ft_layout layout = { 0 };
+    char *name = NULL;
+    const int rc = open_folder(s, s->arguments[0], "evaluating on", true, &layout, out, &name, err);
+    ft_layout_release(&layout);
     free(name);
     return rc;
 }
@@ -98,29 +140,25 @@ int source_inputs(const struct settings *s, struct ft_dataset **out, struct ft_e
     struct stat st;
     if (one_folder ||
         (s->n_arguments == 1 && !s->labels && !s->files_from && stat(s->arguments[0], &st)))
-        return open_test(s->arguments[0], out, err);
+        return open_test(s, out, err);
     return collect(s, out, err);
 }
 
 int source_training(const struct settings *s, struct ft_dataset **out, char **dir, char **val,
                     struct ft_error *err)
 {
-    char *train = NULL, *test = NULL;
+    struct ft_layout layout = { 0 };
     const char *given = s->n_arguments ? s->arguments[0] : NULL;
     if (s->labels) {
         *dir = strdup(s->labels);
-        return ft_dataset_open_labels(s->labels, given, out, err);
+        return *dir ? ft_dataset_open_labels(s->labels, given, out, err)
+                    : out_of_memory(err, s->labels);
     }
-    if (ft_dataset_layout(given, &train, val, &test)) {
-        note("'%s' contains train%s%s: training on '%s'%s%s%s%s", given, *val ? " and val" : "",
-             test ? " and test" : "", train, *val ? ", measuring on '" : "", *val ? *val : "",
-             *val ? "'" : "", test ? "; use finetune evaluate for test" : "");
-        free(test);
-        *dir = train;
-    } else
-        *dir = strdup(given);
-    const int rc = ft_dataset_open(*dir ? *dir : given, false, out, err);
-    if (!rc)
-        dataset_notes(*out, *dir ? *dir : given);
+    const int rc = open_folder(s, given, "training on", false, &layout, out, dir, err);
+    if (!rc) {
+        *val = layout.val;
+        layout.val = NULL;
+    }
+    ft_layout_release(&layout);
     return rc;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "classes.h"
 #include "document.h"
 #include "evaluate.h"
 #include "sources.h"
@@ -28,49 +29,26 @@ struct training {
     uint64_t bytes;
 };
 
-/* Counts the labels [n] and checks that every class has at least two; `what` is counted. */
-static int count_classes(struct training *t, const int32_t *labels, size_t n, const char *what,
-                         struct ft_error *err)
-{
-    const struct ft_dataset *d = t->dataset;
-    memset(t->counts, 0, (size_t)d->n_classes * sizeof *t->counts);
-    for (size_t i = 0; i < n; i++)
-        t->counts[labels[i]]++;
-    for (int i = 0; i < d->n_classes; i++) {
-        const char *name = d->classes[i], *s = plural(t->counts[i]);
-        if (t->counts[i] < 2 && t->settings->labels)
-            return refuse(err, FT_EARG,
-                          "class '%s' has %zu %s%s: add more to '%s' (at least 2, better 50), or "
-                          "remove the class from it",
-                          name, t->counts[i], what, s, t->dir);
-        if (t->counts[i] < 2)
-            return refuse(err, FT_EARG,
-                          "class '%s' has %zu %s%s: add more to '%s/%s' (at least 2, better 50), "
-                          "or move this folder elsewhere",
-                          name, t->counts[i], what, s, t->dir, name);
-    }
-    return 0;
-}
-
 static int open_folder(struct training *t, struct ft_error *err)
 {
-    const int rc = source_training(t->settings, &t->dataset, &t->dir, &t->val_found, err);
+    int rc = source_training(t->settings, &t->dataset, &t->dir, &t->val_found, err);
     if (rc)
         return rc;
     const struct ft_dataset *d = t->dataset;
-    if (d->n_loose)
+    if (d->n_loose && d->n_classes && !t->settings->label_from)
         note("%zu picture%s directly in '%s' %s left out: only pictures in a class folder have a "
              "class",
              d->n_loose, plural(d->n_loose), t->dir, d->n_loose == 1 ? "is" : "are");
-    if (d->n_classes < 2)
-        return refuse(err, FT_EARG,
-                      "'%s' contains %s: at least two are needed, each a folder of pictures, as in "
-                      "images/cat/*.jpg and images/dog/*.jpg",
-                      t->dir, d->n_classes ? "only one class" : "no class");
+    const size_t least = (size_t)t->settings->min_images;
+    rc = least ? drop_small_classes(t->dataset, least, err) : 0;
+    if (!rc)
+        rc = check_two_classes(d, t->dir, err);
+    if (rc)
+        return rc;
     t->counts = calloc((size_t)d->n_classes, sizeof *t->counts);
     if (!t->counts)
         return out_of_memory(err, t->dir);
-    return count_classes(t, d->labels, d->n, "picture", err);
+    return count_classes(d, d->labels, d->n, "picture", t->dir, t->counts, err);
 }
 
 static void report_images(const struct training *t)
@@ -114,7 +92,8 @@ static int extract(struct training *t, struct ft_error *err)
                size_text(ft_features_bytes(p->features->d, p->features->n), wanted),
                size_text(t->settings->memory, allowed));
     pictures_list_bad(p);
-    return count_classes(t, p->features->labels, p->features->n, "readable picture", err);
+    return count_classes(t->dataset, p->features->labels, p->features->n, "readable picture",
+                         t->dir, t->counts, err);
 }
 
 static int train_head(struct training *t, const struct ft_train_options *options,
@@ -218,10 +197,9 @@ static int open_val(struct training *t, struct ft_error *err)
     t->val_name = t->settings->val ? t->settings->val : t->val_found;
     if (!t->val_name)
         return 0;
-    const int rc = ft_dataset_open(t->val_name, false, &t->val_dataset, err);
+    const int rc = source_folder(t->settings, t->val_name, &t->val_dataset, err);
     if (rc)
         return rc;
-    dataset_notes(t->val_dataset, t->val_name);
     return match_classes(t->val_dataset, t->val_name, t->dataset->classes, t->dataset->n_classes,
                          err);
 }
@@ -369,6 +347,8 @@ static const struct option train_options[] = {
     { "val", 0, TEXT(val), .argument = "DIR", .help = "also measure the model on this folder" },
     { "l2", 0, AUTO(l2, 0, 1e6), .argument = "auto|VALUE", .initial = "auto",
       .help = "weight decay; auto: the value with the lowest loss in cross-validation" },
+    { "min-images", 0, INT(min_images, 0, 1000000), .argument = "N", .initial = "0",
+      .help = "leave out classes with fewer than N pictures" },
     { "class-weight", 0, TEXT(class_weight), .argument = "RULE", .choices = "auto|balanced|none",
       .initial = "auto", .help = "auto means balanced if the class sizes differ" },
     { 0 },
@@ -383,6 +363,6 @@ const struct command train_command = {
     .more = "Example: images/cat/*.jpg and images/dog/*.png\n"
             "  finetune train images && finetune predict photo.jpg",
     .options = { train_options, backbone_name_options, network_options, resize_options,
-                 label_options, fold_options, report_options, thread_options, picture_options,
-                 cache_options },
+                 label_options, class_options, fold_options, report_options, thread_options,
+                 picture_options, cache_options },
 };

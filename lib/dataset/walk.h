@@ -8,7 +8,8 @@
 
 /* Whether a file is taken for a picture: its first bytes are a picture's, or its name is. */
 bool ft_walk_candidate(const char *path, const char *name);
-/* The names in a directory but hidden ones, sorted by bytes; ft_walk_free_names frees them. */
+/* The names in a directory, sorted by bytes, without hidden ones and __MACOSX (metadata in archives
+ * made by macOS); must be freed with ft_walk_free_names. */
 int ft_walk_names(const char *path, char ***out, size_t *count, struct ft_error *err);
 void ft_walk_free_names(char **names, size_t n);
 /* "dir/name", malloc'd; NULL when out of memory. */

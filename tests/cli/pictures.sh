@@ -62,7 +62,7 @@ cp "$1" two/dog
 status 1 finetune train one
 has err "only one class"
 status 1 finetune train two
-has err "class 'dog' has 1 picture"
+has err "1 class with fewer than 2 pictures: 'dog' (1)"
 status 1 finetune train none
 has err "no class"
 status 1 finetune train "$1"
@@ -71,11 +71,11 @@ status 1 finetune train missing
 has err "cannot open 'missing'"
 cp set/dog/text.jpg two/dog
 status 1 finetune train two
-has err "class 'dog' has 1 readable picture:"
+has err "1 class with fewer than 2 readable pictures: 'dog' (1)"
 cp set/dog/text.jpg two/dog/2.jpg
 rm "two/dog/$(basename "$1")"
 status 1 finetune train two
-has err "class 'dog' has 0 readable pictures:"
+has err "1 class with fewer than 2 readable pictures: 'dog' (0)"
 
 begin "a link that leads nowhere is a bad picture"
 mkdir -p links/cat links/dog

@@ -42,7 +42,7 @@ status 1 finetune train --labels gone.csv
 has err "no1.jpg"
 { cat rows; echo "$(head -1 rows | cut -d, -f1),cow"; } | sed 1d >one.csv
 status 1 finetune train flat --labels one.csv
-has err "class 'cow' has 1 picture: add more to 'one.csv'"
+has err "'one.csv': 1 class with fewer than 2 pictures: 'cow' (1)"
 status 2 finetune train
 has err "DIR is missing"
 
@@ -101,13 +101,15 @@ has out "44 in 2 classes: cat 22, dog 22"
 status 0 finetune curve parts
 has err "using 'parts/train'"
 status 0 finetune features parts -o parts-features.h5
-has err "these are used as classes"
+has err "its own folders are used as classes here"
 rm -r parts/test
 status 0 finetune evaluate parts -m folder.h5
 has err "evaluating on 'parts/val'"
 mkdir parts/other
 cp "$sample"/test/cat/* parts/other
-status 0 finetune train parts -q -o three.h5
+status 1 finetune train parts -q -o three.h5
+has err "but also 'other'"
+status 0 finetune train parts --label-from folder -q -o three.h5
 status 0 finetune info three.h5
 has out "other, train, val"
 end
