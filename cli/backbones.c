@@ -1,15 +1,16 @@
-/* finetune backbones: networks that are there, measured, and those known by name. */
+/* finetune backbones: the available networks with their speed, and all known names. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli.h"
 
 struct listing {
     const struct settings *settings;
-    cJSON *json; /* with --json: an array */
-    bool known;  /* a known name was printed */
-    bool failed; /* a network that is there could not be opened or timed */
+    cJSON *json;   /* with --json: an array */
+    size_t column; /* of the line of known names; 0: none printed yet */
+    bool failed;   /* a network could not be opened or measured */
 };
 
 static double total(const struct ft_backbone *b)
@@ -43,6 +44,24 @@ static void show(struct listing *x, const char *name, const char *path, const st
     cJSON_AddItemToArray(x->json, one);
 }
 
+/* One of a list of names, wrapped at 80 columns. */
+static void show_known(struct listing *x, const char *name)
+{
+    enum { WIDTH = 80 };
+    const size_t n = strlen(name);
+    if (!x->column)
+        puts("\nknown names, for files that hold only weights and for scripts/fetch_backbone:");
+    else if (x->column + 2 + n + 1 > WIDTH) {
+        puts(",");
+        x->column = 0;
+    } else {
+        fputs(", ", stdout);
+        x->column += 2;
+    }
+    fputs(name, stdout);
+    x->column += n;
+}
+
 static int list_one(void *user, const char *name, const char *path)
 {
     struct listing *x = user;
@@ -55,11 +74,7 @@ static int list_one(void *user, const char *name, const char *path)
             cJSON_AddStringToObject(one, "name", name);
             cJSON_AddItemToArray(x->json, one);
         } else
-            printf("%s%s",
-                   x->known ? ", "
-                            : "\nknown, for weights-only files and scripts/fetch_backbone:\n",
-                   name);
-        x->known = true;
+            show_known(x, name);
         return 0;
     }
     if (ft_backbone_open(path, NULL, &b, &err) ||
@@ -81,7 +96,7 @@ static int backbones_main(const struct settings *s)
     ft_backbone_list(NULL, list_one, &x);
     if (x.json)
         json_print(x.json);
-    else if (x.known)
+    else if (x.column)
         putchar('\n');
     return x.failed ? EXIT_PARTLY : EXIT_DONE;
 }

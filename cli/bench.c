@@ -1,4 +1,4 @@
-/* finetune bench: the forward pass alone. */
+/* finetune bench: time of the forward pass. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ static void print_layers(const struct ft_backbone *b, const double *seconds)
                seconds[i] > 0 ? 2e-9 * (double)l.multiply_adds / seconds[i] : 0);
         total += seconds[i];
     }
-    printf("%-34s %-22s %-14s %14s %9.3f\n", "all, one thread", "", "", "", 1e3 * total);
+    printf("%-34s %-22s %-14s %14s %9.3f\n", "total on one thread", "", "", "", 1e3 * total);
 }
 
 static void print_layers_json(const struct ft_backbone *b, const double *seconds)
@@ -49,10 +49,8 @@ static void print_layers_json(const struct ft_backbone *b, const double *seconds
 static int profile(const struct ft_backbone *b, const struct settings *s, struct ft_error *err)
 {
     double *seconds = calloc((size_t)ft_backbone_steps(b) + 1, sizeof *seconds);
-    if (!seconds) {
-        snprintf(err->msg, sizeof err->msg, "out of memory for %d steps", ft_backbone_steps(b));
-        return err->code = FT_ENOMEM;
-    }
+    if (!seconds)
+        return out_of_memory(err, ft_backbone_name(b));
     const int rc = ft_backbone_profile(b, s->seconds, seconds, err);
     if (!rc && s->json)
         print_layers_json(b, seconds);

@@ -1,4 +1,4 @@
-/* finetune cache, and how the other commands open it. */
+/* finetune cache; opening and closing the cache for the other commands. */
 #include <cjson/cJSON.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@ struct ft_cache *cache_open(const struct settings *s)
     struct ft_error err;
     struct ft_cache *cache = NULL;
     if (!s->no_cache && ft_cache_open(s->cache, &cache, &err))
-        note("features are not kept between runs: %s", err.msg);
+        note("features are not stored in a cache: %s", err.msg);
     return cache;
 }
 
@@ -55,7 +55,7 @@ static int cache_main(const struct settings *s)
     else if (!strcmp(what, "prune"))
         rc = ft_cache_prune(s->cache, s->days, &info, &err);
     else {
-        say("cache: '%s' is none of info|clear|prune", what);
+        say("cache: '%s': expected info, clear or prune", what);
         return EXIT_USAGE;
     }
     if (rc)
@@ -68,10 +68,11 @@ static int cache_main(const struct settings *s)
     result("holds", "%" PRIu64 " features in %" PRIu64 " segment%s · %.1f MB", info.entries,
            info.segments, info.segments == 1 ? "" : "s", (double)info.bytes / 1e6);
     if (info.damaged)
-        result("damaged", "%" PRIu64 " segments: they are left out and computed again",
+        result("damaged",
+               "%" PRIu64 " segments: they are ignored and their features are computed again",
                info.damaged);
     if (info.merged)
-        result("merged", "%" PRIu64 " small segments became fewer", info.merged);
+        result("merged", "%" PRIu64 " small segments were merged", info.merged);
     if (strcmp(what, "info"))
         result("removed", "%" PRIu64 " features · %.1f MB", info.removed_entries,
                (double)info.removed_bytes / 1e6);

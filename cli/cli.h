@@ -1,4 +1,4 @@
-/* What the commands share. Standard output is the result; progress and messages go to standard
+/* What the commands share. Results go to standard output; progress and messages go to standard
  * error. */
 #ifndef FT_CLI_CLI_H
 #define FT_CLI_CLI_H
@@ -11,53 +11,68 @@
 #include "finetune-tools.h"
 #include "options.h"
 
-/* Exit status: 0 done, 1 failed, 2 usage, 3 done, but some pictures were bad or a threshold was
- * missed. */
+/* EXIT_PARTLY: finished, but some pictures were bad or a required minimum was not reached. */
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PARTLY = 3 };
 
 /* ---- messages (message.c) -------------------------------------------------------------------- */
 
 void message_init(const struct settings *settings);
-/* "finetune: ..." on standard error, always */
+/* Prints "finetune: ..." on standard error, always. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* the same, not with --quiet */
+/* The same, but not with --quiet. */
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void hush_notes(bool hush); /* until told otherwise: what they would say was said */
-/* A line of what a long run does and made ("features   1000/1000"): not with --quiet or --json. */
+/* Suppresses notes until it is called with false. */
+void hush_notes(bool hush);
+/* A line about the progress of a long run ("features   1000/1000"); not with --quiet or --json. */
 void report(const char *key, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* A line of what was asked for: not with --json. */
+/* The same for each line of a text, which is freed; nullable. */
+void report_lines(const char *key, char *text);
+/* A line of the result; not with --json. */
 void result(const char *key, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* A text of the library's on standard output; frees it. -1: it is NULL. */
+/* Prints a text made by the library and frees it. Returns -1 if it is NULL. */
 int print_text(char *text);
 /* Names in files and models may hold any bytes. All of the above print control characters as '?'
- * (ft_text_plain), because they could steer the terminal. */
-/* says it; returns EXIT_FAILED */
+ * (ft_text_plain), because they could control the terminal. */
+/* Prints the message of an error; returns EXIT_FAILED. */
 int fail(const struct ft_error *err);
-/* Fills err with the message and the reason that errno holds; returns FT_EIO. */
+/* Fills err; returns `code`. */
+int refuse(struct ft_error *err, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same with the reason in errno at the end; returns FT_EIO. */
 int refuse_errno(struct ft_error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* "out of memory for 'NAME'"; returns FT_ENOMEM. */
+int out_of_memory(struct ft_error *err, const char *name);
 
-/* "512 kB", "10.2 GB" into text [24]; returns it. */
+/* "512 kB", "10.2 GB"; writes to text [24] and returns it. */
 const char *size_text(uint64_t bytes, char *text);
+/* "s" unless n is 1. */
+const char *plural(size_t n);
 
-/* Flushes standard output; false once a write has failed, for instance because the reader left. */
+/* Flushes standard output. Returns false after a write has failed, for example because the reader
+ * closed the pipe. */
 bool flush_output(void);
 /* The result is not complete, for the reason that errno names by `number`: `finish` says so. */
 void output_failed(int number);
-/* The exit status of the program: `status`, or failed where standard output could not be written; a
- * reader that left is no error. */
+/* The exit status of the program: `status`, or EXIT_FAILED if standard output could not be written.
+ * A closed pipe is not an error. */
 int finish(int status);
 
-/* Being asked to stop (signals.c): from _catch to _release SIGINT, SIGTERM and SIGHUP are only
- * remembered. */
+/* ---- signals (signals.c): SIGINT, SIGTERM and SIGHUP are only recorded between _catch and
+ * _release
+ */
+
 void signals_catch(void);
 void signals_release(void);
-int signals_caught(void);  /* the signal, or 0 */
-void signals_forget(void); /* it was all that was wanted: the program ends as if by itself */
-void signals_die(void);    /* of the signal that was caught, if there was one */
+int signals_caught(void); /* the signal, or 0 */
+/* For callbacks of the library: whether a signal has come. `user` is not used. */
+bool signals_stop(void *user);
+void signals_forget(void); /* the program then ends normally */
+void signals_die(void);    /* ends the program with the recorded signal, if there is one */
 
-/* Progress: "features  312/1000 · 240 images/s · 3 s left", redrawn on a terminal, silent
- * elsewhere. */
+/* ---- progress (message.c) -------------------------------------------------------------------- */
+
+/* "features  312/1000 · 240 images/s · 3 s left", redrawn on a terminal; nothing elsewhere. */
 struct progress {
     const char *what, *unit; /* "features", "images" */
     size_t total;            /* 0: unknown */
@@ -66,7 +81,8 @@ struct progress {
 };
 void progress_begin(struct progress *progress, const char *what, const char *unit, size_t total);
 void progress_step(struct progress *progress, size_t done);
-double progress_end(struct progress *progress); /* seconds since begin; clears the line */
+double
+progress_end(struct progress *progress); /* clears the line; returns the seconds since begin */
 double seconds_now(void);
 
 /* ---- pictures to features (pictures.c) ------------------------------------------------------- */
@@ -76,40 +92,48 @@ struct bad_picture {
 };
 
 struct pictures {
-    struct ft_features *features; /* the good ones */
+    struct ft_features *features; /* of the good pictures */
     struct bad_picture *bad;      /* [n_bad] */
     size_t n_bad;
     double seconds;
     struct ft_cache_counts cache;
 };
-/* Features of all rows of a dataset, with progress; in a scratch file, and said, where they take
- * more than settings->memory. */
+/* Computes the features of all rows of a dataset and shows progress. Features that take more than
+ * settings->memory go to a scratch file. */
 int pictures_extract(const struct ft_backbone *backbone, const struct ft_dataset *dataset,
                      const struct settings *settings, struct pictures *out, struct ft_error *err);
 void pictures_release(struct pictures *pictures);
-/* 0 where the features of `dataset` may be in memory; else says that `what` needs them there. */
+/* Returns 0 if the features of `dataset` fit into settings->memory; otherwise an error that says
+ * that `what` needs them in memory. */
 int pictures_check_memory(const struct ft_backbone *backbone, const struct ft_dataset *dataset,
                           const struct settings *settings, const char *what, struct ft_error *err);
-/* Lists bad pictures on standard error. */
+/* Prints a note for each bad picture. */
 void pictures_list_bad(const struct pictures *pictures);
-/* What a folder holds beside pictures of classes. */
+/* Prints notes on empty class folders and on files that are not pictures. */
 void dataset_notes(const struct ft_dataset *dataset, const char *dir);
 void extract_options(const struct settings *settings, struct ft_extract_options *out);
-/* The cache that the settings ask for; NULL, after a note, where there is none. cache_close notes
- * what went wrong meanwhile. */
+/* Opens the cache that the settings name. Returns NULL after a note if there is none. */
 struct ft_cache *cache_open(const struct settings *settings);
+/* Closes a cache (nullable) and prints a note if features could not be stored. */
 struct ft_cache_counts cache_close(struct ft_cache *cache);
-/* What the options say of a network, and what there is to say about it once it is open. */
+
+/* ---- networks and models (pictures.c) -------------------------------------------------------- */
+
 void backbone_options(const struct settings *settings, struct ft_backbone_options *out);
+/* Prints the warning of a network that was opened from `path`, if it has one. */
 void backbone_notes(const struct ft_backbone *backbone, const char *path);
 int backbone_open(const struct settings *settings, struct ft_backbone **out, struct ft_error *err);
 int model_open(const struct settings *settings, struct ft_model **out, struct ft_error *err);
+/* The class with a name of n bytes; -1: there is none. */
+int class_named(const char *name, size_t n, char *const *classes, int k);
 
-/* ---- JSON (json.c): valid UTF-8 whatever files are called ------------------------------------ */
+/* ---- JSON (json.c): valid UTF-8 whatever the names of files are ------------------------------ */
 
 struct cJSON;
 void json_put_string(FILE *to, const char *string);
-void json_print(struct cJSON *json); /* one line on standard output; deletes it */
-int json_print_text(char *text);     /* the same of a text; frees it. -1: it is NULL */
+void json_print(struct cJSON *json); /* prints one line and deletes the object */
+int json_print_text(char *text);     /* prints a JSON text and frees it; returns -1 if it is NULL */
+/* Adds the array `skipped` of bad pictures, each with path and reason. */
+void json_add_skipped(struct cJSON *json, const struct pictures *pictures);
 
 #endif

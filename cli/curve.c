@@ -1,4 +1,4 @@
-/* finetune curve: what more pictures would bring, and which backbone is worth its time. */
+/* finetune curve: accuracy with more pictures, and a comparison of backbones. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +16,6 @@ struct contest {
     struct ft_validation *validations[LIST_LIMIT];
     struct ft_contender contenders[LIST_LIMIT];
 };
-
-static int refuse(struct ft_error *err, const char *format, const char *what)
-{
-    snprintf(err->msg, sizeof err->msg, format, what);
-    return err->code = FT_EARG;
-}
 
 static void show_step(void *user, size_t done, size_t of)
 {
@@ -46,7 +40,7 @@ static int validate(struct contest *x, const struct ft_features *f, struct ft_er
     struct ft_head *head = NULL;
     uint64_t *group = malloc((f->n + 1) * sizeof *group);
     int rc = group ? ft_groups(f, x->dir, x->settings->group_by, x->settings->threads, group, err)
-                   : refuse(err, "out of memory for '%s'", x->dir);
+                   : out_of_memory(err, x->dir);
     if (!rc)
         rc = ft_train(f->x, f->labels, group, f->n, f->d, x->dataset->n_classes, &x->options, &head,
                       &x->validations[x->n], err);
@@ -55,7 +49,7 @@ static int validate(struct contest *x, const struct ft_features *f, struct ft_er
     return rc;
 }
 
-/* One backbone: features, cross-validation, speed; the curve with the first. */
+/* Measures one backbone: features, cross-validation, speed; for the first one also the curve. */
 static int enter(struct contest *x, const char *name, struct ft_error *err)
 {
     const struct ft_backbone_options options = { .rule = x->settings->resize };
@@ -99,17 +93,17 @@ static int curve_main(const struct settings *s)
     struct ft_error err;
     struct contest x = { .settings = s,
                          .options = { .folds = s->folds, .seed = s->seed, .threads = s->threads } };
-    int rc = source_part(s->arguments[0], "training on", &x.dataset, &x.dir, &err);
+    int rc = source_part(s, "using", &x.dataset, &x.dir, &err);
     if (!rc && x.dataset->n_classes < 2)
-        rc = refuse(&err, "'%s' holds fewer than two classes: each is a directory of pictures",
-                    x.dir);
+        rc = refuse(&err, FT_EARG,
+                    "'%s' contains fewer than two classes: each is a folder of pictures", x.dir);
     if (!rc && !s->backbones.n)
         rc = enter(&x, NULL, &err);
     for (int i = 0; !rc && i < s->backbones.n; i++)
         rc = enter(&x, s->backbones.items[i], &err);
     if (!rc && (s->json ? json_print_text(ft_report_curve_json(&x.curve, x.contenders, x.n))
                         : print_text(ft_report_curve_text(&x.curve, x.contenders, x.n))))
-        rc = refuse(&err, "out of memory for '%s'", x.dir);
+        rc = out_of_memory(&err, x.dir);
     for (int i = 0; i < x.n; i++) {
         ft_validation_free(x.validations[i]);
         ft_backbone_free(x.backbones[i]);
@@ -133,6 +127,6 @@ const struct command curve_command = {
     .least = 1,
     .most = 1,
     .run = curve_main,
-    .options = { curve_options, resize_options, fold_options, thread_options, picture_options,
-                 cache_options },
+    .options = { curve_options, resize_options, class_options, fold_options, thread_options,
+                 picture_options, cache_options },
 };

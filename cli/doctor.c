@@ -1,26 +1,20 @@
-/* finetune doctor: what is wrong with a folder, before a training on it deceives. It reads; it
- * never changes a file. */
+/* finetune doctor: finds faults in a folder that would make a measured accuracy wrong. It never
+ * changes a file. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "sources.h"
 
 struct doctor {
-    char *dir; /* what is looked at: the folder, or the train part of it */
+    char *dir; /* the folder, or the train folder in it */
     struct ft_dataset *dataset;
     struct ft_backbone *backbone;
     struct pictures pictures;
     struct ft_facts *facts; /* [n] */
     struct ft_head *head;
-    struct ft_validation *validation; /* NULL where classes are too few or too small */
+    struct ft_validation *validation; /* NULL if there are too few classes or pictures */
     struct ft_diagnosis *diagnosis;
 };
-
-static int out_of_memory(const char *dir, struct ft_error *err)
-{
-    snprintf(err->msg, sizeof err->msg, "out of memory for '%s'", dir);
-    return err->code = FT_ENOMEM;
-}
 
 static void show_step(void *user, size_t done)
 {
@@ -33,7 +27,7 @@ static int survey(struct doctor *x, const struct settings *s, struct ft_error *e
     const struct ft_features *f = x->pictures.features;
     x->facts = calloc(f->n + 1, sizeof *x->facts);
     if (!x->facts)
-        return out_of_memory(x->dir, err);
+        return out_of_memory(err, x->dir);
     progress_begin(&progress, "files", "files", f->n);
     const int rc = ft_survey(f->paths, f->n, s->threads, (uint64_t)s->max_megapixels << 20,
                              show_step, &progress, x->facts, err);
@@ -41,7 +35,7 @@ static int survey(struct doctor *x, const struct settings *s, struct ft_error *e
     return rc;
 }
 
-/* Two classes of two pictures at least. */
+/* True if there are at least two classes with at least two pictures each. */
 static bool can_validate(const struct doctor *x)
 {
     bool enough = x->dataset->n_classes > 1;
@@ -61,19 +55,19 @@ static int validate(struct doctor *x, const struct settings *s, struct ft_error 
                                               .seed = s->seed,
                                               .threads = s->threads };
     if (!can_validate(x)) {
-        note("labels and shortcuts are not judged: at least two classes with two readable pictures "
-             "each are needed");
+        note("labels and shortcuts are not checked: this needs at least two classes with two "
+             "readable pictures each");
         return 0;
     }
     uint64_t *group = malloc(f->n * sizeof *group);
     int rc = group ? ft_groups(f, x->dir, s->group_by, s->threads, group, err)
-                   : out_of_memory(x->dir, err);
+                   : out_of_memory(err, x->dir);
     if (!rc)
         rc = ft_train(f->x, f->labels, group, f->n, f->d, x->dataset->n_classes, &options, &x->head,
                       &x->validation, err);
     free(group);
-    if (rc == FT_EARG && !s->group_by) { /* copies of one picture: said by what follows */
-        note("labels and shortcuts are not judged: %s", err->msg);
+    if (rc == FT_EARG && !s->group_by) { /* all are copies of one picture: listed later */
+        note("labels and shortcuts are not checked: %s", err->msg);
         return 0;
     }
     return rc;
@@ -96,20 +90,19 @@ static int print(const struct doctor *x, const struct settings *s, struct ft_err
                      : print_text(ft_report_checkup_text(&checkup));
     free(paths);
     free(reasons);
-    return rc ? out_of_memory(x->dir, err) : 0;
+    return rc ? out_of_memory(err, x->dir) : 0;
 }
 
 static int doctor_main(const struct settings *s)
 {
     struct ft_error err;
     struct doctor x = { 0 };
-    int rc = source_part(s->arguments[0], "looking at", &x.dataset, &x.dir, &err);
+    int rc = source_part(s, "checking", &x.dataset, &x.dir, &err);
     if (!rc && !x.dataset->n) {
-        snprintf(err.msg, sizeof err.msg,
-                 "'%s' holds no pictures inside class directories, as in images/cat/*.jpg and "
-                 "images/dog/*.jpg",
-                 x.dir);
-        rc = err.code = FT_EARG;
+        rc = refuse(&err, FT_EARG,
+                    "'%s' contains no pictures inside class folders, as in images/cat/*.jpg and "
+                    "images/dog/*.jpg",
+                    x.dir);
     }
     if (!rc)
         rc = backbone_open(s, &x.backbone, &err);
@@ -147,6 +140,6 @@ const struct command doctor_command = {
     .run = doctor_main,
     .more = "No file is changed. A shortcut is a property that predicts the class without the "
             "picture's content, such as the size of the file.",
-    .options = { backbone_name_options, resize_options, fold_options, thread_options,
+    .options = { backbone_name_options, resize_options, class_options, fold_options, thread_options,
                  picture_options, cache_options },
 };

@@ -3,21 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int out_of_memory(struct ft_error *err)
-{
-    snprintf(err->msg, sizeof err->msg, "out of memory for the report");
-    return err->code = FT_ENOMEM;
-}
-
-/* Explanations of the worst mistakes, for their heat maps. A picture that cannot be read any more
- * has none. */
+/* Explanations of the worst mistakes, for their heat maps; NULL for a picture that can no longer be
+ * read. */
 static int explain_mistakes(const struct ft_model *model, const struct ft_judged *judged,
                             uint64_t max_pixels, struct ft_explanation *out[FT_WORST],
                             struct ft_error *err)
 {
     size_t *order = malloc((judged->n + 1) * sizeof *order);
     if (!order)
-        return out_of_memory(err);
+        return out_of_memory(err, "the report");
     const size_t n = ft_mistakes(judged, order);
     for (size_t i = 0; i < n && i < FT_WORST; i++) {
         if (ft_explain(model, judged->paths[order[i]], max_pixels, &out[i], NULL))
@@ -33,7 +27,7 @@ static void explanations_release(struct ft_explanation *list[FT_WORST])
         ft_explanation_free(list[i]);
 }
 
-/* What the report of a training shows beside the training. */
+/* What the report of a training shows in addition to the training itself. */
 struct extras {
     const struct ft_model *model;
     struct ft_explanation *explanations[FT_WORST];
@@ -56,12 +50,12 @@ static int find_extras(struct extras *x, const struct settings *s, const struct 
     x->bad_paths = malloc((p->n_bad + 1) * sizeof *x->bad_paths);
     x->bad_reasons = malloc((p->n_bad + 1) * sizeof *x->bad_reasons);
     if (!x->facts || !x->bad_paths || !x->bad_reasons)
-        return out_of_memory(err);
+        return out_of_memory(err, s->report);
     for (size_t i = 0; i < p->n_bad; i++) {
         x->bad_paths[i] = p->bad[i].path;
         x->bad_reasons[i] = p->bad[i].reason;
     }
-    /* a set too small for a curve has none */
+    /* no curve if there are too few pictures */
     x->has_curve = !ft_curve_measure(f->x, f->labels, v->fold, v->folds, f->n, f->d, v->k,
                                      t->options, NULL, NULL, &x->curve, NULL);
     struct ft_train_options fixed = *t->options;
@@ -73,7 +67,7 @@ static int find_extras(struct extras *x, const struct settings *s, const struct 
     if (!rc)
         rc = ft_diagnose(f, x->facts, v, s->threads, &x->diagnosis, err);
     if (!rc && !(x->settings = ft_model_settings(x->model)))
-        rc = out_of_memory(err);
+        rc = out_of_memory(err, s->report);
     return rc;
 }
 
@@ -101,8 +95,8 @@ int document_training(const struct settings *s, const char *dir, const struct ft
         const struct ft_checkup checkup = { dataset,  f,           x.diagnosis,
                                             p->n_bad, x.bad_paths, x.bad_reasons };
         snprintf(measured, sizeof measured,
-                 "finetune %s · %s · trained on '%s' · every picture judged by a head that had not "
-                 "seen it: %d-fold cross-validation, calibrated likewise",
+                 "finetune %s · %s · trained on '%s' · %d-fold cross-validation: each picture is "
+                 "classified and calibrated by heads that were not trained on it",
                  ft_version(), s->output, dir, t->validation->folds);
         const struct ft_document document = {
             .title = dir,
@@ -131,7 +125,7 @@ int document_evaluation(const struct settings *s, const char *dir, const struct 
     struct ft_explanation *explanations[FT_WORST] = { 0 };
     char measured[600], *settings = ft_model_settings(model);
     snprintf(measured, sizeof measured,
-             "finetune %s · %s · judged on the %zu pictures of '%s', %zu skipped", ft_version(),
+             "finetune %s · %s · measured on %zu pictures of '%s', %zu skipped", ft_version(),
              s->model, e->judged.n, dir, e->pictures.n_bad);
     const struct ft_document document = {
         .title = dir,

@@ -1,5 +1,4 @@
-/* finetune evaluate: a model against a folder of labelled pictures. train's --val is the same
- * measurement. */
+/* finetune evaluate: measures a model on labelled pictures. train --val does the same. */
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdio.h>
@@ -7,83 +6,85 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "classes.h"
 #include "document.h"
 #include "evaluate.h"
 #include "sources.h"
 
-static int out_of_memory(const char *dir, struct ft_error *err)
+int match_classes(struct ft_dataset *d, const char *name, char *const *classes, int k,
+                  struct ft_error *err)
 {
-    snprintf(err->msg, sizeof err->msg, "out of memory for '%s'", dir);
-    return err->code = FT_ENOMEM;
-}
-
-int match_classes(const struct ft_dataset *d, const char *dir, char *const *classes, int k,
-                  int32_t *map, struct ft_error *err)
-{
-    for (int i = 0; i < d->n_classes; i++) {
-        int j = 0;
-        while (j < k && strcmp(d->classes[i], classes[j]))
-            j++;
-        if (map)
-            map[i] = j;
-        if (j == k) {
-            err->code = FT_EARG;
-            snprintf(err->msg, sizeof err->msg,
-                     "'%s/%s' is not a class of the model, whose classes are '%s', '%s'%s: rename "
-                     "or move the directory",
-                     dir, d->classes[i], classes[0], k > 1 ? classes[1] : "", k > 2 ? ", ..." : "");
-            return FT_EARG;
+    const char *other = NULL;
+    int32_t *map = malloc(((size_t)d->n_classes + 1) * sizeof *map);
+    size_t *counts = calloc((size_t)d->n_classes + 1, sizeof *counts);
+    int rc = map && counts ? 0 : out_of_memory(err, name);
+    for (size_t i = 0; !rc && i < d->n; i++)
+        counts[d->labels[i]]++;
+    for (int c = 0; !rc && c < d->n_classes; c++) {
+        map[c] = class_named(d->classes[c], strlen(d->classes[c]), classes, k);
+        if (map[c] < 0 && counts[c]) {
+            other = d->classes[c];
+            note("'%s' is not a class of the model: its %zu picture%s in '%s' %s left out", other,
+                 counts[c], plural(counts[c]), name, counts[c] == 1 ? "is" : "are");
         }
     }
-    return 0;
-}
-
-/* Labels of the model for the folder's, and the classes of the pictures with them. */
-static int relabel(const struct evaluation *e, const char *dir, char *const *classes, int k,
-                   struct ft_error *err)
-{
-    int32_t *map = malloc(((size_t)e->dataset->n_classes + 1) * sizeof *map);
-    int rc = map ? match_classes(e->dataset, dir, classes, k, map, err) : out_of_memory(dir, err);
-    for (size_t i = 0; !rc && i < e->dataset->n; i++)
-        e->dataset->labels[i] = map[e->dataset->labels[i]];
+    for (size_t i = 0; !rc && i < d->n; i++)
+        d->labels[i] = map[d->labels[i]];
+    if (!rc)
+        drop_unlabelled(d);
+    if (!rc && !d->n && other)
+        rc = refuse(err, FT_EARG,
+                    "'%s' has no class of the model, for example '%s' is not one: its classes are "
+                    "'%s', '%s'%s",
+                    name, other, classes[0], k > 1 ? classes[1] : "", k > 2 ? ", ..." : "");
+    else if (!rc && !d->n)
+        rc = refuse(err, FT_EARG, "'%s' contains no pictures inside class folders", name);
     free(map);
+    free(counts);
     return rc;
 }
 
-int evaluate_folder(const struct ft_backbone *backbone, const struct ft_head *head,
-                    char *const *classes, const char *dir, const struct settings *settings,
-                    struct evaluation *e, struct ft_error *err)
+int evaluate_dataset(const struct ft_backbone *backbone, const struct ft_head *head,
+                     char *const *classes, struct ft_dataset *dataset, const char *name,
+                     const struct settings *settings, struct evaluation *e, struct ft_error *err)
 {
-    *e = (struct evaluation){ 0 };
-    int rc = dir ? ft_dataset_open(dir, false, &e->dataset, err)
-                 : source_inputs(settings, &e->dataset, err);
-    if (rc)
-        return rc;
-    if (dir)
-        dataset_notes(e->dataset, dir);
-    else
-        dir = source_name(settings);
-    rc = relabel(e, dir, classes, head->k, err);
-    if (!rc)
-        rc = pictures_extract(backbone, e->dataset, settings, &e->pictures, err);
+    *e = (struct evaluation){ .dataset = dataset };
+    int rc = pictures_extract(backbone, dataset, settings, &e->pictures, err);
     if (rc)
         return rc;
     const struct ft_features *f = e->pictures.features;
     pictures_list_bad(&e->pictures);
-    if (!f->n) {
-        snprintf(err->msg, sizeof err->msg,
-                 "'%s' holds no readable picture inside a class directory", dir);
-        return err->code = FT_EARG;
-    }
+    if (!f->n)
+        return refuse(err, FT_EARG, "'%s' contains no readable picture of a class", name);
     const struct ft_matrix x = ft_features_matrix(f);
     e->p = malloc(f->n * (size_t)head->k * sizeof *e->p);
     if (!e->p)
-        return out_of_memory(dir, err);
+        return out_of_memory(err, name);
     rc = ft_head_judge(head, &x, e->p, err);
     if (rc)
         return rc;
     e->judged = (struct ft_judged){ f->n, head->k, e->p, f->labels, f->paths, classes };
     return ft_metrics_compute(e->p, f->labels, NULL, f->n, head->k, &e->metrics, err);
+}
+
+/* The pictures that the arguments name. */
+static int evaluate_inputs(const struct ft_model *model, char *const *classes,
+                           const struct settings *s, struct evaluation *e, struct ft_error *err)
+{
+    struct ft_dataset *dataset = NULL;
+    *e = (struct evaluation){ 0 };
+    int rc = source_inputs(s, &dataset, err);
+    const size_t n = rc ? 0 : dataset->n;
+    if (!rc)
+        rc = match_classes(dataset, source_name(s), classes, ft_model_head(model)->k, err);
+    if (rc) {
+        ft_dataset_free(dataset);
+        return rc;
+    }
+    rc = evaluate_dataset(ft_model_backbone(model), ft_model_head(model), classes, dataset,
+                          source_name(s), s, e, err);
+    e->left_out = n - dataset->n;
+    return rc;
 }
 
 void evaluation_release(struct evaluation *e)
@@ -97,7 +98,8 @@ void evaluation_release(struct evaluation *e)
 
 /* ---- evaluate -------------------------------------------------------------------------------- */
 
-/* The P of CLASS=P; *name: the bytes of CLASS, which may hold a = itself. Negative: it is none. */
+/* The P of CLASS=P; *name: the number of bytes of CLASS, which may contain '='. Negative: the text
+ * is not valid. */
 static double least_recall(const char *given, size_t *name)
 {
     const char *equals = strrchr(given, '=');
@@ -107,32 +109,21 @@ static double least_recall(const char *given, size_t *name)
     return end && end != equals + 1 && !*end && least >= 0 && least <= 1 ? least : -1;
 }
 
-/* The class that is called like the first n bytes of `name`; -1: none. */
-static int class_named(const char *name, size_t n, char *const *classes, int k)
-{
-    for (int c = 0; c < k; c++)
-        if (strlen(classes[c]) == n && !memcmp(classes[c], name, n))
-            return c;
-    return -1;
-}
-
-/* Before the long work: --min-recall names classes of the model, and what is to be written can be.
- */
-static int check_wishes(const struct settings *s, const struct ft_model *model,
-                        struct ft_error *err)
+/* Before the long work: checks that --min-recall names classes of the model and that the outputs
+ * can be written. */
+static int check_outputs(const struct settings *s, const struct ft_model *model,
+                         struct ft_error *err)
 {
     char *const *classes = ft_model_class_names(model);
     char path[4096];
     size_t n;
     for (int i = 0; i < s->min_recall.n; i++)
         if (least_recall(s->min_recall.items[i], &n),
-            class_named(s->min_recall.items[i], n, classes, ft_model_head(model)->k) < 0) {
-            snprintf(err->msg, sizeof err->msg,
-                     "--min-recall '%s': '%.*s' is not a class of the model: finetune info %s "
-                     "lists them",
-                     s->min_recall.items[i], (int)n, s->min_recall.items[i], s->model);
-            return err->code = FT_EARG;
-        }
+            class_named(s->min_recall.items[i], n, classes, ft_model_head(model)->k) < 0)
+            return refuse(err, FT_EARG,
+                          "--min-recall '%s': '%.*s' is not a class of the model; finetune info %s "
+                          "lists the classes",
+                          s->min_recall.items[i], (int)n, s->min_recall.items[i], s->model);
     if (s->csv && mkdir(s->csv, 0777) && errno != EEXIST)
         return refuse_errno(err, "cannot make directory '%s'", s->csv);
     if (s->csv)
@@ -141,8 +132,7 @@ static int check_wishes(const struct settings *s, const struct ft_model *model,
     return !rc && s->report ? ft_output_check(s->report, err) : rc;
 }
 
-/* What --min-accuracy and --min-recall ask for: false, with a message for each, where it is missed.
- */
+/* Checks --min-accuracy and --min-recall; prints a message for each that is not reached. */
 static bool meets_minima(const struct settings *s, const struct evaluation *e)
 {
     const struct ft_metrics *m = e->metrics;
@@ -162,6 +152,14 @@ static bool meets_minima(const struct settings *s, const struct evaluation *e)
     return met;
 }
 
+static bool same_classes(const struct ft_model *model, const struct evaluation *e)
+{
+    bool same = ft_model_head(model)->k == e->judged.k;
+    for (int c = 0; same && c < e->judged.k; c++)
+        same = !strcmp(ft_model_class_names(model)[c], e->judged.classes[c]);
+    return same;
+}
+
 static int compare(const struct settings *s, const struct evaluation *e, struct ft_comparison *out,
                    struct ft_error *err)
 {
@@ -170,30 +168,16 @@ static int compare(const struct settings *s, const struct evaluation *e, struct 
     struct evaluation b = { 0 };
     other.model = s->compare;
     int rc = model_open(&other, &model, err);
-    if (!rc && ft_model_head(model)->k != e->judged.k) {
-        rc = err->code = FT_EARG;
-        snprintf(
-            err->msg, sizeof err->msg,
-            "'%s' has %d classes, '%s' has %d: only models of the same classes can be compared",
-            s->compare, ft_model_head(model)->k, s->model, e->judged.k);
-    }
-    hush_notes(true); /* the same pictures are bad */
+    if (!rc && !same_classes(model, e))
+        rc = refuse(err, FT_EARG, "'%s' and '%s' have different classes and cannot be compared",
+                    s->compare, s->model);
+    hush_notes(true); /* the notes about bad pictures would be repeated */
     if (!rc)
-        rc = evaluate_folder(ft_model_backbone(model), ft_model_head(model), e->judged.classes,
-                             NULL, &other, &b, err);
+        rc = evaluate_inputs(model, e->judged.classes, &other, &b, err);
     hush_notes(false);
-    for (int c = 0; !rc && c < e->judged.k; c++)
-        if (strcmp(ft_model_class_names(model)[c], e->judged.classes[c])) {
-            rc = err->code = FT_EARG;
-            snprintf(err->msg, sizeof err->msg,
-                     "'%s' and '%s' were trained on different classes: they cannot be compared",
-                     s->compare, s->model);
-        }
-    if (!rc && b.judged.n != e->judged.n) {
-        rc = err->code = FT_EARG;
-        snprintf(err->msg, sizeof err->msg, "the pictures in '%s' changed meanwhile",
-                 source_name(s));
-    }
+    if (!rc && b.judged.n != e->judged.n)
+        rc = refuse(err, FT_EARG, "the pictures in '%s' changed during the comparison",
+                    source_name(s));
     if (!rc)
         ft_compare(e->p, b.p, e->judged.y, e->judged.n, e->judged.k, out);
     evaluation_release(&b);
@@ -210,25 +194,20 @@ static void print_comparison(const struct settings *s, const struct evaluation *
     snprintf(names[1], sizeof names[1], "%s", s->compare);
     ft_text_plain(names[0], "");
     ft_text_plain(names[1], "");
-    printf("\ncompared with %s: %.2f %%\n  right by both %zu, by %s only %zu, by %s only %zu, by "
-           "neither %zu\n",
+    printf("\ncompared with %s: %.2f %%\n  correct in both %zu, only in %s %zu, only in %s %zu, "
+           "in neither %zu\n",
            names[1], 100 * other, c->both, names[0], c->only_a, names[1], c->only_b, c->neither);
     printf("  McNemar's exact test: p = %.3g%s\n", c->p_value,
-           c->p_value < 0.05 ? "" : ", no difference that these pictures can show");
+           c->p_value < 0.05 ? "" : ", the difference is not significant");
 }
 
 static void print_json(const struct settings *s, const struct evaluation *e,
                        const struct ft_comparison *c)
 {
     char *text = ft_report_metrics_json(e->metrics, &e->judged);
-    cJSON *json = text ? cJSON_Parse(text) : NULL, *bad = cJSON_AddArrayToObject(json, "skipped");
+    cJSON *json = text ? cJSON_Parse(text) : NULL;
     free(text);
-    for (size_t i = 0; i < e->pictures.n_bad; i++) {
-        cJSON *one = cJSON_CreateObject();
-        cJSON_AddStringToObject(one, "path", e->pictures.bad[i].path);
-        cJSON_AddStringToObject(one, "reason", e->pictures.bad[i].reason);
-        cJSON_AddItemToArray(bad, one);
-    }
+    json_add_skipped(json, &e->pictures);
     if (s->compare) {
         cJSON *to = cJSON_AddObjectToObject(json, "compare");
         cJSON_AddStringToObject(to, "model", s->compare);
@@ -254,14 +233,13 @@ static int check_settings(const struct settings *s)
             return EXIT_USAGE;
         }
     if (!s->n_arguments && !s->files_from && !s->labels)
-        say("evaluate: DIR is missing; --files-from FILE and --labels FILE name pictures too; "
-            "finetune evaluate --help says more");
+        say("evaluate: DIR is missing (or --files-from FILE, or --labels FILE); see finetune "
+            "evaluate --help");
     else if (s->compare && s->files_from && !strcmp(s->files_from, "-"))
-        say("evaluate: --compare reads the pictures twice, standard input can be read once: give "
-            "--files-from a file");
+        say("evaluate: --compare reads the list twice, but standard input can be read only once: "
+            "use --files-from FILE");
     else if (s->nul && !s->files_from)
-        say("evaluate: --null says how the paths of --files-from FILE end; standard input is "
-            "--files-from -");
+        say("evaluate: --null needs --files-from FILE (use - for standard input)");
     else
         return 0;
     return EXIT_USAGE;
@@ -277,10 +255,9 @@ static int evaluate_main(const struct settings *s)
         return EXIT_USAGE;
     int rc = model_open(s, &model, &err);
     if (!rc)
-        rc = check_wishes(s, model, &err);
+        rc = check_outputs(s, model, &err);
     if (!rc)
-        rc = evaluate_folder(ft_model_backbone(model), ft_model_head(model),
-                             ft_model_class_names(model), NULL, s, &e, &err);
+        rc = evaluate_inputs(model, ft_model_class_names(model), s, &e, &err);
     if (!rc && s->compare)
         rc = compare(s, &e, &comparison, &err);
     if (!rc && s->csv)
@@ -290,14 +267,15 @@ static int evaluate_main(const struct settings *s)
     if (!rc && s->json)
         print_json(s, &e, &comparison);
     else if (!rc) {
-        rc = print_text(ft_report_metrics_text(e.metrics, &e.judged))
-                 ? out_of_memory(source_name(s), &err)
-                 : 0;
+        if (print_text(ft_report_metrics_text(e.metrics, &e.judged)))
+            rc = out_of_memory(&err, source_name(s));
         if (!rc && s->compare)
             print_comparison(s, &e, &comparison);
     }
     const bool met = !rc && meets_minima(s, &e);
-    const int status = rc ? fail(&err) : e.pictures.n_bad || !met ? EXIT_PARTLY : EXIT_DONE;
+    const int status = rc                                       ? fail(&err)
+                       : e.pictures.n_bad || e.left_out || !met ? EXIT_PARTLY
+                                                                : EXIT_DONE;
     evaluation_release(&e);
     ft_model_free(model);
     return status;
@@ -323,6 +301,6 @@ const struct command evaluate_command = {
     .summary = "measure a model on labelled pictures that it was not trained on",
     .most = -1,
     .run = evaluate_main,
-    .options = { model_options, evaluate_options, label_options, list_options, report_options,
-                 thread_options, picture_options, cache_options },
+    .options = { model_options, evaluate_options, label_options, class_options, list_options,
+                 report_options, thread_options, picture_options, cache_options },
 };

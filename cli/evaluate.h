@@ -1,26 +1,28 @@
-/* Measuring a head on a folder: evaluate, and train --val. */
+/* Measuring a head on labelled pictures: evaluate, and train --val. */
 #ifndef FT_CLI_EVALUATE_H
 #define FT_CLI_EVALUATE_H
 
 #include "cli.h"
 
 struct evaluation {
-    struct ft_dataset *dataset;
+    struct ft_dataset *dataset; /* owned */
     struct pictures pictures;
-    float *p; /* [n, k] */
+    size_t left_out; /* pictures of classes that the model does not have */
+    float *p;        /* [n, k] */
     struct ft_metrics *metrics;
-    struct ft_judged judged; /* lends all of this */
+    struct ft_judged judged; /* borrows from the members above */
 };
 
-/* Labels of the folder become the model's, by name: map [d->n_classes], or NULL to only ask whether
- * all are there. */
-int match_classes(const struct ft_dataset *d, const char *dir, char *const *classes, int k,
-                  int32_t *map, struct ft_error *err);
-/* The folder's directories must be named as `classes`; `dir` NULL: what the settings' arguments
- * name. Lists bad pictures. */
-int evaluate_folder(const struct ft_backbone *backbone, const struct ft_head *head,
-                    char *const *classes, const char *dir, const struct settings *settings,
-                    struct evaluation *out, struct ft_error *err);
+/* Replaces the labels of a dataset, by the names of its classes, with indices into `classes` [k].
+ * Pictures of other classes are removed, after a note; an error if none are left. `name` is the
+ * dataset's name in messages. */
+int match_classes(struct ft_dataset *dataset, const char *name, char *const *classes, int k,
+                  struct ft_error *err);
+/* `dataset`, whose labels are indices into `classes`, becomes owned by `out`, which must be
+ * released also after a failure. Lists bad pictures. */
+int evaluate_dataset(const struct ft_backbone *backbone, const struct ft_head *head,
+                     char *const *classes, struct ft_dataset *dataset, const char *name,
+                     const struct settings *settings, struct evaluation *out, struct ft_error *err);
 void evaluation_release(struct evaluation *evaluation);
 
 #endif

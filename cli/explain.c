@@ -1,5 +1,4 @@
-/* finetune explain: where in a picture the evidence is, and which training pictures it resembles.
- */
+/* finetune explain: which places in a picture support its class, and similar training pictures. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,45 +17,33 @@ struct explain {
     int label; /* the most probable class */
 };
 
-static int refuse(struct ft_error *err, const char *format, const char *a, const char *b)
-{
-    snprintf(err->msg, sizeof err->msg, format, a, b);
-    return err->code = FT_EARG;
-}
-
-/* The class whose name is the first n bytes of `name`; -1: none. */
-static int find_class(const struct ft_model *m, const char *name, size_t n)
-{
-    char *const *classes = ft_model_class_names(m);
-    for (int c = 0; c < ft_model_head(m)->k; c++)
-        if (strlen(classes[c]) == n && !strncmp(classes[c], name, n))
-            return c;
-    return -1;
-}
-
-/* Names may hold commas: the first comma with a class on both sides is the one. */
-static int ask(struct explain *x, const struct settings *s, struct ft_error *err)
+/* Class names may contain commas: splits at the first comma that has a class on both sides. */
+static int find_question(struct explain *x, const struct settings *s, struct ft_error *err)
 {
     const char *both = s->compare;
+    char *const *classes = ft_model_class_names(x->model);
+    const int k = ft_model_head(x->model)->k;
     x->question = (struct ft_question){ x->label, -1 };
-    if (s->class_name &&
-        (x->question.class_index = find_class(x->model, s->class_name, strlen(s->class_name))) < 0)
-        return refuse(err, "'%s' is not a class of the model: finetune info %s lists them",
+    if (s->class_name)
+        x->question.class_index = class_named(s->class_name, strlen(s->class_name), classes, k);
+    if (x->question.class_index < 0)
+        return refuse(err, FT_EARG,
+                      "'%s' is not a class of the model; finetune info %s lists the classes",
                       s->class_name, s->model);
     if (!both)
         return 0;
     for (const char *comma = strchr(both, ','); comma; comma = strchr(comma + 1, ',')) {
-        const int a = find_class(x->model, both, (size_t)(comma - both)),
-                  b = find_class(x->model, comma + 1, strlen(comma + 1));
+        const int a = class_named(both, (size_t)(comma - both), classes, k),
+                  b = class_named(comma + 1, strlen(comma + 1), classes, k);
         if (a >= 0 && b >= 0) {
             x->question = (struct ft_question){ a, b };
             return 0;
         }
     }
-    return refuse(
-        err,
-        "--compare '%s': expected two classes of the model, as A,B; finetune info %s lists them",
-        both, s->model);
+    return refuse(err, FT_EARG,
+                  "--compare '%s': expected two classes of the model, as A,B; finetune info %s "
+                  "lists the classes",
+                  both, s->model);
 }
 
 static int find_neighbours(struct explain *x, const struct settings *s, struct ft_error *err)
@@ -67,13 +54,13 @@ static int find_neighbours(struct explain *x, const struct settings *s, struct f
         return rc;
     x->neighbours = malloc((size_t)s->neighbours * sizeof *x->neighbours);
     if (!x->neighbours)
-        return refuse(err, "out of memory for '%s'%s", s->arguments[0], "");
+        return out_of_memory(err, s->arguments[0]);
     x->n_neighbours =
         ft_gallery_nearest(x->gallery, e->feature, e->d, (size_t)s->neighbours, x->neighbours);
     return 0;
 }
 
-/* The logit that the map adds up to with its bias. */
+/* The logit, which is the sum of the map and the bias. */
 static void totals(const struct explain *x, double *logit, double *bias)
 {
     const struct ft_question *q = &x->question;
@@ -130,13 +117,13 @@ static void print_lines(const struct explain *x, const struct settings *s)
     for (int i = 1; i < e->height * e->width; i++)
         best = x->map[i] > x->map[best] ? i : best;
     result("label", "%s %.3f", classes[x->label], (double)e->p[x->label]);
-    result("evidence", "for %s%s%s: logit %.2f, %.2f of it bias · strongest at the %s %s",
+    result("evidence", "for %s%s%s: logit %.2f, of which %.2f is bias · strongest at the %s %s",
            classes[q->class_index], q->against >= 0 ? " against " : "",
            q->against >= 0 ? classes[q->against] : "", logit, bias,
            down[best / e->width * 3 / e->height], across[best % e->width * 3 / e->width]);
     result("method", "%s",
-           e->exact ? "class activation map: its cells and the bias add up to the logit"
-                    : "occlusion: what the logit loses when a cell is covered");
+           e->exact ? "class activation map: the sum of its cells and the bias is the logit"
+                    : "occlusion: decrease of the logit when a cell is covered");
     for (size_t i = 0; i < x->n_neighbours; i++)
         result(i ? "" : "looks like", "%.3f  %s  %s", x->neighbours[i].similarity,
                x->gallery->paths[x->neighbours[i].row],
@@ -156,12 +143,12 @@ static int run(struct explain *x, const struct settings *s, struct ft_error *err
     const struct ft_explanation *e = x->explanation;
     for (int c = 1; c < e->k; c++)
         x->label = e->p[c] > e->p[x->label] ? c : x->label;
-    rc = ask(x, s, err);
+    rc = find_question(x, s, err);
     if (!rc)
         rc = find_neighbours(x, s, err);
     x->map = malloc((size_t)e->height * (size_t)e->width * sizeof *x->map);
     if (!rc && !x->map)
-        rc = refuse(err, "out of memory for '%s'%s", s->arguments[0], "");
+        rc = out_of_memory(err, s->arguments[0]);
     if (rc)
         return rc;
     ft_explanation_map(e, &x->question, x->map);

@@ -1,4 +1,4 @@
-/* finetune features: a folder or pictures become an HDF5 file of features. */
+/* finetune features: writes the features of pictures to an HDF5 file. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,18 +6,6 @@
 #include <sys/stat.h>
 
 #include "cli.h"
-
-static bool asked_to_stop(void *user)
-{
-    (void)user;
-    return signals_caught() != 0;
-}
-
-static int out_of_memory(struct ft_error *err)
-{
-    snprintf(err->msg, sizeof err->msg, "out of memory for the list of pictures");
-    return err->code = FT_ENOMEM;
-}
 
 /* All inputs as rows without a class. */
 static int read_inputs(struct ft_inputs *inputs, struct ft_dataset *d, struct ft_error *err)
@@ -31,21 +19,21 @@ static int read_inputs(struct ft_inputs *inputs, struct ft_dataset *d, struct ft
             int32_t *labels = realloc(d->labels, capacity * sizeof *labels);
             d->labels = labels ? labels : d->labels;
             if (!paths || !labels)
-                return out_of_memory(err);
+                return out_of_memory(err, path);
         }
         if (!(d->paths[d->n] = strdup(path)))
-            return out_of_memory(err);
+            return out_of_memory(err, path);
         d->labels[d->n++] = -1;
     }
     return ft_inputs_status(inputs, err);
 }
 
-/* Pictures and directories named one by one, and those of --files-from. */
+/* Pictures and folders from the arguments and from --files-from. */
 static int named_pictures(const struct settings *s, struct ft_dataset *out, struct ft_error *err)
 {
     const struct ft_inputs_options from = { .list = s->files_from,
                                             .nul = s->nul,
-                                            .stop = asked_to_stop };
+                                            .stop = signals_stop };
     struct ft_inputs *inputs;
     int rc = ft_inputs_open(s->arguments, (size_t)s->n_arguments, &from, &inputs, err);
     if (rc)
@@ -65,15 +53,13 @@ static void free_named(struct ft_dataset *d)
 
 static void folder_notes(const struct ft_dataset *dataset, const char *dir)
 {
-    char *train, *val, *test;
+    struct ft_layout layout = { 0 };
     dataset_notes(dataset, dir);
-    if (!ft_dataset_layout(dir, &train, &val, &test))
+    if (ft_dataset_layout(dir, &layout, NULL) || !layout.train)
         return;
-    note("'%s' holds train%s%s: these became the classes; features of '%s' alone have its classes",
-         dir, val ? " and val" : "", test ? " and test" : "", train);
-    free(train);
-    free(val);
-    free(test);
+    note("'%s' contains class folders in '%s': its own folders are used as classes here", dir,
+         layout.train);
+    ft_layout_release(&layout);
 }
 
 static void print_result(const struct settings *s, const struct pictures *p, int n_classes)
@@ -99,8 +85,8 @@ static int features_main(const struct settings *s)
     struct ft_dataset *dataset = NULL, named = { 0 };
     struct pictures pictures = { 0 };
     if (!s->n_arguments && !s->files_from) {
-        say("features: DIR or PICTURE is missing; --files-from FILE names pictures too; finetune "
-            "features --help says more");
+        say("features: DIR or PICTURE is missing (or --files-from FILE); see finetune features "
+            "--help");
         return EXIT_USAGE;
     }
     const bool folder =
@@ -123,7 +109,7 @@ static int features_main(const struct settings *s)
     }
     int status = rc ? fail(&err) : pictures.n_bad ? EXIT_PARTLY : EXIT_DONE;
     if (!rc && !dataset->n)
-        note("there was no picture to take features of");
+        note("there are no pictures");
     if (!rc)
         print_result(s, &pictures, dataset->n_classes);
     pictures_release(&pictures);

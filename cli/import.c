@@ -1,4 +1,4 @@
-/* finetune import: any Keras file becomes a full-model one. */
+/* finetune import: converts any Keras file to a whole-model file. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 

@@ -1,8 +1,9 @@
-/* finetune info: what is in a model or backbone file. */
+/* finetune info: the contents of a model or backbone file. */
 #include <cjson/cJSON.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -43,6 +44,15 @@ static void print_layers(const struct ft_layer_info *layers, int n)
     }
 }
 
+/* Of the pictures that enter the network. */
+static const char *colours(const struct ft_layer_info *layers, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (!strcmp(layers[i].kind, "InputLayer"))
+            return layers[i].channels == 1 ? "grey-scale" : "RGB";
+    return "RGB";
+}
+
 static double number(const cJSON *json, const char *name)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, name);
@@ -71,16 +81,24 @@ static void print_training(const struct ft_model *m)
                "%.1f %% ± %.1f (cross-validated) · log-loss %.3f · calibration error %.1f %%",
                100 * number(t, "accuracy"), 100 * number(t, "accuracy_sd"), number(t, "log_loss"),
                100 * number(t, "ece"));
+        const cJSON *baseline = cJSON_GetObjectItemCaseSensitive(t, "baseline");
+        const char *largest =
+            cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(baseline, "class"));
+        if (largest)
+            result("baseline", "%.1f %%: always answering '%s' · balanced accuracy %.1f %%",
+                   100 * number(baseline, "accuracy"), largest,
+                   100 * number(t, "balanced_accuracy"));
     }
     if (threshold)
         result("threshold",
-               "%.3f: %.3g %% of the pictures were labelled with at least that, out of fold "
-               "(predict --threshold auto)",
+               "%.3f: out of fold, %.3g %% of the pictures reach this probability (used by predict "
+               "--threshold auto)",
                number(threshold, "value"), 100 * number(threshold, "coverage"));
     cJSON_Delete(t);
 }
 
-static void print_lines(const char *path, const struct ft_model *m, const struct ft_backbone *b)
+static void print_lines(const char *path, const struct ft_model *m, const struct ft_backbone *b,
+                        const char *colour)
 {
     static const char *const rules[] = { "centred crop", "squashed", "padded" };
     const struct ft_geometry *g = ft_backbone_geometry(b);
@@ -92,7 +110,7 @@ static void print_lines(const char *path, const struct ft_model *m, const struct
     result("backbone", "%s · %d steps · %.2f M parameters · %.0f M multiply-adds",
            ft_backbone_name(b), ft_backbone_steps(b), (double)t.parameters / 1e6,
            (double)t.multiply_adds / 1e6);
-    result("input", "%dx%d RGB · %s%s · %s", g->width, g->height, rules[g->rule], crop,
+    result("input", "%dx%d %s · %s%s · %s", g->width, g->height, colour, rules[g->rule], crop,
            g->filter == FT_FILTER_BICUBIC ? "bicubic" : "bilinear");
     result("features", "%d", ft_backbone_features(b));
     if (m) {
@@ -120,9 +138,9 @@ static cJSON *layers_json(const struct ft_layer_info *layers, int n)
     return list;
 }
 
-/* layers [n]; NULL: not asked for */
+/* layers [n]; `list`: print them all */
 static void print_json(const struct ft_model *m, const struct ft_backbone *b,
-                       const struct ft_layer_info *layers, int n)
+                       const struct ft_layer_info *layers, int n, bool list)
 {
     const struct ft_geometry *g = ft_backbone_geometry(b);
     const struct totals t = add_up(b);
@@ -131,6 +149,7 @@ static void print_json(const struct ft_model *m, const struct ft_backbone *b,
     cJSON_AddStringToObject(json, "backbone", ft_backbone_name(b));
     const int size[2] = { g->height, g->width };
     cJSON_AddItemToObject(json, "input", cJSON_CreateIntArray(size, 2));
+    cJSON_AddStringToObject(json, "colours", colours(layers, n));
     cJSON_AddNumberToObject(json, "features", ft_backbone_features(b));
     cJSON_AddNumberToObject(json, "parameters", (double)t.parameters);
     cJSON_AddNumberToObject(json, "multiply_adds", (double)t.multiply_adds);
@@ -142,7 +161,7 @@ static void print_json(const struct ft_model *m, const struct ft_backbone *b,
         if (training)
             cJSON_AddItemToObject(json, "training", training);
     }
-    if (layers)
+    if (list)
         cJSON_AddItemToObject(json, "layers", layers_json(layers, n));
     json_print(json);
 }
@@ -155,9 +174,9 @@ static int info_main(const struct settings *s)
     const char *path = s->arguments[0];
     struct ft_backbone_options options;
     backbone_options(s, &options);
-    const bool cut = s->layer || s->size; /* a model cannot be cut elsewhere, a backbone can */
+    const bool cut = s->layer || s->size; /* only a backbone can be cut at another layer */
     int rc = cut ? FT_EARG : ft_model_open(path, &options, &model, &err);
-    /* it is no model, shall not be taken for one, or is the name of a backbone */
+    /* it is not a model, must not be opened as one, or is the name of a backbone */
     if (rc == FT_EARG || (rc && access(path, F_OK)))
         rc = ft_backbone_open(path, &options, &backbone, &err);
     if (rc)
@@ -167,12 +186,12 @@ static int info_main(const struct settings *s)
     struct ft_layer_info *layers = NULL;
     int n = 0;
     const bool list = s->layers || (s->verbose && !s->json);
-    rc = list ? ft_backbone_layers(b, &layers, &n, &err) : 0;
+    rc = ft_backbone_layers(b, &layers, &n, &err);
     if (!rc && s->json)
-        print_json(model, b, layers, n);
+        print_json(model, b, layers, n, list);
     else if (!rc)
-        print_lines(path, model, b);
-    if (layers && !s->json)
+        print_lines(path, model, b, colours(layers, n));
+    if (!rc && list && !s->json)
         print_layers(layers, n);
     free(layers);
     ft_model_free(model);

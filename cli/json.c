@@ -1,6 +1,6 @@
-/* JSON on standard output is valid UTF-8 whatever the names of files are: a byte that is none
- * becomes the escape \udc80 to \udcff, as Python's surrogateescape has it, so that
- * os.fsencode(json.loads(line)["path"]) is the name again, to the byte. */
+/* JSON on standard output is valid UTF-8, whatever the names of files are. A byte that is not part
+ * of valid UTF-8 becomes an escape from \udc80 to \udcff, as in Python's surrogateescape:
+ * os.fsencode(json.loads(line)["path"]) gives the exact bytes of the name. */
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdio.h>
@@ -9,7 +9,8 @@
 
 #include "cli.h"
 
-/* Bytes of a JSON text, those that are no UTF-8 escaped: they can only stand inside a string. */
+/* Writes a JSON text; invalid UTF-8 is escaped, which is correct because it occurs only inside
+ * strings. */
 static void put_valid(FILE *to, const char *text)
 {
     for (const unsigned char *s = (const unsigned char *)text; *s;) {
@@ -40,6 +41,19 @@ void json_put_string(FILE *to, const char *string)
         s += n ? n : 1;
     }
     putc('"', to);
+}
+
+void json_add_skipped(cJSON *json, const struct pictures *p)
+{
+    cJSON *bad = cJSON_CreateArray();
+    for (size_t i = 0; i < p->n_bad; i++) {
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddStringToObject(one, "path", p->bad[i].path);
+        cJSON_AddStringToObject(one, "reason", p->bad[i].reason);
+        cJSON_AddItemToArray(bad, one);
+    }
+    cJSON_DeleteItemFromObjectCaseSensitive(json, "skipped");
+    cJSON_AddItemToObject(json, "skipped", bad);
 }
 
 void json_print(cJSON *json)

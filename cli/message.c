@@ -72,7 +72,7 @@ static void put_line(const char *key, const char *format, va_list args)
     char text[MESSAGE_LIMIT];
     vsnprintf(text, sizeof text, format, args);
     printf("%-10s %s\n", key, ft_text_plain(text, ""));
-    flush_output(); /* a line stands before the next stage begins, also in a pipe */
+    flush_output(); /* the line is visible before the next stage begins, also in a pipe */
 }
 
 void report(const char *key, const char *format, ...)
@@ -83,6 +83,15 @@ void report(const char *key, const char *format, ...)
     va_start(args, format);
     put_line(key, format, args);
     va_end(args);
+}
+
+void report_lines(const char *key, char *text)
+{
+    for (char *line = text, *end; line && (end = strchr(line, '\n')); line = end + 1) {
+        *end = 0;
+        report(key, "%s", line);
+    }
+    free(text);
 }
 
 void result(const char *key, const char *format, ...)
@@ -117,10 +126,29 @@ const char *size_text(uint64_t bytes, char *text)
     return text;
 }
 
+const char *plural(size_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 int fail(const struct ft_error *err)
 {
     say("%s", err->msg);
     return EXIT_FAILED;
+}
+
+int refuse(struct ft_error *err, int code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(err->msg, sizeof err->msg, format, args);
+    va_end(args);
+    return err->code = code;
+}
+
+int out_of_memory(struct ft_error *err, const char *name)
+{
+    return refuse(err, FT_ENOMEM, "out of memory for '%s'", name);
 }
 
 int refuse_errno(struct ft_error *err, const char *format, ...)
@@ -172,8 +200,8 @@ void progress_begin(struct progress *p, const char *what, const char *unit, size
     *p = (struct progress){ .what = what, .unit = unit, .total = total, .start = seconds_now() };
 }
 
-/* A line that does not fit would leave its beginning behind each time it is redrawn: what does not
- * fit is left out. */
+/* A line that is wider than the terminal would wrap and could not be redrawn: parts that do not fit
+ * are left out. */
 static void draw(const struct progress *p, size_t done, double rate)
 {
     struct winsize window;
@@ -187,8 +215,8 @@ static void draw(const struct progress *p, size_t done, double rate)
     if (p->total && rate > 0)
         snprintf(more[1], sizeof more[1], " · %.0f s left", (double)(p->total - done) / rate);
     size_t used = strlen(line);
-    for (int i = 0; i < 2 && used + strlen(more[i]) - 1 < columns;
-         i++) { /* the dot takes two bytes and one column */
+    /* the dot takes two bytes and one column */
+    for (int i = 0; i < 2 && used + strlen(more[i]) - 1 < columns; i++) {
         const size_t bytes = strlen(line);
         snprintf(line + bytes, sizeof line - bytes, "%s", more[i]);
         used += strlen(more[i]) - 1;

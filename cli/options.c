@@ -43,6 +43,15 @@ const struct option label_options[] = {
     { 0 },
 };
 
+const struct option class_options[] = {
+    { "label-from", 0, REGEX(label_from), .argument = "folder|name|REGEX",
+      .help =
+          "where the class of a picture comes from: folder: every folder in DIR is a class, "
+          "also train and test; name: NAME in files such as NAME.NUMBER.jpg; or the first (...) "
+          "of REGEX in the path below DIR (default: class folders)" },
+    { 0 },
+};
+
 const struct option list_options[] = {
     { "files-from", 0, TEXT(files_from), .argument = "FILE",
       .help = "read paths of pictures and folders from FILE, one per line; - means standard "

@@ -23,7 +23,7 @@ struct settings {
     const char *output, *model, *backbone, *val, *resize, *class_weight, *compare, *csv, *group_by,
         *class_name, *report;
     const char *layer, *preprocess, *architecture;
-    int threads, folds, top, max_megapixels, neighbours, size;
+    int threads, folds, min_images, top, max_megapixels, neighbours, size;
     double l2; /* -1: chosen by cross-validation */
     double seconds, min_accuracy;
     uint64_t seed;
@@ -31,7 +31,8 @@ struct settings {
     const char *cache;
     double days;
     bool no_cache;
-    const char *files_from, *watch, *format, *fields, *copy_to, *move_to, *link_to, *labels;
+    const char *files_from, *label_from, *watch, *format, *fields, *copy_to, *move_to, *link_to,
+        *labels;
     double threshold; /* 0: none; -1: the one stored in the model */
     bool csv_safe, nul, strict, probabilities, dry_run, log_json;
     bool json, quiet, verbose, layers, help, version;
@@ -84,11 +85,11 @@ struct option {
 #define LIST(member)  .type = TYPE_LIST, .setting = SETTING(member, struct list)
 
 /* Options that several commands share (options.c). A table ends with a row without a name. */
-extern const struct option backbone_name_options[], /* which network to use */
-    model_options[],                                /* which model to use */
-    network_options[],                              /* how a network file is read */
-    resize_options[], label_options[], list_options[], report_options[],
-    fold_options[], /* cross-validation */
+extern const struct option backbone_name_options[],     /* which network to use */
+    model_options[],                                    /* which model to use */
+    network_options[],                                  /* how a network file is read */
+    resize_options[], label_options[], class_options[], /* what the classes of a folder are */
+    list_options[], report_options[], fold_options[],   /* cross-validation */
     thread_options[], picture_options[], cache_options[];
 
 /* ---- commands -------------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
-/* What train, evaluate and features share: a dataset becomes features, bad pictures are kept with
- * their reason. */
+/* Opening networks and computing the features of a dataset. Bad pictures are kept with their
+ * reason. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +11,8 @@ struct job {
     size_t given, done;
     struct pictures *out;
     struct progress progress;
-    struct ft_error error; /* why a row could not be kept */
-    bool failed;
+    int rc; /* nonzero: a row could not be kept */
+    struct ft_error error;
 };
 
 static const char *next_path(void *user)
@@ -24,26 +24,22 @@ static const char *next_path(void *user)
 static int keep_bad(struct pictures *p, const struct ft_row *row, struct ft_error *err)
 {
     struct bad_picture *more = realloc(p->bad, (p->n_bad + 1) * sizeof *more);
-    snprintf(err->msg, sizeof err->msg, "out of memory for the bad pictures");
-    err->code = FT_ENOMEM;
     if (!more)
-        return -1;
+        return out_of_memory(err, row->path);
     p->bad = more;
     const struct bad_picture bad = { strdup(row->path), strdup(row->error) };
     more[p->n_bad++] = bad;
-    return bad.path && bad.reason ? 0 : -1;
+    return bad.path && bad.reason ? 0 : out_of_memory(err, row->path);
 }
 
 static int keep_row(void *user, const struct ft_row *row)
 {
     struct job *j = user;
     progress_step(&j->progress, ++j->done);
-    if (row->status)
-        j->failed = keep_bad(j->out, row, &j->error) != 0;
-    else
-        j->failed = ft_features_append(j->out->features, row, j->dataset->labels[row->index],
-                                       &j->error) != 0;
-    return j->failed;
+    j->rc = row->status ? keep_bad(j->out, row, &j->error)
+                        : ft_features_append(j->out->features, row, j->dataset->labels[row->index],
+                                             &j->error);
+    return j->rc;
 }
 
 void extract_options(const struct settings *s, struct ft_extract_options *out)
@@ -52,27 +48,25 @@ void extract_options(const struct settings *s, struct ft_extract_options *out)
                                         .max_pixels = (uint64_t)s->max_megapixels << 20 };
 }
 
-/* The signals are only remembered meanwhile: pictures under way are finished and kept. */
+/* Signals are only recorded here: pictures in progress are finished and kept. */
 static int extract(const struct ft_backbone *backbone, const struct ft_extract_options *options,
                    struct job *j, struct ft_error *err)
 {
     signals_catch();
     const int rc = ft_extract(backbone, options, next_path, keep_row, j, err);
     signals_release();
-    if (rc && j->failed)
+    if (rc && j->rc)
         *err = j->error;
     if (rc || !signals_caught())
         return rc ? err->code : 0;
-    snprintf(err->msg, sizeof err->msg, "stopped after %zu of %zu pictures%s", j->done,
-             j->dataset->n,
-             options->cache && !ft_cache_warning(options->cache)
-                 ? ": their features are kept, the same command goes on from there"
-                 : "");
-    return err->code = FT_ECANCELLED;
+    const bool kept = options->cache && !ft_cache_warning(options->cache);
+    return refuse(err, FT_ECANCELLED, "stopped after %zu of %zu pictures%s", j->done, j->dataset->n,
+                  kept ? ": their features are in the cache; run the same command to continue"
+                       : "");
 }
 
-/* The scratch file is made in the cache's folder, or where temporary files are made if that has no
- * room. */
+/* The scratch file is created in the folder of the cache, or in the folder for temporary files if
+ * there is no space. */
 static int open_features(const struct ft_backbone *backbone, const struct ft_dataset *dataset,
                          const struct settings *s, const struct ft_cache *cache,
                          struct ft_features **out, struct ft_error *err)
@@ -91,11 +85,10 @@ int pictures_check_memory(const struct ft_backbone *backbone, const struct ft_da
     if (bytes <= s->memory)
         return 0;
     char wanted[24], allowed[24];
-    snprintf(err->msg, sizeof err->msg,
-             "%s needs the features of %zu pictures in memory, %s, more than --memory allows, %s: "
-             "give it more, or fewer pictures",
-             what, dataset->n, size_text(bytes, wanted), size_text(s->memory, allowed));
-    return err->code = FT_ELIMIT;
+    return refuse(err, FT_ELIMIT,
+                  "%s needs the features of %zu pictures in memory: %s, but --memory allows %s: "
+                  "raise --memory or use fewer pictures",
+                  what, dataset->n, size_text(bytes, wanted), size_text(s->memory, allowed));
 }
 
 int pictures_extract(const struct ft_backbone *backbone, const struct ft_dataset *dataset,
@@ -137,10 +130,10 @@ void pictures_list_bad(const struct pictures *p)
 void dataset_notes(const struct ft_dataset *d, const char *dir)
 {
     for (int i = 0; i < d->n_empty; i++)
-        note("'%s/%s' holds no pictures: it is not a class", dir, d->empty[i]);
+        note("'%s/%s' contains no pictures and is not used as a class", dir, d->empty[i]);
     if (d->n_others)
-        note("%zu file%s in '%s' %s no picture", d->n_others, d->n_others == 1 ? "" : "s", dir,
-             d->n_others == 1 ? "is" : "are");
+        note("%zu file%s in '%s' %s", d->n_others, plural(d->n_others), dir,
+             d->n_others == 1 ? "is not a picture" : "are not pictures");
 }
 
 void backbone_options(const struct settings *s, struct ft_backbone_options *out)
@@ -166,6 +159,14 @@ int backbone_open(const struct settings *s, struct ft_backbone **out, struct ft_
     if (!rc)
         backbone_notes(*out, s->backbone);
     return rc;
+}
+
+int class_named(const char *name, size_t n, char *const *classes, int k)
+{
+    for (int c = 0; c < k; c++)
+        if (strlen(classes[c]) == n && !memcmp(classes[c], name, n))
+            return c;
+    return -1;
 }
 
 int model_open(const struct settings *s, struct ft_model **out, struct ft_error *err)

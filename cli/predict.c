@@ -1,4 +1,5 @@
-/* finetune predict: rows stream out in the order of the inputs, whatever their number. */
+/* finetune predict: classifies a stream of pictures; rows are printed in the order of the inputs.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ struct run {
     struct rows rows;
     size_t n_rows, n_bad;
     bool stopped; /* by --strict */
-    int failed;   /* or by an error of our own, not the extraction's */
+    int rc;       /* nonzero: a picture could not be copied, moved or linked */
     struct ft_error error;
 };
 
@@ -28,8 +29,7 @@ static const char *next_input(void *user)
     return ft_inputs_next(((struct run *)user)->inputs);
 }
 
-/* The first `top` places of x->order become the most probable classes; ties go to the earlier
- * class. */
+/* Puts the `top` most probable classes first in x->order; of equal ones the earlier class. */
 static void sort_top(struct run *x, int top)
 {
     for (int i = 0; i < x->k; i++)
@@ -60,12 +60,12 @@ static int take_row(void *user, const struct ft_row *row)
     }
     rows_put(&x->rows, &prediction);
     if (!row->status && sort_target(x->settings))
-        x->failed = sort_picture(x->settings, row->path, prediction.label, &x->error);
-    /* rows are there as soon as they are known; a reader that left ends the run */
-    return !flush_output() || x->stopped || x->failed;
+        x->rc = sort_picture(x->settings, row->path, prediction.label, &x->error);
+    /* each row is visible at once; a closed pipe ends the run */
+    return !flush_output() || x->stopped || x->rc;
 }
 
-/* --threshold, or the one that was fitted when the model was trained. */
+/* --threshold, or the one stored in the model. */
 static int find_threshold(const struct settings *s, const struct ft_model *model, double *out,
                           struct ft_error *err)
 {
@@ -73,37 +73,29 @@ static int find_threshold(const struct settings *s, const struct ft_model *model
     if (s->threshold >= 0)
         return 0;
     *out = ft_model_threshold(model);
-    if (*out >= 0)
-        return 0;
-    snprintf(err->msg, sizeof err->msg,
-             "'%s' has no threshold of its own: give one, as in --threshold 0.9", s->model);
-    return err->code = FT_EARG;
+    return *out >= 0 ? 0
+                     : refuse(err, FT_EARG,
+                              "'%s' contains no threshold: give a number, as in --threshold 0.9",
+                              s->model);
 }
 
 static int check_settings(const struct settings *s)
 {
     if (!s->n_arguments && !s->files_from && !s->watch)
-        say("predict: PICTURE|DIR... is missing; --files-from FILE and --watch DIR name pictures "
-            "too; finetune predict --help says more");
+        say("predict: PICTURE or DIR is missing (or --files-from FILE, or --watch DIR); see "
+            "finetune predict --help");
     else if (!!s->copy_to + !!s->move_to + !!s->link_to > 1)
-        say("predict: only one of --copy-to, --move-to and --link-to can be given");
+        say("predict: use only one of --copy-to, --move-to and --link-to");
     else if (s->dry_run && !sort_target(s))
-        say("predict: --dry-run goes with --copy-to, --move-to or --link-to");
+        say("predict: --dry-run needs --copy-to, --move-to or --link-to");
     else if (s->nul && !s->files_from)
-        say("predict: --null says how the paths of --files-from FILE end; standard input is "
-            "--files-from -");
+        say("predict: --null needs --files-from FILE (use - for standard input)");
     else
         return 0;
     return EXIT_USAGE;
 }
 
-static bool asked_to_stop(void *user)
-{
-    (void)user;
-    return signals_caught() != 0;
-}
-
-/* One picture by itself is split over the threads. */
+/* A single picture is split over the threads. */
 static bool is_lone(const struct settings *s)
 {
     struct stat st;
@@ -118,7 +110,7 @@ static int run(struct run *x, const struct ft_model *model, struct ft_error *err
                                             .nul = s->nul,
                                             .watch = s->watch,
                                             .except = sort_target(s),
-                                            .stop = asked_to_stop };
+                                            .stop = signals_stop };
     struct ft_extract_options options;
     int rc = ft_inputs_open(s->arguments, (size_t)s->n_arguments, &from, &x->inputs, err);
     if (rc)
@@ -130,7 +122,7 @@ static int run(struct run *x, const struct ft_model *model, struct ft_error *err
     rc = ft_extract(ft_model_backbone(model), &options, next_input, take_row, x, err);
     cache_close(options.cache);
     if (rc == FT_ECANCELLED) {
-        rc = x->failed;
+        rc = x->rc;
         *err = x->error;
     }
     if (!rc)
@@ -155,7 +147,10 @@ static int predict_main(const struct settings *s)
     x.top = s->top < x.k ? s->top : x.k;
     x.p = malloc((size_t)x.k * sizeof *x.p);
     x.order = malloc((size_t)x.k * sizeof *x.order);
-    if (!x.p || !x.order || find_threshold(s, model, &x.threshold, &err))
+    if (!x.p || !x.order) {
+        out_of_memory(&err, s->model);
+        status = fail(&err);
+    } else if (find_threshold(s, model, &x.threshold, &err))
         status = fail(&err);
     else if (!(status = rows_begin(&x.rows, s, x.classes, x.k))) {
         signals_catch();
@@ -163,11 +158,11 @@ static int predict_main(const struct settings *s)
         signals_release();
         status = rc ? fail(&err) : x.n_bad ? EXIT_PARTLY : EXIT_DONE;
         if (!rc && !x.n_rows && !s->watch)
-            note("there was no picture to classify");
+            note("there are no pictures to classify");
         rows_end(&x.rows);
     }
     if (s->watch)
-        signals_forget(); /* being told to stop is how watching ends */
+        signals_forget(); /* a signal is the normal end of --watch */
     free(x.p);
     free(x.order);
     ft_model_free(model);

@@ -24,8 +24,25 @@ static const struct column *column_named(const struct column *columns, int n, co
     return NULL;
 }
 
-/* All columns that the settings ask for. A class that is named like a column before it gets
- * "class:" before its name. */
+/* The column of a class. "class:" is put before its name while that is the name of another column
+ * or "top", which is an array in JSON. */
+static bool add_class(struct rows *r, int i)
+{
+    static const char prefix[] = "class:";
+    char *name = strdup(r->classes[i]);
+    while (name && (column_named(r->columns, r->n, name, strlen(name)) || !strcmp(name, "top"))) {
+        char *longer = malloc(strlen(name) + sizeof prefix);
+        if (longer)
+            sprintf(longer, "%s%s", prefix, name);
+        free(name);
+        name = longer;
+    }
+    const bool fine = name && add_column(r, COLUMN_CLASS, i, name);
+    free(name);
+    return fine;
+}
+
+/* All columns of the settings. */
 static bool all_columns(struct rows *r, bool probabilities)
 {
     bool fine = add_column(r, COLUMN_PATH, 0, "path") && add_column(r, COLUMN_LABEL, 0, "label") &&
@@ -39,17 +56,12 @@ static bool all_columns(struct rows *r, bool probabilities)
         fine = add_column(r, COLUMN_LABEL, i, label) &&
                add_column(r, COLUMN_PROBABILITY, i, probability);
     }
-    for (int i = 0; fine && probabilities && i < r->k; i++) {
-        char name[300];
-        const bool taken =
-            column_named(r->columns, r->n, r->classes[i], strlen(r->classes[i])) != NULL;
-        snprintf(name, sizeof name, "%s%s", taken ? "class:" : "", r->classes[i]);
-        fine = add_column(r, COLUMN_CLASS, i, name);
-    }
+    for (int i = 0; fine && probabilities && i < r->k; i++)
+        fine = add_class(r, i);
     return fine;
 }
 
-/* Keeps the columns that `fields` names, in that order. */
+/* Keeps only the columns that `fields` selects, in that order. */
 static int choose(struct rows *r, const char *fields)
 {
     const struct rows all = *r;
@@ -57,16 +69,16 @@ static int choose(struct rows *r, const char *fields)
     r->columns = NULL;
     r->n = 0;
     for (const char *f = fields;
-         !status && (*f || f == fields);) { /* "" names the column '', which is none */
+         !status && (*f || f == fields);) { /* an empty list is an error too */
         const size_t length = strcspn(f, ",");
         const struct column *c = column_named(all.columns, all.n, f, length);
         if (!c) {
-            say("predict: --fields '%.*s' is no column: %s, ... are, label2, ... with --top, the "
-                "classes with --probabilities",
-                (int)length, f, "path, label, probability, status, error");
+            say("predict: --fields '%.*s': expected path, label, probability, status, error, with "
+                "--top label2, ..., with --probabilities the classes",
+                (int)length, f);
             status = EXIT_USAGE;
         } else if (column_named(r->columns, r->n, f, length)) {
-            say("predict: --fields '%s' names '%s' twice", fields, c->name);
+            say("predict: --fields '%s': '%s' is repeated", fields, c->name);
             status = EXIT_USAGE;
         } else if (!add_column(r, c->kind, c->place, c->name))
             status = EXIT_FAILED;
@@ -78,7 +90,7 @@ static int choose(struct rows *r, const char *fields)
     return status;
 }
 
-/* Backslash escapes keep a row on one line and its cells apart. */
+/* Backslash escapes replace characters that would end a cell or a row. */
 static void put_tsv(const struct rows *r, const char *s)
 {
     if (r->csv_safe && ft_csv_is_formula(s))
@@ -212,7 +224,7 @@ static void put_text(const struct rows *r, const struct prediction *x)
         say("'%s': %s", x->path, x->error);
         return;
     }
-    put_tsv(r, x->path); /* a name with a newline in it stays one row */
+    put_tsv(r, x->path); /* escapes a newline in the name */
     for (int i = 0; i < r->top; i++) {
         putchar('\t');
         put_tsv(r, i ? r->classes[x->order[i]] : x->label);
@@ -221,8 +233,7 @@ static void put_text(const struct rows *r, const struct prediction *x)
     putchar('\n');
 }
 
-/* The list that --json has besides the columns, for programs that would rather not count label2,
- * label3. */
+/* The most probable classes as an array, in addition to the columns label2, label3, ... */
 static void put_top(const struct rows *r, const struct prediction *x)
 {
     fputs(",\"top\":[", stdout);

@@ -4,8 +4,8 @@
  *     label2,probability2,...     with --top K
  *     one named after each class  with --probabilities
  *
- * or those of them that --fields names. status is ok or bad; of a bad picture only path, status and
- * error are there. */
+ * or the ones that --fields selects. status is ok or bad; a bad picture has only path, status and
+ * error. */
 #ifndef FT_CLI_ROWS_H
 #define FT_CLI_ROWS_H
 
@@ -22,16 +22,16 @@ enum column_kind {
 
 struct column {
     enum column_kind kind;
-    int place; /* LABEL, PROBABILITY: 0 the most probable; CLASS: its index */
+    int place; /* LABEL, PROBABILITY: the rank, 0 is the most probable; CLASS: the class */
     char *name;
 };
 
 struct prediction {
     const char *path;
-    const char *error; /* NULL: good */
+    const char *error; /* NULL for a good picture */
     const float *p;    /* [k] */
     const int *order;  /* [top] classes, most probable first */
-    const char *label; /* of the first place: a class, or unknown */
+    const char *label; /* the most probable class, or "unknown" */
 };
 
 struct rows {
@@ -41,11 +41,11 @@ struct rows {
     int k, top;
     struct column *columns; /* [n] */
     int n;
-    bool terminal; /* where control characters are shown as '?' */
+    bool terminal; /* control characters are printed as '?' */
     size_t written;
 };
 
-/* 0, or an exit status after a message. */
+/* Returns 0, or an exit status after a message. */
 int rows_begin(struct rows *rows, const struct settings *settings, char *const *classes, int k);
 void rows_put(struct rows *rows, const struct prediction *prediction);
 void rows_end(struct rows *rows);

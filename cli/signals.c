@@ -1,5 +1,5 @@
-/* Being asked to stop: long work ends early and in order, and the program then dies of the same
- * signal, as shells and make expect. */
+/* Signals that ask the program to stop: long work ends early and in order. The program then ends
+ * with the same signal, as shells and make expect. */
 #include <signal.h>
 #include <stddef.h>
 
@@ -13,9 +13,9 @@ static void remember(int number)
     caught = number;
 }
 
-/* A signal that was ignored when the program began (nohup, a job in the background) stays ignored;
- * a second one ends it at once. Writing goes on where it was interrupted, so that rows that are
- * known are not lost to a slow reader; who waits for inputs asks in turns. */
+/* A signal that was ignored when the program started (nohup, a background job) stays ignored. A
+ * second signal ends the program at once. Interrupted writes are restarted, so that finished rows
+ * are not lost if the reader is slow; code that waits for inputs polls signals_caught. */
 void signals_catch(void)
 {
     struct sigaction old,
@@ -49,4 +49,10 @@ void signals_die(void)
         return;
     signal(caught, SIG_DFL);
     raise(caught);
+}
+
+bool signals_stop(void *user)
+{
+    (void)user;
+    return signals_caught() != 0;
 }

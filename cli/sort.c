@@ -17,7 +17,7 @@ const char *sort_target(const struct settings *s)
     return s->copy_to ? s->copy_to : s->move_to ? s->move_to : s->link_to;
 }
 
-/* A label is a directory of its own below the target, whatever a model file calls it. */
+/* The folder name of a label: never hidden, never outside the target. */
 static void directory_of(const char *label, char *out, size_t size)
 {
     snprintf(out, size, "%s%s", label[0] == '.' || !label[0] ? "_" : "", label);
@@ -31,9 +31,7 @@ static int copy_bytes(int from, int to)
     char buffer[65536];
     for (;;) {
         const ssize_t n = read(from, buffer, sizeof buffer);
-        if (n < 0 &&
-            errno ==
-                EINTR) /* being asked to stop does not spoil the picture that is being copied */
+        if (n < 0 && errno == EINTR) /* a signal does not interrupt the copy of a picture */
             continue;
         if (n <= 0)
             return n ? -1 : 0;
@@ -60,7 +58,7 @@ static int copy_into(int from, int to, bool sync)
     return sync ? fsync(to) : 0;
 }
 
-/* rename(2) that refuses to overwrite, also where the file system does not know the flag. */
+/* rename(2) that never overwrites, also on file systems without support for the flag. */
 static int rename_fresh(const char *from, const char *to)
 {
     if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
@@ -72,7 +70,7 @@ static int rename_fresh(const char *from, const char *to)
 
 struct place {
     char dir[PATH_MAX], stem[NAME_MAX + 1];
-    const char *ending; /* with its dot */
+    const char *ending; /* including the dot */
 };
 
 /* A name that has no room for its number loses the end of its stem, at a character's border. */
@@ -93,7 +91,7 @@ static int numbered(const struct place *p, int number, char *out)
     return n < PATH_MAX ? 0 : -1;
 }
 
-/* Tries `put` on name, name-1, name-2, ... until one is free. */
+/* Calls `put` with name, name-1, name-2, ... until one does not exist. */
 static int put_fresh(const struct place *p, int (*put)(const char *from, const char *to),
                      const char *from, char *out)
 {
@@ -215,6 +213,6 @@ int sort_picture(const struct settings *s, const char *path, const char *label,
                      : link_to(path, &p, out))
         return refuse_errno(err, "cannot put '%s' into '%s'", path, p.dir);
     if (s->verbose)
-        note("'%s' is now '%s'", path, out);
+        note("'%s' was put into '%s'", path, out);
     return 0;
 }

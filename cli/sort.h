@@ -1,13 +1,13 @@
-/* Pictures sorted into a directory for each label: predict --copy-to, --move-to, --link-to. */
+/* predict --copy-to, --move-to, --link-to: puts pictures into one folder per label. */
 #ifndef FT_CLI_SORT_H
 #define FT_CLI_SORT_H
 
 #include "cli.h"
 
-/* The directory that the settings name, or NULL. */
+/* The folder in the settings, or NULL. */
 const char *sort_target(const struct settings *settings);
-/* Copies, moves or links a picture to TARGET/label/name, or name-1, name-2, ...: nothing is ever
- * overwritten. With --dry-run it only says so. */
+/* Copies, moves or links a picture to TARGET/label/name, or to name-1, name-2, ... if that exists:
+ * no file is overwritten. With --dry-run it only prints what it would do. */
 int sort_picture(const struct settings *settings, const char *path, const char *label,
                  struct ft_error *err);
 

@@ -1,4 +1,5 @@
 #include "sources.h"
+#include "classes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,18 +20,12 @@ const char *source_name(const struct settings *s)
                             : ".";
 }
 
-static bool asked_to_stop(void *user)
-{
-    (void)user;
-    return signals_caught() != 0;
-}
-
-/* Inputs one by one, their labels from a table or from the directories that they are in. */
+/* All inputs, with labels from a table or from the names of their folders. */
 static int collect(const struct settings *s, struct ft_dataset **out, struct ft_error *err)
 {
     const struct ft_inputs_options from = { .list = s->files_from,
                                             .nul = s->nul,
-                                            .stop = asked_to_stop };
+                                            .stop = signals_stop };
     struct ft_dataset *table = NULL;
     struct ft_inputs *inputs = NULL;
     int rc = s->labels ? ft_dataset_open_labels(s->labels, NULL, &table, err) : 0;
@@ -39,61 +34,100 @@ static int collect(const struct settings *s, struct ft_dataset **out, struct ft_
     if (!rc)
         rc = ft_dataset_open_inputs(inputs, table, out, err);
     if (!rc && (*out)->n_loose)
-        note("%zu picture%s no label and %s left out", (*out)->n_loose,
-             (*out)->n_loose == 1 ? " has" : "s have", (*out)->n_loose == 1 ? "is" : "are");
+        note("%zu picture%s left out: no label", (*out)->n_loose,
+             (*out)->n_loose == 1 ? " is" : "s are");
     ft_inputs_free(inputs);
     ft_dataset_free(table);
     return rc;
 }
 
-/* `dir`, or the part of it that `choose` picks where it holds train, val and test; `doing` says
- * what for. */
-static int open_part(const char *dir, const char *doing,
-                     char *(*choose)(char *train, char *val, char *test), struct ft_dataset **out,
-                     char **name, struct ft_error *err)
+static const char *last_name(const char *path)
 {
-    char *train = NULL, *val = NULL, *test = NULL;
-    const bool parts = ft_dataset_layout(dir, &train, &val, &test);
-    *name = strdup(parts ? choose(train, val, test) : dir);
-    if (parts && *name)
-        note("'%s' holds train%s%s: %s '%s'", dir, val ? " and val" : "", test ? " and test" : "",
-             doing, *name);
-    free(train);
-    free(val);
-    free(test);
-    if (!*name) {
-        snprintf(err->msg, sizeof err->msg, "out of memory for '%s'", dir);
-        return err->code = FT_ENOMEM;
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* "'d' contains train and val and test: DOING 'd/train'", or what was skipped. */
+static void layout_note(const char *dir, const struct ft_layout *l, const char *doing,
+                        const char *used)
+{
+    char rest[600] = "";
+    if (!l->val && !l->test && !l->unlabelled) {
+        note("'%s' contains nothing but the folder '%s': %s '%s'", dir, last_name(used), doing,
+             used);
+        return;
     }
-    const int rc = ft_dataset_open(*name, false, out, err);
-    if (!rc)
-        dataset_notes(*out, *name);
+    if (l->val && used == l->train && !strcmp(doing, "training on"))
+        snprintf(rest, sizeof rest, ", measuring on '%s'%s", l->val,
+                 l->test ? "; use finetune evaluate for test" : "");
+    if (l->unlabelled)
+        snprintf(rest + strlen(rest), sizeof rest - strlen(rest),
+                 "; '%s' has no class folders and is not used", l->unlabelled);
+    note("'%s' contains %s%s%s%s%s: %s '%s'%s", dir, last_name(l->train), l->val ? " and " : "",
+         l->val ? last_name(l->val) : "", l->test ? " and " : "", l->test ? last_name(l->test) : "",
+         doing, used, rest);
+}
+
+/* Pictures that --label-from could not label. */
+static int open_named(const struct settings *s, const char *dir, struct ft_dataset **out,
+                      struct ft_error *err)
+{
+    const int rc = ft_dataset_open_named(dir, s->label_from, out, err);
+    if (!rc && (*out)->n_loose)
+        note("--label-from '%s' does not match the names of %zu picture%s in '%s': left out",
+             s->label_from, (*out)->n_loose, plural((*out)->n_loose), dir);
     return rc;
 }
 
-static char *train_part(char *train, char *val, char *test)
+int source_folder(const struct settings *s, const char *dir, struct ft_dataset **out,
+                  struct ft_error *err)
 {
-    (void)val;
-    (void)test;
-    return train;
+    const bool named = s->label_from && strcmp(s->label_from, "folder");
+    const int rc = named ? open_named(s, dir, out, err) : ft_dataset_open(dir, false, out, err);
+    if (!rc)
+        dataset_notes(*out, dir);
+    if (!rc && !named)
+        class_notes(*out, dir);
+    return rc;
 }
 
-static char *test_part(char *train, char *val, char *test)
+/* Opens a folder of pictures as --label-from says. `layout` receives its parts; `test`: open the
+ * test part, not the train part. */
+static int open_folder(const struct settings *s, const char *dir, const char *doing, bool test,
+                       struct ft_layout *layout, struct ft_dataset **out, char **name,
+                       struct ft_error *err)
 {
-    (void)train;
-    return test ? test : val;
+    const char *used = dir;
+    int rc = s->label_from ? 0 : ft_dataset_layout(dir, layout, err);
+    if (!rc && layout->train) {
+        used = !test || !(layout->val || layout->test) ? layout->train
+               : layout->test                          ? layout->test
+                                                       : layout->val;
+        layout_note(dir, layout, doing, used);
+    }
+    *name = strdup(used);
+    if (!rc && !*name)
+        rc = out_of_memory(err, dir);
+    if (!rc)
+        rc = source_folder(s, used, out, err);
+    return rc;
 }
 
-int source_part(const char *dir, const char *doing, struct ft_dataset **out, char **name,
+int source_part(const struct settings *s, const char *doing, struct ft_dataset **out, char **name,
                 struct ft_error *err)
 {
-    return open_part(dir, doing, train_part, out, name, err);
+    struct ft_layout layout = { 0 };
+    const int rc = open_folder(s, s->arguments[0], doing, false, &layout, out, name, err);
+    ft_layout_release(&layout);
+    return rc;
 }
 
-static int open_test(const char *dir, struct ft_dataset **out, struct ft_error *err)
+static int open_test(const struct settings *s, struct ft_dataset **out, struct ft_error *err)
 {
-    char *name;
-    const int rc = open_part(dir, "evaluating on", test_part, out, &name, err);
+    struct ft_layout layout = { 0 };
+    char *name = NULL;
+    const int rc = open_folder(s, s->arguments[0], "evaluating on", true, &layout, out, &name, err);
+    ft_layout_release(&layout);
     free(name);
     return rc;
 }
@@ -106,31 +140,25 @@ int source_inputs(const struct settings *s, struct ft_dataset **out, struct ft_e
     struct stat st;
     if (one_folder ||
         (s->n_arguments == 1 && !s->labels && !s->files_from && stat(s->arguments[0], &st)))
-        return open_test(s->arguments[0], out, err);
+        return open_test(s, out, err);
     return collect(s, out, err);
 }
 
 int source_training(const struct settings *s, struct ft_dataset **out, char **dir, char **val,
                     struct ft_error *err)
 {
-    char *train = NULL, *test = NULL;
+    struct ft_layout layout = { 0 };
     const char *given = s->n_arguments ? s->arguments[0] : NULL;
     if (s->labels) {
         *dir = strdup(s->labels);
-        return ft_dataset_open_labels(s->labels, given, out, err);
+        return *dir ? ft_dataset_open_labels(s->labels, given, out, err)
+                    : out_of_memory(err, s->labels);
     }
-    if (ft_dataset_layout(given, &train, val, &test)) {
-        note("'%s' holds train%s%s: training on '%s'%s%s%s%s%s", given, *val ? " and val" : "",
-             test ? " and test" : "", train, *val ? ", reporting on '" : "", *val ? *val : "",
-             *val ? "'" : "", test ? "; finetune evaluate takes " : "",
-             test ? "the test part" : "");
-        free(test);
-        *dir = train;
-    } else
-        /* train.c has checked that there is a folder or --labels */
-        *dir = strdup(given); /* NOLINT(clang-analyzer-core.NonNullParamChecker) */
-    const int rc = ft_dataset_open(*dir ? *dir : given, false, out, err);
-    if (!rc)
-        dataset_notes(*out, *dir ? *dir : given);
+    const int rc = open_folder(s, given, "training on", false, &layout, out, dir, err);
+    if (!rc) {
+        *val = layout.val;
+        layout.val = NULL;
+    }
+    ft_layout_release(&layout);
     return rc;
 }

@@ -1,19 +1,21 @@
 /* finetune train: folder -> features -> head, measured by cross-validation -> model file. */
 #include <cjson/cJSON.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "classes.h"
 #include "document.h"
 #include "evaluate.h"
 #include "sources.h"
 
-/* Everything that a training makes, so that one function releases it. */
+/* Everything that a training creates; train_main releases it. */
 struct training {
     const struct settings *settings;
-    char *dir;     /* where the pictures are: a folder or a table */
-    char *val_dir; /* NULL: none */
+    char *dir;            /* the folder or table with the pictures */
+    const char *val_name; /* --val, or the val folder beside train; NULL: none */
+    char *val_found;
+    struct ft_dataset *val_dataset;
     struct ft_dataset *dataset;
     struct ft_backbone *backbone;
     struct pictures pictures;
@@ -28,59 +30,26 @@ struct training {
     uint64_t bytes;
 };
 
-static int refuse(struct ft_error *err, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static int refuse(struct ft_error *err, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(err->msg, sizeof err->msg, format, args);
-    va_end(args);
-    return err->code = FT_EARG;
-}
-
-/* Counts labels and checks that every class has enough; `what` names what is counted. */
-static int count_classes(struct training *t, const int32_t *labels, size_t n, const char *what,
-                         struct ft_error *err)
-{
-    const struct ft_dataset *d = t->dataset;
-    memset(t->counts, 0, (size_t)d->n_classes * sizeof *t->counts);
-    for (size_t i = 0; i < n; i++)
-        t->counts[labels[i]]++;
-    for (int i = 0; i < d->n_classes; i++) {
-        const char *name = d->classes[i], *plural = t->counts[i] == 1 ? "" : "s";
-        if (t->counts[i] < 2 && t->settings->labels)
-            return refuse(err,
-                          "class '%s' has %zu %s%s: add more to '%s' (at least 2, better 50), or "
-                          "take that class out of it",
-                          name, t->counts[i], what, plural, t->dir);
-        if (t->counts[i] < 2)
-            return refuse(err,
-                          "class '%s' has %zu %s%s: add more to '%s/%s' (at least 2, better 50), "
-                          "or move that directory elsewhere",
-                          name, t->counts[i], what, plural, t->dir, name);
-    }
-    return 0;
-}
-
 static int open_folder(struct training *t, struct ft_error *err)
 {
-    const int rc = source_training(t->settings, &t->dataset, &t->dir, &t->val_dir, err);
+    int rc = source_training(t->settings, &t->dataset, &t->dir, &t->val_found, err);
     if (rc)
         return rc;
     const struct ft_dataset *d = t->dataset;
-    if (d->n_loose)
-        note("%zu picture%s directly in '%s' %s in no class and left out", d->n_loose,
-             d->n_loose == 1 ? "" : "s", t->dir, d->n_loose == 1 ? "is" : "are");
-    if (d->n_classes < 2)
-        return refuse(err,
-                      "'%s' holds %s: at least two are needed, each a directory of pictures, as in "
-                      "images/cat/*.jpg and images/dog/*.jpg",
-                      t->dir, d->n_classes ? "only one class" : "no class");
+    if (d->n_loose && d->n_classes && !t->settings->label_from)
+        note("%zu picture%s directly in '%s' %s left out: only pictures in a class folder have a "
+             "class",
+             d->n_loose, plural(d->n_loose), t->dir, d->n_loose == 1 ? "is" : "are");
+    const size_t least = (size_t)t->settings->min_images;
+    rc = least ? drop_small_classes(t->dataset, least, err) : 0;
+    if (!rc)
+        rc = check_two_classes(d, t->dir, err);
+    if (rc)
+        return rc;
     t->counts = calloc((size_t)d->n_classes, sizeof *t->counts);
     if (!t->counts)
-        return refuse(err, "out of memory for the classes");
-    return count_classes(t, d->labels, d->n, "picture", err);
+        return out_of_memory(err, t->dir);
+    return count_classes(d, d->labels, d->n, "picture", t->dir, t->counts, err);
 }
 
 static void report_images(const struct training *t)
@@ -120,12 +89,12 @@ static int extract(struct training *t, struct ft_error *err)
     char wanted[24], allowed[24];
     if (p->features->scratch)
         report("memory",
-               "features would take %s, more than --memory allows, %s: they are read from a "
-               "scratch file",
+               "the features take %s, but --memory allows %s: they are read from a scratch file",
                size_text(ft_features_bytes(p->features->d, p->features->n), wanted),
                size_text(t->settings->memory, allowed));
     pictures_list_bad(p);
-    return count_classes(t, p->features->labels, p->features->n, "readable picture", err);
+    return count_classes(t->dataset, p->features->labels, p->features->n, "readable picture",
+                         t->dir, t->counts, err);
 }
 
 static int train_head(struct training *t, const struct ft_train_options *options,
@@ -133,14 +102,14 @@ static int train_head(struct training *t, const struct ft_train_options *options
 {
     const struct ft_features *f = t->pictures.features;
     const int k = t->dataset->n_classes;
-    /* copies of a picture, near ones too, stay in one fold */
+    /* copies of a picture and near copies stay in one fold */
     uint64_t *group = malloc(f->n * sizeof *group);
     if (!group)
-        return refuse(err, "out of memory for %zu pictures", f->n);
+        return out_of_memory(err, t->dir);
     const struct ft_matrix x = ft_features_matrix(f);
     if (f->n > FT_GROUPS_MOST)
-        note("near copies are not looked for among more than %d pictures: only identical ones stay "
-             "in one fold",
+        note("more than %d pictures: only identical pictures are kept in one fold, near copies are "
+             "not searched",
              FT_GROUPS_MOST);
     int rc = ft_groups(f, t->dir, t->settings->group_by, t->settings->threads, group, err);
     if (!rc)
@@ -157,13 +126,24 @@ static int train_head(struct training *t, const struct ft_train_options *options
     t->record = ft_training_record(&(struct ft_training){ options, t->validation, t->raw,
                                                           t->calibrated, t->dataset->classes,
                                                           t->counts, t->pictures.n_bad });
-    return t->record ? 0 : refuse(err, "out of memory for the record");
+    return t->record ? 0 : out_of_memory(err, t->dir);
+}
+
+/* The accuracy without any training, and warnings if the measured one is worth no more. */
+static void report_baseline(const struct ft_metrics *m, char *const *classes)
+{
+    struct ft_baseline b;
+    ft_baseline_compute(m, &b);
+    if (b.class_index >= 0)
+        report("baseline", "%.1f %%: always answering '%s', the largest class", 100 * b.accuracy,
+               classes[b.class_index]);
+    report_lines("warning", ft_report_warnings_text(m, classes));
 }
 
 static void report_head(const struct training *t, const struct ft_training *summary)
 {
     const struct ft_validation *v = t->validation;
-    char why[80] = "as given";
+    char why[80] = "given by --l2";
     if (v->n_grid > 1)
         snprintf(why, sizeof why, "the best of %d by %d-fold cross-validation", v->n_grid,
                  v->folds);
@@ -172,19 +152,18 @@ static void report_head(const struct training *t, const struct ft_training *summ
     for (int i = 0; t->settings->verbose && i < v->n_grid; i++)
         report("", "L2 %-8.3g log-loss %.4f · accuracy %.2f %%", v->grid[i].l2, v->grid[i].log_loss,
                100 * v->grid[i].accuracy);
-    char *choices = t->settings->verbose ? ft_report_choices_text(summary) : NULL;
-    for (char *line = choices, *end; line && (end = strchr(line, '\n')); line = end + 1) {
-        *end = 0;
-        report("", "%s", line);
-    }
-    free(choices);
+    if (t->settings->verbose)
+        report_lines("", ft_report_choices_text(summary));
+    const struct ft_metrics *m = t->calibrated;
     report("accuracy",
-           "%.1f %% ± %.1f (cross-validated) · log-loss %.3f · calibration error %.1f %%",
-           100 * t->calibrated->accuracy, 100 * t->calibrated->accuracy_sd, t->calibrated->log_loss,
-           100 * t->calibrated->ece);
+           "%.1f %% ± %.1f (cross-validated) · balanced %.1f %% · log-loss %.3f · calibration "
+           "error %.1f %%",
+           100 * m->accuracy, 100 * m->accuracy_sd, 100 * m->balanced_accuracy, m->log_loss,
+           100 * m->ece);
+    report_baseline(m, t->dataset->classes);
 }
 
-/* With -v: what a picture of no known class would look like. */
+/* With -v: how well pictures of an unknown class can be detected. */
 static int measure_unknown(const struct training *t, const struct ft_train_options *options,
                            struct ft_error *err)
 {
@@ -195,7 +174,7 @@ static int measure_unknown(const struct training *t, const struct ft_train_optio
     if (!t->settings->verbose || t->settings->quiet)
         return 0;
     if (!f->x) {
-        report("unknown", "not measured: the features are not in memory");
+        report("unknown", "not measured, because the features are not in memory");
         return 0;
     }
     fixed.l2 = t->validation->l2 > 0 ? t->validation->l2 : FT_L2_NONE;
@@ -203,57 +182,53 @@ static int measure_unknown(const struct training *t, const struct ft_train_optio
                                       t->dataset->n_classes, &fixed, &u, err);
     if (!rc && u.left_out) {
         if (t->dataset->n_classes > 2)
-            snprintf(probability, sizeof probability, "%.3f by the highest probability, ",
+            snprintf(probability, sizeof probability, "%.3f by highest probability, ",
                      u.probability);
         report("unknown",
-               "%d classes left out in turn are told from the others with an AUROC of %s%.3f by "
-               "distance (measured, no promise)",
+               "each of %d classes was left out in turn and detected as unknown with AUROC %s%.3f "
+               "by distance; other classes may differ",
                u.left_out, probability, u.distance);
     }
     return rc;
 }
 
-/* Before the long work: what is wrong with the pictures to report on is known at once. */
-static int check_val(const struct training *t, struct ft_error *err)
+/* Before the long work, so that errors in the validation folder are reported at once. */
+static int open_val(struct training *t, struct ft_error *err)
 {
-    const char *dir = t->settings->val ? t->settings->val : t->val_dir;
-    struct ft_dataset *d = NULL;
-    int rc = dir ? ft_dataset_open(dir, false, &d, err) : 0;
-    if (d && !d->n)
-        rc = refuse(err,
-                    "'%s', which is to be reported on, holds no pictures inside class directories",
-                    dir);
-    else if (d)
-        rc = match_classes(d, dir, t->dataset->classes, t->dataset->n_classes, NULL, err);
-    ft_dataset_free(d);
-    return rc;
+    t->val_name = t->settings->val ? t->settings->val : t->val_found;
+    if (!t->val_name)
+        return 0;
+    const int rc = source_folder(t->settings, t->val_name, &t->val_dataset, err);
+    if (rc)
+        return rc;
+    return match_classes(t->val_dataset, t->val_name, t->dataset->classes, t->dataset->n_classes,
+                         err);
 }
 
 static int measure_val(struct training *t, struct ft_error *err)
 {
-    const char *dir = t->settings->val ? t->settings->val : t->val_dir;
-    const struct evaluation *v = &t->val;
-    if (!dir)
+    struct ft_dataset *dataset = t->val_dataset;
+    if (!dataset)
         return 0;
-    const int rc =
-        evaluate_folder(t->backbone, t->head, t->dataset->classes, dir, t->settings, &t->val, err);
-    if (!rc)
-        report("val", "%.1f %% of %zu pictures in '%s' · log-loss %.3f · calibration error %.1f %%",
-               100 * v->metrics->accuracy, v->metrics->n, dir, v->metrics->log_loss,
-               100 * v->metrics->ece);
+    t->val_dataset = NULL;
+    const int rc = evaluate_dataset(t->backbone, t->head, t->dataset->classes, dataset, t->val_name,
+                                    t->settings, &t->val, err);
+    const struct ft_metrics *m = t->val.metrics;
+    if (rc)
+        return rc;
+    report("val",
+           "%.1f %% of %zu pictures in '%s' · balanced %.1f %% · log-loss %.3f · calibration error "
+           "%.1f %%",
+           100 * m->accuracy, m->n, t->val_name, 100 * m->balanced_accuracy, m->log_loss,
+           100 * m->ece);
+    report_baseline(m, t->dataset->classes);
     return rc;
 }
 
 static void print_json(const struct training *t)
 {
-    cJSON *json = cJSON_Parse(t->record), *bad = cJSON_CreateArray();
-    for (size_t i = 0; i < t->pictures.n_bad; i++) {
-        cJSON *one = cJSON_CreateObject();
-        cJSON_AddStringToObject(one, "path", t->pictures.bad[i].path);
-        cJSON_AddStringToObject(one, "reason", t->pictures.bad[i].reason);
-        cJSON_AddItemToArray(bad, one);
-    }
-    cJSON_ReplaceItemInObjectCaseSensitive(json, "skipped", bad);
+    cJSON *json = cJSON_Parse(t->record);
+    json_add_skipped(json, &t->pictures);
     cJSON_AddStringToObject(json, "backbone", ft_backbone_name(t->backbone));
     cJSON_AddNumberToObject(json, "features", ft_backbone_features(t->backbone));
     cJSON_AddNumberToObject(json, "seconds_features", t->pictures.seconds);
@@ -297,7 +272,7 @@ static int run(struct training *t, struct ft_error *err)
     if (!rc)
         rc = open_folder(t, err);
     if (!rc)
-        rc = check_val(t, err);
+        rc = open_val(t, err);
     if (!rc)
         rc = backbone_open(s, &t->backbone, err);
     if (!rc && s->report)
@@ -322,7 +297,7 @@ static int run(struct training *t, struct ft_error *err)
     if (!rc)
         rc = ft_model_new(t->backbone, t->head, t->dataset->classes, t->record, t->gallery,
                           &t->model, err);
-    signals_catch(); /* a stop now would leave the unfinished file behind */
+    signals_catch(); /* a signal during saving would leave a temporary file behind */
     if (!rc)
         rc = ft_model_save(t->model, s->output, &t->bytes, err);
     signals_release();
@@ -350,7 +325,7 @@ static int train_main(const struct settings *s)
         .settings = s,
     };
     if (!s->n_arguments && !s->labels) {
-        say("train: DIR is missing; finetune train --help says more");
+        say("train: DIR is missing; see finetune train --help");
         return EXIT_USAGE;
     }
     const int rc = run(&t, &err);
@@ -363,7 +338,8 @@ static int train_main(const struct settings *s)
     ft_model_free(t.model);
     free(t.record);
     free(t.dir);
-    free(t.val_dir);
+    free(t.val_found);
+    ft_dataset_free(t.val_dataset);
     free(t.counts);
     const bool unreadable = t.dataset && t.dataset->n_unreadable;
     pictures_release(&t.pictures);
@@ -378,6 +354,8 @@ static const struct option train_options[] = {
     { "val", 0, TEXT(val), .argument = "DIR", .help = "also measure the model on this folder" },
     { "l2", 0, AUTO(l2, 0, 1e6), .argument = "auto|VALUE", .initial = "auto",
       .help = "weight decay; auto: the value with the lowest loss in cross-validation" },
+    { "min-images", 0, INT(min_images, 0, 1000000), .argument = "N", .initial = "0",
+      .help = "leave out classes with fewer than N pictures" },
     { "class-weight", 0, TEXT(class_weight), .argument = "RULE", .choices = "auto|balanced|none",
       .initial = "auto", .help = "auto means balanced if the class sizes differ" },
     { 0 },
@@ -392,6 +370,6 @@ const struct command train_command = {
     .more = "Example: images/cat/*.jpg and images/dog/*.png\n"
             "  finetune train images && finetune predict photo.jpg",
     .options = { train_options, backbone_name_options, network_options, resize_options,
-                 label_options, fold_options, report_options, thread_options, picture_options,
-                 cache_options },
+                 label_options, class_options, fold_options, report_options, thread_options,
+                 picture_options, cache_options },
 };

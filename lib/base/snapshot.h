@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 struct ft_snapshot;
 

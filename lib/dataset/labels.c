@@ -1,5 +1,4 @@
-/* Reads a table of labels, or a stream of inputs, as (path, class) rows. Also tells a folder that
- * holds train, val and test from a folder that holds classes. */
+/* (path, class) rows from a table of labels, or from a stream of inputs. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "dataset/rows.h"
 #include "dataset/walk.h"
 
 #define TABLE_LIMIT  ((size_t)1 << 30)
@@ -80,13 +80,7 @@ static char *resolve(const char *dir, const char *path)
     return beside;
 }
 
-struct table {
-    struct ft_dataset *d;
-    char **labels; /* [d->n]; the strings belong to the caller of number_labels */
-    size_t paths_capacity, labels_capacity;
-};
-
-static int read_rows(struct table *t, char *text, const char *csv, const char *dir,
+static int read_rows(struct ft_rows *t, char *text, const char *csv, const char *dir,
                      struct ft_error *err)
 {
     char **fields = malloc(MOST_COLUMNS * sizeof *fields);
@@ -111,47 +105,10 @@ static int read_rows(struct table *t, char *text, const char *csv, const char *d
             rc = ft_error_set(err, FT_EFORMAT,
                               "'%s': record %zu has no %s: two columns are wanted, path,label", csv,
                               record, n <= wanted || *fields[path] ? "label" : "path");
-        else if (!ft_grow((void **)&t->d->paths, &t->paths_capacity, t->d->n,
-                          sizeof *t->d->paths) ||
-                 !ft_grow((void **)&t->labels, &t->labels_capacity, t->d->n, sizeof *t->labels) ||
-                 !(t->d->paths[t->d->n] = resolve(dir, fields[path])))
-            rc = ft_error_nomem(err, csv);
         else
-            t->labels[t->d->n++] = fields[label];
+            rc = ft_rows_add(t, resolve(dir, fields[path]), fields[label], err);
     }
     free(fields);
-    return rc;
-}
-
-static int by_bytes(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Makes sorted classes of the labels, and indices of classes. */
-static int number_labels(struct table *t, struct ft_error *err)
-{
-    struct ft_dataset *d = t->d;
-    char **sorted = malloc((d->n + 1) * sizeof *sorted);
-    d->labels = malloc((d->n + 1) * sizeof *d->labels);
-    d->classes = calloc(d->n + 1, sizeof *d->classes);
-    int rc = sorted && d->labels && d->classes ? 0 : ft_error_nomem(err, "labels");
-    if (!rc && d->n) {
-        memcpy(sorted, t->labels, d->n * sizeof *sorted);
-        qsort(sorted, d->n, sizeof *sorted, by_bytes);
-    }
-    for (size_t i = 0; !rc && i < d->n; i++)
-        if (!i || strcmp(sorted[i], sorted[i - 1])) {
-            if (!(d->classes[d->n_classes] = ft_strdup(sorted[i])))
-                rc = ft_error_nomem(err, "labels");
-            else
-                d->n_classes++;
-        }
-    for (size_t i = 0; !rc && i < d->n; i++)
-        d->labels[i] = (int32_t)((char **)bsearch(&t->labels[i], d->classes, (size_t)d->n_classes,
-                                                  sizeof *d->classes, by_bytes) -
-                                 d->classes);
-    free(sorted);
     return rc;
 }
 
@@ -159,7 +116,7 @@ int ft_dataset_open_labels(const char *csv, const char *dir, struct ft_dataset *
                            struct ft_error *err)
 {
     struct ft_bytes bytes = { 0 };
-    struct table t = { .d = calloc(1, sizeof *t.d) };
+    struct ft_rows t = { .d = calloc(1, sizeof *t.d) };
     const char *slash = strrchr(csv, '/');
     char *beside = slash ? strndup(csv, (size_t)(slash - csv) + 1) : ft_strdup(".");
     int rc = t.d && beside ? 0 : ft_error_nomem(err, csv);
@@ -180,7 +137,7 @@ int ft_dataset_open_labels(const char *csv, const char *dir, struct ft_dataset *
         rc = read_rows(&t, text, csv, dir ? dir : slash ? beside : "", err);
     }
     if (!rc)
-        rc = number_labels(&t, err);
+        rc = ft_rows_number(&t, err);
     free(t.labels);
     free(text);
     free(beside);
@@ -247,7 +204,7 @@ int ft_dataset_open_inputs(struct ft_inputs *inputs, const struct ft_dataset *ta
                            struct ft_dataset **out, struct ft_error *err)
 {
     size_t n_known = 0;
-    struct table t = { .d = calloc(1, sizeof *t.d) };
+    struct ft_rows t = { .d = calloc(1, sizeof *t.d) };
     struct known *known = table ? know(table, &n_known) : NULL;
     int rc = t.d && (known || !table) ? 0 : ft_error_nomem(err, "inputs");
     for (const char *path; !rc && (path = ft_inputs_next(inputs));) {
@@ -256,18 +213,14 @@ int ft_dataset_open_inputs(struct ft_inputs *inputs, const struct ft_dataset *ta
             t.d->n_loose++;
             continue;
         }
-        if (!ft_grow((void **)&t.d->paths, &t.paths_capacity, t.d->n, sizeof *t.d->paths) ||
-            !ft_grow((void **)&t.labels, &t.labels_capacity, t.d->n, sizeof *t.labels) ||
-            !(t.d->paths[t.d->n] = ft_strdup(path))) {
+        rc = ft_rows_add(&t, ft_strdup(path), label, err);
+        if (rc)
             free(label);
-            rc = ft_error_nomem(err, "inputs");
-        } else
-            t.labels[t.d->n++] = label;
     }
     if (!rc)
         rc = ft_inputs_status(inputs, err);
     if (!rc)
-        rc = number_labels(&t, err);
+        rc = ft_rows_number(&t, err);
     for (size_t i = 0; t.d && i < t.d->n; i++)
         free(t.labels[i]);
     free(t.labels);
@@ -280,59 +233,4 @@ int ft_dataset_open_inputs(struct ft_inputs *inputs, const struct ft_dataset *ta
     }
     *out = t.d;
     return 0;
-}
-
-/* ---- train, val, test ------------------------------------------------------------------------ */
-
-static bool has_directories(const char *dir)
-{
-    char **names;
-    size_t n;
-    bool found = false;
-    if (ft_walk_names(dir, &names, &n, NULL))
-        return false;
-    for (size_t i = 0; i < n && !found; i++) {
-        struct stat st;
-        char *path = ft_walk_join(dir, names[i]);
-        found = path && !stat(path, &st) && S_ISDIR(st.st_mode);
-        free(path);
-    }
-    ft_walk_free_names(names, n);
-    return found;
-}
-
-bool ft_dataset_layout(const char *dir, char **train, char **val, char **test)
-{
-    static const char *const known[] = { "train", "val", "valid", "validation", "test" };
-    char *found[3] = { 0 }, **names;
-    size_t n;
-    bool only = true;
-    if (ft_walk_names(dir, &names, &n, NULL))
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        struct stat st;
-        char *path = ft_walk_join(dir, names[i]);
-        size_t which = 0;
-        while (which < 5 && strcasecmp(names[i], known[which]))
-            which++;
-        if (path && !stat(path, &st) && S_ISDIR(st.st_mode)) {
-            const int part = which == 0 ? 0 : which == 4 ? 2 : 1;
-            only = only && which < 5 && !found[part] && has_directories(path);
-            if (only) {
-                found[part] = path;
-                path = NULL;
-            }
-        }
-        free(path);
-    }
-    ft_walk_free_names(names, n);
-    if (!only || !found[0] || !(found[1] || found[2])) {
-        for (int i = 0; i < 3; i++)
-            free(found[i]);
-        return false;
-    }
-    *train = found[0];
-    *val = found[1];
-    *test = found[2];
-    return true;
 }

@@ -40,7 +40,7 @@ int ft_walk_names(const char *path, char ***out, size_t *count, struct ft_error 
     if (!dir)
         return ft_error_errno(err, "cannot open directory '%s'", path);
     for (struct dirent *e; !rc && (errno = 0, e = readdir(dir));) {
-        if (e->d_name[0] == '.')
+        if (e->d_name[0] == '.' || !strcmp(e->d_name, "__MACOSX"))
             continue;
         if (!ft_grow((void **)&names, &capacity, n, sizeof *names) ||
             !(names[n] = ft_strdup(e->d_name)))

@@ -9,8 +9,8 @@
 
 /* Whether a file counts as a picture: its first bytes or its name are those of a picture format. */
 bool ft_walk_candidate(const char *path, const char *name);
-/* The names in a directory except hidden ones, sorted by bytes. Free them with
- * ft_walk_free_names. */
+/* The names in a directory, sorted by bytes, without hidden ones and __MACOSX (metadata in archives
+ * made by macOS); free them with ft_walk_free_names. */
 int ft_walk_names(const char *path, char ***out, size_t *count, struct ft_error *err);
 void ft_walk_free_names(char **names, size_t n);
 /* "dir/name", which must be freed with free(). Returns NULL if memory runs out. */

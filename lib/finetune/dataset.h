@@ -41,10 +41,24 @@ void ft_dataset_free(struct ft_dataset *dataset);
  * working directory. Classes are the labels, sorted by bytes. */
 int ft_dataset_open_labels(const char *csv, const char *dir, struct ft_dataset **out,
                            struct ft_error *err);
-/* Whether `dir` holds nothing but train/ and val/, valid/, validation/ or test/, each with
- * directories of its own. What is there goes into train, val and test (malloc'd paths; val, test:
- * NULL where absent); false: nothing is touched. */
-bool ft_dataset_layout(const char *dir, char **train, char **val, char **test);
+/* The class of each picture at or below `dir` is the text in its path below `dir` that matches the
+ * first pair of parentheses of an extended regular expression (without parentheses: the whole
+ * match). The pattern "name" stands for the NAME in file names such as NAME.NUMBER.jpg. n_loose
+ * counts the pictures that do not match. */
+int ft_dataset_open_named(const char *dir, const char *pattern, struct ft_dataset **out,
+                          struct ft_error *err);
+
+/* Where a folder keeps its class folders. */
+struct ft_layout {
+    char *train;      /* the folder of class folders, if it is not the folder itself */
+    char *val, *test; /* folders of class folders; nullable */
+    char *unlabelled; /* a val or test folder without class folders; nullable */
+};
+/* Recognises train, val and test folders by the names that are in use for them, and a folder that
+ * contains nothing but one folder of class folders. All members are NULL if `dir` contains the
+ * class folders itself; FT_EARG if it is not clear what the classes are. */
+int ft_dataset_layout(const char *dir, struct ft_layout *out, struct ft_error *err);
+void ft_layout_release(struct ft_layout *layout);
 
 /* ---- a stream of inputs ---------------------------------------------------------------------- */
 

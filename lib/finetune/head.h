@@ -103,6 +103,15 @@ void ft_metrics_free(struct ft_metrics *metrics);
 /* Wilson's interval of a share of `right` in n at 95 %. */
 void ft_wilson(size_t right, size_t n, double interval[2]);
 
+/* A classifier that always answers with the largest class, on the same pictures. */
+struct ft_baseline {
+    int class_index; /* the largest class; -1 if fewer than two classes have rows: no comparison */
+    double accuracy;
+    double p_value; /* of the difference between the two, by McNemar's exact test */
+    bool beaten;    /* the measured classifier is better, with p_value below 0.05 */
+};
+void ft_baseline_compute(const struct ft_metrics *metrics, struct ft_baseline *out);
+
 /* Two classifiers on the same pictures: McNemar's exact test. */
 struct ft_comparison {
     size_t both, only_a, only_b, neither; /* pictures that they get right */

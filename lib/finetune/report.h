@@ -31,6 +31,9 @@ size_t ft_mistakes(const struct ft_judged *judged, size_t *order);
  */
 char *ft_report_metrics_text(const struct ft_metrics *metrics, const struct ft_judged *judged);
 char *ft_report_metrics_json(const struct ft_metrics *metrics, const struct ft_judged *judged);
+/* One sentence per line: if the classifier is not better than ft_baseline, and the classes of which
+ * no picture is classified correctly. "" if there is nothing to warn about. */
+char *ft_report_warnings_text(const struct ft_metrics *metrics, char *const *classes);
 /* Whether a spreadsheet treats a cell with this text as a formula (OWASP, CSV injection). Written
  * safely, such a cell begins with an apostrophe. */
 bool ft_csv_is_formula(const char *text);

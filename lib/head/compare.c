@@ -31,3 +31,22 @@ void ft_compare(const float *p_a, const float *p_b, const int32_t *y, size_t n, 
     c.p_value = two_sided(c.only_a < c.only_b ? c.only_a : c.only_b, c.only_a + c.only_b);
     *out = c;
 }
+
+void ft_baseline_compute(const struct ft_metrics *m, struct ft_baseline *out)
+{
+    const size_t k = (size_t)m->k;
+    size_t largest = 0, present = 0, only_head = 0;
+    for (size_t c = 0; c < k; c++) {
+        present += m->per_class[c].support > 0;
+        largest = m->per_class[c].support > m->per_class[largest].support ? c : largest;
+    }
+    for (size_t c = 0; c < k; c++)
+        only_head += c == largest ? 0 : m->confusion[c * k + c];
+    const size_t support = m->per_class[largest].support,
+                 only_baseline = support - m->confusion[largest * k + largest];
+    *out = (struct ft_baseline){ .class_index = present > 1 ? (int)largest : -1,
+                                 .accuracy = m->n ? (double)support / (double)m->n : 0 };
+    out->p_value =
+        two_sided(only_head < only_baseline ? only_head : only_baseline, only_head + only_baseline);
+    out->beaten = only_head > only_baseline && out->p_value < 0.05;
+}

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 /* Parses a block that begins with "Exif\0\0", or a JPEG file's first n bytes. A damaged block gives
  * the tags before the damage. The caller frees *out with exif_data_unref(). Fails with FT_ENOMEM

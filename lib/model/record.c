@@ -1,10 +1,25 @@
 /* The record of a training: JSON that the model file keeps and `finetune train --json` prints.
  * model.c reads its `threshold` and `accuracy`. */
-#include <cjson/cJSON.h>
+#include "model/record.h"
+
 #include <stdio.h>
 
-#include "finetune-tools.h"
 #include "head/calibrate.h"
+
+void ft_baseline_add_json(cJSON *json, const struct ft_metrics *m, char *const *classes)
+{
+    struct ft_baseline b;
+    ft_baseline_compute(m, &b);
+    if (b.class_index < 0) {
+        cJSON_AddNullToObject(json, "baseline");
+        return;
+    }
+    cJSON *one = cJSON_AddObjectToObject(json, "baseline");
+    cJSON_AddStringToObject(one, "class", classes[b.class_index]);
+    cJSON_AddNumberToObject(one, "accuracy", b.accuracy);
+    cJSON_AddNumberToObject(one, "p_value", b.p_value);
+    cJSON_AddBoolToObject(one, "beaten", b.beaten);
+}
 
 static void add_classes(cJSON *json, const struct ft_training *t)
 {
@@ -13,6 +28,7 @@ static void add_classes(cJSON *json, const struct ft_training *t)
         cJSON *one = cJSON_CreateObject();
         cJSON_AddStringToObject(one, "label", t->classes[i]);
         cJSON_AddNumberToObject(one, "images", (double)t->counts[i]);
+        cJSON_AddNumberToObject(one, "recall", t->calibrated->per_class[i].recall);
         cJSON_AddItemToArray(list, one);
     }
 }
@@ -58,6 +74,8 @@ char *ft_training_record(const struct ft_training *t)
     cJSON_AddNumberToObject(json, "temperature", v->temperature);
     cJSON_AddNumberToObject(json, "accuracy", t->calibrated->accuracy);
     cJSON_AddNumberToObject(json, "accuracy_sd", t->calibrated->accuracy_sd);
+    cJSON_AddNumberToObject(json, "balanced_accuracy", t->calibrated->balanced_accuracy);
+    ft_baseline_add_json(json, t->calibrated, t->classes);
     cJSON_AddNumberToObject(json, "log_loss", t->calibrated->log_loss);
     cJSON_AddNumberToObject(json, "ece", t->calibrated->ece);
     cJSON_AddNumberToObject(json, "log_loss_uncalibrated", t->raw->log_loss);

@@ -1,6 +1,7 @@
 /* The report: one HTML file that needs no network. It works without JavaScript; a short script
  * opens the list of pictures that belongs to a cell of the confusion matrix. */
 #include <math.h>
+#include <string.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -76,6 +77,26 @@ static void add_summary(struct ft_text *t, const struct ft_document *d)
                 "accuracy</div><div><b>%.4f</b>log-loss</div><div><b>%.4f</b>Brier</"
                 "div><div><b>%.2f %%</b>calibration error</div></div>\n",
                 100 * m->balanced_accuracy, m->log_loss, m->brier, 100 * m->ece);
+}
+
+static void add_warnings(struct ft_text *t, const struct ft_document *d)
+{
+    struct ft_baseline b;
+    ft_baseline_compute(d->metrics, &b);
+    if (b.class_index >= 0) {
+        ft_text_add(t, "<p>Always answering '");
+        ft_html_escape(t, d->judged->classes[b.class_index]);
+        ft_text_add(t, "', the largest class, would give an accuracy of %.2f %%.</p>\n",
+                    100 * b.accuracy);
+    }
+    char *warnings = ft_report_warnings_text(d->metrics, d->judged->classes);
+    for (char *line = warnings, *end; line && (end = strchr(line, '\n')); line = end + 1) {
+        *end = 0;
+        ft_text_add(t, "<p><b>Warning:</b> ");
+        ft_html_escape(t, line);
+        ft_text_add(t, ".</p>\n");
+    }
+    free(warnings);
 }
 
 static void add_figures(struct ft_text *t, const struct ft_document *d)
@@ -293,6 +314,7 @@ int ft_report_html(const struct ft_document *d, const char *path, struct ft_erro
     ft_html_escape(&t, d->title);
     ft_text_add(&t, "</title><style>%s</style></head><body>\n", style);
     add_summary(&t, d);
+    add_warnings(&t, d);
     add_figures(&t, d);
     add_matrix(&t, d);
     add_cells(&t, d);

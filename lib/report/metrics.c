@@ -114,11 +114,20 @@ char *ft_report_metrics_text(const struct ft_metrics *m, const struct ft_judged 
                 "accuracy   %.2f %% (%zu of %zu; 95 %% interval %.2f to %.2f) · balanced %.2f %%\n",
                 100 * m->accuracy, m->right, m->n, 100 * m->interval[0], 100 * m->interval[1],
                 100 * m->balanced_accuracy);
+    struct ft_baseline baseline;
+    ft_baseline_compute(m, &baseline);
+    if (baseline.class_index >= 0)
+        ft_text_add(&t, "           always answering '%s' would give %.2f %%\n",
+                    classes[baseline.class_index], 100 * baseline.accuracy);
     ft_text_add(&t, "           log-loss %.4f · Brier %.4f · calibration error %.2f %%\n",
                 m->log_loss, m->brier, 100 * m->ece);
     for (int i = 1; i < FT_TOPS && i + 1 < m->k; i++)
         ft_text_add(&t, "%stop-%d %.2f %%%s", i == 1 ? "           " : " · ", i + 1,
                     100 * m->top[i], i + 1 == FT_TOPS || i + 2 >= m->k ? "\n" : "");
+    char *warnings = ft_report_warnings_text(m, classes);
+    if (warnings && *warnings)
+        ft_text_add(&t, "\n%s", warnings);
+    free(warnings);
     ft_text_add(&t, "\n");
     pad(&t, "class", width);
     ft_text_add(&t, "  precision   recall       f1   images  ROC AUC  average precision\n");

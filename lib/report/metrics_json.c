@@ -11,6 +11,7 @@
 #include "base/numbers.h"
 #include "finetune-tools.h"
 #include "report/text.h"
+#include "model/record.h"
 
 struct mistake {
     float probability;
@@ -126,6 +127,7 @@ char *ft_report_metrics_json(const struct ft_metrics *m, const struct ft_judged 
     cJSON_AddItemToArray(interval, cJSON_CreateNumber(m->interval[0]));
     cJSON_AddItemToArray(interval, cJSON_CreateNumber(m->interval[1]));
     cJSON_AddNumberToObject(json, "balanced_accuracy", m->balanced_accuracy);
+    ft_baseline_add_json(json, m, judged->classes);
     cJSON_AddNumberToObject(json, "log_loss", m->log_loss);
     cJSON_AddNumberToObject(json, "brier", m->brier);
     cJSON_AddNumberToObject(json, "ece", m->ece);

@@ -82,11 +82,11 @@ status 0 finetune predict --fields label,path --format csv "$cat1"
 equal "$(cat out)" "label,path
 cat,$cat1"
 status 2 finetune predict --fields path,label,path --format json "$cat1"
-has err "--fields 'path,label,path' names 'path' twice"
+has err "--fields 'path,label,path': 'path' is repeated"
 status 2 finetune predict --fields "" "$cat1"
-has err "--fields '' is no column"
+has err "--fields '': expected path, label"
 status 2 finetune predict --fields label,size "$cat1"
-has err "'size' is no column"
+has err "'size': expected path, label"
 status 2 finetune predict --format xml "$cat1"
 has err "text|tsv|csv|json|jsonl"
 
@@ -193,13 +193,13 @@ begin "nothing to classify is said"
 mkdir nothing
 status 0 finetune predict nothing
 equal "$(wc -c <out)" 0
-has err "no picture to classify"
+has err "no pictures to classify"
 status 0 finetune features nothing -o nothing.features
-has err "no picture to take features of"
+has err "there are no pictures"
 
 begin "wrong use"
 status 2 finetune predict
-has err "PICTURE|DIR... is missing"
+has err "PICTURE or DIR is missing"
 status 2 finetune predict -0 "$cat1"
 has err "files-from"
 end

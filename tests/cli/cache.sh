@@ -129,7 +129,7 @@ equal "$(entries)" 0
 begin "a folder that cannot be written only turns it off"
 status 0 finetune train set --json --cache /dev/null/x -o off.h5
 cached 0 47
-has err "features are not kept"
+has err "features are not stored"
 cmp -s clean.h5 off.h5 || complain "models differ"
 XDG_CACHE_HOME=/proc/none status 0 finetune train set -q
 equal "$(cat err)" ""
@@ -159,7 +159,7 @@ sleep 0.8
 kill -TERM $!
 wait $!
 equal $? 143
-has err "of 440 pictures: their features are kept, the same command goes on from there"
+has err "of 440 pictures: their features are in the cache; run the same command to continue"
 done=$(sed -n 's/.*stopped after \([0-9]*\) of.*/\1/p' err)
 [ "${done:-0}" -gt 0 ] || complain "nothing was done"
 [ ! -e many.h5 ] || complain "a model"
@@ -170,7 +170,7 @@ cached "$done" $((440 - done))
 begin "cache: wrong use"
 status 2 finetune cache
 status 2 finetune cache empty
-has err "info|clear|prune"
+has err "expected info, clear or prune"
 
 begin "prune merges small segments, and entries counts pictures"
 finetune cache clear -q >cleared

@@ -53,7 +53,7 @@ begin "a folder that cannot be trained on is judged all the same"
 mkdir -p lone/cat
 cp "$1" "$2" "$3" lone/cat
 status 0 finetune doctor lone
-has err "labels and shortcuts are not judged"
+has err "labels and shortcuts are not checked"
 has out "exact duplicates: 0"
 status 1 finetune doctor missing
 
@@ -71,7 +71,7 @@ has out '"folds":5'
 status 1 finetune train series --group-by 'jpg' -o c.h5
 has err "all 44 pictures are the same one"
 status 2 finetune train series --group-by '(' -o d.h5
-has err "'--group-by (': an extended regular expression is wanted"
+has err "'--group-by (': expected an extended regular expression"
 
 begin "2 % wrong labels among 1000 photographs: at least 85 % in the first 40"
 full=$FT_SHARED_DATA/cats-vs-dogs/train

@@ -83,4 +83,45 @@ mv other/cow other/label
 finetune train other -q -o column.h5
 status 0 finetune evaluate other -m column.h5 --csv . -q
 equal "$(head -1 predictions.csv)" "path,label,predicted,probability,dog,class:label"
+
+begin "an accuracy that the largest class alone would give is called that"
+mkdir -p uneven/many uneven/few
+n=0
+for f in "$sample"/train/cat/*; do
+    n=$((n + 1))
+    if [ $n -le 2 ]; then cp "$f" uneven/few; else cp "$f" uneven/many; fi
+done
+status 0 finetune train uneven -o uneven.h5 -v
+has out "· balanced "
+has out "baseline   90.9 %: always answering 'many', the largest class"
+has out "warning    the classifier is no better than always answering 'many'"
+has out "warning    no picture of the class 'few' is classified correctly (recall 0)"
+status 0 finetune train uneven -o uneven.h5 --json --report uneven.html
+has out '"balanced_accuracy":'
+has out '"baseline":{"class":"many","accuracy":0.909'
+has out '"beaten":false'
+has uneven.html "no better than always answering"
+has uneven.html "(recall 0)"
+status 0 finetune info uneven.h5
+has out "baseline   90.9 %"
+status 0 finetune evaluate uneven -m uneven.h5
+has out "always answering 'many' would give 90.91 %"
+status 0 finetune evaluate uneven -m uneven.h5 --json
+has out '"baseline":{"class":"many"'
+status 0 finetune evaluate "$sample/test"
+has out "always answering 'cat' would give 50.00 %"
+hasnt out "no better"
+
+begin "a class that is named like a key of predictions"
+mkdir -p keys/top keys/path keys/class:path
+cp "$sample"/train/cat/*1* keys/top
+cp "$sample"/train/dog/*1* keys/path
+cp "$sample"/train/dog/*2* keys/class:path
+status 0 finetune train keys -q -o keys.h5
+status 0 finetune predict -m keys.h5 --probabilities --json "$sample"/test/cat/*
+for key in top path class:top class:path class:class:path; do
+    [ "$(head -1 out | grep -o "\"$key\":" | wc -l)" = 1 ] || complain "key $key: $(head -1 out)"
+done
+status 0 finetune predict -m keys.h5 --probabilities --format csv "$sample"/test/cat/*
+equal "$(head -1 out)" "path,label,probability,status,error,class:path,class:class:path,class:top"
 end

@@ -47,7 +47,7 @@ begin "wrong names and files"
 status 1 finetune explain "$one" --class cow
 has err "'cow' is not a class of the model"
 status 1 finetune explain "$one" --compare cat
-has err "two classes of the model are wanted"
+has err "expected two classes of the model"
 status 1 finetune explain missing.jpg
 has err "'missing.jpg': cannot be opened: no such file"
 echo text >text.jpg

@@ -38,7 +38,7 @@ equal "$(wc -l <out)" 2
 begin "what is empty: lists, tables, labels.txt"
 : >empty
 status 0 finetune predict -m model.h5 --files-from empty
-has err "there was no picture to classify"
+has err "there are no pictures to classify"
 status 1 finetune train --labels empty
 mkdir tm
 cp "$network" tm/keras_model.h5

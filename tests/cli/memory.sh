@@ -10,7 +10,7 @@ hasnt out "scratch file"
 sed 1,3d out >inside.txt
 for threads in 1 3; do
     status 0 finetune train "$sample/train" -o outside.h5 --val "$sample/test" --memory 0 -t $threads
-    has out "memory     features would take 451 kB, more than --memory allows, 0 bytes: they are read from a scratch file"
+    has out "memory     the features take 451 kB, but --memory allows 0 bytes: they are read from a scratch file"
     sed -e 1,3d -e /^memory/d -e s/outside/inside/ out >outside.txt
     cmp -s inside.txt outside.txt || complain "results differ: $(diff inside.txt outside.txt)"
     cmp -s inside.h5 outside.h5 || complain "models differ"
@@ -30,7 +30,7 @@ status 0 finetune train "$sample/train" -o other.h5 --memory 439.9K --json
 has out '"limit":450457'
 for size in x 5X 5MB -1 % '' nan; do
     status 2 finetune train "$sample/train" -o other.h5 --memory "$size"
-    has err "a size as 500M, 2G or 50% of the memory is wanted"
+    has err "expected a size such as 500M, 2G or 50%"
 done
 
 begin "features and evaluate"
@@ -61,11 +61,11 @@ begin "what needs all features in memory declines before the work"
 finetune cache clear -q >cleared
 for command in doctor curve "train --report page.html"; do
     status 1 finetune $command "$sample/train" --memory 10K
-    has err "needs the features of 44 pictures in memory, 451 kB, more than --memory allows, 10.2 kB"
+    has err "needs the features of 44 pictures in memory: 451 kB, but --memory allows 10.2 kB"
 done
 [ ! -e "$features" ] || equal "$(find "$features" -name '*.ftc' | wc -l)" 0
 status 0 finetune train "$sample/train" -v --memory 10K -o outside.h5
-has out "unknown    not measured: the features are not in memory"
+has out "unknown    not measured, because the features are not in memory"
 
 begin "no room for the scratch file: said before the work, nothing is lost"
 cp inside.h5 model.h5

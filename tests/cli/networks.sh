@@ -70,6 +70,13 @@ for name in all top; do # white all over, and its first third alone
     status 0 finetune features --no-cache --backbone "$golden/keras1.h5" --preprocess tf "$golden/$name.png" -o "$name.h5"
 done
 cmp -s all.h5 top.h5 && complain "most of a grey picture is not looked at"
+status 0 finetune info "$golden/keras1.h5" --preprocess tf
+has out "12x12 grey-scale"
+hasnt out "RGB"
+status 0 finetune info "$golden/keras1.h5" --preprocess tf --json
+has out '"colours":"grey-scale"'
+status 0 finetune info "$golden/keras2-slash.h5" --preprocess tf
+has out " RGB "
 
 begin "weights-only files are recognised, or named"
 export FINETUNE_WEIGHTS="$golden"
@@ -115,6 +122,11 @@ unset FINETUNE_WEIGHTS
 status 0 finetune backbones --seconds 0.02
 has out "efficientnet-lite0"
 has out "resnet50"
+equal "$(tail -c 1 out | od -An -c | tr -d ' ')" '\n'
+sed '1,/^known/d' out >known
+[ "$(wc -l <known)" -ge 4 ] || complain "the known names are not wrapped"
+awk 'length > 80' known >wide
+equal "$(cat wide)" ""
 status 0 finetune backbones --seconds 0.02 --json
 has out '"features":1280'
 mkdir broken

@@ -24,8 +24,8 @@ for name in truncated zero text psd; do
     has err "set/dog/$name.jpg"
 done
 has err "a Photoshop picture, which is not supported"
-has err "'set/empty' holds no pictures"
-has err "1 file in 'set' is no picture"
+has err "'set/empty' contains no pictures"
+has err "1 file in 'set' is not a picture"
 hasnt err "hidden"
 hasnt err "really-a-jpeg"
 find set -type f -exec cksum {} + | sort >after
@@ -62,7 +62,7 @@ cp "$1" two/dog
 status 1 finetune train one
 has err "only one class"
 status 1 finetune train two
-has err "class 'dog' has 1 picture"
+has err "1 class with fewer than 2 pictures: 'dog' (1)"
 status 1 finetune train none
 has err "no class"
 status 1 finetune train "$1"
@@ -71,11 +71,11 @@ status 1 finetune train missing
 has err "cannot open 'missing'"
 cp set/dog/text.jpg two/dog
 status 1 finetune train two
-has err "class 'dog' has 1 readable picture:"
+has err "1 class with fewer than 2 readable pictures: 'dog' (1)"
 cp set/dog/text.jpg two/dog/2.jpg
 rm "two/dog/$(basename "$1")"
 status 1 finetune train two
-has err "class 'dog' has 0 readable pictures:"
+has err "1 class with fewer than 2 readable pictures: 'dog' (0)"
 
 begin "a link that leads nowhere is a bad picture"
 mkdir -p links/cat links/dog
@@ -96,9 +96,10 @@ done
 status 3 finetune features order -o order.h5
 equal "$(sed -n "s/.*skipped '\([^']*\)'.*/\1/p" err | tr '\n' ' ')" "order/a.b/2.jpg order/a/b.jpg order/a/b/1.jpg "
 
-begin "evaluate refuses a class that the model does not know"
-status 1 finetune evaluate two
-has err "'two/cat' is not a class of the model"
+begin "evaluate leaves out a class that the model does not know, and says so"
+cp "$1" two/dog
+status 3 finetune evaluate two
+has err "'cat' is not a class of the model: its 2 pictures in 'two' are left out"
 
 begin "the same picture in two folders does not leak between folds"
 mkdir -p twins/cat twins/dog

@@ -35,7 +35,7 @@ mkdir -p test/dog 'test/<b>&cat'
 cp "$sample"/test/dog/* test/dog
 cp "$sample"/test/cat/* 'test/<b>&cat'
 status 0 finetune evaluate test --report eval.html
-has eval.html "judged on the 12 pictures"
+has eval.html "measured on 12 pictures"
 has eval.html "<h2>Worst mistakes</h2>"
 status 1 finetune evaluate test --report nowhere/eval.html
 has err "nowhere/eval.html"
@@ -64,7 +64,7 @@ status 0 finetune train set -v -o v.h5
 has out "of 9 values it has the lowest out-of-fold log-loss"
 has out "Classes are weighted to count equally: they have 22 to 23 pictures"
 has out "The temperature is"
-has out "unknown    2 classes left out in turn"
+has out "unknown    each of 2 classes was left out in turn"
 status 0 finetune train set -v --l2 0.1 --class-weight none -o v.h5
 has out "L2 is 0.1: set by the user"
 has out "Classes are not weighted: set by the user"

@@ -42,7 +42,7 @@ status 1 finetune train --labels gone.csv
 has err "no1.jpg"
 { cat rows; echo "$(head -1 rows | cut -d, -f1),cow"; } | sed 1d >one.csv
 status 1 finetune train flat --labels one.csv
-has err "class 'cow' has 1 picture: add more to 'one.csv'"
+has err "'one.csv': 1 class with fewer than 2 pictures: 'cow' (1)"
 status 2 finetune train
 has err "DIR is missing"
 
@@ -61,10 +61,10 @@ cmp -s out want || complain "table and inputs: $(cat out err)"
 sed 1,3d predicted.csv >fewer.csv
 status 0 finetune evaluate "$sample"/test/*/* --labels fewer.csv -m folder.h5 --json
 has out '"images":10'
-has err "2 pictures have no label"
+has err "2 pictures are left out: no label"
 status 3 finetune evaluate "$sample"/test/*/* "$sample/test/cat/missing.jpg" -m folder.h5
 has err "missing.jpg': cannot be opened"
-status 1 finetune evaluate "$sample"/test/*/* missing/cat.jpg -m folder.h5
+status 3 finetune evaluate "$sample"/test/*/* missing/cat.jpg -m folder.h5
 has err "missing' is not a class of the model"
 status 1 finetune evaluate missing -m folder.h5
 has err "cannot open 'missing'"
@@ -73,10 +73,10 @@ status 2 finetune evaluate -m folder.h5
 begin "folders without pictures are said before the long work"
 mkdir -p nothing/cat nothing/dog
 status 1 finetune train "$sample/train" --val nothing -o late.h5
-has err "'nothing', which is to be reported on, holds no pictures"
+has err "'nothing' contains no pictures inside class folders"
 equal "$(cat out)" ""
 status 1 finetune doctor nothing
-has err "'nothing' holds no pictures"
+has err "'nothing' contains no pictures"
 
 begin "train, val and test folders are recognised and said"
 mkdir parts
@@ -84,24 +84,32 @@ cp -r "$sample/train" parts/train
 cp -r "$sample/test" parts/val
 cp -r "$sample/test" parts/test
 status 0 finetune train parts -o parts.h5
-has err "'parts' holds train and val and test: training on 'parts/train', reporting on 'parts/val'"
+has err "'parts' contains train and val and test: training on 'parts/train', measuring on 'parts/val'"
+mkdir parts/val/cow
+cp "$(ls -d parts/val/cat/* | head -1)" parts/val/cow
+status 0 finetune train parts -o parts.h5
+has err "'cow' is not a class of the model: its 1 picture in 'parts/val' is left out"
+has out "pictures in 'parts/val'"
+rm -r parts/val/cow
 has out "val        "
 cmp -s parts.h5 folder.h5 || complain "models differ"
 status 0 finetune evaluate parts -m folder.h5
 has err "evaluating on 'parts/test'"
 status 0 finetune doctor parts
-has err "'parts' holds train and val and test: looking at 'parts/train'"
+has err "'parts' contains train and val and test: checking 'parts/train'"
 has out "44 in 2 classes: cat 22, dog 22"
 status 0 finetune curve parts
-has err "training on 'parts/train'"
+has err "using 'parts/train'"
 status 0 finetune features parts -o parts-features.h5
-has err "these became the classes"
+has err "its own folders are used as classes here"
 rm -r parts/test
 status 0 finetune evaluate parts -m folder.h5
 has err "evaluating on 'parts/val'"
 mkdir parts/other
 cp "$sample"/test/cat/* parts/other
-status 0 finetune train parts -q -o three.h5
+status 1 finetune train parts -q -o three.h5
+has err "but also 'other'"
+status 0 finetune train parts --label-from folder -q -o three.h5
 status 0 finetune info three.h5
 has out "other, train, val"
 end

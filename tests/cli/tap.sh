@@ -49,6 +49,7 @@ has() {
     grep -qF -e "$2" "$1" || complain "'$2' is not in $1: $(head -c 600 "$1" | tr '\n' '|')"
 }
 hasnt() {
+    [ -r "$1" ] || complain "no file $1"
     ! grep -qF -e "$2" "$1" || complain "'$2' is in $1"
 }
 equal() {

@@ -142,24 +142,27 @@ static void tables_of_labels(void)
 
 static void layouts(void)
 {
-    char *train = NULL, *val = NULL, *test = NULL;
+    struct ft_layout l = { 0 };
+    struct ft_error e;
     folder("layout");
     folder("layout/Train");
-    folder("layout/valid");
-    CHECK(!ft_dataset_layout(at("layout"), &train, &val, &test) && !train && !val && !test);
     folder("layout/Train/cat");
+    folder("layout/Train/dog");
+    folder("layout/valid");
     folder("layout/valid/cat");
+    file("layout/Train/cat/a.ppm", "P6 1 1 255\n   ");
+    file("layout/Train/dog/a.ppm", "P6 1 1 255\n   ");
+    file("layout/valid/cat/a.ppm", "P6 1 1 255\n   ");
     file("layout/README", "text");
-    CHECK(ft_dataset_layout(at("layout"), &train, &val, &test));
-    CHECK_STR(train, at("layout/Train"));
-    CHECK_STR(val, at("layout/valid"));
-    CHECK(!test);
-    free(train);
-    free(val);
-    train = val = NULL;
-    folder("layout/cat"); /* then these may as well be classes */
-    CHECK(!ft_dataset_layout(at("layout"), &train, &val, &test) && !train && !val && !test);
-    CHECK(!ft_dataset_layout(at("nowhere"), &train, &val, &test));
+    CHECK(!ft_dataset_layout(at("layout"), &l, &e));
+    CHECK_STR(l.train ? l.train : "", at("layout/Train"));
+    CHECK_STR(l.val ? l.val : "", at("layout/valid"));
+    CHECK(!l.test && !l.unlabelled);
+    ft_layout_release(&l);
+    CHECK(!l.train && !l.val);
+    /* class folders: nothing to descend into */
+    CHECK(!ft_dataset_layout(at("layout/Train"), &l, &e) && !l.train && !l.val && !l.test);
+    ft_layout_release(&l);
 }
 
 static void streams_of_inputs(void)

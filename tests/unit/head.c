@@ -201,6 +201,39 @@ static void ranking_and_intervals_equal_scikit_learn(void)
     fclose(f);
 }
 
+/* p-values of scipy.stats.binomtest. */
+static void baseline_is_the_largest_class(void)
+{
+    static const struct {
+        int wrong_largest, right_other; /* of 9 pictures of class 1 and 6 of class 0 */
+        double p_value;
+        bool beaten;
+    } cases[] = { { 3, 1, 0.625, false }, { 0, 6, 0.03125, true }, { 0, 0, 1, false } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        float p[15 * 2];
+        int32_t y[15];
+        for (int row = 0; row < 15; row++) {
+            y[row] = row < 9;
+            const bool right =
+                row < 9 ? row >= cases[i].wrong_largest : row - 9 < cases[i].right_other;
+            p[2 * row] = (y[row] == 0) == right ? 0.75f : 0.25f;
+            p[2 * row + 1] = 1 - p[2 * row];
+        }
+        struct ft_metrics *m = NULL;
+        struct ft_baseline b;
+        CHECK(!ft_metrics_compute(p, y, NULL, 15, 2, &m, NULL));
+        ft_baseline_compute(m, &b);
+        CHECK(b.class_index == 1 && b.beaten == cases[i].beaten);
+        CHECK_NEAR(b.accuracy, 0.6, 1e-12);
+        CHECK_NEAR(b.p_value, cases[i].p_value, 1e-9);
+        ft_metrics_free(m);
+        CHECK(!ft_metrics_compute(p, y, NULL, 9, 2, &m, NULL));
+        ft_baseline_compute(m, &b);
+        CHECK(b.class_index == -1); /* one class alone: nothing to compare */
+        ft_metrics_free(m);
+    }
+}
+
 static void metrics_refuse_bad_labels(void)
 {
     const float p[] = { 0.5f, 0.5f, 1, 0 };
@@ -679,6 +712,7 @@ int main(void)
     RUN(metrics_equal_scikit_learn);
     RUN(ranking_and_intervals_equal_scikit_learn);
     RUN(metrics_refuse_bad_labels);
+    RUN(baseline_is_the_largest_class);
     RUN(temperature_equals_scipy);
     RUN(threads_change_nothing);
     RUN(a_scratch_file_changes_nothing);

@@ -163,10 +163,10 @@ static void layers_agree_with_keras(void)
 static void hard_swish_is_recognised(void)
 {
     static const struct {
-        const char *file, *layer;
-    } cases[] = { { "merges-3", "hard_swish" },
-                  { "merges-2", "hard_swish" },
-                  { "activations-3", "alone_hard_silu_product" } };
+        const char *file, *layer, *kind; /* kind: of the step that applies it */
+    } cases[] = { { "merges-3", "hard_swish", "Average" },
+                  { "merges-2", "hard_swish", "Average" },
+                  { "activations-3", "alone_hard_silu_product", "Activation" } };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char path[4096];
         struct ft_network *network = NULL;
@@ -180,7 +180,7 @@ static void hard_swish_is_recognised(void)
               !ft_plan_new(network, &(struct ft_plan_options){ .layer = layer }, &plan, NULL));
         if (plan) {
             ft_plan_step(plan, ft_plan_steps(plan) - 1, &info);
-            CHECK(strcmp(info.kind, "Multiply"));
+            CHECK(!strcmp(info.kind, cases[i].kind));
         }
         ft_plan_free(plan);
         ft_network_free(network);
