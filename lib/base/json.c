@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 static _Thread_local bool out_of_memory;
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "finetune.h"
+#include "finetune-tools.h"
 
 void ft_text_add(struct ft_text *t, const char *format, ...)
 {
