@@ -196,9 +196,10 @@ static void get_params(struct inbox *x, unsigned used, struct ft_layer_params *p
     raw[offsetof(struct ft_layer_params, bilinear)] &= 1;
     raw[offsetof(struct ft_layer_params, keep_dims)] &= 1;
     memcpy(p, raw, sizeof raw);
-    if ((unsigned)p->padding > FT_PAD_SAME || (unsigned)p->activation >= FT_ACTIVATIONS ||
-        p->rank < 0 || p->rank > 4 || p->filters < 0 || p->units < 0 || p->groups < -1 ||
-        p->multiplier < 0 || !in_range(p->pad, 4, 0) || !in_range(p->shape, 4, -1))
+    if ((unsigned)p->padding > FT_PAD_SAME || (unsigned)p->crop > FT_CROP_CENTRE ||
+        (unsigned)p->activation >= FT_ACTIVATIONS || p->rank < 0 || p->rank > 4 || p->filters < 0 ||
+        p->units < 0 || p->groups < -1 || p->multiplier < 0 || !in_range(p->pad, 4, 0) ||
+        !in_range(p->shape, 4, -1))
         x->damaged = true;
     /* what a kind divides by or loops over */
     if (((used & FT_PARAM_GROUPS) && !p->groups) ||

@@ -199,7 +199,9 @@ for round in 1 2 3 4 5 6 7 8 9 10 11 12; do
     wait $pid
     got=$?
     case $got in
-    0) cmp -s out right || complain "exit status 0 and a wrong answer: $(cat out)" ;;
+    0) # the answer of the file as it was, or as it is, if it was changed before it was opened
+        cmp -s out right || { cp out first && finetune predict -m changing.h5 "$one" >again 2>/dev/null && cmp -s first again; } ||
+            complain "exit status 0 and a wrong answer: $(cat out)" ;;
     1) has err "finetune: 'changing.h5'" ;;
     *) complain "exit status $got: $(cat err)" ;;
     esac
