@@ -165,7 +165,8 @@ int ft_dataset_open_labels(const char *csv, const char *dir, struct ft_dataset *
     int rc = t.d && beside ? 0 : ft_error_nomem(err, csv);
     if (!rc && (rc = ft_file_read(csv, TABLE_LIMIT, &bytes, err)))
         ft_error_prefix(err, rc, "'%s'", csv);
-    if (!rc && memchr(bytes.data, 0, bytes.size)) /* the rest would be ignored silently */
+    if (!rc && bytes.size &&
+        memchr(bytes.data, 0, bytes.size)) /* the rest would be ignored silently */
         rc = ft_error_set(err, FT_EFORMAT, "'%s' holds a zero byte: save it as CSV in UTF-8", csv);
     char *text = rc ? NULL : malloc(bytes.size + 1);
     if (!rc && !text)
@@ -173,7 +174,8 @@ int ft_dataset_open_labels(const char *csv, const char *dir, struct ft_dataset *
     if (!rc) {
         /* the byte order mark that spreadsheets write */
         const size_t mark = bytes.size >= 3 && !memcmp(bytes.data, "\xef\xbb\xbf", 3) ? 3 : 0;
-        memcpy(text, bytes.data + mark, bytes.size - mark);
+        if (bytes.size > mark) /* an empty file has no buffer */
+            memcpy(text, bytes.data + mark, bytes.size - mark);
         text[bytes.size - mark] = 0;
         rc = read_rows(&t, text, csv, dir ? dir : slash ? beside : "", err);
     }
