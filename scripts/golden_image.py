@@ -254,12 +254,20 @@ def reduced():
     for n, size, eighths in ((1, 30, 4), (1, 12, 2), (1, 9, 1), (3, 12, 2), (6, 12, 2), (8, 12, 2)):
         stored = photo.transpose(STORE[n]) if n > 1 else photo
         data = jpeg(stored, exif=b'Exif\0\0' + exif(n), quality=85, progressive=n == 8)
-        write(OUT, f'photo{n}.jpg', data)
-        upright = Image.fromarray(pixels(data))
-        w, h = upright.size
-        box = ((w - min(w, h)) / 2, (h - min(w, h)) / 2, (w + min(w, h)) / 2, (h + min(w, h)) / 2)
-        expected = write(OUT, f'photo{n}-{size}.rgb', upright.resize((size, size), Image.BICUBIC, box).tobytes())
-        index.append(f'reduced photo{n}.jpg {expected} {size} {size} {eighths}')
+        reduced_case(f'photo{n}.jpg', data, size, eighths)
+    for size, eighths in ((12, 2), (9, 1)):
+        out = io.BytesIO()
+        photo.transpose(STORE[6]).save(out, 'WEBP', quality=85, exif=b'Exif\0\0' + exif(6))
+        reduced_case('photo6.webp', out.getvalue(), size, eighths)
+
+
+def reduced_case(name, data, size, eighths):
+    write(OUT, name, data)
+    upright = Image.fromarray(pixels(data))
+    w, h = upright.size
+    box = ((w - min(w, h)) / 2, (h - min(w, h)) / 2, (w + min(w, h)) / 2, (h + min(w, h)) / 2)
+    expected = write(OUT, f'{name.replace(".jpg", "")}-{size}.rgb', upright.resize((size, size), Image.BICUBIC, box).tobytes())
+    index.append(f'reduced {name} {expected} {size} {size} {eighths}')
 
 
 # How far lossy formats may be from Pillow's decoders: other versions of the same libraries round otherwise.

@@ -109,7 +109,8 @@ int ft_feature_pixels(const struct ft_backbone *b, const struct ft_pixels *pixel
                                         .pixels = packed ? (uint8_t *)(uintptr_t)pixels->rgb : copy,
                                         .full_width = width,
                                         .full_height = height,
-                                        .scale = 1 };
+                                        .scale_x = 1,
+                                        .scale_y = 1 };
         rc = ft_image_fit(&image, &b->geometry, &w->preparer.resizer, w->input, err);
         if (!rc)
             rc = run(b, w, feature, err);

@@ -131,7 +131,7 @@ int ft_dataset_open_labels(const char *csv, const char *dir, struct ft_dataset *
     if (!rc) {
         /* the byte order mark that spreadsheets write */
         const size_t mark = bytes.size >= 3 && !memcmp(bytes.data, "\xef\xbb\xbf", 3) ? 3 : 0;
-        if (bytes.size) /* its buffer is NULL */
+        if (bytes.size > mark) /* an empty file has no buffer */
             memcpy(text, bytes.data + mark, bytes.size - mark);
         text[bytes.size - mark] = 0;
         rc = read_rows(&t, text, csv, dir ? dir : slash ? beside : "", err);

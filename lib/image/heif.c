@@ -12,6 +12,7 @@ ft_decoder ft_heif_decode;
 #define CALLS(X)                                                                                   \
     X(heif_context_alloc)                                                                          \
     X(heif_context_free)                                                                           \
+    X(heif_context_set_max_decoding_threads)                                                       \
     X(heif_context_read_from_memory_without_copy)                                                  \
     X(heif_context_get_primary_image_handle)                                                       \
     X(heif_image_handle_release)                                                                   \
@@ -137,6 +138,7 @@ int ft_heif_decode(const uint8_t *bytes, size_t n, const struct ft_decode_reques
     struct heif_context *file = heif.heif_context_alloc();
     if (!file)
         return ft_error_nomem(err, "a picture");
+    heif.heif_context_set_max_decoding_threads(file, 0); /* a picture is decoded by one thread */
     const struct heif_error why =
         heif.heif_context_read_from_memory_without_copy(file, bytes, n, NULL);
     rc = why.code ? refuse(why, format, err) : decode_primary(file, format, request, out, err);

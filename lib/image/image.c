@@ -103,7 +103,7 @@ int ft_image_fit(const struct ft_image *image, const struct ft_geometry *geometr
     for (int i = 0; i < 4; i++) { /* from the full picture to the decoded one */
         const double origin = i % 2 ? image->top : image->left,
                      end = i % 2 ? image->height : image->width;
-        box[i] = fmin(fmax(origin + box[i] * image->scale, 0), end);
+        box[i] = fmin(fmax(origin + box[i] * (i % 2 ? image->scale_y : image->scale_x), 0), end);
     }
     const size_t stride = (size_t)geometry->width * 3;
     if (geometry->rule == FT_RESIZE_PAD)

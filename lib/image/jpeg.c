@@ -141,30 +141,6 @@ static int check_size(struct jpeg_reader *r)
                                  width, height, r->err);
 }
 
-/* The smallest of libjpeg's fast scales (8, 4, 2 or 1 eighths) that leaves the picture MARGIN times
- * larger than what it is resized to. A scaled inverse DCT aliases a little, so the last word must
- * be the resizing filter's. Mean difference to a full decode over 60 photographs, in grey levels,
- * for margins of 1, 1.5, 2, 3 and 4: 2, 1, 0.6, 0.35, 0.25; storing the result as a JPEG of quality
- * 95 would cost 3. Beyond a factor of 2 the time is mostly entropy decoding, which no scale avoids:
- * 4000 x 3000 pixels in a file of 2 MB (quality 88, 4:2:0) become a network's 224 x 224 in 21.8 ms
- * of one core, and jpeg_read_coefficients alone takes 20.2; progressive, 87.9 and 84.9. At 2
- * eighths, where such a picture is decoded, the inverse DCTs read coefficients of all frequencies,
- * so no scan can be left out without changing pixels. */
-#define MARGIN 2.0
-
-static int eighths_of(const struct jpeg_reader *r)
-{
-    const struct ft_decode_request *q = r->request;
-    if (!q || !q->shrink)
-        return 8;
-    const int w = (int)r->codec.image_width, h = (int)r->codec.image_height;
-    const double shrink = r->orientation >= 5 ? q->shrink(q->user, h, w) : q->shrink(q->user, w, h);
-    int eighths = 8;
-    while (eighths > 1 && 16.0 / eighths * MARGIN <= shrink)
-        eighths /= 2;
-    return eighths;
-}
-
 static void cmyk_to_rgb(const uint8_t *s, uint8_t *d, size_t width)
 {
     for (; width--; s += 4, d += 3)
@@ -220,7 +196,13 @@ static int read_picture(struct jpeg_reader *r)
         MEMORY_BASE + (long)codec->image_width * (long)codec->image_height * MEMORY_PER_PIXEL;
     codec->progress = &r->progress;
     codec->out_color_space = codec->num_components == 4 ? JCS_CMYK : JCS_RGB;
-    codec->scale_num = (unsigned)eighths_of(r);
+    /* Beyond a factor of 2 the time is mostly entropy decoding, which no scale avoids: 4000 x 3000
+     * pixels in a file of 2 MB (quality 88, 4:2:0) become a network's 224 x 224 in 21.8 ms of one
+     * core, and jpeg_read_coefficients alone takes 20.2; progressive, 87.9 and 84.9. At 2 eighths,
+     * where such a picture is decoded, the inverse DCTs read coefficients of all frequencies, so no
+     * scan can be left out without changing pixels. */
+    codec->scale_num = (unsigned)ft_image_eighths(r->request, (int)codec->image_width,
+                                                  (int)codec->image_height, r->orientation);
     codec->scale_denom = 8;
     jpeg_calc_output_dimensions(codec);
     claim_memory(r);
@@ -230,7 +212,7 @@ static int read_picture(struct jpeg_reader *r)
         return rc;
     r->out->full_width = (int)codec->image_width;
     r->out->full_height = (int)codec->image_height;
-    r->out->scale = codec->scale_num / 8.0;
+    r->out->scale_x = r->out->scale_y = codec->scale_num / 8.0;
     read_rows(r);
     jpeg_finish_decompress(codec); /* fails if the end marker is missing */
     return 0;

@@ -141,12 +141,15 @@ int ft_image_turn(struct ft_image *image, int orientation, struct ft_error *err)
     if (orientation >= 5) {
         swap_int(&image->width, &image->height);
         swap_int(&image->full_width, &image->full_height);
+        const double scale = image->scale_x;
+        image->scale_x = image->scale_y;
+        image->scale_y = scale;
     }
     /* A reduced picture's last column may stand for less than a whole one: when it comes first now,
      * the rest moves. */
     if (orientation == 2 || orientation == 3 || orientation == 7 || orientation == 6)
-        image->left = image->width - image->full_width * image->scale;
+        image->left = image->width - image->full_width * image->scale_x;
     if (orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8)
-        image->top = image->height - image->full_height * image->scale;
+        image->top = image->height - image->full_height * image->scale_y;
     return 0;
 }

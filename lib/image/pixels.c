@@ -62,6 +62,22 @@ int ft_image_check_length(const char *format, size_t n, uint64_t least, uint64_t
                         format, n, (unsigned long long)width, (unsigned long long)height);
 }
 
+/* Mean difference of JPEGs to a full decode over 60 photographs, in grey levels, for margins of 1,
+ * 1.5, 2, 3 and 4: 2, 1, 0.6, 0.35, 0.25. Storing the result as a JPEG of quality 95 would cost 3.
+ */
+int ft_image_eighths(const struct ft_decode_request *request, int width, int height,
+                     int orientation)
+{
+    if (!request || !request->shrink)
+        return 8;
+    const double shrink = orientation >= 5 ? request->shrink(request->user, height, width)
+                                           : request->shrink(request->user, width, height);
+    int eighths = 8;
+    while (eighths > 1 && 16.0 / eighths * FT_REDUCTION_MARGIN <= shrink)
+        eighths /= 2;
+    return eighths;
+}
+
 int ft_image_reserve(struct ft_image *out, int width, int height, int channels,
                      struct ft_error *err)
 {
@@ -79,7 +95,7 @@ int ft_image_reserve(struct ft_image *out, int width, int height, int channels,
     }
     out->width = out->full_width = width;
     out->height = out->full_height = height;
-    out->scale = 1;
+    out->scale_x = out->scale_y = 1;
     out->left = out->top = 0;
     return 0;
 }

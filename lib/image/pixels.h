@@ -19,8 +19,9 @@ struct ft_image {
     uint8_t *pixels;
     size_t capacity;
     int full_width, full_height; /* of the upright picture before any reduction */
-    /* The point (x, y) of the full picture is at (left + scale x, top + scale y) of the pixels. */
-    double scale, left, top;
+    /* The point (x, y) of the full picture is at (left + scale_x x, top + scale_y y) of the pixels.
+     */
+    double scale_x, scale_y, left, top;
 };
 void ft_image_release(struct ft_image *image);
 
@@ -59,6 +60,13 @@ int ft_image_admit(uint64_t width, uint64_t height, const struct ft_decode_reque
  * the smallest number of bytes that it can take. */
 int ft_image_check_length(const char *format, size_t n, uint64_t least, uint64_t width,
                           uint64_t height, struct ft_error *err);
+
+/* How far a decoder may reduce a picture of this stored size: the smallest of 8, 4, 2 and 1 eighths
+ * that leaves the picture FT_REDUCTION_MARGIN times larger than what the request shrinks it to. The
+ * rest is for the resizing filter, which aliases less than a decoder does. */
+#define FT_REDUCTION_MARGIN 2.0
+int ft_image_eighths(const struct ft_decode_request *request, int width, int height,
+                     int orientation);
 
 /* Allocates [height, width, channels] bytes in out->pixels, and sets the sizes and an identity
  * scale. The old pixels are lost. */

@@ -42,7 +42,8 @@ static int orientation_of(const WebPDemuxer *file)
     return orientation;
 }
 
-/* Decodes a frame to its place in out->pixels, with 3 or 4 channels. */
+/* Decodes a frame to its place in out->pixels, with 3 or 4 channels. A frame that is larger than
+ * the picture is scaled down to it. */
 static int decode_frame(const WebPIterator *frame, struct ft_image *out, int channels,
                         struct ft_error *err)
 {
@@ -53,6 +54,9 @@ static int decode_frame(const WebPIterator *frame, struct ft_image *out, int cha
                  first =
                      (size_t)frame->y_offset * stride + (size_t)frame->x_offset * (size_t)channels;
     config.output.colorspace = channels == 4 ? MODE_RGBA : MODE_RGB;
+    config.options.use_scaling = frame->width > out->width || frame->height > out->height;
+    config.options.scaled_width = out->width;
+    config.options.scaled_height = out->height;
     config.output.is_external_memory = 1;
     config.output.u.RGBA.rgba = out->pixels + first;
     config.output.u.RGBA.stride = (int)stride;
@@ -72,7 +76,7 @@ static int decode_frame(const WebPIterator *frame, struct ft_image *out, int cha
 }
 
 static int decode_first(const WebPDemuxer *file, const struct ft_decode_request *request,
-                        struct ft_image *out, struct ft_error *err)
+                        int orientation, struct ft_image *out, struct ft_error *err)
 {
     const uint32_t width = demux.WebPDemuxGetI(file, WEBP_FF_CANVAS_WIDTH),
                    height = demux.WebPDemuxGetI(file, WEBP_FF_CANVAS_HEIGHT);
@@ -84,13 +88,22 @@ static int decode_first(const WebPDemuxer *file, const struct ft_decode_request 
         return ft_error_set(err, FT_EFORMAT, "damaged WebP: it has no frame");
     const bool whole = frame.width == (int)width && frame.height == (int)height;
     const int channels = frame.has_alpha || !whole ? 4 : 3;
-    rc = ft_image_reserve(out, (int)width, (int)height, channels, err);
+    const int eighths = whole ? ft_image_eighths(request, (int)width, (int)height, orientation) : 8,
+              scaled_width = (int)((width * (uint32_t)eighths + 7) / 8),
+              scaled_height = (int)((height * (uint32_t)eighths + 7) / 8);
+    rc = ft_image_reserve(out, scaled_width, scaled_height, channels, err);
     if (!rc && !whole)
         memset(out->pixels, 0, (size_t)width * height * 4);
     if (!rc)
         rc = decode_frame(&frame, out, channels, err);
     if (!rc && channels == 4)
-        ft_image_over_white(out->pixels, out->pixels, (size_t)width * height);
+        ft_image_over_white(out->pixels, out->pixels, (size_t)scaled_width * (size_t)scaled_height);
+    if (!rc) {
+        out->full_width = (int)width;
+        out->full_height = (int)height;
+        out->scale_x = (double)scaled_width / width;
+        out->scale_y = (double)scaled_height / height;
+    }
     demux.WebPDemuxReleaseIterator(&frame);
     return rc;
 }
@@ -111,10 +124,10 @@ int ft_webp_decode(const uint8_t *bytes, size_t n, const struct ft_decode_reques
                           state == WEBP_DEMUX_PARSE_ERROR
                               ? "damaged WebP: its structure is invalid"
                               : "truncated WebP: the file ends before the picture does");
-    if (!rc)
-        rc = decode_first(file, request, out, err);
-    if (!rc)
+    if (!rc) {
         *orientation = orientation_of(file);
+        rc = decode_first(file, request, *orientation, out, err);
+    }
     demux.WebPDemuxDelete(file);
     return rc;
 }
