@@ -13,6 +13,9 @@ const struct option model_options[] = {
     { "preprocess", 0, TEXT(preprocess), .argument = "MODE",
       .help = "pixel scaling that the network expects: tf, torch, caffe, none or SCALE,OFFSET "
               "(default: detected)" },
+    { "resize", 0, TEXT(resize), .argument = "RULE", .choices = "crop|squash|pad",
+      .help = "how a picture is fitted to the input of a model that another program trained "
+              "(default: squash, without antialiasing, as the data loaders of Keras do)" },
     { 0 },
 };
 

@@ -171,7 +171,7 @@ int class_named(const char *name, size_t n, char *const *classes, int k)
 
 int model_open(const struct settings *s, struct ft_model **out, struct ft_error *err)
 {
-    const struct ft_backbone_options options = { .preprocess = s->preprocess };
+    const struct ft_backbone_options options = { .preprocess = s->preprocess, .rule = s->resize };
     const int rc = ft_model_open(s->model, &options, out, err);
     if (!rc)
         backbone_notes(ft_model_backbone(*out), s->model);

@@ -43,36 +43,35 @@ static bool one_pixel(const struct ft_network *n, int layer)
     }
 }
 
-int ft_network_head(const struct ft_network *n, bool softmax)
+int ft_network_head(const struct ft_network *n, enum ft_activation *activation)
 {
-    bool found = !softmax, flat = false;
-    for (int i = n->output;; i = n->layers[i].inputs[0]) { /* upwards through the softmax, where it
-                                                              stands as a layer of its own */
+    enum ft_activation found = FT_ACT_LINEAR;
+    bool flat = false;
+    for (int i = n->output;; i = n->layers[i].inputs[0]) { /* the activation may be a layer */
         const struct ft_layer *l = &n->layers[i];
-        const bool last = l->params.activation == FT_ACT_SOFTMAX;
-        switch (l->kind) {
-        case FT_LAYER_DENSE:
-            return (found || last) && !flat && ft_network_rank(n, i) == 1 ? i : -1;
-        case FT_LAYER_CONV2D:
-            return (found || last) && flat && l->params.kernel[0] == 1 &&
+        const enum ft_activation own = l->params.activation;
+        const bool dense = l->kind == FT_LAYER_DENSE && !flat && ft_network_rank(n, i) == 1,
+                   pixel = l->kind == FT_LAYER_CONV2D && flat && l->params.kernel[0] == 1 &&
                            l->params.kernel[1] == 1 && l->params.groups == 1 &&
-                           one_pixel(n, l->inputs[0])
-                       ? i
-                       : -1;
-        case FT_LAYER_ACTIVATION:
-            found |= last;
-            break;
-        case FT_LAYER_IDENTITY:
-            break;
-        case FT_LAYER_RESHAPE:
-        case FT_LAYER_FLATTEN:
-            flat = true;
-            break;
-        default:
+                           one_pixel(n, l->inputs[0]);
+        const bool passes = l->kind == FT_LAYER_ACTIVATION || l->kind == FT_LAYER_IDENTITY ||
+                            l->kind == FT_LAYER_RESHAPE || l->kind == FT_LAYER_FLATTEN;
+        if (!dense && !pixel && !passes)
             return -1;
+        flat |= l->kind == FT_LAYER_RESHAPE || l->kind == FT_LAYER_FLATTEN;
+        if (own != FT_ACT_LINEAR && (dense || pixel || l->kind == FT_LAYER_ACTIVATION)) {
+            if (activation && found != FT_ACT_LINEAR)
+                return -1;
+            found = own;
         }
-        if (l->kind == FT_LAYER_ACTIVATION && !last && softmax)
+        if (!dense && !pixel)
+            continue;
+        if (activation && found != FT_ACT_LINEAR && found != FT_ACT_SOFTMAX &&
+            found != FT_ACT_SIGMOID)
             return -1;
+        if (activation)
+            *activation = found;
+        return i;
     }
 }
 
@@ -169,15 +168,20 @@ static void input_size(struct ft_network *network, const cJSON *input, int asked
                                           : 224;
 }
 
-/* Teachable Machine shows its networks the largest square. */
-static double default_crop(const struct ft_network *network)
+/* What is done where the file does not say it. Teachable Machine shows its networks the largest
+ * square. The data loaders of Keras (image_dataset_from_directory, load_img) squash the picture. */
+static struct ft_geometry default_geometry(const struct ft_network *network, bool foreign)
 {
-    return ft_network_find(network, "dense_Dense2") >= 0 ? 1 : 0.875;
+    const bool teachable = ft_network_find(network, "dense_Dense2") >= 0,
+               loaders = foreign && !teachable;
+    return (struct ft_geometry){ .rule = loaders ? FT_RESIZE_SQUASH : FT_RESIZE_CROP,
+                                 .filter = loaders ? FT_FILTER_INTERPOLATE : FT_FILTER_BICUBIC,
+                                 .crop = teachable ? 1 : 0.875 };
 }
 
 int ft_backbone_new(struct ft_network *network, int last, const char *path, const cJSON *json,
-                    const struct ft_backbone_options *options, struct ft_backbone **out,
-                    struct ft_error *err)
+                    bool foreign, const struct ft_backbone_options *options,
+                    struct ft_backbone **out, struct ft_error *err)
 {
     const cJSON *input = cJSON_GetObjectItemCaseSensitive(json, "input");
     int height, width;
@@ -194,7 +198,7 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
     b->name = name_of(path, network->preprocess ? network->name : NULL, json);
     int rc = b->path && b->name && b->workspaces ? 0 : ft_error_nomem(err, path);
     input_size(network, input, options ? options->size : 0, &height, &width);
-    b->geometry.crop = default_crop(network);
+    b->geometry = default_geometry(network, foreign);
     if (!rc)
         rc = ft_geometry_read(input, width, height, options ? options->rule : NULL, &b->geometry,
                               err);
@@ -220,7 +224,7 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
 static int find_layer(const struct ft_network *network, const char *name, int *out,
                       struct ft_error *err)
 {
-    const int head = ft_network_head(network, false);
+    const int head = ft_network_head(network, NULL);
     *out = name        ? ft_network_find(network, name)
            : head >= 0 ? network->layers[head].inputs[0]
                        : network->output;
@@ -251,7 +255,7 @@ int ft_backbone_open(const char *name, const struct ft_backbone_options *options
         ft_network_free(network);
         return ft_error_prefix(err, rc, "'%s'", path);
     }
-    rc = ft_backbone_new(network, last, path, json, options, out, err);
+    rc = ft_backbone_new(network, last, path, json, false, options, out, err);
     if (!rc)
         strcpy((*out)->warning, warning);
     cJSON_Delete(json);

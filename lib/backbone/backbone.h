@@ -26,10 +26,11 @@ struct ft_backbone {
 int ft_backbone_key(const struct ft_backbone *backbone, uint64_t key[2], struct ft_error *err);
 
 /* Takes `network` (freed on failure too), as ft_preprocess left it: cuts it at layer `last`,
- * averages a map, and plans it. `json` is its parsed `finetune` attribute, or NULL. */
+ * averages a map, and plans it. `json` is its parsed `finetune` attribute, or NULL. `foreign`: the
+ * network was trained as a classifier by another program. */
 int ft_backbone_new(struct ft_network *network, int last, const char *path, const cJSON *json,
-                    const struct ft_backbone_options *options, struct ft_backbone **out,
-                    struct ft_error *err);
+                    bool foreign, const struct ft_backbone_options *options,
+                    struct ft_backbone **out, struct ft_error *err);
 
 /* Adds an owner, who must call ft_backbone_free as well. Returns `backbone`. */
 struct ft_backbone *ft_backbone_share(struct ft_backbone *backbone);
@@ -49,7 +50,7 @@ int ft_network_save(const struct ft_network *network, const char *attribute,
                     struct ft_error *err);
 
 /* The "input" object of a `finetune` attribute; what `json` (may be NULL) does not say is filled in
- * for an input of width x height; out->crop holds the default. */
+ * for an input of width x height. *out holds the defaults of rule, filter and crop. */
 int ft_geometry_read(const cJSON *json, int width, int height, const char *rule,
                      struct ft_geometry *out, struct ft_error *err);
 cJSON *ft_geometry_write(const struct ft_geometry *geometry);
@@ -72,8 +73,10 @@ int ft_backbone_network(const char *path, const struct ft_backbone_options *opti
 int ft_preprocess(struct ft_network *network, const char *wanted, char *warning, size_t size,
                   struct ft_error *err);
 
-/* The Dense layer (or convolution of one pixel) that the network ends in, with a softmax where that
- * is wanted; -1: it does not end so. */
-int ft_network_head(const struct ft_network *network, bool softmax);
+/* The Dense layer (or convolution of one pixel) that the network ends in; -1: it does not end in
+ * one. *activation (nullable) receives what follows it: FT_ACT_SOFTMAX, FT_ACT_SIGMOID or
+ * FT_ACT_LINEAR. Other activations are not those of a classifier: if `activation` is not NULL, they
+ * give -1. */
+int ft_network_head(const struct ft_network *network, enum ft_activation *activation);
 
 #endif

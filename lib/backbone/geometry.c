@@ -8,9 +8,9 @@
 static const char *const rules[] = {
     [FT_RESIZE_CROP] = "crop", [FT_RESIZE_SQUASH] = "squash", [FT_RESIZE_PAD] = "pad"
 };
-static const char *const filters[] = {
-    [FT_FILTER_BILINEAR] = "bilinear", [FT_FILTER_BICUBIC] = "bicubic"
-};
+static const char *const filters[] = { [FT_FILTER_BILINEAR] = "bilinear",
+                                       [FT_FILTER_BICUBIC] = "bicubic",
+                                       [FT_FILTER_INTERPOLATE] = "interpolate" };
 
 /* The index of `word` among n words, or -1. */
 static int find(const char *word, const char *const *words, int n)
@@ -26,8 +26,8 @@ int ft_geometry_read(const cJSON *json, int width, int height, const char *rule,
 {
     struct ft_geometry g = { .width = width,
                              .height = height,
-                             .rule = FT_RESIZE_CROP,
-                             .filter = FT_FILTER_BICUBIC,
+                             .rule = out->rule,
+                             .filter = out->filter,
                              .crop = out->crop };
     const cJSON *resize = cJSON_GetObjectItemCaseSensitive(json, "resize"),
                 *filter = cJSON_GetObjectItemCaseSensitive(json, "filter");
@@ -41,10 +41,10 @@ int ft_geometry_read(const cJSON *json, int width, int height, const char *rule,
         g.rule = (enum ft_resize_rule)found;
     }
     if (filter) {
-        const int found = find(cJSON_GetStringValue(filter), filters, 2);
+        const int found = find(cJSON_GetStringValue(filter), filters, 3);
         if (found < 0)
             return ft_error_set(err, FT_EFORMAT,
-                                "resize filter is neither 'bilinear' nor 'bicubic'");
+                                "resize filter is not 'bilinear', 'bicubic' or 'interpolate'");
         g.filter = (enum ft_resize_filter)found;
     }
     if (crop) {

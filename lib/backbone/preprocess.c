@@ -87,13 +87,46 @@ static const char *recognise(const struct ft_network *n)
     return NULL;
 }
 
-/* It scales pixels itself. */
-static bool scales(const struct ft_network *n)
+/* Whether a layer still works on pixels: it has the input's place, or picks colours of it (a
+ * convolution of one pixel without a bias). */
+static bool on_pixels(const struct ft_layer *l)
 {
-    for (int i = 0; i < n->n_layers; i++)
-        if (n->layers[i].kind == FT_LAYER_RESCALING)
-            return true;
-    return n->n_layers > 1 && n->layers[1].kind == FT_LAYER_BATCH_NORM;
+    switch (l->kind) {
+    case FT_LAYER_INPUT:
+    case FT_LAYER_RESCALING:
+    case FT_LAYER_MAP_RESCALING:
+    case FT_LAYER_IDENTITY:
+    case FT_LAYER_ACTIVATION:
+    case FT_LAYER_ZERO_PAD:
+    case FT_LAYER_CROPPING:
+    case FT_LAYER_RESIZE:
+    case FT_LAYER_CONCATENATE:
+        return true;
+    case FT_LAYER_CONV2D:
+        return l->params.kernel[0] == 1 && l->params.kernel[1] == 1 && l->params.filters <= 3 &&
+               !l->weights[FT_W_BIAS].data && l->params.activation == FT_ACT_LINEAR;
+    default:
+        return false;
+    }
+}
+
+/* Whether the network scales pixels itself: before its first convolution. */
+static int scales(const struct ft_network *n, bool *out, struct ft_error *err)
+{
+    bool *pixels = calloc((size_t)n->n_layers, sizeof *pixels);
+    if (!pixels)
+        return ft_error_nomem(err, "layers");
+    *out = n->n_layers > 1 && n->layers[1].kind == FT_LAYER_BATCH_NORM;
+    for (int i = 0; i < n->n_layers; i++) {
+        const struct ft_layer *l = &n->layers[i];
+        bool all = on_pixels(l);
+        for (int k = 0; all && k < l->n_inputs; k++)
+            all = pixels[l->inputs[k]];
+        pixels[i] = all;
+        *out |= all && (l->kind == FT_LAYER_RESCALING || l->kind == FT_LAYER_MAP_RESCALING);
+    }
+    free(pixels);
+    return 0;
 }
 
 static int apply(struct ft_network *n, const struct mode *m, struct ft_error *err)
@@ -123,10 +156,16 @@ int ft_preprocess(struct ft_network *n, const char *wanted, char *warning, size_
                       : 0;
     if (!name)
         name = n->preprocess;
-    if (!name && scales(n))
-        return 0;
-    if (!name)
-        name = recognise(n);
+    bool scaled = false;
+    const int rc_scales = name ? 0 : scales(n, &scaled, err);
+    if (rc_scales || scaled)
+        return rc_scales;
+    if (!name && (name = recognise(n)))
+        snprintf(warning, size,
+                 "the names of its layers are those of a published network, so pixels are scaled "
+                 "as for that network ('%s'); if it was trained otherwise, say so with "
+                 "--preprocess (0.00392157,0 for pixels / 255)",
+                 name);
     if (!name) {
         snprintf(warning, size,
                  "how the network wants its pixels is not known, and it is given 0-255 as they "

@@ -24,6 +24,8 @@ static const char *without_number(const char *line, int number)
 static int split(char *text, int k, char **names, const char *path, struct ft_error *err)
 {
     int n = 0;
+    if (!strncmp(text, "\xef\xbb\xbf", 3)) /* a byte order mark */
+        text += 3;
     for (char *line = text, *next; line; line = next) {
         next = strchr(line, '\n');
         if (next)

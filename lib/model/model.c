@@ -199,14 +199,25 @@ static bool all_finite(const float *x, size_t n)
     return true;
 }
 
-/* The head is the network's last layer: Dense [d, k], or a convolution [1, 1, d, k] of one pixel.
+/* One output with a sigmoid is the probability of the second class of two: the softmax of (0, z).
  */
-static int read_head(struct ft_model *m, const struct ft_layer *layer, struct ft_error *err)
+static int read_binary(struct ft_model *m, const struct ft_tensor *kernel,
+                       const struct ft_tensor *bias, struct ft_error *err)
 {
-    const struct ft_tensor *kernel = &layer->weights[FT_W_KERNEL],
-                           *bias = &layer->weights[FT_W_BIAS];
-    m->head.d = (int)kernel->shape[kernel->rank - 2];
-    m->head.k = (int)kernel->shape[kernel->rank - 1];
+    m->head.k = 2;
+    m->head.w = ft_alloc_zero(2 * kernel->count, sizeof(float));
+    m->head.b = ft_alloc_zero(2, sizeof(float));
+    if (!m->head.w || !m->head.b)
+        return ft_error_nomem(err, "the head");
+    for (size_t i = 0; i < kernel->count; i++)
+        m->head.w[2 * i + 1] = kernel->data[i];
+    m->head.b[1] = bias->data ? bias->data[0] : 0;
+    return 0;
+}
+
+static int read_softmax(struct ft_model *m, const struct ft_tensor *kernel,
+                        const struct ft_tensor *bias, struct ft_error *err)
+{
     m->head.w = ft_alloc(kernel->count, sizeof(float));
     m->head.b = ft_alloc_zero((size_t)m->head.k, sizeof(float));
     if (!m->head.w || !m->head.b)
@@ -214,7 +225,29 @@ static int read_head(struct ft_model *m, const struct ft_layer *layer, struct ft
     memcpy(m->head.w, kernel->data, kernel->count * sizeof(float));
     if (bias->data)
         memcpy(m->head.b, bias->data, bias->count * sizeof(float));
-    return all_finite(m->head.w, kernel->count) && all_finite(m->head.b, (size_t)m->head.k)
+    return 0;
+}
+
+/* The head is the network's last layer: Dense [d, k], or a convolution [1, 1, d, k] of one pixel.
+ * Outputs without an activation are logits. */
+static int read_head(struct ft_model *m, const struct ft_layer *layer,
+                     enum ft_activation activation, struct ft_error *err)
+{
+    const struct ft_tensor *kernel = &layer->weights[FT_W_KERNEL],
+                           *bias = &layer->weights[FT_W_BIAS];
+    m->head.d = (int)kernel->shape[kernel->rank - 2];
+    m->head.k = (int)kernel->shape[kernel->rank - 1];
+    if (activation == FT_ACT_SIGMOID && m->head.k > 1)
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "ends in %d independent sigmoids (several labels for a picture), which "
+                            "is not supported: only one sigmoid or a softmax is",
+                            m->head.k);
+    const bool binary = m->head.k == 1 && activation != FT_ACT_SOFTMAX;
+    const int rc = binary ? read_binary(m, kernel, bias, err) : read_softmax(m, kernel, bias, err);
+    if (rc)
+        return rc;
+    const size_t k = (size_t)m->head.k;
+    return all_finite(m->head.w, (size_t)m->head.d * k) && all_finite(m->head.b, k)
                ? 0
                : ft_error_set(err, FT_EFORMAT,
                               "the weights of its last layer are not finite: the file is damaged, "
@@ -249,15 +282,19 @@ int ft_model_open(const char *path, const struct ft_backbone_options *options,
     if (!rc)
         rc = ft_preprocess(network, options ? options->preprocess : NULL, warning, sizeof warning,
                            &deeper);
-    const int head = rc ? -1 : ft_network_head(network, true);
+    if (!rc && json && options && options->rule)
+        rc = ft_error_set(&deeper, FT_EARG,
+                          "the resize rule cannot be changed: the model was trained with its own");
+    enum ft_activation activation = FT_ACT_LINEAR;
+    const int head = rc ? -1 : ft_network_head(network, &activation);
     if (!rc && head < 0)
         rc = ft_error_set(&deeper, FT_EARG,
-                          "does not end in a Dense softmax layer: it is a backbone, not a trained "
-                          "model (finetune train makes one)");
+                          "does not end in a Dense layer with a softmax or sigmoid: it is a "
+                          "backbone, not a trained model (finetune train makes one)");
     if (!rc)
         rc = check_format(json, &deeper);
     if (!rc)
-        rc = read_head(m, &network->layers[head], &deeper);
+        rc = read_head(m, &network->layers[head], activation, &deeper);
     if (!rc)
         rc = read_classes(m, path, json, &deeper);
     if (!rc)
@@ -268,7 +305,7 @@ int ft_model_open(const char *path, const struct ft_backbone_options *options,
             *err = deeper;
         ft_error_prefix(err, rc, "'%s'", path);
     } else
-        rc = ft_backbone_new(network, network->layers[head].inputs[0], path, json, options,
+        rc = ft_backbone_new(network, network->layers[head].inputs[0], path, json, !json, options,
                              &m->backbone, err);
     if (!rc && ft_backbone_features(m->backbone) != m->head.d)
         rc = ft_error_set(err, FT_EFORMAT, "'%s': its last layer takes %d values, but %d come in",
