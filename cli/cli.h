@@ -91,6 +91,9 @@ struct bad_picture {
     char *path, *reason;
 };
 
+/* How to fit a head, by the options that train, curve and doctor share. */
+struct ft_train_options fit_settings(const struct settings *settings);
+
 struct pictures {
     struct ft_features *features; /* of the good pictures */
     struct bad_picture *bad;      /* [n_bad] */

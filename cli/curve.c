@@ -91,8 +91,7 @@ static int enter(struct contest *x, const char *name, struct ft_error *err)
 static int curve_main(const struct settings *s)
 {
     struct ft_error err;
-    struct contest x = { .settings = s,
-                         .options = { .folds = s->folds, .seed = s->seed, .threads = s->threads } };
+    struct contest x = { .settings = s, .options = fit_settings(s) };
     int rc = source_part(s, "using", &x.dataset, &x.dir, &err);
     if (!rc && x.dataset->n_classes < 2)
         rc = refuse(&err, FT_EARG,
@@ -127,6 +126,6 @@ const struct command curve_command = {
     .least = 1,
     .most = 1,
     .run = curve_main,
-    .options = { curve_options, resize_options, class_options, fold_options, thread_options,
+    .options = { curve_options, resize_options, class_options, fit_options, thread_options,
                  picture_options, cache_options },
 };

@@ -51,9 +51,7 @@ static bool can_validate(const struct doctor *x)
 static int validate(struct doctor *x, const struct settings *s, struct ft_error *err)
 {
     const struct ft_features *f = x->pictures.features;
-    const struct ft_train_options options = { .folds = s->folds,
-                                              .seed = s->seed,
-                                              .threads = s->threads };
+    const struct ft_train_options options = fit_settings(s);
     if (!can_validate(x)) {
         note("labels and shortcuts are not checked: this needs at least two classes with two "
              "readable pictures each");
@@ -140,6 +138,6 @@ const struct command doctor_command = {
     .run = doctor_main,
     .more = "No file is changed. A shortcut is a property that predicts the class without the "
             "picture's content, such as the size of the file.",
-    .options = { backbone_name_options, resize_options, class_options, fold_options, thread_options,
+    .options = { backbone_name_options, resize_options, class_options, fit_options, thread_options,
                  picture_options, cache_options },
 };

@@ -70,7 +70,7 @@ const struct option report_options[] = {
     { 0 },
 };
 
-const struct option fold_options[] = {
+const struct option fit_options[] = {
     { "folds", 0, INT(folds, 2, 100), .argument = "N", .initial = "5",
       .help = "number of cross-validation folds" },
     { "group-by", 0, REGEX(group_by), .argument = "REGEX",
@@ -78,6 +78,9 @@ const struct option fold_options[] = {
               "their paths" },
     { "seed", 0, SEED(seed), .argument = "N", .initial = "1",
       .help = "random seed for splitting pictures into folds" },
+    { "scale", 0, TEXT(scale), .argument = "RULE", .choices = "floor|standard", .initial = "floor",
+      .help = "scaling of features; standard: unit variance; floor: less for features that rarely "
+              "vary" },
     { 0 },
 };
 

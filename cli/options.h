@@ -21,7 +21,7 @@ struct list {
 /* Strings are borrowed from argv or from the tables; NULL: the option was not given. */
 struct settings {
     const char *output, *model, *backbone, *val, *resize, *class_weight, *compare, *csv, *group_by,
-        *class_name, *report;
+        *class_name, *report, *scale;
     const char *layer, *preprocess, *architecture;
     int threads, folds, min_images, top, max_megapixels, neighbours, size;
     double l2; /* -1: chosen by cross-validation */
@@ -89,7 +89,7 @@ extern const struct option backbone_name_options[],     /* which network to use 
     model_options[],                                    /* which model to use */
     network_options[],                                  /* how a network file is read */
     resize_options[], label_options[], class_options[], /* what the classes of a folder are */
-    list_options[], report_options[], fold_options[],   /* cross-validation */
+    list_options[], report_options[], fit_options[], /* cross-validation and the fit of the head */
     thread_options[], picture_options[], cache_options[];
 
 /* ---- commands -------------------------------------------------------------------------------- */

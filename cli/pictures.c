@@ -177,3 +177,17 @@ int model_open(const struct settings *s, struct ft_model **out, struct ft_error 
         backbone_notes(ft_model_backbone(*out), s->model);
     return rc;
 }
+
+struct ft_train_options fit_settings(const struct settings *s)
+{
+    const char *weight = s->class_weight ? s->class_weight : "auto";
+    return (struct ft_train_options){
+        .folds = s->folds,
+        .seed = s->seed,
+        .threads = s->threads,
+        .class_weight = !strcmp(weight, "none")       ? FT_WEIGHT_NONE
+                        : !strcmp(weight, "balanced") ? FT_WEIGHT_BALANCED
+                                                      : FT_WEIGHT_AUTO,
+        .scale = !strcmp(s->scale, "standard") ? FT_SCALE_STANDARD : FT_SCALE_FLOOR,
+    };
+}

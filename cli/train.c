@@ -255,17 +255,8 @@ static void print_json(const struct training *t)
 static int run(struct training *t, struct ft_error *err)
 {
     const struct settings *s = t->settings;
-    const struct ft_train_options options = {
-        .l2 = s->l2 < 0   ? 0
-              : s->l2 > 0 ? s->l2
-                          : FT_L2_NONE,
-        .folds = s->folds,
-        .seed = s->seed,
-        .threads = s->threads,
-        .class_weight = !strcmp(s->class_weight, "none")       ? FT_WEIGHT_NONE
-                        : !strcmp(s->class_weight, "balanced") ? FT_WEIGHT_BALANCED
-                                                               : FT_WEIGHT_AUTO,
-    };
+    struct ft_train_options options = fit_settings(s);
+    options.l2 = s->l2 < 0 ? 0 : s->l2 > 0 ? s->l2 : FT_L2_NONE;
     int rc = ft_output_check(s->output, err);
     if (!rc && s->report)
         rc = ft_output_check(s->report, err);
@@ -370,6 +361,6 @@ const struct command train_command = {
     .more = "Example: images/cat/*.jpg and images/dog/*.png\n"
             "  finetune train images && finetune predict photo.jpg",
     .options = { train_options, backbone_name_options, network_options, resize_options,
-                 label_options, class_options, fold_options, report_options, thread_options,
+                 label_options, class_options, fit_options, report_options, thread_options,
                  picture_options, cache_options },
 };

@@ -153,14 +153,22 @@ enum ft_class_weight {
     FT_WEIGHT_BALANCED, /* each class counts the same */
 };
 
+/* How features are scaled before the fit; v_j is the variance of feature j over the training rows
+ * (of the fold, in cross-validation). */
+enum ft_scale {
+    FT_SCALE_FLOOR,    /* 1 / sqrt(v_j + mean of v): rarely active features get no large weight */
+    FT_SCALE_STANDARD, /* 1 / sqrt(v_j) */
+};
+
 struct ft_train_options {
-    /* strength of the L2 penalty on standardised features. 0: the best of 9 values by
+    /* strength of the L2 penalty on scaled features. 0: the best of 9 or more values by
      * cross-validation. FT_L2_NONE: no penalty */
     double l2;
     int folds; /* of the cross-validation. 0: 5 */
     enum ft_class_weight class_weight;
     uint64_t seed; /* of the assignment to folds */
     int threads;   /* 0: one per core. Results do not depend on it */
+    enum ft_scale scale;
 };
 #define FT_TRAIN_DEFAULTS FT_DEFAULTS
 

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Expected values for tests/unit/head.c from scikit-learn, in float64: tests/golden/head.
+"""Expected values for tests/unit/fits.c and metrics.c from scikit-learn, in float64: tests/golden/head.
 
 fit_*.f32 / .i32   features [n, d] and labels [n]
-fits.txt           name n d k l2 weighted objective   (the minimum of (1/n) sum c(y) loss + l2/2 |W|^2 on standardised features)
+fits.txt           name n d k scale l2 weighted objective   (the minimum of (1/n) sum c(y) loss + l2/2 |W|^2 on centred features times
+                   1 / sqrt(v + mean v) for scale "floor", 1 / sqrt(v) for "standard", v their variances)
 metrics.f32/.i32   probabilities [n, k]; labels [n] then folds [n]
 metrics.txt        n k accuracy accuracy_sd log_loss ece, the confusion matrix, a line of figures a class
 temperature.*      logits [n, k], labels [n]; n k T
+wilson.txt         right n low high
+mcnemar.txt        only_a only_b p
 
 Our l2 is scikit-learn's C = 1 / (l2 n); with two classes scikit-learn has one weight vector v where we have the pair (-v/2, v/2), whose
 squared length is |v|^2 / 2, hence C = 2 / (l2 n).
@@ -15,6 +18,7 @@ import warnings
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
 
@@ -22,17 +26,18 @@ OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "g
 L2 = 10, 1, 0.1, 0.01, 0.001, 0.0001
 
 
-def features(rng, d, counts):
-    """Skewed, correlated, partly uninformative, like a network's pooled activations; the last three are awkward on purpose."""
+def features(rng, d, counts, awkward=True):
+    """Skewed, correlated, partly uninformative, like a network's pooled activations; the last three may be awkward on purpose."""
     y = np.repeat(np.arange(len(counts)), counts)
     rng.shuffle(y)
     n = len(y)
     centres = rng.normal(size=(len(counts), 6)) * 1.2
     latent = centres[y] + rng.normal(size=(n, 6))
     x = np.maximum(latent @ rng.normal(size=(6, d)) * 0.5 + rng.normal(size=(n, d)) * 0.7, 0) * np.exp(rng.normal(size=d))
-    x[:, -1] = 3.25
-    x[:, -2] = x[:, -2] * 10 + 1000
-    x[:, -3] *= 1e8
+    if awkward:
+        x[:, -1] = 3.25
+        x[:, -2] = x[:, -2] * 10 + 1000
+        x[:, -3] *= 1e8
     return x.astype(np.float32), y.astype(np.int32)
 
 
@@ -43,10 +48,11 @@ def objective(z, y, weight, w, b, l2):
     return (weight * loss).mean() + l2 / 2 * (w**2).sum()
 
 
-def minimum(x, y, l2, weighted):
+def minimum(x, y, scale, l2, weighted):
     x = x.astype(np.float64)
-    sd = x.std(0)
-    z = np.where(sd > 0, (x - x.mean(0)) / np.where(sd > 0, sd, 1), 0)
+    v = x.var(0)
+    sd = np.sqrt(v + (v.mean() if scale == "floor" else 0))
+    z = np.where(v > 0, (x - x.mean(0)) / np.where(v > 0, sd, 1), 0)
     k, n = y.max() + 1, len(y)
     weight = n / (k * np.bincount(y))[y] if weighted else np.ones(n)
     found = []
@@ -63,13 +69,15 @@ def minimum(x, y, l2, weighted):
 
 def write_fits(rng):
     rows = []
-    for name, d, counts in ("wide2", 90, (25, 25)), ("tall2", 12, (90, 30)), ("wide3", 60, (20, 12, 9)), ("tall10", 24, tuple(range(8, 28, 2))):
-        x, y = features(rng, d, counts)
+    sets = (rng, "wide2", 90, (25, 25)), (rng, "tall2", 12, (90, 30)), (rng, "wide3", 60, (20, 12, 9)), (rng, "tall10", 24, tuple(range(8, 28, 2)))
+    for rng, name, d, counts in (*sets, (np.random.default_rng(21), "plain4", 40, (14, 12, 10, 9))):
+        x, y = features(rng, d, counts, name != "plain4")
         x.tofile(os.path.join(OUT, f"fit_{name}.f32"))
         y.tofile(os.path.join(OUT, f"fit_{name}.i32"))
-        for l2 in L2:
-            for weighted in 0, 1:
-                rows.append(f"{name} {len(y)} {d} {len(counts)} {l2!r} {weighted} {minimum(x, y, l2, weighted):.15g}")
+        for scale in "floor", "standard":
+            for l2 in L2:
+                for weighted in 0, 1:
+                    rows.append(f"{name} {len(y)} {d} {len(counts)} {scale} {l2!r} {weighted} {minimum(x, y, scale, l2, weighted):.15g}")
     with open(os.path.join(OUT, "fits.txt"), "w") as f:
         f.write("\n".join(rows) + "\n")
 
@@ -116,6 +124,17 @@ def write_temperature(rng, n=200, k=3):
         f.write(f"{n} {k} {np.exp(best.x):.9g}\n")
 
 
+def write_tests():
+    with open(os.path.join(OUT, "wilson.txt"), "w") as f:
+        for right, n in (0, 1), (1, 1), (0, 20), (20, 20), (1, 2), (7, 9), (399, 399), (12345, 20000):
+            low, high = binomtest(right, n).proportion_ci(method="wilson")
+            f.write(f"{right} {n} {low:.17g} {high:.17g}\n")
+    with open(os.path.join(OUT, "mcnemar.txt"), "w") as f:
+        for a, b in (0, 0), (0, 5), (3, 3), (9, 1), (2, 30), (400, 350):
+            p = binomtest(a, a + b).pvalue if a + b else 1
+            f.write(f"{a} {b} {p:.17g}\n")
+
+
 def main():
     warnings.simplefilter("ignore")  # the solvers grumble about tolerances below what they can reach
     os.makedirs(OUT, exist_ok=True)
@@ -123,6 +142,7 @@ def main():
     write_fits(rng)
     write_metrics(rng)
     write_temperature(rng)
+    write_tests()
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ int ft_features_new(int d, struct ft_features **out, struct ft_error *err);
  * /var/tmp). Its disk space is reserved here. It has no name, so it disappears with the process. */
 int ft_features_new_bounded(int d, size_t rows, uint64_t memory, const char *dir,
                             struct ft_features **out, struct ft_error *err);
-/* Bytes that a training on `rows` rows needs: the features and a standardised copy. */
+/* Bytes that a training on `rows` rows needs: the features and a scaled copy. */
 uint64_t ft_features_bytes(int d, size_t rows);
 /* Borrows the rows until the next ft_features_append. */
 struct ft_matrix ft_features_matrix(const struct ft_features *features);

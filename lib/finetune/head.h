@@ -36,13 +36,14 @@ struct ft_validation {
     double l2;          /* chosen */
     bool weighted;      /* classes were weighted */
     int n_grid;
-    /* [n_grid] of 9 or 1; long trainings leave out small values that would only overfit */
+    /* [n_grid] large to small; 1 if L2 was given. Long trainings leave out small values that would
+     * only overfit; with FT_SCALE_FLOOR the grid grows until the best value is not at its end */
     struct ft_l2_row *grid;
 };
 
 /* Multinomial logistic regression on x [n, d] with labels y in 0..k-1. Rows of one `group` stay in
  * one fold (NULL: every row its own group). Minimises (1/n) sum_i c(y_i) loss_i + l2/2 |W|^2 on
- * standardised features, bias unpenalised. */
+ * scaled features, bias unpenalised. */
 int ft_train(const float *x, const int32_t *y, const uint64_t *group, size_t n, int d, int k,
              const struct ft_train_options *options, struct ft_head **head,
              struct ft_validation **validation, struct ft_error *err);

@@ -1,9 +1,10 @@
 /* Cross-validation: fit every fold along the L2 grid (large to small, each fit starting from the
- * one before, all folds in lockstep), choose L2, fit the temperature.
+ * previous solution, all folds in lockstep), choose L2, fit the temperature. If the best L2 is at
+ * an end of the grid, the grid grows there.
  *
- * L2 is chosen by the out-of-fold log-loss weighted as the training is: one criterion throughout.
- * The temperature is fitted without weights, since calibration means agreement with the frequencies
- * among the user's own pictures. */
+ * L2 is chosen by the out-of-fold log-loss with the training's class weights. The temperature is
+ * fitted without weights, because calibration means agreement with the frequencies among the user's
+ * own pictures. */
 #include "head/crossval.h"
 
 #include <math.h>
@@ -22,9 +23,9 @@ enum { MOST_COLUMNS = 512, CHUNK = 512 };
  * values by far more. */
 static const double tolerance_cv = 1e-5;
 
-/* The smallest L2 values take the longest, and where they overfit they are not worth it: beyond
- * this many products of an evaluation the walk ends after two values in a row that get clearly
- * worse. Shorter walks show the whole curve. */
+/* The smallest L2 values take the longest. If an evaluation takes more than long_work products, the
+ * walk ends after two consecutive values that are clearly worse. Shorter walks show the whole
+ * curve. */
 static const double long_work = 1e9, clearly = 0.02;
 
 /* ---- out-of-fold scores ---------------------------------------------------------------------- */
@@ -72,9 +73,8 @@ static int score(const struct ft_head_training *t, struct ft_l2_row *row, struct
 
 /* ---- cross-validation ------------------------------------------------------------------------ */
 
-/* How each fold's training rows are standardised, in one pass for all. */
-static int standardise_folds(const struct ft_head_training *t, struct ft_fit *fits,
-                             struct ft_error *err)
+/* Shift and scale of each fold's training rows, in one pass for all folds. */
+static int scale_folds(const struct ft_head_training *t, struct ft_fit *fits, struct ft_error *err)
 {
     const size_t folds = (size_t)t->folds;
     const float **weight = ft_alloc(folds, sizeof *weight);
@@ -128,24 +128,66 @@ bool ft_l2_hopeless(const struct ft_l2_row *grid, int done)
            grid[done - 1].log_loss > fmax(worse, grid[done - 2].log_loss);
 }
 
-static int walk_grid(struct ft_head_training *t, struct ft_fit *fits, struct ft_error *err)
+/* Fits every fold at grid[i], scores it and keeps it if it is the best so far. `before`: the L2
+ * that the fits were at. */
+static int visit(struct ft_head_training *t, struct ft_fit *fits, int i, double before,
+                 double *lowest, struct ft_error *err)
+{
+    int rc = fit_folds(t, fits, t->grid[i].l2, before, err);
+    if (!rc)
+        rc = score(t, &t->grid[i], err);
+    if (rc)
+        return rc;
+    if (t->grid[i].log_loss < *lowest) { /* a tie goes to the value visited first */
+        *lowest = t->grid[i].log_loss;
+        t->l2 = t->grid[i].l2;
+        memcpy(t->best, t->logits, t->n * (size_t)t->k * sizeof(float));
+    }
+    return 0;
+}
+
+/* Whether the search goes on below the grid's last value: it is the best so far, and is not
+ * negligible beside the rows. */
+static bool extend_down(const struct ft_head_training *t)
+{
+    const double last = t->grid[t->n_grid - 1].l2;
+    return t->extend && t->l2 == last && last > 1e-7 * t->design.row_square &&
+           t->first + t->n_grid < FT_L2_MOST;
+}
+
+static int walk_down(struct ft_head_training *t, struct ft_fit *fits, double *lowest,
+                     struct ft_error *err)
 {
     const double cells = (double)t->n * t->design.d * ft_softmax_columns(t->k);
-    double before = 0, lowest = INFINITY;
+    double before = 0;
     for (int i = 0; i < t->n_grid; i++) {
-        int rc = fit_folds(t, fits, t->grid[i].l2, before, err);
-        if (!rc)
-            rc = score(t, &t->grid[i], err);
+        const int rc = visit(t, fits, i, before, lowest, err);
         if (rc)
             return rc;
         before = t->grid[i].l2;
-        if (i == 0 || t->grid[i].log_loss < lowest) { /* a tie goes to the larger L2 */
-            lowest = t->grid[i].log_loss;
-            t->l2 = t->grid[i].l2;
-            memcpy(t->best, t->logits, t->n * (size_t)t->k * sizeof(float));
-        }
-        if (cells > long_work && ft_l2_hopeless(t->grid, i + 1))
+        if (cells > long_work && ft_l2_hopeless(t->grid, i + 1)) {
             t->n_grid = i + 1;
+        } else if (i + 1 == t->n_grid && extend_down(t)) {
+            t->grid[t->n_grid] = (struct ft_l2_row){ .l2 = ft_l2_values[t->first + t->n_grid] };
+            t->n_grid++;
+        }
+    }
+    return 0;
+}
+
+/* Continues above the grid's first value while that is the best. */
+static int walk_up(struct ft_head_training *t, struct ft_fit *fits, double *lowest,
+                   struct ft_error *err)
+{
+    double before = t->grid[t->n_grid - 1].l2;
+    while (t->extend && t->l2 == t->grid[0].l2 && t->first > 0) {
+        memmove(t->grid + 1, t->grid, (size_t)t->n_grid * sizeof *t->grid);
+        t->n_grid++;
+        t->grid[0] = (struct ft_l2_row){ .l2 = ft_l2_values[--t->first] };
+        const int rc = visit(t, fits, 0, before, lowest, err);
+        if (rc)
+            return rc;
+        before = t->grid[0].l2;
     }
     return 0;
 }
@@ -153,6 +195,7 @@ static int walk_grid(struct ft_head_training *t, struct ft_fit *fits, struct ft_
 int ft_cross_validate(struct ft_head_training *t, struct ft_error *err)
 {
     int rc = 0;
+    double lowest = INFINITY;
     struct ft_fit *fits = ft_alloc_zero((size_t)t->folds, sizeof *fits);
     if (!fits)
         return ft_error_nomem(err, "the cross-validation");
@@ -166,9 +209,11 @@ int ft_cross_validate(struct ft_head_training *t, struct ft_error *err)
         fits[f].optimiser.tolerance = tolerance_cv;
     }
     if (!rc)
-        rc = standardise_folds(t, fits, err);
+        rc = scale_folds(t, fits, err);
     if (!rc)
-        rc = walk_grid(t, fits, err);
+        rc = walk_down(t, fits, &lowest, err);
+    if (!rc)
+        rc = walk_up(t, fits, &lowest, err);
     for (int f = 0; f < t->folds; f++)
         ft_fit_release(&fits[f]);
     free(fits);
@@ -217,7 +262,7 @@ int ft_validation_make(struct ft_head_training *t, struct ft_validation **out, s
     }
     struct calibration c = { t, temperature, v };
     ft_team_each(t->team, (size_t)t->folds + 1, calibrate_fold, &c);
-    v->raw = t->best; /* their room is taken over: of a million pictures it is much */
+    v->raw = t->best; /* moved, not copied: they are large for a million pictures */
     v->calibrated = t->logits;
     ft_team_each(t->team, (t->n + CHUNK - 1) / CHUNK, fill_probabilities, &c);
     v->n = t->n;

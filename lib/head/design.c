@@ -1,6 +1,6 @@
-/* Moments are taken in one pass over blocks of rows. Blocks belong to fixed lanes, and what the
- * lanes found is put together in their order (Chan, Golub and LeVeque 1983, Algorithms for
- * computing the sample variance): results do not depend on the number of threads. */
+/* Moments are computed in one pass over blocks of rows. Blocks belong to fixed lanes, whose results
+ * are combined in order (Chan, Golub and LeVeque 1983, Algorithms for computing the sample
+ * variance): results do not depend on the number of threads. */
 #include "head/design.h"
 
 #include <math.h>
@@ -10,12 +10,12 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-/* COLUMNS: whose sums stay in the first cache while a block of rows passes */
+/* COLUMNS: features whose sums stay in the first cache during a block of rows */
 enum { BLOCK = 128, COLUMNS = 64, LANES = 16 };
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-static void standardise(const struct ft_design *design, const float *raw, size_t rows, float *out)
+static void scale_rows(const struct ft_design *design, const float *raw, size_t rows, float *out)
 {
     const size_t d = (size_t)design->d;
     for (size_t i = 0; i < rows; i++) {
@@ -31,7 +31,7 @@ const float *ft_design_rows(const struct ft_design *design, size_t from, size_t 
     const float *raw = ft_matrix_rows(&design->raw, from, rows, room);
     if (!design->scale)
         return raw;
-    standardise(design, raw, rows, room);
+    scale_rows(design, raw, rows, room);
     return room;
 }
 
@@ -47,12 +47,12 @@ float *ft_design_room(const struct ft_design *design, size_t rows)
 
 /* ---- moments --------------------------------------------------------------------------------- */
 
-/* 1 / sd, or 0 when the spread is no more than rounding (or too small to divide by): such a feature
- * tells nothing. */
-static double inverse_sd(double mean, double variance)
+/* The variance, or 0 if the spread is no larger than rounding (or too small to divide by): such a
+ * feature carries no information. */
+static double real_variance(double mean, double variance)
 {
     const double sd = sqrt(variance);
-    return sd > 1e-30 && sd > 6e-8 * fabs(mean) ? 1 / sd : 0;
+    return sd > 1e-30 && sd > 6e-8 * fabs(mean) ? variance : 0;
 }
 
 /* Of the rows of one lane that one weight selects. Differences from a row that is in the sample
@@ -70,8 +70,7 @@ struct moments {
     float **room;      /* [lanes] */
 };
 
-/* Adds the rows of a block that `weight` selects, whose first row is row number `from` of the
- * design. */
+/* Adds the rows of a block that `weight` selects; the block begins at row `from` of the design. */
 static void add_block(struct sums *s, const float *x, const float *weight, size_t from, size_t rows,
                       size_t d)
 {
@@ -114,7 +113,7 @@ static void add_lane(void *context, size_t lane, int member)
     }
 }
 
-/* Mean and scale of column j by weight i. */
+/* Returns the variance of column j over the rows of weight i, NaN if a value is not finite. */
 static double combine(const struct moments *m, size_t i, size_t j, double *mean)
 {
     double rows = 0, centre = 0, spread = 0; /* spread: sum of squares about the centre */
@@ -133,7 +132,7 @@ static double combine(const struct moments *m, size_t i, size_t j, double *mean)
         rows += n;
     }
     *mean = centre;
-    return inverse_sd(centre, rows > 0 && spread > 0 ? spread / rows : 0);
+    return real_variance(centre, rows > 0 && spread > 0 ? spread / rows : 0);
 }
 
 static void moments_release(struct moments *m)
@@ -172,23 +171,40 @@ static int moments_take(struct moments *m, struct ft_team *team, struct ft_error
     return rc;
 }
 
+/* 1 / sqrt(variance + floor), or 0 for a feature that does not vary. */
+static double inverse_root(double variance, double floor)
+{
+    return variance > 0 ? 1 / sqrt(variance + floor) : 0;
+}
+
 int ft_design_moments(const struct ft_design *design, const float *const *weight, size_t count,
                       float *const *shift, float *const *scale, struct ft_team *team,
                       struct ft_error *err)
 {
     struct moments m = { .design = design, .weight = weight, .count = count };
-    const int rc = moments_take(&m, team, err);
+    const size_t d = (size_t)design->d;
+    double *variance = ft_alloc(d, sizeof *variance);
+    int rc = variance ? moments_take(&m, team, err) : ft_error_nomem(err, "the features");
     if (rc)
-        return rc;
+        goto done;
     for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < (size_t)design->d; j++) {
+        double floor =
+            0; /* of the raw features: the design's own scale is taken out, then put in */
+        for (size_t j = 0; j < d; j++) {
             double mean;
-            scale[i][j] = (float)combine(&m, i, j, &mean);
+            variance[j] = combine(&m, i, j, &mean);
             shift[i][j] = (float)mean;
+            if (design->rule == FT_SCALE_FLOOR && variance[j] > 0)
+                floor += variance[j] / (design->scale[j] * design->scale[j]) / (double)d;
         }
+        for (size_t j = 0; j < d; j++)
+            scale[i][j] =
+                (float)inverse_root(variance[j], floor * design->scale[j] * design->scale[j]);
     }
     moments_release(&m);
-    return 0;
+done:
+    free(variance);
+    return rc;
 }
 
 /* ---- the design ------------------------------------------------------------------------------ */
@@ -212,16 +228,16 @@ static int not_finite(const struct ft_matrix *raw, struct ft_error *err)
     return rc;
 }
 
-static void standardise_block(void *context, size_t block, int member)
+static void scale_block(void *context, size_t block, int member)
 {
     const struct ft_design *design = context;
     const size_t from = block * BLOCK, rows = design->n - from < BLOCK ? design->n - from : BLOCK,
                  at = from * (size_t)design->d;
     (void)member;
-    standardise(design, design->raw.x + at, rows, design->x + at);
+    scale_rows(design, design->raw.x + at, rows, design->x + at);
 }
 
-/* Mean and scale of the raw features; FT_EFORMAT where one is not finite. */
+/* Mean and scale of the raw features. Returns FT_EFORMAT if one is not finite. */
 static int measure(struct ft_design *design, struct ft_team *team, struct ft_error *err)
 {
     struct moments m = { .design = design, .count = 1 };
@@ -230,29 +246,41 @@ static int measure(struct ft_design *design, struct ft_team *team, struct ft_err
     int rc = moments_take(&m, team, err);
     if (rc)
         return rc;
-    double *mean = ft_alloc(d, sizeof *mean), *scale = ft_alloc(d, sizeof *scale);
-    for (size_t j = 0; mean && scale && j < d; j++) {
-        scale[j] = combine(&m, 0, j, &mean[j]);
-        finite = finite && !isnan(scale[j]);
-    }
-    moments_release(&m);
+    double *mean = ft_alloc(d, sizeof *mean), *scale = ft_alloc(d, sizeof *scale), floor = 0;
     design->mean = mean;
     design->scale = scale;
-    return !mean || !scale ? ft_error_nomem(err, "the features")
-           : finite        ? 0
-                           : not_finite(&design->raw, err);
+    if (!mean || !scale) {
+        rc = ft_error_nomem(err, "the features");
+        goto done;
+    }
+    for (size_t j = 0; j < d; j++) { /* scale holds the variances first */
+        scale[j] = combine(&m, 0, j, &mean[j]);
+        finite = finite && !isnan(scale[j]);
+        if (design->rule == FT_SCALE_FLOOR)
+            floor += scale[j] / (double)d;
+    }
+    for (size_t j = 0; j < d; j++) {
+        const double variance = scale[j];
+        scale[j] = inverse_root(variance, floor);
+        design->row_square += variance * scale[j] * scale[j];
+    }
+    if (!finite)
+        rc = not_finite(&design->raw, err);
+done:
+    moments_release(&m);
+    return rc;
 }
 
-int ft_design_init(struct ft_design *out, const struct ft_matrix *raw, struct ft_team *team,
-                   struct ft_error *err)
+int ft_design_init(struct ft_design *out, const struct ft_matrix *raw, enum ft_scale rule,
+                   struct ft_team *team, struct ft_error *err)
 {
-    struct ft_design design = { .n = raw->n, .d = raw->d, .raw = *raw };
+    struct ft_design design = { .n = raw->n, .d = raw->d, .raw = *raw, .rule = rule };
     size_t count;
     int rc = measure(&design, team, err);
     if (!rc && raw->x) {
         float *x = ft_size_mul(raw->n, (size_t)raw->d, &count) ? ft_alloc(count, sizeof *x) : NULL;
         if ((design.x = x))
-            ft_team_each(team, (raw->n + BLOCK - 1) / BLOCK, standardise_block, &design);
+            ft_team_each(team, (raw->n + BLOCK - 1) / BLOCK, scale_block, &design);
         else
             rc = ft_error_nomem(err, "the features");
     }

@@ -1,8 +1,11 @@
-/* The matrix every fit works on: features standardised over all rows, so that float32 keeps its
- * digits whatever their offset and scale. Features in memory are standardised once, into a copy;
- * those in a scratch file are read and standardised a block of rows at a time, to the same bits. A
- * fit on some of the rows standardises again, by `shift` and `scale`, without touching the matrix.
- */
+/* The matrix that every fit uses: features centred and scaled over all rows, so that float32 keeps
+ * its digits whatever their offset and unit. Features in memory are scaled once, into a copy; those
+ * in a scratch file are read and scaled a block of rows at a time, to the same bits. A fit on some
+ * of the rows has its own `shift` and `scale`, which apply on top of the design's.
+ *
+ * Scales by enum ft_scale, v_j the variance of feature j over the rows in question:
+ *     FT_SCALE_FLOOR     1 / sqrt(v_j + mean of v): a rarely active feature gets no large weight
+ *     FT_SCALE_STANDARD  1 / sqrt(v_j) */
 #ifndef FT_HEAD_DESIGN_H
 #define FT_HEAD_DESIGN_H
 
@@ -13,29 +16,31 @@
 struct ft_design {
     size_t n;
     int d;
-    /* [n, d] (raw - mean) * scale; NULL: made of `raw` when it is asked for */
+    /* [n, d] (raw - mean) * scale; NULL: computed from `raw` on demand */
     float *x;
     struct ft_matrix raw;
-    /* [d] scale: 1 / standard deviation, or 0 for a feature that does not vary */
-    double *mean, *scale;
+    double *mean, *scale; /* [d]; scale is 0 for a feature that does not vary */
+    enum ft_scale rule;
+    double row_square; /* mean over the rows of the squared length of a row of x */
 };
 
-/* Borrows raw. FT_EFORMAT when a feature is not a finite number. */
-int ft_design_init(struct ft_design *out, const struct ft_matrix *raw, struct ft_team *team,
-                   struct ft_error *err);
+/* Borrows raw. Returns FT_EFORMAT if a feature is not a finite number. */
+int ft_design_init(struct ft_design *out, const struct ft_matrix *raw, enum ft_scale rule,
+                   struct ft_team *team, struct ft_error *err);
 void ft_design_release(struct ft_design *design);
 
-/* Rows [from, from + rows), standardised, [rows, d]: lent, or made in room [rows, d]. Any thread;
- * loops that go on from where they ended find the next rows read already. Rows that cannot be read
- * are zero, and ft_design_status is not from then on. */
+/* Rows [from, from + rows) of the design, [rows, d]: borrowed from the design, or computed in room
+ * [rows, d]. May be called by any thread; sequential reads are prefetched. Rows that cannot be read
+ * are zero; ft_design_status returns the error from then on. */
 const float *ft_design_rows(const struct ft_design *design, size_t from, size_t rows, float *room);
 int ft_design_status(const struct ft_design *design, struct ft_error *err);
-/* malloc'd: the room that `rows` rows need. Never NULL but for want of memory, though small where
- * rows are lent. */
+/* Returns a buffer for ft_design_rows of `rows` rows (small where rows are borrowed), or NULL if
+ * memory runs out. Must be freed with free(). */
 float *ft_design_room(const struct ft_design *design, size_t rows);
 
-/* The same moments over the rows with weight[i] > 0, for `count` weights [n] in one pass: shift[i]
- * [d] mean, scale[i] [d] 1 / sd or 0. */
+/* Shift [d] and scale [d] for fits on some of the rows, for `count` weights [n] in one pass: fit i
+ * has the rows with weight[i] > 0. (x - shift[i]) * scale[i] is then centred and scaled by the rule
+ * over these rows. */
 int ft_design_moments(const struct ft_design *design, const float *const *weight, size_t count,
                       float *const *shift, float *const *scale, struct ft_team *team,
                       struct ft_error *err);

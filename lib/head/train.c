@@ -1,5 +1,5 @@
-/* Training: standardise, deal rows into folds, cross-validate (crossval.c), fit all rows, fold
- * everything into one raw-feature head. */
+/* Training: cross-validate (crossval.c), fit all rows, fold scaling and temperature into one head
+ * for raw features. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +51,7 @@ static int final_fit(struct ft_head_training *t, double temperature, struct ft_h
     if (rc)
         return rc;
     rc = ft_fit_set_up(t, -1, t->weight, t->absent, &fit, err);
-    for (int j = 0; j < t->design.d; j++) { /* the design is standardised over all rows already */
+    for (int j = 0; j < t->design.d; j++) { /* the design is scaled over all rows already */
         fit.shift[j] = 0;
         fit.scale[j] = t->design.scale[j] > 0;
     }

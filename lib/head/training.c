@@ -11,11 +11,14 @@
 
 enum { DEFAULT_FOLDS = 5 };
 
-/* Half decades, large to small. Standardised features make the same range fit every backbone. */
-static const double grid_values[FT_L2_GRID] = {
-    10,   3.1622776601683795,    1,    0.31622776601683794, 0.1, 0.031622776601683791,
-    0.01, 0.0031622776601683794, 0.001
+const double ft_l2_values[FT_L2_MOST] = {
+    1000,  316.22776601683796,     100,    31.622776601683793,     10,    3.1622776601683795,
+    1,     0.31622776601683794,    0.1,    0.03162277660168379,    0.01,  0.0031622776601683794,
+    0.001, 0.00031622776601683794, 0.0001, 3.1622776601683795e-05, 1e-05, 3.162277660168379e-06,
+    1e-06, 3.162277660168379e-07,  1e-07,  3.162277660168379e-08,  1e-08, 3.1622776601683795e-09,
+    1e-09
 };
+enum { STRONGEST = 4 }; /* index of 10, the first value of a search */
 
 /* ---- one fit's rows -------------------------------------------------------------------------- */
 
@@ -81,11 +84,18 @@ static int count_classes(struct ft_head_training *t, const struct ft_train_optio
     return 0;
 }
 
+/* From 10 down to 0.001. With a floor under the scales the weak end also reaches 1e-5 of the mean
+ * squared row norm: features then have less than unit variance. */
 static void set_grid(struct ft_head_training *t, double l2)
 {
     t->n_grid = l2 == 0 ? FT_L2_GRID : 1;
+    t->first = STRONGEST;
+    t->extend = l2 == 0 && t->design.rule == FT_SCALE_FLOOR;
+    while (t->extend && t->first + t->n_grid < FT_L2_MOST &&
+           ft_l2_values[t->first + t->n_grid - 1] > 1e-5 * t->design.row_square)
+        t->n_grid++;
     for (int i = 0; i < t->n_grid; i++)
-        t->grid[i].l2 = l2 == 0 ? grid_values[i] : fmax(l2, 0);
+        t->grid[i].l2 = l2 == 0 ? ft_l2_values[t->first + i] : fmax(l2, 0);
 }
 
 void ft_head_training_release(struct ft_head_training *t)
@@ -119,12 +129,12 @@ int ft_head_training_init(struct ft_head_training *t, const struct ft_matrix *x,
     int rc = count_classes(t, options, err);
     if (rc)
         return rc;
-    set_grid(t, options->l2);
     rc = ft_folds_assign(t->y, group, t->n, t->k, (int)folds, options->seed, t->fold, err);
     if (rc < 0)
         return rc;
     t->folds = rc;
-    rc = ft_design_init(&t->design, x, t->team, err);
+    rc = ft_design_init(&t->design, x, options->scale, t->team, err);
+    set_grid(t, options->l2);
     t->preconditioned = !rc && ft_precondition_pays(&t->design, t->k);
     return t->preconditioned
                ? ft_precondition_init(&t->precondition, &t->design, t->k, t->team, err)

@@ -9,7 +9,11 @@
 #include "head/fit.h"
 #include "head/precondition.h"
 
-enum { FT_L2_GRID = 9 };
+/* L2 values: a search begins with FT_L2_GRID of them and may extend to FT_L2_MOST. */
+enum { FT_L2_GRID = 9, FT_L2_MOST = 25 };
+
+/* Half decades from 1000 to 1e-9. */
+extern const double ft_l2_values[FT_L2_MOST];
 
 struct ft_head_training {
     const int32_t *y;
@@ -26,11 +30,13 @@ struct ft_head_training {
     float *weight;        /* [folds, n] */
     bool *absent;         /* [folds, k] */
     int n_grid;
-    struct ft_l2_row grid[FT_L2_GRID];
+    struct ft_l2_row grid[FT_L2_MOST]; /* large to small */
+    int first;                         /* index of grid[0].l2 in ft_l2_values */
+    bool extend;                       /* the grid may grow at its ends */
     double l2;
 };
 
-/* Checks the labels, deals rows into folds and standardises x, which is borrowed. */
+/* Checks the labels, deals rows into folds and scales x, which is borrowed. */
 int ft_head_training_init(struct ft_head_training *t, const struct ft_matrix *x,
                           const uint64_t *group, const struct ft_train_options *options,
                           struct ft_error *err);

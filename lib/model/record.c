@@ -69,6 +69,8 @@ char *ft_training_record(const struct ft_training *t)
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)t->options->seed);
     cJSON_AddStringToObject(json, "seed", seed);
     cJSON_AddNumberToObject(json, "folds", v->folds);
+    cJSON_AddStringToObject(json, "scale",
+                            t->options->scale == FT_SCALE_STANDARD ? "standard" : "floor");
     cJSON_AddNumberToObject(json, "l2", v->l2);
     cJSON_AddBoolToObject(json, "class_weight", v->weighted);
     cJSON_AddNumberToObject(json, "temperature", v->temperature);

@@ -68,4 +68,13 @@ has out "unknown    each of 2 classes was left out in turn"
 status 0 finetune train set -v --l2 0.1 --class-weight none -o v.h5
 has out "L2 is 0.1: set by the user"
 has out "Classes are not weighted: set by the user"
+
+begin "--scale standard stays reachable, and the record says which"
+status 0 finetune train set --json -o floor.h5
+has out '"scale":"floor"'
+status 0 finetune train set --json --scale standard -o standard.h5
+has out '"scale":"standard"'
+cmp -s floor.h5 standard.h5 && complain "the scales give the same model"
+status 2 finetune train set --scale sideways
+has err "sideways"
 end

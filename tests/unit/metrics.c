@@ -1,0 +1,388 @@
+/* How good probabilities are: against scikit-learn and SciPy (scripts/golden_head.py,
+ * scripts/golden_report.py), and against figures that follow from the definitions. */
+#include "head/calibrate.h"
+#include "head/ranking.h"
+
+#include "head_data.h"
+
+static void metrics_equal_scikit_learn(void)
+{
+    FILE *f = open_golden("metrics", ".txt");
+    size_t n, cell;
+    int k;
+    double accuracy, sd, loss, ece;
+    CHECK(fscanf(f, "%zu %d %lf %lf %lf %lf", &n, &k, &accuracy, &sd, &loss, &ece) == 6);
+    float *p = read_golden("metrics", ".f32", n * (size_t)k);
+    int32_t *y = read_golden("metrics", ".i32", 2 * n);
+    struct ft_metrics *m;
+    CHECK(ft_metrics_compute(p, y, y + n, n, k, &m, NULL) == 0);
+    CHECK_NEAR(m->accuracy, accuracy, 1e-9);
+    CHECK_NEAR(m->accuracy_sd, sd, 1e-9);
+    CHECK_NEAR(m->log_loss, loss, 1e-9);
+    CHECK_NEAR(m->ece, ece, 1e-9);
+    for (size_t i = 0; i < (size_t)k * (size_t)k; i++)
+        CHECK(fscanf(f, "%zu", &cell) == 1 && m->confusion[i] == cell);
+    for (int c = 0; c < k; c++) {
+        struct ft_class_metrics want;
+        CHECK(fscanf(f, "%lf %lf %lf %zu %zu", &want.precision, &want.recall, &want.f1,
+                     &want.support, &want.predicted) == 5);
+        CHECK_NEAR(m->per_class[c].precision, want.precision, 1e-9);
+        CHECK_NEAR(m->per_class[c].recall, want.recall, 1e-9);
+        CHECK_NEAR(m->per_class[c].f1, want.f1, 1e-9);
+        CHECK(m->per_class[c].support == want.support &&
+              m->per_class[c].predicted == want.predicted);
+    }
+    ft_metrics_free(m);
+    free(p);
+    free(y);
+    fclose(f);
+}
+
+static void check_figure(double got, double want)
+{
+    if (isnan(want))
+        CHECK(isnan(got));
+    else
+        CHECK_NEAR(got, want, 1e-9);
+}
+
+static void ranking_and_intervals_equal_scikit_learn(void)
+{
+    FILE *f = open_golden("ranking", ".txt");
+    const size_t n = 300, k = 5;
+    double low, high, balanced, brier, top2, top3, auc, ap, want_p;
+    float *p = read_golden("metrics", ".f32", n * k), *q = malloc(n * k * sizeof *q);
+    int32_t *y = read_golden("metrics", ".i32", 2 * n);
+    struct ft_metrics *m;
+    struct ft_comparison want, got;
+    CHECK(ft_metrics_compute(p, y, NULL, n, (int)k, &m, NULL) == 0);
+    CHECK(fscanf(f, "%lf %lf %lf %lf %lf %lf", &low, &high, &balanced, &brier, &top2, &top3) == 6);
+    CHECK_NEAR(m->interval[0], low, 1e-9);
+    CHECK_NEAR(m->interval[1], high, 1e-9);
+    CHECK_NEAR(m->balanced_accuracy, balanced, 1e-9);
+    CHECK_NEAR(m->brier, brier, 1e-9);
+    CHECK_NEAR(m->top[0], m->accuracy, 1e-12);
+    CHECK_NEAR(m->top[1], top2, 1e-9);
+    CHECK_NEAR(m->top[2], top3, 1e-9);
+    CHECK(m->top[4] == 1 && m->coverage[0].rows == n && m->coverage[0].right == m->right);
+    for (size_t c = 0; c < k; c++) {
+        CHECK(fscanf(f, "%lf %lf", &auc, &ap) == 2);
+        check_figure(m->per_class[c].roc_auc, auc);
+        check_figure(m->per_class[c].average_precision, ap);
+    }
+    for (size_t i = 0; i < n;
+         i++) /* ties, in the first column; and the last two columns exchanged */
+        for (size_t c = 0; c < k; c++)
+            q[i * k + c] = c ? p[i * k + (c == 3   ? 4
+                                          : c == 4 ? 3
+                                                   : c)]
+                             : roundf(p[i * k] * 10) / 10;
+    double got_auc = 0, got_ap = 0;
+    CHECK(fscanf(f, "%lf %lf", &auc, &ap) == 2 &&
+          !ft_ranking(q, k, y, 0, n, &got_auc, &got_ap, NULL));
+    CHECK_NEAR(got_auc, auc, 1e-9);
+    CHECK_NEAR(got_ap, ap, 1e-9);
+    for (size_t i = 0; i < n; i++)
+        q[i * k] = p[i * k];
+    CHECK(fscanf(f, "%zu %zu %zu %zu %lf", &want.both, &want.only_a, &want.only_b, &want.neither,
+                 &want_p) == 5);
+    ft_compare(p, q, y, n, (int)k, &got);
+    CHECK(got.both == want.both && got.only_a == want.only_a && got.only_b == want.only_b &&
+          got.neither == want.neither);
+    CHECK_NEAR(got.p_value, want_p, 1e-9);
+    ft_metrics_free(m);
+    free(p);
+    free(q);
+    free(y);
+    fclose(f);
+}
+
+/* p-values of scipy.stats.binomtest. */
+static void baseline_is_the_largest_class(void)
+{
+    static const struct {
+        int wrong_largest, right_other; /* of 9 pictures of class 1 and 6 of class 0 */
+        double p_value;
+        bool beaten;
+    } cases[] = { { 3, 1, 0.625, false }, { 0, 6, 0.03125, true }, { 0, 0, 1, false } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        float p[15 * 2];
+        int32_t y[15];
+        for (int row = 0; row < 15; row++) {
+            y[row] = row < 9;
+            const bool right =
+                row < 9 ? row >= cases[i].wrong_largest : row - 9 < cases[i].right_other;
+            p[2 * row] = (y[row] == 0) == right ? 0.75f : 0.25f;
+            p[2 * row + 1] = 1 - p[2 * row];
+        }
+        struct ft_metrics *m = NULL;
+        struct ft_baseline b;
+        CHECK(!ft_metrics_compute(p, y, NULL, 15, 2, &m, NULL));
+        ft_baseline_compute(m, &b);
+        CHECK(b.class_index == 1 && b.beaten == cases[i].beaten);
+        CHECK_NEAR(b.accuracy, 0.6, 1e-12);
+        CHECK_NEAR(b.p_value, cases[i].p_value, 1e-9);
+        ft_metrics_free(m);
+        CHECK(!ft_metrics_compute(p, y, NULL, 9, 2, &m, NULL));
+        ft_baseline_compute(m, &b);
+        CHECK(b.class_index == -1); /* one class alone: nothing to compare */
+        ft_metrics_free(m);
+    }
+}
+
+static void metrics_refuse_bad_labels(void)
+{
+    const float p[] = { 0.5f, 0.5f, 1, 0 };
+    const int32_t y[] = { 0, 2 };
+    struct ft_metrics *m = NULL;
+    struct ft_error err;
+    CHECK(ft_metrics_compute(p, y, NULL, 2, 2, &m, &err) == FT_EARG && !m);
+    CHECK_STR(err.msg, "row 1 has class 2: labels are 0 to 1");
+    CHECK(ft_metrics_compute(p, y, NULL, 0, 2, &m, &err) == FT_EARG);
+    CHECK(ft_metrics_compute(p, y, NULL, 1, 2, &m, &err) == 0);
+    CHECK(m->accuracy == 1 && m->accuracy_sd == 0);
+    ft_metrics_free(m);
+}
+
+static void temperature_equals_scipy(void)
+{
+    FILE *f = open_golden("temperature", ".txt");
+    size_t n;
+    int k;
+    double want;
+    CHECK(fscanf(f, "%zu %d %lf", &n, &k, &want) == 3);
+    float *z = read_golden("temperature", ".f32", n * (size_t)k);
+    int32_t *y = read_golden("temperature", ".i32", n), *fold = calloc(n, sizeof *fold);
+    CHECK_NEAR(ft_temperature_fit(z, y, NULL, -1, n, k), want, 1e-6);
+    /* every row wrong or right by miles: finite all the same, and rows of the excepted fold do not
+     * count */
+    for (size_t i = 0; i < n; i++) {
+        fold[i] = (int32_t)(i % 2);
+        for (int c = 0; c < k; c++)
+            z[i * (size_t)k + (size_t)c] = (c == y[i]) == (i % 2) ? 50 : 0;
+    }
+    const double right = ft_temperature_fit(z, y, fold, 0, n, k),
+                 wrong = ft_temperature_fit(z, y, fold, 1, n, k);
+    CHECK_NEAR(right, 1, 1e-6); /* no loss left to gain */
+    CHECK(wrong > 5 && wrong < 21);
+    fclose(f);
+    free(z);
+    free(y);
+    free(fold);
+}
+
+static void wilson_equals_scipy(void)
+{
+    FILE *f = open_golden("wilson", ".txt");
+    size_t right, n;
+    double low, high, got[2];
+    int rows = 0;
+    while (fscanf(f, "%zu %zu %lf %lf", &right, &n, &low, &high) == 4) {
+        ft_wilson(right, n, got);
+        CHECK_NEAR(got[0], low, 1e-12);
+        CHECK_NEAR(got[1], high, 1e-12);
+        rows++;
+    }
+    CHECK(rows == 8);
+    fclose(f);
+}
+
+/* `a` rows that only the first classifier gets right, `b` that only the second does. */
+static struct ft_comparison compare(size_t a, size_t b)
+{
+    const size_t n = a + b + 1;
+    float *p = malloc(2 * n * sizeof *p), *q = malloc(2 * n * sizeof *q);
+    int32_t *y = calloc(n, sizeof *y);
+    struct ft_comparison out;
+    for (size_t i = 0; i < n; i++) { /* the last row is right in both */
+        const bool first = i < a || i == n - 1, second = i >= a;
+        p[2 * i] = first ? 0.75f : 0.25f;
+        p[2 * i + 1] = 1 - p[2 * i];
+        q[2 * i] = second ? 0.75f : 0.25f;
+        q[2 * i + 1] = 1 - q[2 * i];
+    }
+    ft_compare(p, q, y, n, 2, &out);
+    free(p);
+    free(q);
+    free(y);
+    return out;
+}
+
+static void mcnemar_equals_scipy(void)
+{
+    FILE *f = open_golden("mcnemar", ".txt");
+    size_t a, b;
+    double want;
+    int rows = 0;
+    while (fscanf(f, "%zu %zu %lf", &a, &b, &want) == 3) {
+        const struct ft_comparison c = compare(a, b);
+        CHECK(c.only_a == a && c.only_b == b && c.both == 1 && c.neither == 0);
+        CHECK_NEAR(c.p_value, want, 1e-12);
+        rows++;
+    }
+    CHECK(rows == 6);
+    fclose(f);
+}
+
+static void coverage_threshold_keeps_its_share(void)
+{
+    float p[200];
+    for (int i = 0; i < 100; i++) { /* highest probabilities 0.50, 0.505, ..., 0.995 */
+        p[2 * i + 1] = 0.5f + 0.005f * (float)i;
+        p[2 * i] = 1 - p[2 * i + 1];
+    }
+    CHECK_NEAR(ft_coverage_threshold(p, 100, 2, 1), 0.5, 1e-6);
+    CHECK_NEAR(ft_coverage_threshold(p, 100, 2, 0.9), 0.55, 1e-6);
+    CHECK_NEAR(ft_coverage_threshold(p, 100, 2, 0.99), 0.505, 1e-6);
+}
+
+static void power_law_by_hand(void)
+{
+    const struct ft_power_law law = { 0.1, 0.9, 0.5 }, steep = { 0, 8, 1 };
+    CHECK_NEAR(ft_power_law_error(&law, 1), 1, 1e-15);
+    CHECK_NEAR(ft_power_law_error(&law, 4), 0.55, 1e-15);
+    CHECK_NEAR(ft_power_law_error(&law, 900), 0.13, 1e-15);
+    CHECK(ft_power_law_error(&steep, 2) == 1); /* an error is at most 1 */
+    CHECK_NEAR(ft_power_law_error(&steep, 16), 0.5, 1e-15);
+}
+
+static void unknown_classes_stand_out(void)
+{
+    struct sample s = sample_new(300, 24, 4, 1);
+    int32_t *fold = malloc(s.n * sizeof *fold);
+    for (size_t i = 0; i < s.n; i++)
+        fold[i] = (int32_t)(i / 4 % 5);
+    struct ft_unknown u, two, noise;
+    const struct ft_train_options options = { .l2 = 0.1, .class_weight = FT_WEIGHT_NONE };
+    CHECK(ft_unknown_measure(s.x, s.y, fold, s.n, s.d, s.k, &options, &u, NULL) == 0);
+    CHECK(u.left_out == 4 && u.distance > 0.95 && u.probability > 0.8);
+    sample_free(&s);
+    s = sample_new(300, 24, 2, 1);
+    CHECK(ft_unknown_measure(s.x, s.y, fold, s.n, s.d, 2, &options, &two, NULL) == 0);
+    CHECK(two.left_out == 2 && isnan(two.probability) && two.distance > 0.95);
+    sample_free(&s);
+    s = sample_new(300, 24, 4, 0); /* classes that are all the same */
+    CHECK(ft_unknown_measure(s.x, s.y, fold, s.n, s.d, s.k, &options, &noise, NULL) == 0);
+    CHECK(noise.distance > 0.35 && noise.distance < 0.65 && noise.probability > 0.35 &&
+          noise.probability < 0.65);
+    sample_free(&s);
+    free(fold);
+}
+
+static void learning_curve_rises_and_is_extrapolated(void)
+{
+    struct sample s = sample_new(400, 24, 4, 0.25f);
+    int32_t *fold = malloc(s.n * sizeof *fold);
+    for (size_t i = 0; i < s.n; i++)
+        fold[i] = (int32_t)(i / 4 % 5);
+    struct ft_curve c, again;
+    struct ft_error err;
+    const struct ft_train_options options = { .seed = 3, .class_weight = FT_WEIGHT_NONE };
+    CHECK(ft_curve_measure(s.x, s.y, fold, 5, s.n, s.d, s.k, &options, NULL, NULL, &c, NULL) == 0);
+    CHECK(c.n_points == 5 && c.points[4].images == 320 && c.points[3].images == 160);
+    CHECK(c.points[4].accuracy > c.points[0].accuracy + 0.05);
+    for (int i = 0; i < c.n_points; i++)
+        CHECK(c.points[i].low < c.points[i].accuracy && c.points[i].accuracy < c.points[i].high);
+    CHECK(c.now.images == 400 && c.doubled.images == 800 && c.doubled.accuracy >= c.now.accuracy);
+    CHECK(c.doubled.low <= c.doubled.accuracy && c.doubled.accuracy <= c.doubled.high);
+    CHECK_NEAR(1 - ft_power_law_error(&c.law, 320), c.points[4].accuracy, 0.04);
+    CHECK(ft_curve_measure(s.x, s.y, fold, 5, s.n, s.d, s.k, &options, NULL, NULL, &again, NULL) ==
+          0);
+    CHECK(!memcmp(&again, &c, sizeof c));
+    CHECK(ft_curve_measure(s.x, s.y, fold, 5, 20, s.d, s.k, &options, NULL, NULL, &c, &err) ==
+          FT_EARG);
+    sample_free(&s);
+    free(fold);
+}
+
+/* Forty pictures of each of two classes, with one fault of every kind. */
+static void diagnosis_finds_planted_faults(void)
+{
+    enum { WRONG = 7, FAR = 20, COPY = 41, OF = 40, DARK = 33 };
+    struct sample s = sample_new(80, 12, 2, 1);
+    struct ft_features *f;
+    struct ft_facts facts[80];
+    struct ft_head *head;
+    struct ft_validation *v;
+    struct ft_diagnosis *d = NULL;
+    s.y[WRONG] = 1 - s.y[WRONG];
+    for (int j = 0; j < 12; j++) {
+        s.x[COPY * 12 + j] = s.x[OF * 12 + j];
+        s.x[FAR * 12 + j] = j < 6 ? -3.0f : 3.0f;
+    }
+    s.y[COPY] = s.y[OF];
+    CHECK(ft_features_new(12, &f, NULL) == 0);
+    for (size_t i = 0; i < 80; i++) {
+        char path[16];
+        snprintf(path, sizeof path, "%zu.jpg", i);
+        const struct ft_row row = {
+            .index = i, .path = path, .feature = s.x + i * 12, .content = { i, 1 }
+        };
+        CHECK(ft_features_append(f, &row, s.y[i], NULL) == 0);
+        facts[i] = (struct ft_facts){ .bytes = (s.y[i] ? 9000 : 1000) + i, /* tells the class */
+                                      .width = 300,
+                                      .height = 200,
+                                      .brightness = i == DARK ? 9 : 120,
+                                      .contrast = 50,
+                                      .sharpness = 500,
+                                      .print = i * 0x9e3779b97f4a7c15 };
+    }
+    facts[COPY].print = facts[OF].print ^ 5;
+    CHECK(train(&s, NULL, (struct ft_train_options){ .l2 = 0.1, .class_weight = FT_WEIGHT_NONE },
+                &head, &v, NULL) == 0);
+    CHECK(ft_diagnose(f, facts, v, 1, &d, NULL) == 0);
+    bool wrong_found = false;
+    for (size_t i = 0; i < d->n_suspects; i++) {
+        const struct ft_suspect *suspect = &d->suspects[i];
+        wrong_found |=
+            suspect->row == WRONG && suspect->suggested != s.y[WRONG] && suspect->score > 0;
+        CHECK(suspect->row == WRONG || suspect->row == FAR); /* none of the others */
+    }
+    CHECK(wrong_found);
+    CHECK(d->n_outliers && d->outliers[0].row == FAR);
+    CHECK(d->n_near == 1 && d->near[0].a == OF && d->near[0].b == COPY);
+    CHECK(d->n_faults == 1 && d->faults[0].row == DARK);
+    CHECK_STR(d->n_faults ? d->faults[0].reason : NULL, "very dark");
+    CHECK(d->n_shortcuts == FT_SHORTCUTS && d->shortcuts[0].named && !d->shortcuts[1].named);
+    CHECK_STR(d->shortcuts[0].feature, "file size");
+    CHECK(d->shortcuts[0].auc > 0.95); /* bins of ten may mix a few of both classes */
+    ft_diagnosis_free(d);
+    d = NULL;
+    CHECK(ft_diagnose(f, facts, NULL, 1, &d, NULL) == 0); /* without a validation */
+    CHECK(d->n_suspects == 0 && d->n_shortcuts == 0 && d->n_faults == 1);
+    ft_diagnosis_free(d);
+    ft_diagnosis_free(NULL);
+    ft_features_free(f);
+    ft_head_free(head);
+    ft_validation_free(v);
+    sample_free(&s);
+}
+
+static void mistakes_come_by_probability(void)
+{
+    const float p[] = { 0.9f, 0.1f, 0.6f, 0.4f, 0.2f, 0.8f, 0.5f, 0.5f, 0.3f, 0.7f, 0.8f, 0.2f };
+    const int32_t y[] = { 0, 1, 0, 1, 1, 1 };
+    size_t order[6];
+    const struct ft_judged judged = { .n = 6, .k = 2, .p = p, .y = y };
+    CHECK(ft_mistakes(&judged, order) == 4);
+    /* equal probabilities keep the order of the rows; at 0.5 the first class is predicted */
+    CHECK(order[0] == 2 && order[1] == 5 && order[2] == 1 && order[3] == 3);
+}
+
+int main(void)
+{
+    RUN(metrics_equal_scikit_learn);
+    RUN(ranking_and_intervals_equal_scikit_learn);
+    RUN(metrics_refuse_bad_labels);
+    RUN(baseline_is_the_largest_class);
+    RUN(temperature_equals_scipy);
+    RUN(wilson_equals_scipy);
+    RUN(mcnemar_equals_scipy);
+    RUN(coverage_threshold_keeps_its_share);
+    RUN(power_law_by_hand);
+    RUN(unknown_classes_stand_out);
+    RUN(learning_curve_rises_and_is_extrapolated);
+    RUN(diagnosis_finds_planted_faults);
+    RUN(mistakes_come_by_probability);
+    return test_end();
+}
