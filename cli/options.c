@@ -15,7 +15,7 @@ const struct option model_options[] = {
               "(default: detected)" },
     { "resize", 0, TEXT(resize), .argument = "RULE", .choices = "crop|squash|pad",
       .help = "how a picture is fitted to the input of a model that another program trained "
-              "(default: squash, without antialiasing, as the data loaders of Keras do)" },
+              "(default: squash, as the data loaders of Keras do)" },
     { 0 },
 };
 

@@ -175,7 +175,7 @@ static struct ft_geometry default_geometry(const struct ft_network *network, boo
     const bool teachable = ft_network_find(network, "dense_Dense2") >= 0,
                loaders = foreign && !teachable;
     return (struct ft_geometry){ .rule = loaders ? FT_RESIZE_SQUASH : FT_RESIZE_CROP,
-                                 .filter = loaders ? FT_FILTER_INTERPOLATE : FT_FILTER_BICUBIC,
+                                 .filter = loaders ? FT_FILTER_BILINEAR : FT_FILTER_BICUBIC,
                                  .crop = teachable ? 1 : 0.875 };
 }
 

@@ -8,9 +8,9 @@
 static const char *const rules[] = {
     [FT_RESIZE_CROP] = "crop", [FT_RESIZE_SQUASH] = "squash", [FT_RESIZE_PAD] = "pad"
 };
-static const char *const filters[] = { [FT_FILTER_BILINEAR] = "bilinear",
-                                       [FT_FILTER_BICUBIC] = "bicubic",
-                                       [FT_FILTER_INTERPOLATE] = "interpolate" };
+static const char *const filters[] = {
+    [FT_FILTER_BILINEAR] = "bilinear", [FT_FILTER_BICUBIC] = "bicubic"
+};
 
 /* The index of `word` among n words, or -1. */
 static int find(const char *word, const char *const *words, int n)
@@ -41,10 +41,10 @@ int ft_geometry_read(const cJSON *json, int width, int height, const char *rule,
         g.rule = (enum ft_resize_rule)found;
     }
     if (filter) {
-        const int found = find(cJSON_GetStringValue(filter), filters, 3);
+        const int found = find(cJSON_GetStringValue(filter), filters, 2);
         if (found < 0)
             return ft_error_set(err, FT_EFORMAT,
-                                "resize filter is not 'bilinear', 'bicubic' or 'interpolate'");
+                                "resize filter is neither 'bilinear' nor 'bicubic'");
         g.filter = (enum ft_resize_filter)found;
     }
     if (crop) {

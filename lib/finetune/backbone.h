@@ -23,11 +23,7 @@ enum ft_resize_rule {
     FT_RESIZE_PAD,    /* the whole picture with black borders */
 };
 
-enum ft_resize_filter {
-    FT_FILTER_BILINEAR, /* antialiased, as in Pillow; so is bicubic */
-    FT_FILTER_BICUBIC,
-    FT_FILTER_INTERPOLATE, /* bilinear without antialiasing, as in Keras's data loaders */
-};
+enum ft_resize_filter { FT_FILTER_BILINEAR, FT_FILTER_BICUBIC }; /* antialiased, as in Pillow */
 
 struct ft_geometry {
     int width, height; /* of the network's input */

@@ -59,8 +59,6 @@ static double shrink_of(const void *user, int full_width, int full_height)
     const struct ft_geometry *geometry = user;
     double box[4];
     int target[4];
-    if (geometry->filter == FT_FILTER_INTERPOLATE) /* it needs the pixels as they are */
-        return 1;
     ft_geometry_box(geometry, full_width, full_height, box);
     target_of(geometry, full_width, full_height, target);
     return fmin((box[2] - box[0]) / target[2], (box[3] - box[1]) / target[3]);

@@ -36,13 +36,11 @@ static double bicubic(double x)
 struct filter {
     double (*value)(double);
     double support;
-    bool fixed; /* it is not widened when a picture becomes smaller */
 };
 
 static const struct filter filters[] = {
     [FT_FILTER_BILINEAR] = { bilinear, 1 },
     [FT_FILTER_BICUBIC] = { bicubic, 2 },
-    [FT_FILTER_INTERPOLATE] = { bilinear, 1, true },
 };
 
 #define MOST_WEIGHTS (1 << 25) /* of both axes; the longest side of a JPEG needs 2^18 */
@@ -59,7 +57,7 @@ static struct span span_of(int size, double from, double to, int n, enum ft_resi
     /* Pillow keeps a box in single precision */
     struct span s = { .size = size, .n = n, .from = (float)from, .filter = filters + filter };
     s.step = (double)((float)to - (float)from) / n;
-    s.stretch = s.filter->fixed ? 1 : fmax(s.step, 1);
+    s.stretch = fmax(s.step, 1);
     s.support = s.filter->support * s.stretch;
     s.taps = (int)ft_round_up((size_t)ceil(s.support) * 2 + 1, 4);
     return s;
