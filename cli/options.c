@@ -41,8 +41,13 @@ const struct option resize_options[] = {
 
 const struct option label_options[] = {
     { "labels", 0, TEXT(labels), .argument = "FILE.csv",
-      .help = "read labels from a table with the columns path and label, not from folder names; "
-              "relative paths start in DIR or in the folder of the table" },
+      .help =
+          "read labels from a table, not from folder names; paths are searched in DIR and beside "
+          "the table" },
+    { "path-column", 0, TEXT(path_column), .argument = "NAME|N",
+      .help = "column of --labels with the paths (default: detected)" },
+    { "label-column", 0, TEXT(label_column), .argument = "NAME|N",
+      .help = "column of --labels with the labels (default: detected; also one-hot columns)" },
     { 0 },
 };
 

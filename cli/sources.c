@@ -20,6 +20,18 @@ const char *source_name(const struct settings *s)
                             : ".";
 }
 
+static int open_table(const struct settings *s, const char *dir, struct ft_dataset **out,
+                      struct ft_error *err)
+{
+    const struct ft_table_options options = { .dir = dir,
+                                              .path_column = s->path_column,
+                                              .label_column = s->label_column };
+    const int rc = ft_dataset_open_labels(s->labels, &options, out, err);
+    if (!rc && (*out)->understood)
+        note("'%s': %s", s->labels, (*out)->understood);
+    return rc;
+}
+
 /* All inputs, with labels from a table or from the names of their folders. */
 static int collect(const struct settings *s, struct ft_dataset **out, struct ft_error *err)
 {
@@ -28,7 +40,7 @@ static int collect(const struct settings *s, struct ft_dataset **out, struct ft_
                                             .stop = signals_stop };
     struct ft_dataset *table = NULL;
     struct ft_inputs *inputs = NULL;
-    int rc = s->labels ? ft_dataset_open_labels(s->labels, NULL, &table, err) : 0;
+    int rc = s->labels ? open_table(s, NULL, &table, err) : 0;
     if (!rc)
         rc = ft_inputs_open(s->arguments, (size_t)s->n_arguments, &from, &inputs, err);
     if (!rc)
@@ -136,7 +148,7 @@ int source_inputs(const struct settings *s, struct ft_dataset **out, struct ft_e
 {
     const bool one_folder = s->n_arguments == 1 && !s->files_from && is_directory(s->arguments[0]);
     if (s->labels && !s->files_from && (one_folder || !s->n_arguments))
-        return ft_dataset_open_labels(s->labels, one_folder ? s->arguments[0] : NULL, out, err);
+        return open_table(s, one_folder ? s->arguments[0] : NULL, out, err);
     struct stat st;
     if (one_folder ||
         (s->n_arguments == 1 && !s->labels && !s->files_from && stat(s->arguments[0], &st)))
@@ -151,8 +163,7 @@ int source_training(const struct settings *s, struct ft_dataset **out, char **di
     const char *given = s->n_arguments ? s->arguments[0] : NULL;
     if (s->labels) {
         *dir = strdup(s->labels);
-        return *dir ? ft_dataset_open_labels(s->labels, given, out, err)
-                    : out_of_memory(err, s->labels);
+        return *dir ? open_table(s, given, out, err) : out_of_memory(err, s->labels);
     }
     const int rc = open_folder(s, given, "training on", false, &layout, out, dir, err);
     if (!rc) {

@@ -194,5 +194,6 @@ void ft_dataset_free(struct ft_dataset *d)
     ft_walk_free_names(d->empty, (size_t)d->n_empty);
     ft_walk_free_names(d->paths, d->n);
     free(d->labels);
+    free(d->understood);
     free(d);
 }

@@ -30,17 +30,26 @@ struct ft_dataset {
     size_t n_unreadable;
     int n_empty;
     char **empty; /* [n_empty] first-level directories without a picture */
+    /* how a table was read: "20 rows: paths from column 'id' ..."; NULL for folders */
+    char *understood;
 };
 
 int ft_dataset_open(const char *dir, bool keep_loose, struct ft_dataset **out,
                     struct ft_error *err);
 void ft_dataset_free(struct ft_dataset *dataset);
 
-/* A table of labels, CSV by RFC 4180: the columns `path` and `label` of its header, or the first
- * two without one. A relative path is looked for in `dir` (NULL: beside the table), then in the
- * working directory. Classes are the labels, sorted by bytes. */
-int ft_dataset_open_labels(const char *csv, const char *dir, struct ft_dataset **out,
-                           struct ft_error *err);
+struct ft_table_options {
+    const char *dir; /* where the pictures are; nullable */
+    /* names in the header, or numbers from 1. NULL: found by the content of the table */
+    const char *path_column, *label_column;
+};
+/* A table of labels: CSV by RFC 4180, or separated by ';', tab, '|' or blanks. Labels are one
+ * column, or one-hot: a column of 0 and 1 for each class. Paths are searched in `dir`, beside the
+ * table, in the working directory and in the folder named like the table; they may lack the ending,
+ * have backslashes, or be absolute paths of another machine. FT_EARG if no picture exists. Classes
+ * are the labels, sorted by bytes. `options` is nullable. */
+int ft_dataset_open_labels(const char *csv, const struct ft_table_options *options,
+                           struct ft_dataset **out, struct ft_error *err);
 /* The class of each picture at or below `dir` is the text in its path below `dir` that matches the
  * first pair of parentheses of an extended regular expression (without parentheses: the whole
  * match). The pattern "name" stands for the NAME in file names such as NAME.NUMBER.jpg. n_loose

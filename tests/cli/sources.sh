@@ -40,11 +40,28 @@ has err "missing.csv"
 printf 'path,label\nno1.jpg,a\nno2.jpg,a\nno3.jpg,b\nno4.jpg,b\n' >gone.csv
 status 1 finetune train --labels gone.csv
 has err "no1.jpg"
+equal "$(grep -c . err)" 1
+has err "'gone.csv': none of its 4 pictures exists: the first is 'no1.jpg'"
 { cat rows; echo "$(head -1 rows | cut -d, -f1),cow"; } | sed 1d >one.csv
 status 1 finetune train flat --labels one.csv
 has err "'one.csv': 1 class with fewer than 2 pictures: 'cow' (1)"
 status 2 finetune train
 has err "DIR is missing"
+
+begin "what a table is understood as is said; columns can be chosen"
+mv 'flat/a "b", c.jpg' "flat/$(head -1 rows | cut -d, -f1)"
+{ echo "copy,id,breed,kind"; sed 's/\([^.]*\)\(.*\)\.jpg,\(.*\)/\1\2.jpg,\1\2,\3,all/' flat/labels.csv | sed 1d; } >flat/columns.csv
+status 0 finetune train flat --labels flat/columns.csv -o columns.h5
+has out "44 in 2 classes: cat 22, dog 22"
+has err "'flat/columns.csv': 44 rows: paths from column 'copy', labels from column 'breed'"
+status 0 finetune train flat --labels flat/columns.csv --path-column ID -o columns.h5
+has err "44 rows: paths from column 'id' with '.jpg' added, labels from column 'breed'"
+status 1 finetune train flat --labels flat/columns.csv --path-column 2 --label-column kind -o columns.h5
+has err "labels from column 'kind'"
+has err "only one class, 'all'"
+status 1 finetune train flat --labels flat/columns.csv --label-column sort -o columns.h5
+has err "--label-column 'sort' is neither a name in the header nor a number from 1 to 4"
+status 0 finetune evaluate flat --labels flat/columns.csv -m columns.h5
 
 begin "evaluate: folders, files, lists and tables give the same figures"
 status 0 finetune evaluate "$sample/test" -m folder.h5 --json
