@@ -22,8 +22,9 @@ struct ft_draft_layer {
     const cJSON *config; /* borrowed */
     /* borrowed: the call, for arguments that are not layers; NULL in a Sequential */
     const cJSON *node;
-    const struct ft_operation *operation; /* NULL: a layer. The operation takes constants, too */
-    bool squeezed; /* a map [h, w, 1] that Keras has as [h, w], or [1] that it has as a number */
+    const struct ft_keras_operation
+        *operation; /* NULL: a layer. The operation takes constants, too */
+    bool squeezed;  /* a map [h, w, 1] that Keras has as [h, w], or [1] that it has as a number */
     /* the class in the file; NULL: the class that writes this layer */
     const struct ft_layer_class *class;
     /* the following fields say where its weights are */

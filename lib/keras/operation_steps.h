@@ -19,18 +19,18 @@ struct ft_build {
 };
 
 /* A row of the tables of operations. */
-struct ft_operation {
+struct ft_keras_operation {
     /* Keras 3's class and tf.keras's functions, as a pattern (patterns.h): "Add|math.add" */
     const char *names;
     /* Appends the steps; *last receives the index of the last one. */
-    int (*build)(struct ft_build *b, const struct ft_operation *operation, int *last);
+    int (*build)(struct ft_build *b, const struct ft_keras_operation *operation, int *last);
     /* what it does with inputs whose last axis was removed (draft.h) */
     enum { FT_SQUEEZED_REFUSED, FT_SQUEEZED_KEPT, FT_SQUEEZED_ENDED } squeezed;
     int detail; /* what `build` needs to know: a layer kind, an activation, a number */
 };
 
 /* Tables that end with a row without names. */
-extern const struct ft_operation ft_arithmetic_operations[], ft_shape_operations[];
+extern const struct ft_keras_operation ft_arithmetic_operations[], ft_shape_operations[];
 
 /* Returns FT_EUNSUPPORTED with a message that names `what`. */
 int ft_step_unsupported(const struct ft_build *b, const char *what);

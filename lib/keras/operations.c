@@ -30,12 +30,12 @@ static bool is_no_layer(const cJSON *entry, const char *kind)
            (!ft_layer_class_find(kind) || ft_field(ft_field(entry, "config"), "newshape"));
 }
 
-static const struct ft_operation *find(const char *name)
+static const struct ft_keras_operation *find(const char *name)
 {
-    static const struct ft_operation *const tables[] = { ft_arithmetic_operations,
-                                                         ft_shape_operations };
+    static const struct ft_keras_operation *const tables[] = { ft_arithmetic_operations,
+                                                               ft_shape_operations };
     for (int t = 0; t < 2; t++)
-        for (const struct ft_operation *o = tables[t]; o->names; o++)
+        for (const struct ft_keras_operation *o = tables[t]; o->names; o++)
             if (ft_pattern_matches(o->names, name, strlen(name)))
                 return o;
     return NULL;
@@ -86,7 +86,7 @@ static int check_squeezed(struct ft_build *b)
 
 static int build(struct ft_draft *draft, int i, struct ft_error *err)
 {
-    const struct ft_operation *operation = draft->layers[i].operation;
+    const struct ft_keras_operation *operation = draft->layers[i].operation;
     struct ft_build b = { .draft = draft,
                           .layer = i,
                           .x = draft->layers[i].layer.inputs[0],

@@ -43,7 +43,8 @@ static int build_with_constant(struct ft_build *b, int kind, bool first,
     }
 }
 
-static int build_arithmetic(struct ft_build *b, const struct ft_operation *operation, int *last)
+static int build_arithmetic(struct ft_build *b, const struct ft_keras_operation *operation,
+                            int *last)
 {
     struct ft_argument v[2] = { { 0 } };
     int rc = ft_arguments_operands(b->node, v, b->err);
@@ -65,27 +66,27 @@ static int build_arithmetic(struct ft_build *b, const struct ft_operation *opera
     return rc;
 }
 
-static int build_negative(struct ft_build *b, const struct ft_operation *operation, int *last)
+static int build_negative(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
 {
     (void)operation;
     return ft_step_rescaling(b, b->x, -1, NULL, 1, NULL, last);
 }
 
 /* |x| = max(-x, x) */
-static int build_absolute(struct ft_build *b, const struct ft_operation *operation, int *last)
+static int build_absolute(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
 {
     (void)operation;
     const int rc = ft_step_rescaling(b, b->x, -1, NULL, 1, NULL, last);
     return rc ? rc : ft_step_add(b, FT_LAYER_MAXIMUM, (int[]){ *last, b->x }, 2, last);
 }
 
-static int build_square(struct ft_build *b, const struct ft_operation *operation, int *last)
+static int build_square(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
 {
     (void)operation;
     return ft_step_add(b, FT_LAYER_MULTIPLY, (int[]){ b->x, b->x }, 2, last);
 }
 
-static int build_power(struct ft_build *b, const struct ft_operation *operation, int *last)
+static int build_power(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
 {
     struct ft_argument v[2] = { { 0 } };
     int rc = ft_arguments_operands(b->node, v, b->err);
@@ -108,7 +109,7 @@ static int number_argument(const struct ft_build *b, const char *name, const cha
     return value ? ft_constant_parse(value, out, b->err) : 0;
 }
 
-static int build_clip(struct ft_build *b, const struct ft_operation *operation, int *last)
+static int build_clip(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
 {
     struct ft_constant low = { 0 }, high = { 0 };
     (void)operation;
@@ -130,7 +131,8 @@ static int build_clip(struct ft_build *b, const struct ft_operation *operation, 
 
 /* ---- activations and casts ------------------------------------------------------------------- */
 
-static int build_activation(struct ft_build *b, const struct ft_operation *operation, int *last)
+static int build_activation(struct ft_build *b, const struct ft_keras_operation *operation,
+                            int *last)
 {
     const enum ft_activation activation = (enum ft_activation)operation->detail;
     const cJSON *approximate = ft_argument_find(b->node, b->config, "approximate", 1);
@@ -155,7 +157,7 @@ static int build_activation(struct ft_build *b, const struct ft_operation *opera
 }
 
 /* Values stay as they are, unless they would be cut to whole numbers. */
-static int build_cast(struct ft_build *b, const struct ft_operation *operation, int *last)
+static int build_cast(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
 {
     (void)operation;
     const char *to = cJSON_GetStringValue(ft_argument_find(b->node, b->config, "dtype", 1));
@@ -164,7 +166,7 @@ static int build_cast(struct ft_build *b, const struct ft_operation *operation, 
     return ft_step_add(b, FT_LAYER_IDENTITY, &b->x, 1, last);
 }
 
-const struct ft_operation ft_arithmetic_operations[] = {
+const struct ft_keras_operation ft_arithmetic_operations[] = {
     { "Add|__operators__.add|math.add|nn.bias_add|math.add_n", build_arithmetic, FT_SQUEEZED_KEPT,
       FT_LAYER_ADD },
     { "Subtract|__operators__.sub|math.subtract", build_arithmetic, FT_SQUEEZED_KEPT,

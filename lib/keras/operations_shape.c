@@ -105,7 +105,7 @@ static bool spread_items(const cJSON *list, int rank, const cJSON *items[AXES])
     return n <= axes;
 }
 
-static int build_getitem(struct ft_build *b, const struct ft_operation *operation, int *last)
+static int build_getitem(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
 {
     (void)operation;
     const int rank = ft_draft_rank(b->draft, b->x), channels = ft_draft_channels(b->draft, b->x);
@@ -156,7 +156,7 @@ static bool is_last_axis(const struct ft_build *b, const cJSON *axis)
            (one->valuedouble == -1 || one->valuedouble == ft_draft_rank(b->draft, b->x));
 }
 
-static int build_flip(struct ft_build *b, const struct ft_operation *operation, int *last)
+static int build_flip(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
 {
     (void)operation;
     const int channels = ft_draft_channels(b->draft, b->x);
@@ -170,7 +170,7 @@ static int build_flip(struct ft_build *b, const struct ft_operation *operation, 
 }
 
 /* Channels by a list of numbers. */
-static int build_take(struct ft_build *b, const struct ft_operation *operation, int *last)
+static int build_take(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
 {
     (void)operation;
     const int channels = ft_draft_channels(b->draft, b->x);
@@ -190,7 +190,7 @@ static int build_take(struct ft_build *b, const struct ft_operation *operation, 
 }
 
 /* Channels again and again: tf.image.grayscale_to_rgb, repeat and tile along the last axis. */
-static int build_repeat(struct ft_build *b, const struct ft_operation *operation, int *last)
+static int build_repeat(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
 {
     const int channels = ft_draft_channels(b->draft, b->x), rank = ft_draft_rank(b->draft, b->x);
     const cJSON *times = ft_argument_find(b->node, b->config, "repeats", 1),
@@ -215,7 +215,8 @@ static int build_repeat(struct ft_build *b, const struct ft_operation *operation
 
 /* ---- shapes ---------------------------------------------------------------------------------- */
 
-static int build_concatenate(struct ft_build *b, const struct ft_operation *operation, int *last)
+static int build_concatenate(struct ft_build *b, const struct ft_keras_operation *operation,
+                             int *last)
 {
     (void)operation;
     const struct ft_layer *own = ft_step_layer(b, b->layer);
@@ -233,14 +234,14 @@ static int build_concatenate(struct ft_build *b, const struct ft_operation *oper
 }
 
 /* Tensors without channels become the channels of one. */
-static int build_stack(struct ft_build *b, const struct ft_operation *operation, int *last)
+static int build_stack(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
 {
     return b->squeezed ? build_concatenate(b, operation, last)
                        : ft_step_unsupported(b, "stacking tensors that have channels");
 }
 
 /* Means and maxima over rows and columns. */
-static int build_reduce(struct ft_build *b, const struct ft_operation *operation, int *last)
+static int build_reduce(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
 {
     const cJSON *axis = ft_argument_find(b->node, b->config, "axis", 1),
                 *keep = ft_argument_find(b->node, b->config, "keepdims", 2);
@@ -257,7 +258,7 @@ static int build_reduce(struct ft_build *b, const struct ft_operation *operation
     return rc;
 }
 
-static int build_reshape(struct ft_build *b, const struct ft_operation *operation, int *last)
+static int build_reshape(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
 {
     (void)operation;
     const cJSON *shape = ft_argument_find(b->node, b->config, "newshape", 1);
@@ -277,7 +278,7 @@ static int build_reshape(struct ft_build *b, const struct ft_operation *operatio
 }
 
 /* Maps of one pixel, such as global pooling with keepdims gives, become vectors. */
-static int build_squeeze(struct ft_build *b, const struct ft_operation *operation, int *last)
+static int build_squeeze(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
 {
     (void)operation;
     if (ft_draft_rank(b->draft, b->x) != 3)
@@ -286,7 +287,7 @@ static int build_squeeze(struct ft_build *b, const struct ft_operation *operatio
 }
 
 /* A new last axis of a tensor without channels. */
-static int build_expand(struct ft_build *b, const struct ft_operation *operation, int *last)
+static int build_expand(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
 {
     (void)operation;
     if (!b->squeezed || !is_last_axis(b, ft_argument_find(b->node, b->config, "axis", 1)))
@@ -294,7 +295,8 @@ static int build_expand(struct ft_build *b, const struct ft_operation *operation
     return ft_step_add(b, FT_LAYER_IDENTITY, &b->x, 1, last);
 }
 
-static int build_transpose(struct ft_build *b, const struct ft_operation *operation, int *last)
+static int build_transpose(struct ft_build *b, const struct ft_keras_operation *operation,
+                           int *last)
 {
     (void)operation;
     const cJSON *axes = ft_argument_find(b->node, b->config, "axes", 1);
@@ -312,7 +314,7 @@ static int build_transpose(struct ft_build *b, const struct ft_operation *operat
     return 0;
 }
 
-static int build_pad(struct ft_build *b, const struct ft_operation *operation, int *last)
+static int build_pad(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
 {
     (void)operation;
     const cJSON *width = ft_argument_find(b->node, b->config, "pad_width", 1),
@@ -334,7 +336,7 @@ static int build_pad(struct ft_build *b, const struct ft_operation *operation, i
     return rc;
 }
 
-const struct ft_operation ft_shape_operations[] = {
+const struct ft_keras_operation ft_shape_operations[] = {
     { "GetItem|__operators__.getitem", build_getitem, FT_SQUEEZED_REFUSED, 0 },
     { "Flip|reverse", build_flip, FT_SQUEEZED_REFUSED, 0 },
     { "Take|compat.v1.gather|gather", build_take, FT_SQUEEZED_REFUSED, 0 },

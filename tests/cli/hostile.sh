@@ -157,11 +157,11 @@ for format in csv tsv; do
     status 0 finetune predict -m model.h5 --format $format -- =1+cmd.jpg +1+cmd.jpg -1+cmd.jpg @1+cmd.jpg
     equal "$(grep -c "^[-=+@]1+cmd" out)" 4
 done
-mkdir =f =f/cat =f/dog
+mkdir "=f" "=f/cat" "=f/dog"
 cp "$sample"/test/cat/* =f/cat/
 cp "$sample"/test/dog/* =f/dog/
 status 0 finetune evaluate =f -m model.h5 --csv tables --csv-safe
-equal "$(grep -c "^'=f/" tables/predictions.csv)" "$(find =f -type f | wc -l)"
+equal "$(grep -c "^'=f/" tables/predictions.csv)" "$(find "=f" -type f | wc -l)"
 
 begin "a network whose weights are not finite is named by its layer"
 status 1 finetune train "$sample/train" --no-cache -b "$FT_TESTS/bad/not-finite.h5" -o nan.h5
@@ -172,6 +172,7 @@ begin "crafted models end with a message, in little memory and time"
 for file in "$FT_TESTS"/bad/hostile-*; do
     for command in "info" "predict $one -m" "train $sample/train --no-cache -o hostile.model -b" "bench"; do
         (
+            # shellcheck disable=SC3045 # dash and bash have it
             ulimit -v 1500000 # the program's share, and that of the process that reads
             status 1 timeout 20 "$FINETUNE" $command "$file"
             [ -z "$wrong" ]
