@@ -222,7 +222,7 @@ static int measure_val(struct training *t, struct ft_error *err)
            100 * m->accuracy, m->n, t->val_name, 100 * m->balanced_accuracy, m->log_loss,
            100 * m->ece);
     report_baseline(m, t->dataset->classes);
-    return rc;
+    return 0;
 }
 
 static void print_json(const struct training *t)

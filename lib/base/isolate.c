@@ -57,21 +57,10 @@ void ft_outbox_align(struct ft_outbox *o, size_t alignment)
     ft_outbox_write(o, zeros, ft_round_up((size_t)o->size, alignment) - (size_t)o->size);
 }
 
-static bool limit(int resource, uint64_t soft, uint64_t hard)
+static struct itimerval timer_of(uint64_t ms)
 {
-    struct rlimit now;
-    if (getrlimit(resource, &now))
-        return false;
-    now.rlim_max = hard < now.rlim_max ? (rlim_t)hard : now.rlim_max;
-    now.rlim_cur = soft < now.rlim_max ? (rlim_t)soft : now.rlim_max;
-    return !setrlimit(resource, &now);
-}
-
-static void set_timer(int which, uint64_t ms)
-{
-    const struct itimerval value = { .it_value = { .tv_sec = (time_t)(ms / 1000),
-                                                   .tv_usec = (suseconds_t)(ms % 1000) * 1000 } };
-    setitimer(which, &value, NULL);
+    return (struct itimerval){ .it_value = { .tv_sec = (time_t)(ms / 1000),
+                                             .tv_usec = (suseconds_t)(ms % 1000) * 1000 } };
 }
 
 /* Bytes of private memory that the process has by now, which count against its limit. */
@@ -104,11 +93,13 @@ _Noreturn static void run_child(const struct ft_isolated *x,
     struct ft_outbox outbox = { x->outbox, x->capacity, sizeof(struct head), false };
     struct head head = { .magic = MAGIC };
     restore_signals();
-    limit(RLIMIT_CORE, 0, 0);
+    const struct rlimit none = { 0, 0 };
+    setrlimit(RLIMIT_CORE, &none);
     if (x->memory) {
-        set_timer(ITIMER_PROF, x->ms);
-        set_timer(ITIMER_REAL, x->ms * PATIENCE);
-        limit(RLIMIT_FSIZE, 0, 0);
+        const struct itimerval busy = timer_of(x->ms), total = timer_of(x->ms * PATIENCE);
+        setitimer(ITIMER_PROF, &busy, NULL);
+        setitimer(ITIMER_REAL, &total, NULL);
+        setrlimit(RLIMIT_FSIZE, &none);
         if (!ft_sandbox_enter(memory_now() + x->memory))
             _exit(1);
     }
