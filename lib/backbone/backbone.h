@@ -60,6 +60,9 @@ int ft_weights_folders(const char *weights_dir, const char *dirs[4]);
 /* The first of them that has descriptions of architectures. */
 bool ft_architectures_folder(const char *weights_dir, char *path, size_t size);
 
+/* What a file or folder of another program is and what opens it ("a GGUF file, ..."), by its
+ * content. Static; NULL: not recognised. */
+const char *ft_foreign_format(const char *path);
 /* Opens a network file of any format that this program reads; the contract is that of
  * ft_reader.open. */
 int ft_network_open(const char *path, const struct ft_reader_options *options,

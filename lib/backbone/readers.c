@@ -108,8 +108,11 @@ int ft_network_open(const char *path, const struct ft_reader_options *options,
         rc = ft_network_receive(s->bytes, s->n, file, size, &network, err);
     }
     if (rc) {
+        const char *foreign = rc == FT_EFORMAT ? ft_foreign_format(path) : NULL;
         if (s)
             source_free(s);
+        if (foreign)
+            return ft_error_set(err, FT_EFORMAT, "'%s': %s", path, foreign);
         return named ? rc : ft_error_prefix(err, rc, "'%s'", path);
     }
     network->storage.source = s;

@@ -113,6 +113,29 @@ has err "part of this file"
 status 1 finetune import "$golden/expected.txt" -o again.h5
 has err "not a Keras file"
 
+begin "networks of other programs are recognised by their content"
+# other NAME TEXT: info, predict and train refuse the file NAME with this text
+other() {
+    for command in "info $1" "predict -m $1 $one" "train $sample/train -b $1"; do
+        status 1 finetune $command
+        has err "'$1': $2"
+    done
+}
+mkdir -p saved/variables folder.keras
+: >saved/saved_model.pb
+other saved "a TensorFlow SavedModel folder"
+other folder.keras "a folder, not a Keras file"
+printf '\034\0\0\0TFL3\024\0\040\0' >lite.h5
+other lite.h5 "a TensorFlow Lite network"
+printf 'GGUF\003\0\0\0\0\0\0\0' >words.bin
+other words.bin "a GGUF file"
+printf '\072\0\0\0\0\0\0\0{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}  \0\0\0\0' >w.keras
+other w.keras "weights in safetensors format"
+printf 'PK\003\004\0\0\010\010\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\020\0\0\0archive/data.pkl' >new.pt
+other new.pt "a PyTorch or pickle file"
+printf '\200\002\212\012l\374\234F\371 j\250P\031.' >old.pth
+other old.pth "a PyTorch or pickle file"
+
 begin "--arch is for weights alone"
 status 1 finetune info imported.h5 --arch tiny
 has err "'imported.h5': the file contains its architecture"
