@@ -79,7 +79,7 @@ void ft_inputs_free(struct ft_inputs *x)
 }
 
 /* Enters a directory, unless it contains itself or is excepted. Returns false if it cannot be read.
- */
+ * If memory runs out, x->error says so. */
 static bool enter(struct ft_inputs *x, const char *path, const struct stat *st)
 {
     struct level l = { .device = st->st_dev, .inode = st->st_ino };
@@ -90,10 +90,14 @@ static bool enter(struct ft_inputs *x, const char *path, const struct stat *st)
             return true;
     if (x->depth == FT_WALK_DEPTH)
         return true;
+    struct ft_error err = { 0 };
     l.path = ft_strdup(path);
-    if (!l.path || ft_walk_names(path, &l.names, &l.n, NULL)) {
+    const int rc = l.path ? ft_walk_names(path, &l.names, &l.n, &err) : ft_error_nomem(&err, path);
+    if (rc) {
         free(l.path);
-        return false;
+        if (rc == FT_ENOMEM) /* not a property of the directory */
+            x->error = err;
+        return rc == FT_ENOMEM;
     }
     x->levels[x->depth++] = l;
     return true;
@@ -102,7 +106,7 @@ static bool enter(struct ft_inputs *x, const char *path, const struct stat *st)
 /* The next picture in the entered directories; NULL when there is none. */
 static const char *from_levels(struct ft_inputs *x)
 {
-    while (x->depth) {
+    while (x->depth && !x->error.code) {
         struct level *l = &x->levels[x->depth - 1];
         struct stat st;
         if (l->i == l->n) {
