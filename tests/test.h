@@ -58,6 +58,17 @@ static const char *test_skip_reason;
         fflush(stdout);                                                                            \
     } while (0)
 
+/* The path of a file below tests/ ("golden/head/cam.jpg"); valid until the fourth call after this
+ * one. */
+static inline const char *data_path(const char *name)
+{
+    static char paths[4][1024];
+    static int next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", getenv("FT_TEST_DATA"), name);
+    return path;
+}
+
 static inline int test_end(void)
 {
     printf("1..%d\n", test_number);

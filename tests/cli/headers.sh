@@ -1,5 +1,6 @@
 #!/bin/sh
-# Every public header compiles alone, in C17 and in C++, without a warning.
+# Every public header compiles alone, in C17 and in C++, without a warning. Every public function is
+# named in a test.
 . "$FT_TESTS/cli/tap.sh"
 lib=$FT_TESTS/../lib
 
@@ -41,4 +42,12 @@ for compiler in cc clang c++ clang++; do
     "$compiler" -x $language -std=$standard -Wall -Wextra -Wpedantic -Werror -fsyntax-only -I"$lib" - <defaults >said 2>&1 ||
         complain "$(head -n 3 said | tr '\n' ' ')"
 done
+
+begin "every public function is named in a test"
+# Comments are removed first: they name functions, too.
+cat "$lib"/finetune.h "$lib"/finetune-tools.h "$lib"/finetune/*.h | tr '\n' ' ' | sed 's/\*\//\n/g' | sed 's/\/\*.*//' |
+    grep -oE '\bft_[a-z0-9_]+\(' | tr -d '(' | sort -u >functions
+[ "$(wc -l <functions)" -gt 100 ] || complain "only $(wc -l <functions) functions found"
+find "$FT_TESTS/unit" "$FT_TESTS/examples" "$FT_TESTS/kernels" -name '*.c' -exec cat {} + | grep -oE '\bft_[a-z0-9_]+' | sort -u >named
+equal "$(comm -23 functions named | tr '\n' ' ')" ""
 end

@@ -2,32 +2,15 @@
  * EfficientNet-Lite0 are those of its authors (github.com/tensorflow/tpu, efficientnet/lite: 4.652
  * M parameters and 407 M multiply-adds with a classifier of 1000 classes). */
 #define _GNU_SOURCE
+#include <cjson/cJSON.h>
 #include <hdf5.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "finetune-tools.h"
-#include "../test.h"
+#include "models.h"
 
-static char directory[] = "/tmp/finetune-backbone-XXXXXX";
 static struct ft_backbone *backbone;
-
-static const char *at(const char *name)
-{
-    static char paths[4][200];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", directory, name);
-    return path;
-}
-
-static const char *picture(void)
-{
-    static char path[1000];
-    snprintf(path, sizeof path, "%s/golden/head/cam.jpg", getenv("FT_TEST_DATA"));
-    return path;
-}
 
 static void the_bundled_network_is_efficientnet_lite0(void)
 {
@@ -62,7 +45,7 @@ static void the_bundled_network_is_efficientnet_lite0(void)
 static void a_saved_backbone_gives_the_same_features(void)
 {
     struct ft_backbone *saved = NULL;
-    float a[1280], b[1280];
+    float a[D], b[D];
     uint64_t bytes = 0;
     struct stat st;
     CHECK(ft_backbone_save(backbone, at("b.h5"), &bytes, NULL) == 0);
@@ -71,7 +54,7 @@ static void a_saved_backbone_gives_the_same_features(void)
     CHECK_STR(ft_backbone_name(saved), "efficientnet-lite0");
     CHECK(ft_feature_file(backbone, picture(), a, NULL) == 0);
     CHECK(ft_feature_file(saved, picture(), b, NULL) == 0);
-    for (int i = 0; i < 1280; i++)
+    for (int i = 0; i < D; i++)
         CHECK_NEAR(a[i], b[i], 1e-5);
     ft_backbone_free(saved);
     unlink(at("b.h5"));
@@ -157,6 +140,17 @@ static void the_machine(void)
     CHECK_STR(ft_version(), FT_VERSION);
 }
 
+static void json_as_text(void)
+{
+    char *text =
+        ft_json_text(cJSON_Parse("{ \"a\" : [1, 2.5, null], \"b\" : \"\\u00e9\\n\" }"), false);
+    CHECK_STR(text, "{\"a\":[1,2.5,null],\"b\":\"\xc3\xa9\\n\"}");
+    free(text);
+    text = ft_json_text(cJSON_Parse("{\"a\":1}"), true);
+    CHECK_STR(text, "{\n\t\"a\":\t1\n}");
+    free(text);
+}
+
 int main(void)
 {
     if (!mkdtemp(directory) || ft_backbone_open(NULL, NULL, &backbone, NULL))
@@ -168,6 +162,7 @@ int main(void)
     RUN(a_feature_file_has_its_rows);
     RUN(outputs_are_checked_before_the_work);
     RUN(the_machine);
+    RUN(json_as_text);
     ft_backbone_free(backbone);
     rmdir(directory);
     return test_end();

@@ -338,11 +338,43 @@ static void surveys(void)
     CHECK(most_steps >= 1);
 }
 
+static void classes_by_names_of_files(void)
+{
+    struct ft_dataset *d = NULL;
+    struct ft_error e;
+    folder("named");
+    folder("named/2024");
+    picture("named/cat.0.jpg");
+    picture("named/great_pyrenees_12.jpg");
+    picture("named/dog (3).png");
+    picture("named/2024/cat-17.JPG");
+    picture("named/4711.jpg");
+    file("named/notes.txt", "text");
+    CHECK(!ft_dataset_open_named(at("named"), "name", &d, &e));
+    CHECK(d->n == 4 && d->n_classes == 3 && d->n_loose == 1 && d->n_others == 1);
+    CHECK_STR(d->classes[0], "cat");
+    CHECK_STR(d->classes[1], "dog");
+    CHECK_STR(d->classes[2], "great_pyrenees");
+    for (size_t i = 0; i < d->n; i++)
+        CHECK(strstr(row(d, i), class_of(d, i)) != NULL);
+    ft_dataset_free(d);
+    CHECK(!ft_dataset_open_named(at("named"), "^([0-9]+)/", &d, &e)); /* the path below */
+    CHECK(d->n == 1 && d->n_loose == 4);
+    CHECK_STR(class_of(d, 0), "2024");
+    CHECK_STR(row(d, 0), "named/2024/cat-17.JPG");
+    ft_dataset_free(d);
+    d = NULL;
+    CHECK(ft_dataset_open_named(at("named"), "(", &d, &e) == FT_EARG && !d);
+    CHECK(strstr(e.msg, "'('") != NULL);
+    CHECK(ft_dataset_open_named(at("absent"), "name", &d, &e) == FT_EIO && !d);
+}
+
 int main(void)
 {
     if (!mkdtemp(root))
         return 1;
     RUN(folders);
+    RUN(classes_by_names_of_files);
     RUN(tables_of_labels);
     RUN(layouts);
     RUN(streams_of_inputs);

@@ -63,7 +63,8 @@ static void add(struct ft_cache *c, size_t first, size_t n)
 static void cache_keeps_features(void)
 {
     struct ft_cache *c = open_cache(key_a, D);
-    CHECK(c != NULL);                     /* a cache opens */
+    CHECK(c != NULL); /* a cache opens */
+    CHECK_STR(ft_cache_folder(c), folder);
     CHECK(found(c, 0, N, NO_LIMIT) == 0); /* and is empty */
     add(c, 0, N);
     add(c, 10, 20);                              /* copies of a picture */

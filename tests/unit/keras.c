@@ -1,9 +1,8 @@
 /* keras/: files that Keras wrote (tests/golden/keras, made by scripts/golden_keras.py), the bundled
- * network, files written and read back, and hostile files (tests/bad). */
+ * network, and files written and read back. */
 #define _GNU_SOURCE
 #include "../test.h"
 
-#include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,16 +11,6 @@
 #include "keras/keras.h"
 #include "network/edit.h"
 #include "network/hash.h"
-
-static char path_buffer[4][1024];
-
-static const char *data_path(const char *relative)
-{
-    static int next;
-    char *path = path_buffer[next++ % 4];
-    snprintf(path, sizeof path_buffer[0], "%s/%s", getenv("FT_TEST_DATA"), relative);
-    return path;
-}
 
 static const char *temporary(const char *name)
 {
@@ -276,73 +265,6 @@ static void cut(void)
     ft_network_free(n);
 }
 
-static void refused(void)
-{
-    static const struct {
-        const char *file, *says;
-        int code;
-    } bad[] = {
-        { "absurd-shape", "layer 'last': weight 'kernel:0' has a shape that is not possible",
-          FT_ELIMIT },
-        { "activation", "layer 'first': activation 'celu' is not supported", FT_EUNSUPPORTED },
-        { "bar", "layer 'relu': the operation '|Add' is not supported", FT_EUNSUPPORTED },
-        { "bars", "the operation 'Add|__operators__.add' is not supported", FT_EUNSUPPORTED },
-        { "bomb", "would unpack to 1024 MB", FT_ELIMIT },
-        { "causal", "keras-causal.h5': layer 'first': padding 'causal' is not supported",
-          FT_EUNSUPPORTED },
-        { "channels-first", "data_format 'channels_first'", FT_EUNSUPPORTED },
-        { "cycle", "layer 'relu': its input depends on itself", FT_EFORMAT },
-        { "deep-config", "not JSON", FT_EFORMAT },
-        { "empty-shape", "a shape that is not possible", FT_ELIMIT },
-        { "empty", "an empty file", FT_EFORMAT },
-        { "external-link", "'last' is a soft or external link", FT_EUNSUPPORTED },
-        { "external-storage", "stored in another file", FT_EUNSUPPORTED },
-        { "filters", "layer 'first': the shape of 'kernel' does not fit", FT_EFORMAT },
-        { "missing", "layer 'last': weight 'kernel:0' is missing", FT_EFORMAT },
-        { "no-such-input", "layer 'pool': its input 'relu' is not in the network", FT_EFORMAT },
-        { "number-as-config", "'model_config' is not a string", FT_EFORMAT },
-        { "same-name", "two layers are called 'first'", FT_EFORMAT },
-        { "later-call",
-          "layer 'pool': its input 'relu' is called 1 times, but a later call is wanted",
-          FT_EFORMAT },
-        { "slash", "its input 'first' is not in the network", FT_EFORMAT },
-        { "soft-link", "'kernel:0' is a soft or external link", FT_EUNSUPPORTED },
-        { "strides", "setting 'strides' has an unexpected value", FT_EFORMAT },
-        { "text-as-config", "not JSON", FT_EFORMAT },
-        { "text", "not a Keras file", FT_EFORMAT },
-        { "truncated", "a damaged HDF5 file", FT_EFORMAT },
-        { "twice", "weight 'last/kernel:0' is there twice", FT_EFORMAT },
-        { "two-outputs", "the network has 2 outputs", FT_EUNSUPPORTED },
-        { "unknown-class", "layer 'relu': code inside a file is not run", FT_EUNSUPPORTED },
-        { "weights-only", "no attribute 'model_config'", FT_EUNSUPPORTED },
-        { "wrong-shape", "layer 'last': the shape of 'kernel' does not fit", FT_EFORMAT },
-        { "wrong-type", "weight 'kernel:0' is not numeric", FT_EUNSUPPORTED },
-        { "zip", " archive", 0 },
-    };
-    const int n = sizeof bad / sizeof *bad;
-    for (int i = 0; i < n; i++) {
-        char relative[64];
-        struct ft_network *network = NULL;
-        struct ft_error err = { 0 };
-        snprintf(relative, sizeof relative, "bad/keras-%s.h5", bad[i].file);
-        const int rc = ft_keras_open(data_path(relative), NULL, &network, &err);
-        CHECK((bad[i].code ? rc == bad[i].code : rc < 0) && !network); /* 0: it depends on libzip */
-        if (!strstr(err.msg, bad[i].says))
-            CHECK_STR(err.msg, bad[i].says);
-    }
-    int files = 0;
-    DIR *dir = opendir(data_path("bad"));
-    for (struct dirent *entry; dir && (entry = readdir(dir));)
-        files += !strncmp(entry->d_name, "keras-", 6);
-    closedir(dir);
-    CHECK(files == n);
-    struct ft_error err;
-    struct ft_network *network = NULL;
-    CHECK(ft_keras_open("/nonexistent.h5", NULL, &network, &err) == FT_EIO);
-    CHECK_STR(err.msg, "'/nonexistent.h5': cannot be opened: no such file or directory");
-    CHECK(ft_keras_open("/dev/null", NULL, &network, &err) == FT_EFORMAT);
-}
-
 /* Bytes that are kept beside a network; Keras files without them have none. */
 static void blobs(void)
 {
@@ -372,25 +294,6 @@ static void blobs(void)
     CHECK(ft_blob_write(path, "extra", bytes, sizeof bytes, &err) == FT_EIO);
 }
 
-static void recognised(void)
-{
-    static const struct {
-        const char *start;
-        size_t n;
-        bool is;
-    } cases[] = {
-        { "\211HDF\r\n\032\n", 8, true },
-        { "\211HDF\r\n\032", 7, false },
-        { "PK\003\004", 4, true },
-        { "PK\003", 3, false },
-        { "GGUF", 4, false },
-        { "", 0, false },
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        CHECK(ft_keras_reader.recognises("m.h5", (const uint8_t *)cases[i].start, cases[i].n) ==
-              cases[i].is);
-}
-
 int main(void)
 {
     RUN(bundled);
@@ -399,8 +302,6 @@ int main(void)
     RUN(structure);
     RUN(sequential);
     RUN(cut);
-    RUN(refused);
     RUN(blobs);
-    RUN(recognised);
     return test_end();
 }

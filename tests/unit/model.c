@@ -1,38 +1,14 @@
 /* Explanations against NumPy and Keras (scripts/golden_report.py), and the training pictures that a
  * model remembers. */
-#include "base/random.h"
-#include "finetune-tools.h"
+#include "base/file.h"
 #include "image/image.h"
 #include "keras/blob.h"
 #include "keras/keras.h"
 #include "model/gallery.h"
 
-#include <math.h>
 #include <unistd.h>
 
-#include "../test.h"
-
-enum { D = 1280, K = 2, CELLS = 49 };
-
-static char directory[] = "/tmp/finetune-model-XXXXXX";
-
-static const char *at(const char *name)
-{
-    static char path[200];
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    return path;
-}
-
-static struct ft_head head_of_noise(void)
-{
-    struct ft_random random = { 3 };
-    struct ft_head head = { D, K, malloc(D * K * sizeof(float)), malloc(K * sizeof(float)) };
-    for (int i = 0; i < D * K; i++)
-        head.w[i] = (float)((ft_random_unit(&random) - 0.5) * 0.2);
-    head.b[0] = 0.25f;
-    head.b[1] = -0.5f;
-    return head;
-}
+#include "models.h"
 
 static struct ft_features *features_of_noise(size_t n)
 {
@@ -68,15 +44,12 @@ static void save(const struct ft_gallery *gallery)
 
 static void activation_map_equals_keras(void)
 {
-    char path[1000];
     struct ft_model *model;
     struct ft_explanation *e;
     save(NULL);
     CHECK(ft_model_open(at("m.h5"), NULL, &model, NULL) == 0);
-    snprintf(path, sizeof path, "%s/golden/head/cam.jpg", getenv("FT_TEST_DATA"));
-    CHECK(ft_explain(model, path, 0, &e, NULL) == 0);
-    snprintf(path, sizeof path, "%s/golden/head/cam.txt", getenv("FT_TEST_DATA"));
-    FILE *f = fopen(path, "r");
+    CHECK(ft_explain(model, picture(), 0, &e, NULL) == 0);
+    FILE *f = fopen(data_path("golden/head/cam.txt"), "r");
     CHECK(e->exact && e->height == 7 && e->width == 7 && e->d == D && e->k == K);
     double sum[K] = { 0 };
     for (int i = 0; i <= CELLS; i++) {
@@ -115,13 +88,11 @@ static struct ft_explanation *look(const struct ft_model *model, const uint8_t *
  * every share is what covering the cell by hand takes from the logit. */
 static void occlusion_is_what_covering_a_cell_takes(void)
 {
-    char path[1000];
     uint8_t pixels[HIGH * WIDE * 3], covered[sizeof pixels], mean[3];
     struct ft_random random = { 21 };
     struct ft_model *model;
     unsigned sum[3] = { 0 };
-    snprintf(path, sizeof path, "%s/golden/keras/keras3-functional.h5", getenv("FT_TEST_DATA"));
-    CHECK(ft_model_open(path,
+    CHECK(ft_model_open(data_path("golden/keras/keras3-functional.h5"),
                         &(struct ft_backbone_options){ .rule = "squash", .preprocess = "0.01,9" },
                         &model, NULL) == 0);
     for (size_t i = 0; i < sizeof pixels; i++)
@@ -150,16 +121,65 @@ static void occlusion_is_what_covering_a_cell_takes(void)
     ft_model_free(model);
 }
 
+/* A map that is warm on its left and cold on its right, over a grey picture. The picture itself
+ * stands unchanged in the drawing; under the heat map red prevails on the left, blue on the right.
+ */
+static void a_drawing_has_the_picture_and_its_heat_map(void)
+{
+    enum { SIDE = 64, GREY = 128 };
+    uint8_t grey[SIDE * SIDE * 3];
+    float shares[2 * K] = { 0, 2, 0, -2 }, p[K] = { 0.25f, 0.75f };
+    char *classes[] = { "one", "two" };
+    struct ft_explanation e = { .height = 1,
+                                .width = 2,
+                                .k = K,
+                                .shares = shares,
+                                .p = p,
+                                .picture_height = SIDE,
+                                .picture_width = SIDE,
+                                .picture = grey };
+    struct ft_bytes png = { 0 };
+    struct ft_image image = { 0 };
+    struct ft_error err;
+    memset(grey, GREY, sizeof grey);
+    const struct ft_question question = { 1, -1 };
+    CHECK(ft_explanation_draw(&e, &question, classes, "t", at("e.png"), NULL) == 0);
+    CHECK(ft_file_read(at("e.png"), 1 << 24, &png, NULL) == 0);
+    CHECK(!memcmp(png.data, "\x89PNG\r\n\x1a\n", 8));
+    CHECK(ft_image_decode(png.data, png.size, NULL, &image, NULL) == 0);
+    CHECK(image.width > 3 * SIDE && image.height > SIDE);
+    /* the first grey run of a row is the picture; the margin between both pictures equals the first
+     */
+    int y = image.height, margin = 0;
+    const uint8_t *row = NULL;
+    for (int i = 0; i < image.height && y == image.height; i++) {
+        row = image.pixels + (size_t)i * (size_t)image.width * 3;
+        for (margin = 0; margin < SIDE && row[3 * margin] != GREY; margin++)
+            continue;
+        y = margin < SIDE ? i : y;
+    }
+    CHECK(y + SIDE <= image.height);
+    if (y + SIDE <= image.height) {
+        row += (size_t)(SIDE / 2) * (size_t)image.width * 3;
+        CHECK(!memcmp(row + 3 * margin, grey, (size_t)SIDE * 3));
+        const uint8_t *warm = row + 3 * (2 * margin + SIDE), *cold = warm + 3 * (SIDE - 1);
+        CHECK(warm[0] > warm[2] && cold[2] > cold[0]);
+    }
+    CHECK(ft_explanation_draw(&e, &question, classes, "t", at("absent/e.png"), &err) == FT_EIO &&
+          strstr(err.msg, "absent/e.png"));
+    unlink(at("e.png"));
+    ft_image_release(&image);
+    ft_bytes_release(&png);
+}
+
 static void a_damaged_attribute_is_refused(void)
 {
-    char path[1000];
     const char *const damaged[] = { "{\"format\": 1", "[]", "3" };
     struct ft_network *network;
     struct ft_model *model;
     struct ft_backbone *backbone;
     struct ft_error err;
-    snprintf(path, sizeof path, "%s/golden/keras/keras3-functional.h5", getenv("FT_TEST_DATA"));
-    CHECK(ft_keras_open(path, NULL, &network, NULL) == 0);
+    CHECK(ft_keras_open(data_path("golden/keras/keras3-functional.h5"), NULL, &network, NULL) == 0);
     for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
         CHECK(ft_keras_write(network, damaged[i], at("d.h5"), NULL) == 0);
         CHECK(ft_model_open(at("d.h5"), NULL, &model, &err) == FT_EFORMAT &&
@@ -279,6 +299,7 @@ int main(void)
         return 1;
     RUN(activation_map_equals_keras);
     RUN(occlusion_is_what_covering_a_cell_takes);
+    RUN(a_drawing_has_the_picture_and_its_heat_map);
     RUN(a_damaged_attribute_is_refused);
     RUN(a_head_that_is_not_finite_is_refused);
     RUN(a_gallery_finds_its_own_pictures);

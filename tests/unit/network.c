@@ -1,139 +1,10 @@
-/* network/: the table of kinds, finding, ordering, cutting, heads, edits, the hash, storage; and
- * every allocation of these functions failing once. The test is linked with --wrap for the
- * functions that allocate (tests/meson.build). */
-#define _GNU_SOURCE
-#include "../test.h"
-
-#include <stdarg.h>
+/* network/: the table of kinds, finding, ordering, cutting, heads, edits, the hash, storage. */
 #include <stdint.h>
 
 #include "keras/keras.h"
 #include "network/edit.h"
 #include "network/hash.h"
-#include "network/kinds.h"
-
-/* ---- allocations that fail ------------------------------------------------------------------- */
-
-static long allocations_left = -1; /* before the one that fails; -1: none fails */
-
-static bool fails(void)
-{
-    return allocations_left >= 0 && allocations_left-- == 0;
-}
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__real_aligned_alloc(size_t align, size_t n);
-char *__real_strdup(const char *s);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-void *__wrap_aligned_alloc(size_t align, size_t n);
-char *__wrap_strdup(const char *s);
-int __wrap_asprintf(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-void *__wrap_malloc(size_t n)
-{
-    return fails() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-    return fails() ? NULL : __real_realloc(p, n);
-}
-
-void *__wrap_aligned_alloc(size_t align, size_t n)
-{
-    return fails() ? NULL : __real_aligned_alloc(align, n);
-}
-
-char *__wrap_strdup(const char *s)
-{
-    return fails() ? NULL : __real_strdup(s);
-}
-
-int __wrap_asprintf(char **out, const char *format, ...)
-{
-    va_list list;
-    if (fails())
-        return -1;
-    va_start(list, format);
-    const int n = vasprintf(out, format, list);
-    va_end(list);
-    return n;
-}
-
-/* ---- a small network ------------------------------------------------------------------------- */
-
-enum { INPUT, PAD, CONV, NORM, ACTIVATION, SIDE, SUM, POOL, DENSE, LAYERS };
-
-static void add(struct ft_network *n, enum ft_layer_kind kind, const char *name, int a, int b)
-{
-    struct ft_layer *l = &n->layers[n->n_layers++];
-    *l = (struct ft_layer){ .name = strdup(name), .kind = kind, .params = { FT_LAYER_PARAMS } };
-    l->inputs = malloc(2 * sizeof *l->inputs);
-    l->n_inputs = (a >= 0) + (b >= 0);
-    l->inputs[0] = a;
-    l->inputs[1] = b;
-}
-
-static void weigh(struct ft_network *n, int layer, int w, int rank, const int64_t *shape)
-{
-    struct ft_tensor t = { .rank = rank, .count = 1 };
-    for (int i = 0; i < rank; i++) {
-        t.shape[i] = shape[i];
-        t.count *= (size_t)shape[i];
-    }
-    float *data = ft_storage_alloc(&n->storage, t.count);
-    for (size_t i = 0; i < t.count; i++)
-        data[i] = (float)(layer * 100 + w * 10) + (float)i;
-    t.data = data;
-    n->layers[layer].weights[w] = t;
-}
-
-/* input [8, 8, 3], pad, conv of 4 filters, norm, relu; beside it a convolution `side` of relu; sum,
- * pool, dense of 2. */
-static struct ft_network *small(void)
-{
-    struct ft_network *n = calloc(1, sizeof *n);
-    n->layers = calloc(LAYERS, sizeof *n->layers);
-    n->name = strdup("small");
-    add(n, FT_LAYER_INPUT, "input", -1, -1);
-    n->layers[INPUT].params.rank = 3;
-    memcpy(n->layers[INPUT].params.shape, (int[]){ 8, 8, 3 }, 3 * sizeof(int));
-    add(n, FT_LAYER_ZERO_PAD, "pad", INPUT, -1);
-    n->layers[PAD].params.pad[1] = n->layers[PAD].params.pad[3] = 1;
-    add(n, FT_LAYER_CONV2D, "conv", PAD, -1);
-    n->layers[CONV].params.filters = 4;
-    n->layers[CONV].params.kernel[0] = n->layers[CONV].params.kernel[1] = 3;
-    n->layers[CONV].params.stride[0] = n->layers[CONV].params.stride[1] = 2;
-    weigh(n, CONV, FT_W_KERNEL, 4, (int64_t[]){ 3, 3, 3, 4 });
-    weigh(n, CONV, FT_W_BIAS, 1, (int64_t[]){ 4 });
-    add(n, FT_LAYER_BATCH_NORM, "norm", CONV, -1);
-    n->layers[NORM].params.epsilon = 1e-3f;
-    for (int w = 0; w < 4; w++)
-        weigh(n, NORM, w, 1, (int64_t[]){ 4 });
-    add(n, FT_LAYER_ACTIVATION, "relu", NORM, -1);
-    n->layers[ACTIVATION].params.activation = FT_ACT_RELU;
-    add(n, FT_LAYER_CONV2D, "side", ACTIVATION, -1);
-    n->layers[SIDE].params.filters = 4;
-    weigh(n, SIDE, FT_W_KERNEL, 4, (int64_t[]){ 1, 1, 4, 4 });
-    add(n, FT_LAYER_ADD, "sum", ACTIVATION, SIDE);
-    add(n, FT_LAYER_GLOBAL_AVERAGE_POOL, "pool", SUM, -1);
-    add(n, FT_LAYER_DENSE, "dense", POOL, -1);
-    n->layers[DENSE].params.units = 2;
-    n->layers[DENSE].params.activation = FT_ACT_SOFTMAX;
-    weigh(n, DENSE, FT_W_KERNEL, 2, (int64_t[]){ 4, 2 });
-    weigh(n, DENSE, FT_W_BIAS, 1, (int64_t[]){ 2 });
-    n->output = DENSE;
-    return n;
-}
+#include "small_network.h"
 
 static void names_of(const struct ft_network *n, char *out, size_t size)
 {
@@ -463,73 +334,6 @@ static void hash_is_equal_across_containers(void)
     }
 }
 
-/* ---- out of memory --------------------------------------------------------------------------- */
-
-static const float zeros[64];
-
-static int try_hash(struct ft_network *n, struct ft_network **out, struct ft_error *err)
-{
-    uint64_t h[2] = { 1, 2 };
-    (void)out;
-    const int rc = ft_network_hash(n, DENSE, h, err);
-    CHECK(!rc || (h[0] == 1 && h[1] == 2));
-    return rc;
-}
-
-static int try_cut(struct ft_network *n, struct ft_network **out, struct ft_error *err)
-{
-    return ft_network_cut(n, DENSE, out, err);
-}
-
-static int try_head(struct ft_network *n, struct ft_network **out, struct ft_error *err)
-{
-    return ft_network_with_head(n, POOL, "pool", 4, 2, zeros, zeros, out, err);
-}
-
-static int try_pool(struct ft_network *n, struct ft_network **out, struct ft_error *err)
-{
-    int last = -1;
-    (void)out;
-    const int rc = ft_network_pool(n, SUM, &last, err);
-    CHECK(rc ? last == -1 : last == LAYERS);
-    return rc;
-}
-
-static int try_scale(struct ft_network *n, struct ft_network **out, struct ft_error *err)
-{
-    (void)out;
-    return ft_network_scale(n, 3, zeros, zeros, true, err);
-}
-
-/* Allocation 0, 1, 2, ... fails, until there are fewer. */
-static void fail_each(int (*attempt)(struct ft_network *, struct ft_network **, struct ft_error *),
-                      long least)
-{
-    long failed = 0;
-    for (bool more = true; more && failed < 1000; failed += more) {
-        struct ft_network *n = small(), *out = NULL;
-        struct ft_error err = { 0 };
-        allocations_left = failed;
-        const int rc = attempt(n, &out, &err);
-        more = allocations_left < 0;
-        allocations_left = -1;
-        CHECK(more ? rc == FT_ENOMEM && err.code == rc && !out : !rc);
-        CHECK(!rc || strstr(err.msg, "memory"));
-        ft_network_free(out);
-        ft_network_free(n);
-    }
-    CHECK(failed >= least && failed < 1000);
-}
-
-static void every_allocation_may_fail(void)
-{
-    fail_each(try_hash, 4);
-    fail_each(try_cut, 10);
-    fail_each(try_head, 10);
-    fail_each(try_pool, 3);
-    fail_each(try_scale, 4);
-}
-
 int main(void)
 {
     RUN(kinds_are_complete);
@@ -545,6 +349,5 @@ int main(void)
     RUN(hash_ignores);
     RUN(hash_notices);
     RUN(hash_is_equal_across_containers);
-    RUN(every_allocation_may_fail);
     return test_end();
 }

@@ -4,47 +4,14 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "finetune-tools.h"
-#include "image/image.h"
 #include "base/file.h"
-#include "base/random.h"
-#include "../test.h"
+#include "image/image.h"
+#include "models.h"
 
-enum { D = 1280, K = 2, CELLS = 49 };
-
-static char directory[] = "/tmp/finetune-predict-XXXXXX";
 static struct ft_backbone *backbone;
 static char *classes[] = { "one", "two" };
 static const char record[] =
     "{\"accuracy\":0.875,\"threshold\":{\"value\":0.625,\"coverage\":0.99}}";
-
-static const char *at(const char *name)
-{
-    static char paths[4][100];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", directory, name);
-    return path;
-}
-
-static const char *picture(void)
-{
-    static char path[1000];
-    snprintf(path, sizeof path, "%s/golden/head/cam.jpg", getenv("FT_TEST_DATA"));
-    return path;
-}
-
-/* The head of golden/head/cam.txt. */
-static struct ft_head head_of_noise(void)
-{
-    struct ft_random random = { 3 };
-    struct ft_head head = { D, K, malloc(D * K * sizeof(float)), malloc(K * sizeof(float)) };
-    for (int i = 0; i < D * K; i++)
-        head.w[i] = (float)((ft_random_unit(&random) - 0.5) * 0.2);
-    head.b[0] = 0.25f;
-    head.b[1] = -0.5f;
-    return head;
-}
 
 static struct ft_model *model_of_noise(const char *text, const struct ft_gallery *gallery)
 {
@@ -59,11 +26,9 @@ static struct ft_model *model_of_noise(const char *text, const struct ft_gallery
 static void probabilities_equal_keras(void)
 {
     struct ft_model *model = model_of_noise(NULL, NULL);
-    char path[1000];
     double logit[K];
     float p[K];
-    snprintf(path, sizeof path, "%s/golden/head/cam.txt", getenv("FT_TEST_DATA"));
-    FILE *f = fopen(path, "r");
+    FILE *f = fopen(data_path("golden/head/cam.txt"), "r");
     for (int i = 0; i <= CELLS; i++) /* the last row has the logits */
         CHECK(f && fscanf(f, "%lf %lf", &logit[0], &logit[1]) == 2);
     if (f)
@@ -101,6 +66,34 @@ static void file_bytes_and_pixels_agree(void)
     CHECK(!memcmp(file, pixels, sizeof file) && !memcmp(file, packed, sizeof file));
     unlink(at("p.png"));
     free(wide);
+    ft_image_release(&image);
+    ft_bytes_release(&jpeg);
+    ft_model_free(model);
+}
+
+/* The head of the model, applied to the feature, gives the probabilities of the prediction. */
+static void features_of_file_bytes_and_pixels_agree(void)
+{
+    struct ft_model *model = model_of_noise(NULL, NULL);
+    struct ft_bytes jpeg = { 0 };
+    struct ft_image image = { 0 };
+    float file[D], bytes[D], pixels[D], p[K], q[K];
+    CHECK(ft_file_read(picture(), 1 << 24, &jpeg, NULL) == 0);
+    CHECK(ft_feature_file(backbone, picture(), file, NULL) == 0);
+    CHECK(ft_feature_bytes(backbone, jpeg.data, jpeg.size, bytes, NULL) == 0);
+    CHECK(!memcmp(file, bytes, sizeof file));
+    CHECK(ft_image_decode(jpeg.data, jpeg.size, NULL, &image, NULL) == 0);
+    const struct ft_pixels whole = { image.pixels, image.width, image.height, 0 };
+    CHECK(ft_feature_pixels(backbone, &whole, pixels, NULL) == 0);
+    CHECK(ft_predict_pixels(model, &whole, p, NULL) == 0);
+    ft_head_probabilities(ft_model_head(model), pixels, 1, q);
+    CHECK_NEAR(p[0], q[0], 1e-5);
+    struct ft_error err;
+    pixels[0] = 7;
+    CHECK(ft_feature_bytes(backbone, jpeg.data, 10, pixels, &err) == FT_EFORMAT);
+    CHECK(ft_feature_pixels(backbone, &(struct ft_pixels){ image.pixels, 0, 1, 0 }, pixels, &err) ==
+          FT_EARG);
+    CHECK(pixels[0] == 7);
     ft_image_release(&image);
     ft_bytes_release(&jpeg);
     ft_model_free(model);
@@ -327,6 +320,7 @@ int main(void)
         return 1;
     RUN(probabilities_equal_keras);
     RUN(file_bytes_and_pixels_agree);
+    RUN(features_of_file_bytes_and_pixels_agree);
     RUN(a_feature_is_that_of_an_extraction);
     RUN(wrong_input_is_refused);
     RUN(a_model_in_memory_equals_its_file);

@@ -1,0 +1,135 @@
+/* network/: every allocation of its functions fails once. The test is linked with --wrap for the
+ * functions that allocate (tests/meson.build). */
+#define _GNU_SOURCE
+#include <stdarg.h>
+#include <stdint.h>
+
+#include "network/edit.h"
+#include "network/hash.h"
+#include "small_network.h"
+
+static long allocations_left = -1; /* before the one that fails; -1: none fails */
+
+static bool fails(void)
+{
+    return allocations_left >= 0 && allocations_left-- == 0;
+}
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+void *__real_aligned_alloc(size_t align, size_t n);
+char *__real_strdup(const char *s);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+void *__wrap_aligned_alloc(size_t align, size_t n);
+char *__wrap_strdup(const char *s);
+int __wrap_asprintf(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+void *__wrap_malloc(size_t n)
+{
+    return fails() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+    return fails() ? NULL : __real_realloc(p, n);
+}
+
+void *__wrap_aligned_alloc(size_t align, size_t n)
+{
+    return fails() ? NULL : __real_aligned_alloc(align, n);
+}
+
+char *__wrap_strdup(const char *s)
+{
+    return fails() ? NULL : __real_strdup(s);
+}
+
+int __wrap_asprintf(char **out, const char *format, ...)
+{
+    va_list list;
+    if (fails())
+        return -1;
+    va_start(list, format);
+    const int n = vasprintf(out, format, list);
+    va_end(list);
+    return n;
+}
+
+static const float zeros[64];
+
+static int try_hash(struct ft_network *n, struct ft_network **out, struct ft_error *err)
+{
+    uint64_t h[2] = { 1, 2 };
+    (void)out;
+    const int rc = ft_network_hash(n, DENSE, h, err);
+    CHECK(!rc || (h[0] == 1 && h[1] == 2));
+    return rc;
+}
+
+static int try_cut(struct ft_network *n, struct ft_network **out, struct ft_error *err)
+{
+    return ft_network_cut(n, DENSE, out, err);
+}
+
+static int try_head(struct ft_network *n, struct ft_network **out, struct ft_error *err)
+{
+    return ft_network_with_head(n, POOL, "pool", 4, 2, zeros, zeros, out, err);
+}
+
+static int try_pool(struct ft_network *n, struct ft_network **out, struct ft_error *err)
+{
+    int last = -1;
+    (void)out;
+    const int rc = ft_network_pool(n, SUM, &last, err);
+    CHECK(rc ? last == -1 : last == LAYERS);
+    return rc;
+}
+
+static int try_scale(struct ft_network *n, struct ft_network **out, struct ft_error *err)
+{
+    (void)out;
+    return ft_network_scale(n, 3, zeros, zeros, true, err);
+}
+
+/* Allocation 0, 1, 2, ... fails, until there are fewer. */
+static void fail_each(int (*attempt)(struct ft_network *, struct ft_network **, struct ft_error *),
+                      long least)
+{
+    long failed = 0;
+    for (bool more = true; more && failed < 1000; failed += more) {
+        struct ft_network *n = small(), *out = NULL;
+        struct ft_error err = { 0 };
+        allocations_left = failed;
+        const int rc = attempt(n, &out, &err);
+        more = allocations_left < 0;
+        allocations_left = -1;
+        CHECK(more ? rc == FT_ENOMEM && err.code == rc && !out : !rc);
+        CHECK(!rc || strstr(err.msg, "memory"));
+        ft_network_free(out);
+        ft_network_free(n);
+    }
+    CHECK(failed >= least && failed < 1000);
+}
+
+static void every_allocation_may_fail(void)
+{
+    fail_each(try_hash, 4);
+    fail_each(try_cut, 10);
+    fail_each(try_head, 10);
+    fail_each(try_pool, 3);
+    fail_each(try_scale, 4);
+}
+
+int main(void)
+{
+    RUN(every_allocation_may_fail);
+    return test_end();
+}
