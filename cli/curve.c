@@ -17,10 +17,10 @@ struct contest {
     struct ft_contender contenders[LIST_LIMIT];
 };
 
-static void show_step(void *user, size_t done, size_t of)
+static void show_step(void *user, size_t done, size_t total)
 {
     struct progress *p = user;
-    p->total = of;
+    p->total = total;
     progress_step(p, done);
 }
 
@@ -29,8 +29,13 @@ static int measure_curve(struct contest *x, const struct ft_features *f, struct 
     const struct ft_validation *v = x->validations[0];
     struct progress progress;
     progress_begin(&progress, "heads", "heads", 0);
-    const int rc = ft_curve_measure(f->x, f->labels, v->fold, v->folds, f->n, f->d, v->k,
-                                    &x->options, show_step, &progress, &x->curve, err);
+    const struct ft_training_set set = { .x = ft_features_matrix(f),
+                                         .labels = f->labels,
+                                         .k = v->k };
+    const struct ft_curve_options options = { .head = x->options,
+                                              .progress = show_step,
+                                              .user = &progress };
+    const int rc = ft_curve_measure(&set, v->fold, v->folds, &options, &x->curve, err);
     progress_end(&progress);
     return rc;
 }
@@ -41,9 +46,11 @@ static int validate(struct contest *x, const struct ft_features *f, struct ft_er
     uint64_t *group = malloc((f->n + 1) * sizeof *group);
     int rc = group ? ft_groups(f, x->dir, x->settings->group_by, x->settings->threads, group, err)
                    : out_of_memory(err, x->dir);
+    const struct ft_training_set set = {
+        .x = ft_features_matrix(f), .labels = f->labels, .groups = group, .k = x->dataset->n_classes
+    };
     if (!rc)
-        rc = ft_train(f->x, f->labels, group, f->n, f->d, x->dataset->n_classes, &x->options, &head,
-                      &x->validations[x->n], err);
+        rc = ft_train(&set, &x->options, &head, &x->validations[x->n], err);
     free(group);
     ft_head_free(head);
     return rc;

@@ -16,8 +16,9 @@ struct doctor {
     struct ft_diagnosis *diagnosis;
 };
 
-static void show_step(void *user, size_t done)
+static void show_step(void *user, size_t done, size_t total)
 {
+    (void)total;
     progress_step(user, done);
 }
 
@@ -29,8 +30,11 @@ static int survey(struct doctor *x, const struct settings *s, struct ft_error *e
     if (!x->facts)
         return out_of_memory(err, x->dir);
     progress_begin(&progress, "files", "files", f->n);
-    const int rc = ft_survey(f->paths, f->n, s->threads, (uint64_t)s->max_megapixels << 20,
-                             show_step, &progress, x->facts, err);
+    const struct ft_survey_options options = { .threads = s->threads,
+                                               .max_pixels = (uint64_t)s->max_megapixels << 20,
+                                               .progress = show_step,
+                                               .user = &progress };
+    const int rc = ft_survey(f->paths, f->n, &options, x->facts, err);
     progress_end(&progress);
     return rc;
 }
@@ -60,9 +64,11 @@ static int validate(struct doctor *x, const struct settings *s, struct ft_error 
     uint64_t *group = malloc(f->n * sizeof *group);
     int rc = group ? ft_groups(f, x->dir, s->group_by, s->threads, group, err)
                    : out_of_memory(err, x->dir);
+    const struct ft_training_set set = {
+        .x = ft_features_matrix(f), .labels = f->labels, .groups = group, .k = x->dataset->n_classes
+    };
     if (!rc)
-        rc = ft_train(f->x, f->labels, group, f->n, f->d, x->dataset->n_classes, &options, &x->head,
-                      &x->validation, err);
+        rc = ft_train(&set, &options, &x->head, &x->validation, err);
     free(group);
     if (rc == FT_EARG && !s->group_by) { /* all are copies of one picture: listed later */
         note("labels and shortcuts are not checked: %s", err->msg);

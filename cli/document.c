@@ -45,7 +45,12 @@ static int find_extras(struct extras *x, const struct settings *s, const struct 
 {
     const struct ft_features *f = p->features;
     const struct ft_validation *v = t->validation;
-    const uint64_t max_pixels = (uint64_t)s->max_megapixels << 20;
+    const struct ft_training_set set = { .x = ft_features_matrix(f),
+                                         .labels = f->labels,
+                                         .k = v->k };
+    const struct ft_curve_options curve = { .head = *t->options };
+    const struct ft_survey_options survey = { .threads = s->threads,
+                                              .max_pixels = (uint64_t)s->max_megapixels << 20 };
     x->facts = calloc(f->n + 1, sizeof *x->facts);
     x->bad_paths = malloc((p->n_bad + 1) * sizeof *x->bad_paths);
     x->bad_reasons = malloc((p->n_bad + 1) * sizeof *x->bad_reasons);
@@ -56,14 +61,12 @@ static int find_extras(struct extras *x, const struct settings *s, const struct 
         x->bad_reasons[i] = p->bad[i].reason;
     }
     /* no curve if there are too few pictures */
-    x->has_curve = !ft_curve_measure(f->x, f->labels, v->fold, v->folds, f->n, f->d, v->k,
-                                     t->options, NULL, NULL, &x->curve, NULL);
+    x->has_curve = !ft_curve_measure(&set, v->fold, v->folds, &curve, &x->curve, NULL);
     struct ft_train_options fixed = *t->options;
     fixed.l2 = v->l2 > 0 ? v->l2 : FT_L2_NONE;
-    int rc =
-        ft_unknown_measure(f->x, f->labels, v->fold, f->n, f->d, v->k, &fixed, &x->unknown, err);
+    int rc = ft_unknown_measure(&set, v->fold, &fixed, &x->unknown, err);
     if (!rc)
-        rc = ft_survey(f->paths, f->n, s->threads, max_pixels, NULL, NULL, x->facts, err);
+        rc = ft_survey(f->paths, f->n, &survey, x->facts, err);
     if (!rc)
         rc = ft_diagnose(f, x->facts, v, s->threads, &x->diagnosis, err);
     if (!rc && !(x->settings = ft_model_settings(x->model)))

@@ -106,14 +106,16 @@ static int train_head(struct training *t, const struct ft_train_options *options
     uint64_t *group = malloc(f->n * sizeof *group);
     if (!group)
         return out_of_memory(err, t->dir);
-    const struct ft_matrix x = ft_features_matrix(f);
+    const struct ft_training_set set = {
+        .x = ft_features_matrix(f), .labels = f->labels, .groups = group, .k = k
+    };
     if (f->n > FT_GROUPS_MOST)
         note("more than %d pictures: only identical pictures are kept in one fold, near copies are "
              "not searched",
              FT_GROUPS_MOST);
     int rc = ft_groups(f, t->dir, t->settings->group_by, t->settings->threads, group, err);
     if (!rc)
-        rc = ft_train_matrix(&x, f->labels, group, k, options, &t->head, &t->validation, err);
+        rc = ft_train(&set, options, &t->head, &t->validation, err);
     free(group);
     if (!rc)
         rc = ft_metrics_compute(t->validation->raw, f->labels, t->validation->fold, f->n, k,
@@ -178,8 +180,10 @@ static int measure_unknown(const struct training *t, const struct ft_train_optio
         return 0;
     }
     fixed.l2 = t->validation->l2 > 0 ? t->validation->l2 : FT_L2_NONE;
-    const int rc = ft_unknown_measure(f->x, f->labels, t->validation->fold, f->n, f->d,
-                                      t->dataset->n_classes, &fixed, &u, err);
+    const struct ft_training_set set = { .x = ft_features_matrix(f),
+                                         .labels = f->labels,
+                                         .k = t->dataset->n_classes };
+    const int rc = ft_unknown_measure(&set, t->validation->fold, &fixed, &u, err);
     if (!rc && u.left_out) {
         if (t->dataset->n_classes > 2)
             snprintf(probability, sizeof probability, "%.3f by highest probability, ",

@@ -16,12 +16,11 @@ struct worker {
 
 struct survey {
     char *const *paths;
-    uint64_t max_pixels;
+    size_t n;
+    const struct ft_survey_options *options;
     struct ft_facts *facts;
     struct worker *workers;
     atomic_bool no_memory;
-    void (*step)(void *, size_t);
-    void *user;
     atomic_size_t done;
 };
 
@@ -32,30 +31,28 @@ static void look(void *context, size_t i, int member)
     struct ft_facts facts = { 0 };
     facts.status = ft_file_read(s->paths[i], FILE_LIMIT, &w->bytes, NULL);
     if (!facts.status)
-        facts.status =
-            ft_image_facts(&w->preparer, w->bytes.data, w->bytes.size, s->max_pixels, &facts, NULL);
+        facts.status = ft_image_facts(&w->preparer, w->bytes.data, w->bytes.size,
+                                      s->options->max_pixels, &facts, NULL);
     if (facts.status == FT_ENOMEM)
         atomic_store(&s->no_memory, true);
     s->facts[i] = facts;
     const size_t done = atomic_fetch_add(&s->done, 1) + 1;
-    if (s->step && member == 0)
-        s->step(s->user, done);
+    if (s->options->progress && member == 0)
+        s->options->progress(s->options->user, done, s->n);
 }
 
-int ft_survey(char *const *paths, size_t n, int threads, uint64_t max_pixels,
-              void (*step)(void *, size_t), void *user, struct ft_facts *facts,
-              struct ft_error *err)
+int ft_survey(char *const *paths, size_t n, const struct ft_survey_options *options,
+              struct ft_facts *facts, struct ft_error *err)
 {
-    struct ft_team *team = ft_team_new(threads > 0 ? threads : ft_cpu_count());
+    static const struct ft_survey_options defaults = FT_SURVEY_DEFAULTS;
+    options = options ? options : &defaults;
+    struct ft_team *team = ft_team_new(options->threads > 0 ? options->threads : ft_cpu_count());
     struct worker *workers = team ? calloc((size_t)ft_team_size(team), sizeof *workers) : NULL;
     int rc = workers ? 0 : ft_error_nomem(err, "the survey of pictures");
     if (!rc) {
-        struct survey s = { .paths = paths,
-                            .max_pixels = max_pixels,
-                            .facts = facts,
-                            .workers = workers,
-                            .step = step,
-                            .user = user };
+        struct survey s = {
+            .paths = paths, .n = n, .options = options, .facts = facts, .workers = workers
+        };
         struct ft_budget memory;
         ft_budget_init(&memory, FT_IMAGE_MEMORY);
         for (int i = 0; i < ft_team_size(team); i++)

@@ -47,11 +47,17 @@ struct ft_facts {
     uint64_t camera;             /* hash of EXIF's make and model; 0: not given */
     uint64_t print;              /* perceptual hash: copies of a picture differ in few bits */
 };
-/* facts [n] of the files; `step` (may be NULL) is told now and then how many are done, by the
- * calling thread. */
-int ft_survey(char *const *paths, size_t n, int threads, uint64_t max_pixels,
-              void (*step)(void *user, size_t done), void *user, struct ft_facts *facts,
-              struct ft_error *err);
+struct ft_survey_options {
+    int threads;         /* 0: one per core */
+    uint64_t max_pixels; /* a larger picture is a bad picture. 0: 256 megapixels */
+    /* nullable. Called by the calling thread from time to time */
+    void (*progress)(void *user, size_t done, size_t total);
+    void *user;
+};
+#define FT_SURVEY_DEFAULTS FT_DEFAULTS
+/* Writes the facts of each file to facts [n]. `options` is nullable. */
+int ft_survey(char *const *paths, size_t n, const struct ft_survey_options *options,
+              struct ft_facts *facts, struct ft_error *err);
 
 /* ---- what is wrong with a folder ------------------------------------------------------------- */
 

@@ -41,17 +41,18 @@ struct ft_validation {
     struct ft_l2_row *grid;
 };
 
-/* Multinomial logistic regression on x [n, d] with labels y in 0..k-1. Rows of one `group` stay in
- * one fold (NULL: every row its own group). Minimises (1/n) sum_i c(y_i) loss_i + l2/2 |W|^2 on
- * scaled features, bias unpenalised. */
-int ft_train(const float *x, const int32_t *y, const uint64_t *group, size_t n, int d, int k,
-             const struct ft_train_options *options, struct ft_head **head,
-             struct ft_validation **validation, struct ft_error *err);
-/* The same for rows that may be in a scratch file: the same head to the bit, whatever memory they
- * have; every evaluation reads the file once. */
-int ft_train_matrix(const struct ft_matrix *x, const int32_t *y, const uint64_t *group, int k,
-                    const struct ft_train_options *options, struct ft_head **head,
-                    struct ft_validation **validation, struct ft_error *err);
+/* The rows that a head is trained on, with their labels. All pointers are borrowed. */
+struct ft_training_set {
+    struct ft_matrix x;     /* [n, d] */
+    const int32_t *labels;  /* [n] 0 to k - 1 */
+    const uint64_t *groups; /* [n] rows with the same number stay in one fold. NULL: no groups */
+    int k;                  /* number of classes */
+};
+/* Multinomial logistic regression. Minimises (1/n) sum_i c(y_i) loss_i + l2/2 |W|^2 on scaled
+ * features; the bias has no penalty. Rows in memory and rows in a scratch file give the same head,
+ * bit by bit; the file is read once for each evaluation. `options` is nullable. */
+int ft_train(const struct ft_training_set *set, const struct ft_train_options *options,
+             struct ft_head **head, struct ft_validation **validation, struct ft_error *err);
 void ft_head_free(struct ft_head *head);
 void ft_validation_free(struct ft_validation *validation);
 /* p [n, k] = softmax(x [n, d] W + b). */
@@ -141,13 +142,19 @@ struct ft_curve {
     /* by the law, at n and 2 n pictures; low and high: its 95 % band (parametric bootstrap) */
     struct ft_curve_point now, doubled;
 };
-/* Heads trained on a growing share of every class, outside each fold in turn; all pictures judged
- * at every point. `fold` [n], 0 to folds - 1. L2 is chosen anew at every point where options say
- * so. `step` (may be NULL) is told how many of `of` fits are done. */
-int ft_curve_measure(const float *x, const int32_t *y, const int32_t *fold, int folds, size_t n,
-                     int d, int k, const struct ft_train_options *options,
-                     void (*step)(void *user, size_t done, size_t of), void *user,
-                     struct ft_curve *out, struct ft_error *err);
+struct ft_curve_options {
+    struct ft_train_options head; /* with l2 0, L2 is chosen again at each point */
+    /* nullable. Called by the calling thread after each fit; `total` is the number of fits */
+    void (*progress)(void *user, size_t done, size_t total);
+    void *user;
+};
+#define FT_CURVE_DEFAULTS FT_DEFAULTS
+/* For each fold in turn, heads are trained on growing shares of the other rows of each class, and
+ * classify the rows of the fold. So each point is measured on all rows. `fold` [n] is 0 to
+ * folds - 1. `set->x` must be in memory; `set->groups` is not used. `options` is nullable. */
+int ft_curve_measure(const struct ft_training_set *set, const int32_t *fold, int folds,
+                     const struct ft_curve_options *options, struct ft_curve *out,
+                     struct ft_error *err);
 double ft_power_law_error(const struct ft_power_law *law, double images);
 
 /* ---- pictures of no known class -------------------------------------------------------------- */
@@ -163,9 +170,10 @@ struct ft_unknown {
     /* and of the Mahalanobis distance to the nearest class's mean (Lee et al. 2018) */
     double distance;
 };
-/* Rows of fold 0 are held out, the others are trained on. */
-int ft_unknown_measure(const float *x, const int32_t *y, const int32_t *fold, size_t n, int d,
-                       int k, const struct ft_train_options *options, struct ft_unknown *out,
+/* Rows of fold 0 are held out, the others are trained on. `fold` [n]. `set->x` must be in memory;
+ * `set->groups` is not used. `options` is nullable. */
+int ft_unknown_measure(const struct ft_training_set *set, const int32_t *fold,
+                       const struct ft_train_options *options, struct ft_unknown *out,
                        struct ft_error *err);
 
 #ifdef __cplusplus

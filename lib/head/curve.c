@@ -157,8 +157,10 @@ static int judge(struct measurement *m, int32_t fold, double share, size_t *righ
     struct ft_head *head = NULL;
     struct ft_validation *validation = NULL;
     const size_t taken = take(m, fold, share);
-    const int rc = ft_train(m->some_x, m->some_y, NULL, taken, m->d, m->k, &m->options, &head,
-                            &validation, err);
+    const struct ft_training_set set = { .x = { .n = taken, .d = m->d, .x = m->some_x },
+                                         .labels = m->some_y,
+                                         .k = m->k };
+    const int rc = ft_train(&set, &m->options, &head, &validation, err);
     for (size_t i = 0; !rc && i < m->n; i++) {
         if (m->fold[i] != fold)
             continue;
@@ -183,8 +185,8 @@ static void shuffle(size_t *order, size_t n, uint64_t seed)
     }
 }
 
-static int measure(struct measurement *m, int folds, void (*step)(void *, size_t, size_t),
-                   void *user, struct ft_curve *out, struct ft_error *err)
+static int measure(struct measurement *m, int folds, const struct ft_curve_options *options,
+                   struct ft_curve *out, struct ft_error *err)
 {
     size_t smallest = SIZE_MAX;
     memset(m->rows, 0, 2 * (size_t)m->k * sizeof *m->rows);
@@ -208,8 +210,9 @@ static int measure(struct measurement *m, int folds, void (*step)(void *, size_t
             const int rc = judge(m, f, share, &right, &images, err);
             if (rc)
                 return rc;
-            if (step)
-                step(user, (size_t)(i * folds + f + 1), (size_t)(out->n_points * folds));
+            if (options->progress)
+                options->progress(options->user, (size_t)(i * folds + f + 1),
+                                  (size_t)(out->n_points * folds));
         }
         double interval[2];
         ft_wilson(right, m->n, interval);
@@ -219,14 +222,24 @@ static int measure(struct measurement *m, int folds, void (*step)(void *, size_t
     return 0;
 }
 
-int ft_curve_measure(const float *x, const int32_t *y, const int32_t *fold, int folds, size_t n,
-                     int d, int k, const struct ft_train_options *options,
-                     void (*step)(void *, size_t, size_t), void *user, struct ft_curve *out,
+int ft_curve_measure(const struct ft_training_set *set, const int32_t *fold, int folds,
+                     const struct ft_curve_options *options, struct ft_curve *out,
                      struct ft_error *err)
 {
-    struct measurement m = {
-        .x = x, .y = y, .fold = fold, .n = n, .d = d, .k = k, .options = *options
-    };
+    static const struct ft_curve_options defaults = FT_CURVE_DEFAULTS;
+    options = options ? options : &defaults;
+    const size_t n = set->x.n;
+    const int d = set->x.d, k = set->k;
+    const uint64_t seed = options->head.seed;
+    if (!set->x.x)
+        return ft_error_set(err, FT_EARG, "a learning curve needs the features in memory");
+    struct measurement m = { .x = set->x.x,
+                             .y = set->labels,
+                             .fold = fold,
+                             .n = n,
+                             .d = d,
+                             .k = k,
+                             .options = options->head };
     struct ft_curve curve = { 0 };
     m.options.folds = 3; /* only for choosing L2 */
     m.order = ft_alloc(n, sizeof *m.order);
@@ -238,11 +251,11 @@ int ft_curve_measure(const float *x, const int32_t *y, const int32_t *fold, int 
                  ? 0
                  : ft_error_nomem(err, "the learning curve");
     if (!rc) {
-        shuffle(m.order, n, options->seed);
-        rc = measure(&m, folds, step, user, &curve, err);
+        shuffle(m.order, n, seed);
+        rc = measure(&m, folds, options, &curve, err);
     }
     if (!rc) {
-        extrapolate(&curve, n, options->seed);
+        extrapolate(&curve, n, seed);
         *out = curve;
     }
     free(m.order);

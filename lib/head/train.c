@@ -71,9 +71,11 @@ static int final_fit(struct ft_head_training *t, double temperature, struct ft_h
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-static int check_arguments(size_t n, int d, int k, const struct ft_train_options *options,
-                           struct ft_error *err)
+static int check_arguments(const struct ft_training_set *set,
+                           const struct ft_train_options *options, struct ft_error *err)
 {
+    const size_t n = set->x.n;
+    const int d = set->x.d, k = set->k;
     if (k < 2)
         return ft_error_set(err, FT_EARG, "%d class: a classifier needs at least two", k);
     if (n < (size_t)k || d < 1)
@@ -91,16 +93,17 @@ static int check_arguments(size_t n, int d, int k, const struct ft_train_options
     return 0;
 }
 
-int ft_train_matrix(const struct ft_matrix *x, const int32_t *y, const uint64_t *group, int k,
-                    const struct ft_train_options *options, struct ft_head **head,
-                    struct ft_validation **validation, struct ft_error *err)
+int ft_train(const struct ft_training_set *set, const struct ft_train_options *options,
+             struct ft_head **head, struct ft_validation **validation, struct ft_error *err)
 {
-    int rc = check_arguments(x->n, x->d, k, options, err);
+    static const struct ft_train_options defaults = FT_TRAIN_DEFAULTS;
+    options = options ? options : &defaults;
+    int rc = check_arguments(set, options, err);
     if (rc)
         return rc;
-    struct ft_head_training t = { .y = y, .n = x->n, .k = k };
+    struct ft_head_training t = { .y = set->labels, .n = set->x.n, .k = set->k };
     struct ft_validation *measured = NULL;
-    rc = ft_head_training_init(&t, x, group, options, err);
+    rc = ft_head_training_init(&t, &set->x, set->groups, options, err);
     if (!rc)
         rc = ft_cross_validate(&t, err);
     if (!rc)
@@ -113,12 +116,4 @@ int ft_train_matrix(const struct ft_matrix *x, const int32_t *y, const uint64_t 
         ft_validation_free(measured);
     ft_head_training_release(&t);
     return rc;
-}
-
-int ft_train(const float *x, const int32_t *y, const uint64_t *group, size_t n, int d, int k,
-             const struct ft_train_options *options, struct ft_head **head,
-             struct ft_validation **validation, struct ft_error *err)
-{
-    return ft_train_matrix(&(struct ft_matrix){ .n = n, .d = d, .x = x }, y, group, k, options,
-                           head, validation, err);
 }

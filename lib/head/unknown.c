@@ -53,8 +53,10 @@ static int by_probability(struct trial *t, double *auc, struct ft_error *err)
     struct ft_validation *validation = NULL;
     double precision;
     float *p = ft_alloc(t->n_test, (size_t)k * sizeof *p);
-    int rc = p ? ft_train(t->known, t->labels, NULL, t->n_known, t->d, k, t->options, &head,
-                          &validation, err)
+    const struct ft_training_set set = { .x = { .n = t->n_known, .d = t->d, .x = t->known },
+                                         .labels = t->labels,
+                                         .k = k };
+    int rc = p ? ft_train(&set, t->options, &head, &validation, err)
                : ft_error_nomem(err, "a left-out class");
     if (!rc) {
         ft_head_probabilities(head, t->test, t->n_test, p);
@@ -178,15 +180,26 @@ static int measure(struct trial *t, struct ft_unknown *out, struct ft_error *err
     return 0;
 }
 
-int ft_unknown_measure(const float *x, const int32_t *y, const int32_t *fold, size_t n, int d,
-                       int k, const struct ft_train_options *options, struct ft_unknown *out,
+int ft_unknown_measure(const struct ft_training_set *set, const int32_t *fold,
+                       const struct ft_train_options *options, struct ft_unknown *out,
                        struct ft_error *err)
 {
-    const size_t width = (size_t)d * sizeof(float);
-    struct ft_train_options fixed = *options;
-    struct trial t = { .x = x, .y = y, .fold = fold, .n = n, .d = d, .k = k, .options = &fixed };
-    fixed.folds = 2; /* L2 is given: folds only cost */
-    t.team = ft_team_new(options->threads > 0 ? options->threads : ft_cpu_count());
+    const size_t n = set->x.n, width = (size_t)set->x.d * sizeof(float);
+    const int k = set->k;
+    struct ft_train_options fixed = FT_TRAIN_DEFAULTS;
+    if (options)
+        fixed = *options;
+    if (!set->x.x)
+        return ft_error_set(err, FT_EARG, "measuring unknown classes needs the features in memory");
+    struct trial t = { .x = set->x.x,
+                       .y = set->labels,
+                       .fold = fold,
+                       .n = n,
+                       .d = set->x.d,
+                       .k = k,
+                       .options = &fixed };
+    fixed.folds = 2; /* with a given L2, more folds only take time */
+    t.team = ft_team_new(fixed.threads > 0 ? fixed.threads : ft_cpu_count());
     t.known = ft_alloc(n, width);
     t.test = ft_alloc(n, width);
     t.mean = ft_alloc((size_t)k, width);

@@ -48,7 +48,8 @@ static int fit(struct ft_backbone *backbone, const struct fitting *f,
     size_t *counts = ft_alloc_zero((size_t)f->k, sizeof *counts);
     int rc = counts ? count(f, counts, err) : ft_error_nomem(err, "the classes");
     if (!rc)
-        rc = ft_train_matrix(&f->x, f->labels, f->group, f->k, options, &head, &v, err);
+        rc = ft_train(&(struct ft_training_set){ f->x, f->labels, f->group, f->k }, options, &head,
+                      &v, err);
     if (!rc)
         rc = ft_metrics_compute(v->raw, f->labels, v->fold, f->x.n, f->k, &raw, err);
     if (!rc)

@@ -90,7 +90,8 @@ static int run_train(const float *x, const int32_t *y, size_t n, int d, int k, i
     const struct ft_train_options options = { .threads = threads };
     struct ft_head *head = NULL;
     struct ft_validation *v = NULL;
-    const int status = ft_train(x, y, NULL, n, d, k, &options, &head, &v, err);
+    const struct ft_training_set set = { .x = { .n = n, .d = d, .x = x }, .labels = y, .k = k };
+    const int status = ft_train(&set, &options, &head, &v, err);
     if (!status)
         printf("%.3f s, l2 %g\n", now() - start, v->l2);
     ft_head_free(head);

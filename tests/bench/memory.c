@@ -72,9 +72,9 @@ static int run(size_t rows, int d, int k, double memory, double l2, int folds, c
         rc = fill(f, rows, k, err);
     if (rc)
         return rc;
-    const struct ft_matrix x = ft_features_matrix(f);
+    const struct ft_training_set set = { .x = ft_features_matrix(f), .labels = f->labels, .k = k };
     const double filled = now(), before = bytes_read(), size = (double)rows * d * sizeof(float);
-    rc = ft_train_matrix(&x, f->labels, NULL, k, &options, &head, &v, err);
+    rc = ft_train(&set, &options, &head, &v, err);
     if (!rc) {
         ft_hash(head->w, (size_t)d * (size_t)k * sizeof *head->w, hash);
         printf("{\"rows\": %zu, \"gb\": %.2f, \"scratch\": %s, \"fill\": %.1f, \"train\": %.2f, "

@@ -295,9 +295,9 @@ static void lines(void)
 
 static size_t most_steps;
 
-static void count_steps(void *user, size_t done)
+static void count_steps(void *user, size_t done, size_t total)
 {
-    CHECK(user == root && done >= 1 && done <= 3);
+    CHECK(user == root && done >= 1 && done <= 3 && total == 3);
     most_steps = done > most_steps ? done : most_steps;
 }
 
@@ -316,7 +316,10 @@ static void one_survey(const struct golden *g, const struct ft_bytes *bytes,
     snprintf(name, sizeof name, "golden/image/%s", g->file);
     snprintf(path, sizeof path, "%s/%s", getenv("FT_TEST_DATA"), name);
     char *const paths[3] = { path, (char *)(uintptr_t)at("list"), (char *)(uintptr_t)at("gone") };
-    CHECK(!ft_survey(paths, 3, 2, 0, count_steps, root, facts, &e));
+    const struct ft_survey_options options = { .threads = 2,
+                                               .progress = count_steps,
+                                               .user = root };
+    CHECK(!ft_survey(paths, 3, &options, facts, &e));
     CHECK(facts[0].status == 0 && facts[0].bytes == bytes->size);
     CHECK(facts[0].width == g->width && facts[0].height == g->height);
     CHECK_NEAR(facts[0].brightness, brightness, 1e-3);
@@ -329,7 +332,8 @@ static void one_survey(const struct golden *g, const struct ft_bytes *bytes,
     }
     CHECK(facts[1].status == FT_EFORMAT && facts[1].width == 0 && facts[1].bytes == 0);
     CHECK(facts[2].status == FT_EIO);
-    CHECK(!ft_survey(paths, 1, 1, 1, NULL, NULL, facts, &e) && facts[0].status == FT_ELIMIT);
+    const struct ft_survey_options small = { .threads = 1, .max_pixels = 1 };
+    CHECK(!ft_survey(paths, 1, &small, facts, &e) && facts[0].status == FT_ELIMIT);
 }
 
 static void surveys(void)

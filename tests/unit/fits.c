@@ -67,7 +67,8 @@ static void same_minimum_as_scikit_learn(void)
         struct ft_head *head;
         struct ft_validation *v;
         struct ft_error err = { 0 };
-        CHECK(ft_train(x, y, NULL, n, d, k, &options, &head, &v, &err) == 0);
+        const struct ft_training_set set = { .x = { .n = n, .d = d, .x = x }, .labels = y, .k = k };
+        CHECK(ft_train(&set, &options, &head, &v, &err) == 0);
         CHECK_STR(err.msg, "");
         const double got = objective(head, v->temperature, x, y, n, l2, weighted, options.scale);
         if (!(fabs(got - want) <= 1e-6 * want))

@@ -68,11 +68,12 @@ static void a_scratch_file_changes_nothing(void)
                     (struct ft_train_options){ .threads = 1, .class_weight = FT_WEIGHT_AUTO }, &one,
                     &v1, NULL) == 0);
         for (int threads = 1; threads <= 3; threads += 2) {
-            const struct ft_matrix m = ft_features_matrix(outside);
-            CHECK(ft_train_matrix(&m, outside->labels, NULL, s.k,
-                                  &(struct ft_train_options){ .threads = threads,
-                                                              .class_weight = FT_WEIGHT_AUTO },
-                                  &other, &v2, NULL) == 0);
+            const struct ft_training_set set = { .x = ft_features_matrix(outside),
+                                                 .labels = outside->labels,
+                                                 .k = s.k };
+            const struct ft_train_options options = { .threads = threads,
+                                                      .class_weight = FT_WEIGHT_AUTO };
+            CHECK(ft_train(&set, &options, &other, &v2, NULL) == 0);
             CHECK(!memcmp(one->w, other->w, cells * sizeof(float)) &&
                   !memcmp(one->b, other->b, (size_t)s.k * sizeof(float)));
             CHECK(!memcmp(v1->calibrated, v2->calibrated, out * sizeof(float)) &&
@@ -99,19 +100,16 @@ static void scratch_files_say_what_is_wrong(void)
     struct sample s = sample_new(60, 5, 2, 0.2f);
     s.x[37 * 5 + 3] = NAN;
     f = features_of(&s, 0);
-    const struct ft_matrix m = ft_features_matrix(f);
+    struct ft_training_set set = { .x = ft_features_matrix(f), .labels = f->labels, .k = 2 };
     struct ft_head *head;
     struct ft_validation *v;
-    CHECK(ft_train_matrix(&m, f->labels, NULL, 2,
-                          &(struct ft_train_options){ .class_weight = FT_WEIGHT_NONE }, &head, &v,
-                          &err) == FT_EFORMAT);
+    const struct ft_train_options options = { .class_weight = FT_WEIGHT_NONE };
+    CHECK(ft_train(&set, &options, &head, &v, &err) == FT_EFORMAT);
     CHECK(strstr(err.msg, "feature 3 of row 37 is 'nan'"));
-    struct ft_matrix longer = m; /* as if the file had been cut */
-    longer.n = 100;
     int32_t y[100] = { 1 };
-    CHECK(ft_train_matrix(&longer, y, NULL, 2,
-                          &(struct ft_train_options){ .class_weight = FT_WEIGHT_NONE }, &head, &v,
-                          &err) == FT_EIO &&
+    set.x.n = 100; /* as if the file had been cut */
+    set.labels = y;
+    CHECK(ft_train(&set, &options, &head, &v, &err) == FT_EIO &&
           strstr(err.msg, "cannot read the scratch file"));
     ft_features_free(f);
     sample_free(&s);

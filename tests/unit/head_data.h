@@ -62,13 +62,22 @@ static inline void sample_free(struct sample *s)
     free(s->y);
 }
 
+static inline struct ft_training_set training_set(const struct sample *s)
+{
+    return (struct ft_training_set){ .x = { .n = s->n, .d = s->d, .x = s->x },
+                                     .labels = s->y,
+                                     .k = s->k };
+}
+
 static inline int train(const struct sample *s, const uint64_t *group,
                         struct ft_train_options options, struct ft_head **head,
                         struct ft_validation **v, struct ft_error *err)
 {
     *head = NULL;
     *v = NULL;
-    return ft_train(s->x, s->y, group, s->n, s->d, s->k, &options, head, v, err);
+    struct ft_training_set set = training_set(s);
+    set.groups = group;
+    return ft_train(&set, &options, head, v, err);
 }
 
 #endif

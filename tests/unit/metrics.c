@@ -254,19 +254,29 @@ static void unknown_classes_stand_out(void)
         fold[i] = (int32_t)(i / 4 % 5);
     struct ft_unknown u, two, noise;
     const struct ft_train_options options = { .l2 = 0.1, .class_weight = FT_WEIGHT_NONE };
-    CHECK(ft_unknown_measure(s.x, s.y, fold, s.n, s.d, s.k, &options, &u, NULL) == 0);
+    struct ft_training_set set = training_set(&s);
+    CHECK(ft_unknown_measure(&set, fold, &options, &u, NULL) == 0);
     CHECK(u.left_out == 4 && u.distance > 0.95 && u.probability > 0.8);
     sample_free(&s);
     s = sample_new(300, 24, 2, 1);
-    CHECK(ft_unknown_measure(s.x, s.y, fold, s.n, s.d, 2, &options, &two, NULL) == 0);
+    set = training_set(&s);
+    CHECK(ft_unknown_measure(&set, fold, &options, &two, NULL) == 0);
     CHECK(two.left_out == 2 && isnan(two.probability) && two.distance > 0.95);
     sample_free(&s);
-    s = sample_new(300, 24, 4, 0); /* classes that are all the same */
-    CHECK(ft_unknown_measure(s.x, s.y, fold, s.n, s.d, s.k, &options, &noise, NULL) == 0);
+    s = sample_new(300, 24, 4, 0);
+    set = training_set(&s); /* classes that are all the same */
+    CHECK(ft_unknown_measure(&set, fold, &options, &noise, NULL) == 0);
     CHECK(noise.distance > 0.35 && noise.distance < 0.65 && noise.probability > 0.35 &&
           noise.probability < 0.65);
     sample_free(&s);
     free(fold);
+}
+
+static void count_fits(void *user, size_t done, size_t total)
+{
+    size_t *fits = user;
+    CHECK(done == ++fits[0]);
+    fits[1] = total;
 }
 
 static void learning_curve_rises_and_is_extrapolated(void)
@@ -277,8 +287,10 @@ static void learning_curve_rises_and_is_extrapolated(void)
         fold[i] = (int32_t)(i / 4 % 5);
     struct ft_curve c, again;
     struct ft_error err;
-    const struct ft_train_options options = { .seed = 3, .class_weight = FT_WEIGHT_NONE };
-    CHECK(ft_curve_measure(s.x, s.y, fold, 5, s.n, s.d, s.k, &options, NULL, NULL, &c, NULL) == 0);
+    size_t fits[2] = { 0 };
+    struct ft_curve_options options = { .head = { .seed = 3, .class_weight = FT_WEIGHT_NONE } };
+    struct ft_training_set set = training_set(&s);
+    CHECK(ft_curve_measure(&set, fold, 5, &options, &c, NULL) == 0);
     CHECK(c.n_points == 5 && c.points[4].images == 320 && c.points[3].images == 160);
     CHECK(c.points[4].accuracy > c.points[0].accuracy + 0.05);
     for (int i = 0; i < c.n_points; i++)
@@ -286,11 +298,19 @@ static void learning_curve_rises_and_is_extrapolated(void)
     CHECK(c.now.images == 400 && c.doubled.images == 800 && c.doubled.accuracy >= c.now.accuracy);
     CHECK(c.doubled.low <= c.doubled.accuracy && c.doubled.accuracy <= c.doubled.high);
     CHECK_NEAR(1 - ft_power_law_error(&c.law, 320), c.points[4].accuracy, 0.04);
-    CHECK(ft_curve_measure(s.x, s.y, fold, 5, s.n, s.d, s.k, &options, NULL, NULL, &again, NULL) ==
-          0);
+    options.progress = count_fits;
+    options.user = fits;
+    CHECK(ft_curve_measure(&set, fold, 5, &options, &again, NULL) == 0);
     CHECK(!memcmp(&again, &c, sizeof c));
-    CHECK(ft_curve_measure(s.x, s.y, fold, 5, 20, s.d, s.k, &options, NULL, NULL, &c, &err) ==
-          FT_EARG);
+    CHECK(fits[0] == 25 && fits[1] == 25); /* 5 points of 5 folds */
+    set.x.n = 20;
+    CHECK(ft_curve_measure(&set, fold, 5, &options, &c, &err) == FT_EARG);
+    set.x = (struct ft_matrix){ .n = s.n, .d = s.d }; /* not in memory */
+    CHECK(ft_curve_measure(&set, fold, 5, NULL, &c, &err) == FT_EARG &&
+          strstr(err.msg, "in memory"));
+    struct ft_unknown u;
+    CHECK(ft_unknown_measure(&set, fold, NULL, &u, &err) == FT_EARG &&
+          strstr(err.msg, "in memory"));
     sample_free(&s);
     free(fold);
 }
