@@ -83,7 +83,6 @@ void progress_begin(struct progress *progress, const char *what, const char *uni
 void progress_step(struct progress *progress, size_t done);
 double
 progress_end(struct progress *progress); /* clears the line; returns the seconds since begin */
-double seconds_now(void);
 
 /* ---- pictures to features (pictures.c) ------------------------------------------------------- */
 

@@ -188,16 +188,9 @@ int finish(int status)
     return EXIT_FAILED;
 }
 
-double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void progress_begin(struct progress *p, const char *what, const char *unit, size_t total)
 {
-    *p = (struct progress){ .what = what, .unit = unit, .total = total, .start = seconds_now() };
+    *p = (struct progress){ .what = what, .unit = unit, .total = total, .start = ft_clock() };
 }
 
 /* A line that is wider than the terminal would wrap and could not be redrawn: parts that do not fit
@@ -227,7 +220,7 @@ static void draw(const struct progress *p, size_t done, double rate)
 
 void progress_step(struct progress *p, size_t done)
 {
-    const double now = seconds_now(), rate = (double)done / (now - p->start);
+    const double now = ft_clock(), rate = (double)done / (now - p->start);
     const char *terminal = getenv("TERM");
     if (log_json && !quiet && now - p->shown >= 1) {
         begin_log("progress");
@@ -247,5 +240,5 @@ double progress_end(struct progress *p)
 {
     if (p->drawn)
         fputs("\r\033[K", stderr);
-    return seconds_now() - p->start;
+    return ft_clock() - p->start;
 }

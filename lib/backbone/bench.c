@@ -62,13 +62,6 @@ static int init(struct bench *b, const struct ft_plan *plan, int threads, struct
     return ft_error_nomem(err, "the network's activations");
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void run_member(void *context, int member)
 {
     struct bench *b = context;
@@ -89,14 +82,14 @@ static double median_ms(struct bench *b, bool together, double seconds)
     enum { MOST = 4096 };
     double took[MOST];
     int n = -1; /* the first is the warm-up */
-    for (const double end = now() + seconds; n < MOST && (n < 5 || now() < end); n++) {
-        const double start = now();
+    for (const double end = ft_clock() + seconds; n < MOST && (n < 5 || ft_clock() < end); n++) {
+        const double start = ft_clock();
         if (together)
             ft_plan_run_team(b->plan, b->team, b->noise, b->arenas[0], b->outputs[0]);
         else
             ft_team_run(b->team, run_member, b);
         if (n >= 0)
-            took[n] = 1e3 * (now() - start);
+            took[n] = 1e3 * (ft_clock() - start);
     }
     qsort(took, (size_t)n, sizeof *took, by_value);
     return took[n / 2];
@@ -127,7 +120,7 @@ int ft_backbone_profile(const struct ft_backbone *backbone, double seconds, doub
     run_member(&b, 0); /* warm-up */
     memset(layers, 0, (size_t)n * sizeof *layers);
     int times = 0;
-    for (const double end = now() + seconds; !times || now() < end; times += b.pictures)
+    for (const double end = ft_clock() + seconds; !times || ft_clock() < end; times += b.pictures)
         ft_plan_profile(b.plan, b.pictures, b.pixels, b.arenas[0], layers);
     for (int i = 0; i < n; i++)
         layers[i] /= times;

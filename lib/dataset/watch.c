@@ -66,13 +66,6 @@ struct ft_watch {
     alignas(struct inotify_event) char buffer[64 * (sizeof(struct inotify_event) + NAME_MAX + 1)];
 };
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static bool same_time(const struct timespec *a, const struct timespec *b)
 {
     return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
@@ -85,7 +78,7 @@ static void remember(struct ft_watch *w, const char *path)
         !ft_grow((void **)&w->recent, &w->recent_capacity, w->n_recent, sizeof *w->recent))
         return;
     struct recent *r = &w->recent[w->n_recent++];
-    *r = (struct recent){ .time = st.st_ctim, .since = now() };
+    *r = (struct recent){ .time = st.st_ctim, .since = ft_clock() };
     ft_hash(path, strlen(path), r->path);
 }
 
@@ -138,7 +131,7 @@ static bool arrive(struct ft_watch *w, char *path, bool complete, off_t size)
         free(path);
         return false;
     }
-    w->queue[w->n_queue++] = (struct arrival){ path, complete, size, now() };
+    w->queue[w->n_queue++] = (struct arrival){ path, complete, size, ft_clock() };
     return true;
 }
 
@@ -277,7 +270,7 @@ static void search_directories(struct ft_watch *w)
 static void drain(struct ft_watch *w)
 {
     ssize_t n;
-    const double start = now();
+    const double start = ft_clock();
     struct timespec whole;
     clock_gettime(CLOCK_REALTIME, &whole);
     while ((n = read(w->fd, w->buffer, sizeof w->buffer)) > 0)
@@ -299,7 +292,7 @@ static void drain(struct ft_watch *w)
 static bool settled(struct arrival *a)
 {
     struct stat st;
-    const double t = now();
+    const double t = ft_clock();
     if (a->complete || t - a->since < SETTLE_SECONDS)
         return a->complete;
     if (stat(a->path, &st) || st.st_size == a->size)

@@ -1,6 +1,6 @@
-/* The index of one key is a hash table in memory, content -> (segment, row). Features that were
- * computed wait in a pending segment, which is written when it is full, when it is old, and when
- * the cache is closed: a process that is killed loses that one at most. */
+/* The index of one key is in memory. Features that were computed wait in a pending segment, which
+ * is written when it is full, when it is old, and when the cache is closed. A process that is
+ * killed loses at most that segment. */
 #define _GNU_SOURCE
 #include "features/cache.h"
 
@@ -16,21 +16,16 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "features/cache_index.h"
 #include "features/segment.h"
 
 #define PENDING_ROWS 1024
-#define PENDING_SECONDS                                                                            \
-    32 /* at first 4, doubled by every segment: a run that is stopped early has kept something, a  \
-          long one few files */
-#define STALE_SECONDS                                                                              \
-    3600 /* an unfinished segment that is older was left by a process that died                    \
-          */
-
-struct entry {
-    uint64_t content[2], pixels, check;
-    uint32_t segment; /* index + 1; 0: the place is free */
-    uint32_t row;
-};
+/* A pending segment is written after 4 seconds at first, and the time doubles with every segment up
+ * to PENDING_SECONDS. So a run that is stopped early has kept features, and a long run writes few
+ * files. */
+#define PENDING_SECONDS 32
+/* An unfinished segment that is older was left by a process that died. */
+#define STALE_SECONDS 3600
 
 struct segment {
     char name[64]; /* "" while it is pending, or when it could not be written */
@@ -51,9 +46,8 @@ struct ft_cache {
     pthread_mutex_t lock;
     bool selected, off;
     uint64_t key[2];
-    int d, folder;       /* folder: descriptor, -1 when there is none */
-    struct entry *table; /* [capacity], a power of two */
-    size_t n, capacity;
+    int d, folder; /* folder: descriptor; -1: none */
+    struct ft_cache_index index;
     struct segment *segments; /* [n_segments] */
     size_t n_segments, segments_capacity;
     struct pending pending;
@@ -92,44 +86,14 @@ int ft_cache_open(const char *dir, struct ft_cache **out, struct ft_error *err)
     return 0;
 }
 
-/* The entry of a content, or the free place where it belongs. */
-static struct entry *place(const struct ft_cache *c, const uint64_t content[2])
-{
-    size_t i = (size_t)content[1] & (c->capacity - 1);
-    while (c->table[i].segment && memcmp(c->table[i].content, content, sizeof c->table[i].content))
-        i = (i + 1) & (c->capacity - 1);
-    return &c->table[i];
-}
-
-static bool make_room(struct ft_cache *c)
-{
-    if (c->n + 1 < c->capacity - c->capacity / 4)
-        return true;
-    struct entry *old = c->table;
-    const size_t n = c->capacity, more = n ? 2 * n : 4096;
-    struct entry *table = calloc(more, sizeof *table);
-    if (!table)
-        return false;
-    c->table = table;
-    c->capacity = more;
-    for (size_t i = 0; i < n; i++)
-        if (old[i].segment)
-            *place(c, old[i].content) = old[i];
-    free(old);
-    return true;
-}
-
-/* Later segments win, so that a row computed anew takes the place of a damaged one. */
+/* A row of a later segment replaces one of an earlier segment, so a row that was computed again
+ * replaces a damaged one. */
 static bool put(struct ft_cache *c, const struct ft_segment_row *row, uint32_t segment, size_t i)
 {
-    if (!make_room(c))
-        return false;
-    struct entry *e = place(c, row->content);
-    c->n += !e->segment;
-    *e = (struct entry){
-        { row->content[0], row->content[1] }, row->pixels, row->check, segment, (uint32_t)i
-    };
-    return true;
+    return ft_cache_index_put(
+        &c->index,
+        &(struct ft_cache_entry){
+            { row->content[0], row->content[1] }, row->pixels, row->check, segment, (uint32_t)i });
 }
 
 static bool add_segment(struct ft_cache *c, const char *name, size_t n)
@@ -149,7 +113,7 @@ static int load(struct ft_cache *c, const char *name, struct ft_error *err)
     uint32_t d = (uint32_t)c->d;
     const int rc = ft_segment_read(c->folder, name, c->key, &d, &rows, &n, err);
     if (rc == FT_EFORMAT)
-        unlinkat(c->folder, name, 0); /* of no use to anyone; its features are computed again */
+        unlinkat(c->folder, name, 0); /* no process can use it; its features are computed again */
     if (rc)
         return 0;
     bool ok = add_segment(c, name, n);
@@ -197,7 +161,7 @@ static int open_key(struct ft_cache *c, struct ft_error *err)
     rc = load_new(c, err);
     c->pending.rows = malloc(PENDING_ROWS * sizeof *c->pending.rows);
     c->pending.x = ft_alloc(PENDING_ROWS * (size_t)c->d, sizeof *c->pending.x);
-    if (!rc && (!c->pending.rows || !c->pending.x || !make_room(c)))
+    if (!rc && (!c->pending.rows || !c->pending.x))
         rc = ft_error_nomem(err, "the cache");
     return rc;
 }
@@ -220,8 +184,7 @@ static void write_pending(struct ft_cache *c, struct pending *p)
     pthread_mutex_unlock(&c->lock);
 }
 
-/* Segments that were of use are marked by their time, from which `prune` knows those that are not.
- */
+/* Sets the time of the segments whose features were used. `prune` removes segments by this time. */
 static void touch_used(const struct ft_cache *c)
 {
     for (size_t i = 0; i < c->n_segments; i++)
@@ -238,12 +201,11 @@ static void leave_key(struct ft_cache *c)
     }
     free(c->pending.rows);
     free(c->pending.x);
-    free(c->table);
+    ft_cache_index_release(&c->index);
     free(c->segments);
     c->pending = (struct pending){ 0 };
-    c->table = NULL;
     c->segments = NULL;
-    c->n = c->capacity = c->n_segments = c->segments_capacity = 0;
+    c->n_segments = c->segments_capacity = 0;
     c->folder = -1;
     c->selected = false;
 }
@@ -262,26 +224,27 @@ void ft_cache_select(struct ft_cache *c, const uint64_t key[2], int d)
         warn(c, &err);
 }
 
-/* The feature of an entry in the pending segment, or where it can be read without the lock: the
- * segment in *s. */
-static struct entry look_up(struct ft_cache *c, const uint64_t content[2], uint64_t max_pixels,
-                            float *feature, struct segment *s, bool *found)
+/* Returns the entry of a content; its segment is 0 if there is none. If the entry is in the pending
+ * segment, copies the feature and sets *found. Otherwise *s is the segment from which the feature
+ * can be read without the lock. */
+static struct ft_cache_entry look_up(struct ft_cache *c, const uint64_t content[2],
+                                     uint64_t max_pixels, float *feature, struct segment *s,
+                                     bool *found)
 {
-    struct entry e = { 0 };
-    if (c->table)
-        e = *place(c, content);
-    if (!e.segment || e.pixels > max_pixels)
-        return (struct entry){ 0 };
-    *s = c->segments[e.segment - 1];
-    *found = e.segment == c->pending.segment && c->pending.n;
+    const struct ft_cache_entry *e = ft_cache_index_find(&c->index, content);
+    if (!e || e->pixels > max_pixels)
+        return (struct ft_cache_entry){ 0 };
+    *s = c->segments[e->segment - 1];
+    *found = e->segment == c->pending.segment && c->pending.n;
     if (*found)
-        memcpy(feature, c->pending.x + (size_t)e.row * (size_t)c->d,
+        memcpy(feature, c->pending.x + (size_t)e->row * (size_t)c->d,
                (size_t)c->d * sizeof *feature);
-    return e;
+    return *e;
 }
 
-/* With the lock held: a segment has gone because `prune` merged it into another, or someone emptied
- * the folder. What has come instead is read; once for each segment that goes. */
+/* Must be called with the lock held when a segment no longer exists, because `prune` merged it into
+ * another, or because somebody emptied the folder. Reads the new segments, once for each segment
+ * that has disappeared. */
 static void replace_segment(struct ft_cache *c, uint32_t segment)
 {
     struct segment *gone = &c->segments[segment - 1];
@@ -300,7 +263,7 @@ bool ft_cache_find(struct ft_cache *c, const uint64_t content[2], uint64_t max_p
     bool found = false;
     int rc = FT_EIO;
     pthread_mutex_lock(&c->lock);
-    struct entry e = look_up(c, content, max_pixels, feature, &s, &found);
+    struct ft_cache_entry e = look_up(c, content, max_pixels, feature, &s, &found);
     for (int attempt = 0; attempt < 2 && !found && e.segment && s.name[0] && rc == FT_EIO;
          attempt++) {
         pthread_mutex_unlock(&c->lock);
@@ -319,7 +282,9 @@ bool ft_cache_find(struct ft_cache *c, const uint64_t content[2], uint64_t max_p
     return found;
 }
 
-/* With the lock held: the pending segment is taken away to be written, a new one begins. */
+/* Returns the pending segment, for writing, and begins a new one. Must be called with the lock
+ * held.
+ */
 static struct pending detach(struct ft_cache *c)
 {
     struct pending full = c->pending;
@@ -339,8 +304,9 @@ void ft_cache_add(struct ft_cache *c, const uint64_t content[2], uint64_t pixels
     pthread_mutex_lock(&c->lock);
     c->counts.computed++;
     struct pending *p = &c->pending;
-    /* a copy of a picture that waits already */
-    const bool waiting = !c->off && p->n && place(c, content)->segment == p->segment;
+    const struct ft_cache_entry *known = ft_cache_index_find(&c->index, content);
+    /* another picture with this content is in the pending segment */
+    const bool waiting = !c->off && p->n && known && known->segment == p->segment;
     if (!c->off && !waiting) {
         if (!p->n) {
             p->since = time(NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * This machine: processor, memory, files and names. All functions may be called by any thread. */
+ * This machine: processor, memory and clock; files and names. All functions may be called by any
+ * thread. */
 #ifndef FINETUNE_MACHINE_H
 #define FINETUNE_MACHINE_H
 
@@ -16,6 +17,8 @@ int ft_cpu_count(void); /* cores that this process may use */
 uint64_t ft_memory_bytes(void);
 /* "avx512", "avx2" or "c": the widest kernels in use. The environment's FINETUNE_CPU limits it. */
 const char *ft_cpu_name(void);
+/* Seconds of a clock that is never set back. Only differences have a meaning. */
+double ft_clock(void);
 
 /* Checks before long work that a file can be made or replaced at `path`: its directory exists and
  * is writable, `path` itself does not exist or is a regular file. Changes nothing. */

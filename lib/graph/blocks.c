@@ -13,7 +13,6 @@
  * scratch, so every value is equal to that of steps that run one after the other. */
 #define _POSIX_C_SOURCE 200809L
 #include <string.h>
-#include <time.h>
 
 #include "base/cpu.h"
 #include "base/memory.h"
@@ -206,22 +205,15 @@ struct band_run {
     double *seconds; /* [steps of the block], added to; nullable */
 };
 
-double ft_plan_clock(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void run_rows(struct band_run *r, int step, int y0, int y1)
 {
-    const double start = r->seconds ? ft_plan_clock() : 0;
+    const double start = r->seconds ? ft_clock() : 0;
     r->work[step].y0 = y0;
     r->work[step].y1 = y1;
     if (y0 < y1)
         r->steps[step].row->run(&r->work[step]);
     if (r->seconds)
-        r->seconds[step] += ft_plan_clock() - start;
+        r->seconds[step] += ft_clock() - start;
 }
 
 /* Places a map so that its row y, channel c is at the start of the scratch. Rows and channels keep

@@ -9,6 +9,7 @@
 #ifndef FT_GRAPH_KINDS_H
 #define FT_GRAPH_KINDS_H
 
+#include "graph/nodes.h"
 #include "graph/steps.h"
 
 /* The state of ft_plan_emit. Nothing in it can fail: the plan has room for all steps and buffers.

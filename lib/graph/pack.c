@@ -1,6 +1,7 @@
 /* Chooses rows and packs weights. The constants are one block in order of use: for each step its
  * weights, then its bias. All cores pack steps at the same time, because most of the time is spent
  * on the first access to new memory. */
+#include "graph/nodes.h"
 #include "graph/steps.h"
 
 #include <stdlib.h>

@@ -106,13 +106,13 @@ static void run_step(const struct run *r, const struct ft_step *s, int picture, 
 /* Runs step i for pictures picture .. picture + n, one by one if its row takes only one. */
 static void run_for(const struct run *r, int i, int picture, int n)
 {
-    const double start = r->seconds ? ft_plan_clock() : 0;
+    const double start = r->seconds ? ft_clock() : 0;
     const struct ft_step *s = &r->plan->steps[i];
     const int at_once = s->row->several && !s->block ? n : 1;
     for (int k = 0; k < n; k += at_once)
         run_step(r, s, picture + k, at_once, 0);
     if (r->seconds && !s->block) /* ft_block_run measures the steps of a block */
-        r->seconds[i] += ft_plan_clock() - start;
+        r->seconds[i] += ft_clock() - start;
 }
 
 static void run_alone(const struct run *r)

@@ -8,8 +8,11 @@
 #ifndef FT_GRAPH_STEPS_H
 #define FT_GRAPH_STEPS_H
 
-#include "graph/nodes.h"
+#include "graph/plan.h"
 #include "kernels/kernels.h"
+
+struct ft_node;
+struct ft_nodes;
 
 struct ft_buffer {
     int h, w, c;
@@ -88,8 +91,6 @@ size_t ft_block_scratch(const struct ft_step *s);
  * reads. Adds the time of each step, in seconds, to seconds [steps of the block]; nullable. */
 void ft_block_run(const struct ft_step *s, const struct ft_work *last, const struct ft_map *in,
                   double *seconds);
-
-double ft_plan_clock(void); /* seconds */
 
 /* Divides the steps into parts and stages. Rows must have been chosen and buffers laid out. */
 void ft_plan_stages(struct ft_plan *plan);

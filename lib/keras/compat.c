@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "keras/arguments.h"
 #include "keras/draft_edit.h"
 #include "keras/layer_classes.h"
 
@@ -34,8 +35,11 @@ static bool hard(enum ft_activation activation)
 /* Makes the layer x * scale + offset. */
 static bool make_rescaling(struct ft_draft_layer *layer, float scale, float offset)
 {
+    const struct ft_constant a = { .count = 1, .values = &scale },
+                             b = { .count = 1, .values = &offset };
     layer->class = NULL;
-    return !ft_draft_rescaling(layer, scale, offset);
+    layer->layer.params.activation = FT_ACT_LINEAR;
+    return !ft_constants_apply(layer, 1, &a, 1, &b, NULL);
 }
 
 /* clip(x / 6 + 1/2, 0, 1), in Keras 2 clip(x / 5 + 1/2, 0, 1); times x for hard_swish. Layer

@@ -17,20 +17,6 @@ float *ft_draft_constants(struct ft_draft_layer *layer, size_t n)
     return layer->constants;
 }
 
-int ft_draft_rescaling(struct ft_draft_layer *layer, float scale, float offset)
-{
-    float *values = ft_draft_constants(layer, 2);
-    if (!values)
-        return FT_ENOMEM;
-    values[0] = scale;
-    values[1] = offset;
-    layer->layer.kind = FT_LAYER_RESCALING;
-    layer->layer.params.activation = FT_ACT_LINEAR;
-    layer->layer.weights[FT_W_SCALE] = (struct ft_tensor){ 1, { 1 }, 1, values };
-    layer->layer.weights[FT_W_OFFSET] = (struct ft_tensor){ 1, { 1 }, 1, values + 1 };
-    return 0;
-}
-
 void ft_draft_layer_release(struct ft_draft_layer *d)
 {
     free(d->layer.name);

@@ -55,8 +55,6 @@ struct ft_draft {
 void ft_draft_layer_init(struct ft_draft_layer *layer);
 /* n floats that the layer owns, in place of those it had. Returns NULL if memory runs out. */
 float *ft_draft_constants(struct ft_draft_layer *layer, size_t n);
-/* Makes the layer x * scale + offset. Returns 0 or FT_ENOMEM. */
-int ft_draft_rescaling(struct ft_draft_layer *layer, float scale, float offset);
 void ft_draft_layer_release(struct ft_draft_layer *layer);
 void ft_draft_release(struct ft_draft *draft);
 

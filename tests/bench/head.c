@@ -5,17 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/error.h"
 #include "head/fit.h"
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void *read_all(const char *stem, const char *extension, size_t *bytes)
 {
@@ -40,13 +32,13 @@ static void *read_all(const char *stem, const char *extension, size_t *bytes)
 
 static void print_step(void *start, const struct ft_fit *fit)
 {
-    printf("%.4f %.10g\n", now() - *(double *)start, fit->optimiser.f0);
+    printf("%.4f %.10g\n", ft_clock() - *(double *)start, fit->optimiser.f0);
 }
 
 static int run_fit(const float *x, const int32_t *y, size_t n, int d, int k, double l2, int threads,
                    struct ft_error *err)
 {
-    double start = now();
+    double start = ft_clock();
     struct ft_team *team = ft_team_new(threads ? threads : ft_cpu_count());
     struct ft_design design = { 0 };
     struct ft_precondition precondition = { 0 };
@@ -73,7 +65,7 @@ static int run_fit(const float *x, const int32_t *y, size_t n, int d, int k, dou
         fit.watch = print_step;
         fit.watch_context = &start;
         status = ft_softmax_fit(&design, y, k, &fit, 1, team, err);
-        fprintf(stderr, "%.3f s, %d evaluations\n", now() - start, fit.optimiser.evaluations);
+        fprintf(stderr, "%.3f s, %d evaluations\n", ft_clock() - start, fit.optimiser.evaluations);
     }
     ft_fit_release(&fit);
     ft_precondition_release(&precondition);
@@ -86,14 +78,14 @@ static int run_fit(const float *x, const int32_t *y, size_t n, int d, int k, dou
 static int run_train(const float *x, const int32_t *y, size_t n, int d, int k, int threads,
                      struct ft_error *err)
 {
-    const double start = now();
+    const double start = ft_clock();
     const struct ft_train_options options = { .threads = threads };
     struct ft_head *head = NULL;
     struct ft_validation *v = NULL;
     const struct ft_training_set set = { .x = { .n = n, .d = d, .x = x }, .labels = y, .k = k };
     const int status = ft_train(&set, &options, &head, &v, err);
     if (!status)
-        printf("%.3f s, l2 %g\n", now() - start, v->l2);
+        printf("%.3f s, l2 %g\n", ft_clock() - start, v->l2);
     ft_head_free(head);
     ft_validation_free(v);
     return status;

@@ -6,18 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "base/file.h"
 #include "base/random.h"
 #include "finetune-tools.h"
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Bytes that this process has asked the kernel to read. */
 static double bytes_read(void)
@@ -66,20 +58,21 @@ static int run(size_t rows, int d, int k, double memory, double l2, int folds, c
     struct ft_head *head = NULL;
     struct ft_validation *v = NULL;
     uint64_t hash[2];
-    const double start = now();
+    const double start = ft_clock();
     int rc = ft_features_new_bounded(d, rows, (uint64_t)(memory * (1 << 20)), dir, &f, err);
     if (!rc)
         rc = fill(f, rows, k, err);
     if (rc)
         return rc;
     const struct ft_training_set set = { .x = ft_features_matrix(f), .labels = f->labels, .k = k };
-    const double filled = now(), before = bytes_read(), size = (double)rows * d * sizeof(float);
+    const double filled = ft_clock(), before = bytes_read(),
+                 size = (double)rows * d * sizeof(float);
     rc = ft_train(&set, &options, &head, &v, err);
     if (!rc) {
         ft_hash(head->w, (size_t)d * (size_t)k * sizeof *head->w, hash);
         printf("{\"rows\": %zu, \"gb\": %.2f, \"scratch\": %s, \"fill\": %.1f, \"train\": %.2f, "
                "\"read\": %.1f, \"peak_mb\": %.0f, \"l2\": %g, \"head\": \"%016llx\"}\n",
-               rows, size / 1e9, f->scratch ? "true" : "false", filled - start, now() - filled,
+               rows, size / 1e9, f->scratch ? "true" : "false", filled - start, ft_clock() - filled,
                (bytes_read() - before) / size, peak_mb(), v->l2, (unsigned long long)hash[0]);
     }
     ft_head_free(head);

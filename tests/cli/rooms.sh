@@ -17,7 +17,7 @@ grep -qE '^head/[a-z]+ +-> head/[a-z]+ .* [1-9][0-9]* calls$' out || complain "n
 status 2 "$root/scripts/rooms" kitchen
 has err "no room 'kitchen'"
 
-begin "scripts/rooms finds an arrow that points up, a circle between rooms and one between files"
+begin "scripts/rooms finds an arrow that points up, a circle between rooms, between files and between headers"
 mkdir -p copy/lib/base copy/lib/image copy/scripts copy/build/lib/x.p
 cp "$root/scripts/rooms" copy/scripts
 echo "rooms = ['base', 'image']" >copy/lib/meson.build
@@ -27,6 +27,8 @@ echo 'void ft_b(void); void ft_a(void) { ft_b(); }' >copy/lib/image/a.c
 echo 'void ft_a(void); void ft_b(void) { ft_a(); }' >copy/lib/image/b.c
 echo '#include "image/d.h"' >copy/lib/image/c.h
 echo '#include "image/c.h"' >copy/lib/image/d.c
+echo '#include "image/f.h"' >copy/lib/image/e.h
+echo '#include "image/e.h"' >copy/lib/image/f.h
 for file in a b; do
     ${CC:-cc} -c "copy/lib/image/$file.c" -o "copy/build/lib/x.p/image_$file.c.o" || complain "cannot compile"
 done
@@ -36,8 +38,9 @@ has out "upward include: base/error -> image/image"
 grep -qE '^circle in lib: (base image|image base)$' out || complain "the circle between rooms is missed: $(cat out)"
 grep -qE '^circle in image: image/(a image/b|b image/a)$' out || complain "the circle between files is missed: $(cat out)"
 grep -qE '^circle in image: image/(c image/d|d image/c)$' out || complain "the circle between includes is missed: $(cat out)"
+grep -qE '^circle in image: image/(e image/f|f image/e)$' out || complain "the circle between headers is missed: $(cat out)"
 status 2 copy/scripts/rooms base/error
-rm -r copy/lib/base/error.c copy/lib/image/d.c copy/build
+rm -r copy/lib/base/error.c copy/lib/image/d.c copy/lib/image/f.h copy/build
 status 0 copy/scripts/rooms --check
 
 begin "cli: the public headers only"

@@ -6,6 +6,7 @@
 #include <hdf5.h>
 #include <sched.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "models.h"
@@ -138,6 +139,12 @@ static void the_machine(void)
     CHECK(ft_cpu_count() >= 1 && ft_cpu_count() <= CPU_COUNT(&set));
     CHECK(ft_memory_bytes() > 1 << 20 && ft_memory_bytes() <= (uint64_t)pages * (uint64_t)page);
     CHECK_STR(ft_version(), FT_VERSION);
+    struct timespec before, after;
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    const double seconds = ft_clock();
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    CHECK(seconds >= (double)before.tv_sec && seconds <= (double)after.tv_sec + 1);
+    CHECK(ft_clock() >= seconds);
 }
 
 static void json_as_text(void)

@@ -1,6 +1,4 @@
-/* From layers to nodes. */
-#include "graph/nodes.h"
-
+/* From layers to nodes: infers the shape of every output and checks the tensors. */
 #include <stdlib.h>
 
 #include "base/error.h"

@@ -1,12 +1,11 @@
-/* Makes a plan, and says what it does. */
-#include "graph/plan.h"
-
+/* Makes a plan, and describes its steps. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/blas.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "graph/nodes.h"
 #include "graph/steps.h"
 #include "network/kinds.h"
 
