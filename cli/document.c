@@ -48,7 +48,7 @@ static int find_extras(struct extras *x, const struct settings *s, const struct 
     const struct ft_training_set set = { .x = ft_features_matrix(f),
                                          .labels = f->labels,
                                          .k = v->k };
-    const struct ft_curve_options curve = { .head = *t->options };
+    const struct ft_curve_options curve = { .head = t->options };
     const struct ft_survey_options survey = { .threads = s->threads,
                                               .max_pixels = (uint64_t)s->max_megapixels << 20 };
     x->facts = calloc(f->n + 1, sizeof *x->facts);
@@ -62,7 +62,7 @@ static int find_extras(struct extras *x, const struct settings *s, const struct 
     }
     /* no curve if there are too few pictures */
     x->has_curve = !ft_curve_measure(&set, v->fold, v->folds, &curve, &x->curve, NULL);
-    struct ft_train_options fixed = *t->options;
+    struct ft_train_options fixed = t->options;
     fixed.l2 = v->l2 > 0 ? v->l2 : FT_L2_NONE;
     int rc = ft_unknown_measure(&set, v->fold, &fixed, &x->unknown, err);
     if (!rc)

@@ -20,13 +20,9 @@ struct training {
     struct ft_backbone *backbone;
     struct pictures pictures;
     size_t *counts; /* [k] good pictures of each class */
-    struct ft_head *head;
-    struct ft_validation *validation;
-    struct ft_metrics *raw, *calibrated;
+    struct ft_training *result;
     struct evaluation val;
-    struct ft_gallery *gallery;
     struct ft_model *model;
-    char *record; /* JSON */
     uint64_t bytes;
 };
 
@@ -97,38 +93,21 @@ static int extract(struct training *t, struct ft_error *err)
                          t->dir, t->counts, err);
 }
 
-static int train_head(struct training *t, const struct ft_train_options *options,
-                      struct ft_error *err)
+static int train_head(struct training *t, struct ft_error *err)
 {
+    const struct settings *s = t->settings;
     const struct ft_features *f = t->pictures.features;
-    const int k = t->dataset->n_classes;
-    /* copies of a picture and near copies stay in one fold */
-    uint64_t *group = malloc(f->n * sizeof *group);
-    if (!group)
-        return out_of_memory(err, t->dir);
-    const struct ft_training_set set = {
-        .x = ft_features_matrix(f), .labels = f->labels, .groups = group, .k = k
-    };
+    struct ft_training_options options = { .head = fit_settings(s),
+                                           .dir = t->dir,
+                                           .group_by = s->group_by,
+                                           .skipped = t->pictures.n_bad };
+    options.head.l2 = s->l2 < 0 ? 0 : s->l2 > 0 ? s->l2 : FT_L2_NONE;
     if (f->n > FT_GROUPS_MOST)
         note("more than %d pictures: only identical pictures are kept in one fold, near copies are "
              "not searched",
              FT_GROUPS_MOST);
-    int rc = ft_groups(f, t->dir, t->settings->group_by, t->settings->threads, group, err);
-    if (!rc)
-        rc = ft_train(&set, options, &t->head, &t->validation, err);
-    free(group);
-    if (!rc)
-        rc = ft_metrics_compute(t->validation->raw, f->labels, t->validation->fold, f->n, k,
-                                &t->raw, err);
-    if (!rc)
-        rc = ft_metrics_compute(t->validation->calibrated, f->labels, t->validation->fold, f->n, k,
-                                &t->calibrated, err);
-    if (rc)
-        return rc;
-    t->record = ft_training_record(&(struct ft_training){ options, t->validation, t->raw,
-                                                          t->calibrated, t->dataset->classes,
-                                                          t->counts, t->pictures.n_bad });
-    return t->record ? 0 : out_of_memory(err, t->dir);
+    return ft_training_run(f, t->dataset->classes, t->dataset->n_classes, &options, &t->result,
+                           err);
 }
 
 /* The accuracy without any training, and warnings if the measured one is worth no more. */
@@ -142,9 +121,9 @@ static void report_baseline(const struct ft_metrics *m, char *const *classes)
     report_lines("warning", ft_report_warnings_text(m, classes));
 }
 
-static void report_head(const struct training *t, const struct ft_training *summary)
+static void report_head(const struct training *t)
 {
-    const struct ft_validation *v = t->validation;
+    const struct ft_validation *v = t->result->validation;
     char why[80] = "given by --l2";
     if (v->n_grid > 1)
         snprintf(why, sizeof why, "the best of %d by %d-fold cross-validation", v->n_grid,
@@ -155,8 +134,8 @@ static void report_head(const struct training *t, const struct ft_training *summ
         report("", "L2 %-8.3g log-loss %.4f · accuracy %.2f %%", v->grid[i].l2, v->grid[i].log_loss,
                100 * v->grid[i].accuracy);
     if (t->settings->verbose)
-        report_lines("", ft_report_choices_text(summary));
-    const struct ft_metrics *m = t->calibrated;
+        report_lines("", ft_report_choices_text(t->result));
+    const struct ft_metrics *m = t->result->calibrated;
     report("accuracy",
            "%.1f %% ± %.1f (cross-validated) · balanced %.1f %% · log-loss %.3f · calibration "
            "error %.1f %%",
@@ -166,11 +145,11 @@ static void report_head(const struct training *t, const struct ft_training *summ
 }
 
 /* With -v: how well pictures of an unknown class can be detected. */
-static int measure_unknown(const struct training *t, const struct ft_train_options *options,
-                           struct ft_error *err)
+static int measure_unknown(const struct training *t, struct ft_error *err)
 {
+    const struct ft_validation *v = t->result->validation;
     const struct ft_features *f = t->pictures.features;
-    struct ft_train_options fixed = *options;
+    struct ft_train_options fixed = t->result->options;
     struct ft_unknown u;
     char probability[80] = "";
     if (!t->settings->verbose || t->settings->quiet)
@@ -179,11 +158,11 @@ static int measure_unknown(const struct training *t, const struct ft_train_optio
         report("unknown", "not measured, because the features are not in memory");
         return 0;
     }
-    fixed.l2 = t->validation->l2 > 0 ? t->validation->l2 : FT_L2_NONE;
+    fixed.l2 = v->l2 > 0 ? v->l2 : FT_L2_NONE;
     const struct ft_training_set set = { .x = ft_features_matrix(f),
                                          .labels = f->labels,
                                          .k = t->dataset->n_classes };
-    const int rc = ft_unknown_measure(&set, t->validation->fold, &fixed, &u, err);
+    const int rc = ft_unknown_measure(&set, v->fold, &fixed, &u, err);
     if (!rc && u.left_out) {
         if (t->dataset->n_classes > 2)
             snprintf(probability, sizeof probability, "%.3f by highest probability, ",
@@ -215,8 +194,8 @@ static int measure_val(struct training *t, struct ft_error *err)
     if (!dataset)
         return 0;
     t->val_dataset = NULL;
-    const int rc = evaluate_dataset(t->backbone, t->head, t->dataset->classes, dataset, t->val_name,
-                                    t->settings, &t->val, err);
+    const int rc = evaluate_dataset(t->backbone, t->result->head, t->dataset->classes, dataset,
+                                    t->val_name, t->settings, &t->val, err);
     const struct ft_metrics *m = t->val.metrics;
     if (rc)
         return rc;
@@ -231,7 +210,7 @@ static int measure_val(struct training *t, struct ft_error *err)
 
 static void print_json(const struct training *t)
 {
-    cJSON *json = cJSON_Parse(t->record);
+    cJSON *json = cJSON_Parse(t->result->record);
     json_add_skipped(json, &t->pictures);
     cJSON_AddStringToObject(json, "backbone", ft_backbone_name(t->backbone));
     cJSON_AddNumberToObject(json, "features", ft_backbone_features(t->backbone));
@@ -256,11 +235,10 @@ static void print_json(const struct training *t)
     json_print(json);
 }
 
-static int run(struct training *t, struct ft_error *err)
+/* Everything that can fail at once comes before the long work. */
+static int prepare(struct training *t, struct ft_error *err)
 {
     const struct settings *s = t->settings;
-    struct ft_train_options options = fit_settings(s);
-    options.l2 = s->l2 < 0 ? 0 : s->l2 > 0 ? s->l2 : FT_L2_NONE;
     int rc = ft_output_check(s->output, err);
     if (!rc && s->report)
         rc = ft_output_check(s->report, err);
@@ -272,40 +250,61 @@ static int run(struct training *t, struct ft_error *err)
         rc = backbone_open(s, &t->backbone, err);
     if (!rc && s->report)
         rc = pictures_check_memory(t->backbone, t->dataset, s, "--report", err);
+    return rc;
+}
+
+static int save(struct training *t, struct ft_error *err)
+{
+    const char *output = t->settings->output;
+    int rc = ft_training_model(t->result, t->backbone, &t->model, err);
+    if (rc)
+        return rc;
+    signals_catch(); /* a signal during saving would leave a temporary file behind */
+    rc = ft_model_save(t->model, output, &t->bytes, err);
+    signals_release();
+    if (!rc)
+        report("saved", "%s (%.1f MB)", output, (double)t->bytes / 1e6);
+    return rc;
+}
+
+static int write_report(const struct training *t, struct ft_error *err)
+{
+    const struct settings *s = t->settings;
+    if (!s->report || signals_caught())
+        return 0;
+    const int rc = document_training(s, t->dir, t->dataset, &t->pictures, t->model, t->result, err);
+    if (!rc)
+        report("report", "%s", s->report);
+    return rc;
+}
+
+static int run(struct training *t, struct ft_error *err)
+{
+    const struct settings *s = t->settings;
+    int rc = prepare(t, err);
     if (rc)
         return rc;
     report_images(t);
     rc = extract(t, err);
-    if (!rc)
-        rc = train_head(t, &options, err);
     if (rc)
         return rc;
-    const struct ft_training summary = { &options,         t->validation,       t->raw,
-                                         t->calibrated,    t->dataset->classes, t->counts,
-                                         t->pictures.n_bad };
-    report_head(t, &summary);
-    rc = measure_unknown(t, &options, err);
-    if (!rc)
-        rc = measure_val(t, err);
-    if (!rc)
-        rc = ft_gallery_new(t->pictures.features, t->dir, &t->gallery, err);
-    if (!rc)
-        rc = ft_model_new(t->backbone, t->head, t->dataset->classes, t->record, t->gallery,
-                          &t->model, err);
-    signals_catch(); /* a signal during saving would leave a temporary file behind */
-    if (!rc)
-        rc = ft_model_save(t->model, s->output, &t->bytes, err);
-    signals_release();
+    rc = train_head(t, err);
+    if (rc)
+        return rc;
+    report_head(t);
+    rc = measure_unknown(t, err);
+    if (rc)
+        return rc;
+    rc = measure_val(t, err);
+    if (rc)
+        return rc;
+    rc = save(t, err);
+    if (rc)
+        return rc;
+    rc = write_report(t, err);
     if (rc)
         return rc;
     const bool named = strcmp(s->output, "model.h5") != 0;
-    report("saved", "%s (%.1f MB)", s->output, (double)t->bytes / 1e6);
-    if (s->report && !signals_caught()) {
-        rc = document_training(s, t->dir, t->dataset, &t->pictures, t->model, &summary, err);
-        if (rc)
-            return rc;
-        report("report", "%s", s->report);
-    }
     report("next", "finetune predict %s%s%simg.jpg", named ? "-m " : "", named ? s->output : "",
            named ? " " : "");
     if (s->json)
@@ -316,22 +315,15 @@ static int run(struct training *t, struct ft_error *err)
 static int train_main(const struct settings *s)
 {
     struct ft_error err;
-    struct training t = {
-        .settings = s,
-    };
+    struct training t = { .settings = s };
     if (!s->n_arguments && !s->labels) {
         say("train: DIR is missing; see finetune train --help");
         return EXIT_USAGE;
     }
     const int rc = run(&t, &err);
-    ft_metrics_free(t.raw);
-    ft_metrics_free(t.calibrated);
     evaluation_release(&t.val);
-    ft_validation_free(t.validation);
-    ft_head_free(t.head);
-    ft_gallery_free(t.gallery);
+    ft_training_free(t.result);
     ft_model_free(t.model);
-    free(t.record);
     free(t.dir);
     free(t.val_found);
     ft_dataset_free(t.val_dataset);

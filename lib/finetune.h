@@ -177,7 +177,10 @@ struct ft_model_train_options {
     struct ft_backbone_options network; /* how that is read */
     struct ft_train_options head;
     uint64_t max_pixels; /* a larger picture is a bad picture. 0: 256 megapixels */
-    const char *cache;   /* a folder in which features are kept for the next training. NULL: none */
+    /* an extended regular expression: pictures stay in one fold if its first (...) matches the same
+     * text in their paths. NULL: only copies of a picture stay in one fold */
+    const char *group_by;
+    const char *cache; /* a folder in which features are kept for the next training. NULL: none */
     /* Both are nullable and called by one thread at a time, which may be a thread of the library.
      * `progress` returns nonzero to cancel: the training then returns FT_ECANCELLED. A picture that
      * cannot be read is left out of the training after `bad_picture`. */

@@ -38,32 +38,60 @@ size_t ft_gallery_nearest(const struct ft_gallery *gallery, const float *feature
 
 /* ---- model files ----------------------------------------------------------------------------- */
 
-/* How a head was trained and measured. All pointers are borrowed. */
-struct ft_training {
-    const struct ft_train_options *options;
-    const struct ft_validation *validation;
-    const struct ft_metrics *raw, *calibrated; /* of the out-of-fold probabilities */
-    char *const *classes;
-    const size_t *counts; /* [k] pictures of each class */
-    size_t skipped;       /* bad pictures left out */
+/* What a model consists of, besides its backbone. All pointers are borrowed. */
+struct ft_model_parts {
+    const struct ft_head *head;
+    char *const *classes;             /* [head->k] names, UTF-8 */
+    const char *record;               /* JSON: how the head was trained and measured; nullable */
+    const struct ft_gallery *gallery; /* nullable */
 };
-/* The training as JSON, for ft_model_new. It is the same for the same training at any speed. The
- * caller frees it with free(). Returns NULL if memory runs out. */
-char *ft_training_record(const struct ft_training *training);
-
-/* Makes a model in memory. The head, the classes [head->k], the record and the gallery are copied.
- * The backbone is shared: its memory is freed once the model and the caller have both freed it.
- * `record` (nullable) is JSON: how the model was trained and measured (ft_training_record).
- * `gallery` is nullable. */
-int ft_model_new(struct ft_backbone *backbone, const struct ft_head *head, char *const *classes,
-                 const char *record, const struct ft_gallery *gallery, struct ft_model **out,
-                 struct ft_error *err);
+/* Makes a model in memory. The parts are copied. The backbone is shared: its memory is freed once
+ * the model and the caller have both freed it. */
+int ft_model_new(struct ft_backbone *backbone, const struct ft_model_parts *parts,
+                 struct ft_model **out, struct ft_error *err);
 const struct ft_backbone *ft_model_backbone(const struct ft_model *model);
 const struct ft_head *ft_model_head(const struct ft_model *model);
 /* The JSON that was given to ft_model_new, also after saving and opening; NULL: none. */
 const char *ft_model_record(const struct ft_model *model);
 /* A copy of the model's gallery, freed by the caller. *out is NULL if the model has none. */
 int ft_model_gallery(const struct ft_model *model, struct ft_gallery **out, struct ft_error *err);
+
+/* ---- training -------------------------------------------------------------------------------- */
+
+struct ft_training_options {
+    struct ft_train_options head;
+    const char
+        *dir; /* the folder of the pictures: paths in the gallery are relative to it. NULL: "" */
+    /* an extended regular expression that puts pictures into groups, as `pattern` of ft_groups.
+     * NULL: only copies of a picture are in one group */
+    const char *group_by;
+    size_t skipped; /* the number of bad pictures, for the record */
+};
+#define FT_TRAINING_DEFAULTS FT_DEFAULTS
+
+/* A head, and how it was trained and measured. All members are owned, except `classes`. */
+struct ft_training {
+    struct ft_train_options options;
+    struct ft_head *head;
+    struct ft_validation *validation;
+    struct ft_metrics *raw, *calibrated; /* of the out-of-fold probabilities */
+    char *const *classes;                /* [k] borrowed from the caller of ft_training_run */
+    size_t *counts;                      /* [k] pictures of each class */
+    size_t skipped;                      /* bad pictures left out */
+    /* JSON for ft_model_parts. It depends on the pictures and options only, not on the machine */
+    char *record;
+    struct ft_gallery *gallery; /* nullable */
+};
+/* Trains a head on features with labels from 0 to k - 1, and measures it by cross-validation. All
+ * pictures of a group are in the same fold. `classes` [k] must outlive the training. `options` is
+ * nullable. */
+int ft_training_run(const struct ft_features *features, char *const *classes, int k,
+                    const struct ft_training_options *options, struct ft_training **out,
+                    struct ft_error *err);
+/* The trained model: ft_model_new with the parts of the training. */
+int ft_training_model(const struct ft_training *training, struct ft_backbone *backbone,
+                      struct ft_model **out, struct ft_error *err);
+void ft_training_free(struct ft_training *training);
 
 /* ---- why a picture is classified as it is ---------------------------------------------------- */
 

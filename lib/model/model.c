@@ -126,10 +126,11 @@ static bool copy_head(struct ft_model *m, const struct ft_head *head, char *cons
     return true;
 }
 
-int ft_model_new(struct ft_backbone *backbone, const struct ft_head *head, char *const *classes,
-                 const char *record, const struct ft_gallery *gallery, struct ft_model **out,
-                 struct ft_error *err)
+int ft_model_new(struct ft_backbone *backbone, const struct ft_model_parts *parts,
+                 struct ft_model **out, struct ft_error *err)
 {
+    const struct ft_head *head = parts->head;
+    const char *record = parts->record;
     if (head->d != ft_backbone_features(backbone))
         return ft_error_set(err, FT_EARG, "the head takes %d features, but the backbone gives %d",
                             head->d, ft_backbone_features(backbone));
@@ -137,19 +138,22 @@ int ft_model_new(struct ft_backbone *backbone, const struct ft_head *head, char 
     if (record && !json)
         return ft_error_set(err, FT_EARG, "the record of the training is not JSON");
     struct ft_model *m = model_alloc();
-    int rc = m && copy_head(m, head, classes) && (!record || (m->record = ft_strdup(record)))
-                 ? 0
-                 : ft_error_nomem(err, "the model");
-    if (!rc && gallery)
-        rc = ft_gallery_copy(gallery, &m->gallery, err);
-    if (!rc) {
-        m->backbone = ft_backbone_share(backbone);
-        m->in_memory = true;
-        read_record(m, json);
-        *out = m;
-    } else
-        ft_model_free(m);
+    int rc = 0;
+    if (!m || !copy_head(m, head, parts->classes) || (record && !(m->record = ft_strdup(record))))
+        rc = ft_error_nomem(err, "the model");
+    else if (parts->gallery)
+        rc = ft_gallery_copy(parts->gallery, &m->gallery, err);
+    if (rc)
+        goto fail;
+    m->backbone = ft_backbone_share(backbone);
+    m->in_memory = true;
+    read_record(m, json);
     cJSON_Delete(json);
+    *out = m;
+    return 0;
+fail:
+    cJSON_Delete(json);
+    ft_model_free(m);
     return rc;
 }
 

@@ -66,11 +66,11 @@ char *ft_training_record(const struct ft_training *t)
     cJSON_AddNumberToObject(json, "skipped", (double)t->skipped);
     add_classes(json, t);
     /* JSON numbers lose digits above 2^53 */
-    snprintf(seed, sizeof seed, "%llu", (unsigned long long)t->options->seed);
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)t->options.seed);
     cJSON_AddStringToObject(json, "seed", seed);
     cJSON_AddNumberToObject(json, "folds", v->folds);
     cJSON_AddStringToObject(json, "scale",
-                            t->options->scale == FT_SCALE_STANDARD ? "standard" : "floor");
+                            t->options.scale == FT_SCALE_STANDARD ? "standard" : "floor");
     cJSON_AddNumberToObject(json, "l2", v->l2);
     cJSON_AddBoolToObject(json, "class_weight", v->weighted);
     cJSON_AddNumberToObject(json, "temperature", v->temperature);

@@ -33,7 +33,7 @@ char *ft_report_choices_text(const struct ft_training *t)
         most = t->counts[c] > most ? t->counts[c] : most;
     }
     explain_l2(&text, v);
-    const char *by_user = t->options->class_weight == FT_WEIGHT_AUTO ? "" : ", as set by the user";
+    const char *by_user = t->options.class_weight == FT_WEIGHT_AUTO ? "" : ", as set by the user";
     if (v->weighted)
         ft_text_add(&text,
                     "Classes are weighted to count equally%s: they have %zu to %zu pictures.\n",

@@ -34,7 +34,8 @@ static void save(const struct ft_gallery *gallery)
     struct ft_head head = head_of_noise();
     char *classes[] = { "one", "two" };
     CHECK(ft_backbone_open(NULL, NULL, &backbone, NULL) == 0);
-    CHECK(ft_model_new(backbone, &head, classes, NULL, gallery, &model, NULL) == 0);
+    CHECK(ft_model_new(backbone, &(struct ft_model_parts){ &head, classes, NULL, gallery }, &model,
+                       NULL) == 0);
     CHECK(ft_model_save(model, at("m.h5"), NULL, NULL) == 0);
     ft_model_free(model);
     ft_backbone_free(backbone);
@@ -203,7 +204,8 @@ static void a_head_that_is_not_finite_is_refused(void)
         float *spoilt = i ? &head.b[1] : &head.w[D];
         const float kept = *spoilt;
         *spoilt = i ? INFINITY : NAN;
-        CHECK(ft_model_new(backbone, &head, classes, NULL, NULL, &model, NULL) == 0);
+        CHECK(ft_model_new(backbone, &(struct ft_model_parts){ &head, classes, NULL, NULL }, &model,
+                           NULL) == 0);
         CHECK(ft_model_save(model, at("m.h5"), NULL, NULL) == 0);
         ft_model_free(model);
         CHECK(ft_model_open(at("m.h5"), NULL, &model, &err) == FT_EFORMAT &&

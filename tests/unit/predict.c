@@ -17,7 +17,8 @@ static struct ft_model *model_of_noise(const char *text, const struct ft_gallery
 {
     struct ft_head head = head_of_noise();
     struct ft_model *model = NULL;
-    CHECK(ft_model_new(backbone, &head, classes, text, gallery, &model, NULL) == 0);
+    CHECK(ft_model_new(backbone, &(struct ft_model_parts){ &head, classes, text, gallery }, &model,
+                       NULL) == 0);
     free(head.w);
     free(head.b);
     return model;
@@ -140,9 +141,13 @@ static void wrong_input_is_refused(void)
           strstr(err.msg, "absent.jpg"));
     CHECK(p[0] == 7 && p[1] == 7);
     struct ft_head head = head_of_noise();
-    CHECK(ft_model_new(backbone, &head, classes, "{", NULL, &none, &err) == FT_EARG && !none);
+    CHECK(ft_model_new(backbone, &(struct ft_model_parts){ &head, classes, "{", NULL }, &none,
+                       &err) == FT_EARG &&
+          !none);
     head.d--;
-    CHECK(ft_model_new(backbone, &head, classes, NULL, NULL, &none, &err) == FT_EARG && !none);
+    CHECK(ft_model_new(backbone, &(struct ft_model_parts){ &head, classes, NULL, NULL }, &none,
+                       &err) == FT_EARG &&
+          !none);
     free(head.w);
     free(head.b);
     ft_model_free(model);
@@ -237,7 +242,8 @@ static void a_model_keeps_its_backbone(void)
     struct ft_model *model = NULL;
     float p[K];
     CHECK(ft_backbone_open(NULL, NULL, &own, NULL) == 0);
-    CHECK(ft_model_new(own, &head, classes, NULL, NULL, &model, NULL) == 0);
+    CHECK(ft_model_new(own, &(struct ft_model_parts){ &head, classes, NULL, NULL }, &model, NULL) ==
+          0);
     ft_backbone_free(own);
     CHECK(ft_predict_file(model, picture(), p, NULL) == 0);
     CHECK_NEAR(p[0] + p[1], 1, 1e-6);
@@ -277,6 +283,62 @@ static void a_model_is_trained_from_features(void)
     x[D + 5] = 0;
     CHECK(ft_model_train_features(backbone, &samples, NULL, &model, &err) == FT_EARG && !model);
     free(x);
+}
+
+/* Pictures named d/GROUP-NUMBER.jpg, four in each group; the first and the last are copies. */
+static struct ft_features *features_in_groups(size_t n)
+{
+    static float x[D];
+    struct ft_random random = { 9 };
+    struct ft_features *f = NULL;
+    CHECK(ft_features_new(D, &f, NULL) == 0);
+    for (size_t i = 0; i < n; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "d/%zu-%zu.jpg", i / 4, i);
+        for (int j = 0; j < D; j++)
+            x[j] = (float)ft_random_unit(&random) - 0.5f + (j == 7 && i % 2 ? 5 : 0);
+        const struct ft_row row = {
+            .path = path, .error = "", .feature = x, .content = { i % (n - 1) + 1, 1 }
+        };
+        CHECK(ft_features_append(f, &row, (int32_t)(i % 2), NULL) == 0);
+    }
+    return f;
+}
+
+static void a_training_keeps_groups_in_one_fold(void)
+{
+    enum { N = 40 };
+    struct ft_features *f = features_in_groups(N);
+    struct ft_training_options options = { .head = { .seed = 1, .l2 = 0.1, .threads = 2 },
+                                           .dir = "d",
+                                           .group_by = "([0-9]+)-",
+                                           .skipped = 3 };
+    struct ft_training *t = NULL, *none = NULL;
+    struct ft_model *model = NULL;
+    struct ft_error err;
+    CHECK(ft_training_run(f, classes, K, &options, &t, NULL) == 0);
+    const int32_t *fold = t->validation->fold;
+    for (int i = 0; i < N; i++)
+        CHECK(fold[i] == fold[i / 4 * 4]);
+    CHECK(fold[0] == fold[N - 1]);
+    CHECK(t->counts[0] == N / 2 && t->counts[1] == N / 2 && t->skipped == 3 &&
+          t->validation->folds == 5 && t->options.l2 == 0.1);
+    CHECK(t->gallery->n == N);
+    CHECK_STR(t->gallery->paths[5], "1-5.jpg");
+    CHECK(ft_training_model(t, backbone, &model, NULL) == 0);
+    CHECK_STR(ft_model_record(model), t->record);
+    CHECK(strstr(t->record, "\"skipped\":3,"));
+    CHECK(ft_model_accuracy(model) == t->calibrated->accuracy && t->calibrated->accuracy > 0.6);
+    options.group_by = "("; /* not a regular expression */
+    CHECK(ft_training_run(f, classes, K, &options, &none, &err) == FT_EARG && !none);
+    options.group_by = NULL;
+    f->labels[4] = K;
+    CHECK(ft_training_run(f, classes, K, &options, &none, &err) == FT_EARG && !none &&
+          strstr(err.msg, "row 4"));
+    ft_model_free(model);
+    ft_training_free(t);
+    ft_training_free(NULL);
+    ft_features_free(f);
 }
 
 enum { THREADS = 4, TIMES = 6 };
@@ -327,6 +389,7 @@ int main(void)
     RUN(a_model_without_a_record_knows_no_threshold);
     RUN(a_model_keeps_its_backbone);
     RUN(a_model_is_trained_from_features);
+    RUN(a_training_keeps_groups_in_one_fold);
     RUN(many_threads_may_predict);
     ft_backbone_free(backbone);
     rmdir(directory);

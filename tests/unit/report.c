@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "finetune-tools.h"
+#include "model/record.h"
 
 #include "../test.h"
 
@@ -157,17 +158,16 @@ static const struct ft_validation validation = { .n = 6,
 static void training_as_json_and_sentences(void)
 {
     struct ft_metrics *m = measure();
-    const size_t counts[] = { 4, 2 };
+    size_t counts[] = { 4, 2 };
     struct ft_validation v = validation;
-    struct ft_train_options options = { .class_weight = FT_WEIGHT_NONE,
-                                        .seed = 18446744073709551615u };
-    const struct ft_training training = { .options = &options,
-                                          .validation = &v,
-                                          .raw = m,
-                                          .calibrated = m,
-                                          .classes = classes,
-                                          .counts = counts,
-                                          .skipped = 3 };
+    struct ft_training training = { .options = { .class_weight = FT_WEIGHT_NONE,
+                                                 .seed = 18446744073709551615u },
+                                    .validation = &v,
+                                    .raw = m,
+                                    .calibrated = m,
+                                    .classes = classes,
+                                    .counts = counts,
+                                    .skipped = 3 };
     char *text = ft_training_record(&training);
     cJSON *json = cJSON_Parse(text);
     CHECK_STR(cJSON_GetStringValue(cJSON_GetObjectItem(json, "seed")), "18446744073709551615");
@@ -189,7 +189,7 @@ static void training_as_json_and_sentences(void)
     free(text);
     v.n_grid = 1;
     v.weighted = true;
-    options.class_weight = FT_WEIGHT_AUTO;
+    training.options.class_weight = FT_WEIGHT_AUTO;
     text = ft_report_choices_text(&training);
     check_has(text,
               "L2 is 0.1: set by the user.\nClasses are weighted to count equally: they have 2 "
