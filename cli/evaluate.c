@@ -17,10 +17,14 @@ int match_classes(struct ft_dataset *d, const char *name, char *const *classes, 
     const char *other = NULL;
     int32_t *map = malloc(((size_t)d->n_classes + 1) * sizeof *map);
     size_t *counts = calloc((size_t)d->n_classes + 1, sizeof *counts);
-    int rc = map && counts ? 0 : out_of_memory(err, name);
-    for (size_t i = 0; !rc && i < d->n; i++)
+    int rc = 0;
+    if (!map || !counts) {
+        rc = out_of_memory(err, name);
+        goto done;
+    }
+    for (size_t i = 0; i < d->n; i++)
         counts[d->labels[i]]++;
-    for (int c = 0; !rc && c < d->n_classes; c++) {
+    for (int c = 0; c < d->n_classes; c++) {
         map[c] = class_named(d->classes[c], strlen(d->classes[c]), classes, k);
         if (map[c] < 0 && counts[c]) {
             other = d->classes[c];
@@ -28,17 +32,17 @@ int match_classes(struct ft_dataset *d, const char *name, char *const *classes, 
                  counts[c], plural(counts[c]), name, counts[c] == 1 ? "is" : "are");
         }
     }
-    for (size_t i = 0; !rc && i < d->n; i++)
+    for (size_t i = 0; i < d->n; i++)
         d->labels[i] = map[d->labels[i]];
-    if (!rc)
-        drop_unlabelled(d);
-    if (!rc && !d->n && other)
+    drop_unlabelled(d);
+    if (!d->n && other)
         rc = refuse(err, FT_EARG,
                     "'%s' has no class of the model, for example '%s' is not one: its classes are "
                     "'%s', '%s'%s",
                     name, other, classes[0], k > 1 ? classes[1] : "", k > 2 ? ", ..." : "");
-    else if (!rc && !d->n)
+    else if (!d->n)
         rc = refuse(err, FT_EARG, "'%s' contains no pictures inside class folders", name);
+done:
     free(map);
     free(counts);
     return rc;

@@ -112,17 +112,14 @@ static int open_folder(const struct settings *s, const char *dir, const char *do
     const char *used = dir;
     int rc = s->label_from ? 0 : ft_dataset_layout(dir, layout, err);
     if (!rc && layout->train) {
-        used = !test || !(layout->val || layout->test) ? layout->train
-               : layout->test                          ? layout->test
-                                                       : layout->val;
+        const char *held_out = layout->test ? layout->test : layout->val;
+        used = test && held_out ? held_out : layout->train;
         layout_note(dir, layout, doing, used);
     }
+    if (rc)
+        return rc;
     *name = strdup(used);
-    if (!rc && !*name)
-        rc = out_of_memory(err, dir);
-    if (!rc)
-        rc = source_folder(s, used, out, err);
-    return rc;
+    return *name ? source_folder(s, used, out, err) : out_of_memory(err, dir);
 }
 
 int source_part(const struct settings *s, const char *doing, struct ft_dataset **out, char **name,
@@ -165,6 +162,8 @@ int source_training(const struct settings *s, struct ft_dataset **out, char **di
         *dir = strdup(s->labels);
         return *dir ? open_table(s, given, out, err) : out_of_memory(err, s->labels);
     }
+    if (!given)
+        return refuse(err, FT_EARG, "give a folder of pictures or --labels TABLE");
     const int rc = open_folder(s, given, "training on", false, &layout, out, dir, err);
     if (!rc) {
         *val = layout.val;

@@ -42,7 +42,7 @@ static int open_folder(struct training *t, struct ft_error *err)
         rc = check_two_classes(d, t->dir, err);
     if (rc)
         return rc;
-    t->counts = calloc((size_t)d->n_classes, sizeof *t->counts);
+    t->counts = calloc((size_t)d->n_classes + 1, sizeof *t->counts);
     if (!t->counts)
         return out_of_memory(err, t->dir);
     return count_classes(d, d->labels, d->n, "picture", t->dir, t->counts, err);

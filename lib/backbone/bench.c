@@ -45,7 +45,7 @@ static int init(struct bench *b, const struct ft_plan *plan, int threads, struct
                          .noise = ft_alloc(n, 1) };
     b->arenas = calloc((size_t)threads, sizeof *b->arenas);
     b->pixels = calloc((size_t)pictures, sizeof *b->pixels);
-    b->outputs = calloc((size_t)(threads * pictures), sizeof *b->outputs);
+    b->outputs = calloc((size_t)threads * (size_t)pictures, sizeof *b->outputs);
     bool ok = b->team && b->noise && b->pixels && b->arenas && b->outputs;
     for (size_t i = 0; ok && i < n; i++)
         b->noise[i] = (uint8_t)ft_random_next(&random);
@@ -66,7 +66,7 @@ static void run_member(void *context, int member)
 {
     struct bench *b = context;
     ft_plan_run_several(b->plan, b->pictures, b->pixels, b->arenas[member],
-                        b->outputs + member * b->pictures);
+                        b->outputs + (ptrdiff_t)member * b->pictures);
 }
 
 static int by_value(const void *a, const void *b)

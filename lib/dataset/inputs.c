@@ -139,8 +139,7 @@ static const char *named(struct ft_inputs *x)
         return x->arguments[x->given++];
     if (!x->options.list)
         return NULL;
-    int more;
-    while ((more = ft_lines_next(&x->lines, &line, &x->error)) == 1)
+    while (ft_lines_next(&x->lines, &line, &x->error) == 1)
         if (*line)
             return line;
     return NULL;

@@ -56,10 +56,13 @@ static char *join(const char *base, const char *name, const char *ending)
     char *path = !*base || name[0] == '/' ? ft_strdup(name) : ft_walk_join(base, name);
     if (!path || !*ending)
         return path;
-    char *longer = realloc(path, strlen(path) + strlen(ending) + 1);
-    if (!longer)
+    const size_t n = strlen(path), more = strlen(ending) + 1;
+    char *longer = realloc(path, n + more);
+    if (longer)
+        memcpy(longer + n, ending, more);
+    else
         free(path);
-    return longer ? strcat(longer, ending) : NULL;
+    return longer;
 }
 
 static char *try(const struct ft_locator *l, const char *name, int base, int strip,

@@ -58,8 +58,8 @@ static bool buffer_floats(struct ft_buffer *b)
 {
     size_t n;
     b->pixel = pixel_stride(b);
-    if (!ft_size_mul((size_t)(b->top + b->h + b->bottom), (size_t)(b->left + b->w + b->right),
-                     &n) ||
+    if (!ft_size_mul((size_t)b->top + (size_t)b->h + (size_t)b->bottom,
+                     (size_t)b->left + (size_t)b->w + (size_t)b->right, &n) ||
         !ft_size_mul(n, (size_t)b->pixel, &n) || n > (size_t)1 << 30)
         return false;
     b->floats = b->elsewhere ? 0 : ft_round_up(n, FT_ALIGN / sizeof(float));

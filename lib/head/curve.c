@@ -211,8 +211,8 @@ static int measure(struct measurement *m, int folds, const struct ft_curve_optio
             if (rc)
                 return rc;
             if (options->progress)
-                options->progress(options->user, (size_t)(i * folds + f + 1),
-                                  (size_t)(out->n_points * folds));
+                options->progress(options->user, (size_t)i * (size_t)folds + (size_t)f + 1,
+                                  (size_t)out->n_points * (size_t)folds);
         }
         double interval[2];
         ft_wilson(right, m->n, interval);

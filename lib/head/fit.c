@@ -166,7 +166,7 @@ static void prepare_slice(void *context, size_t item, int member)
     memcpy(w, fit->optimiser.x + first * d, (end - first) * d * sizeof(float));
     if (fit->precondition)
         ft_precondition_undo(fit->precondition, w, end - first);
-    const double unit = fit->precondition ? sqrt(fit->precondition->curvature) : 1;
+    const double unit = fit->precondition ? sqrt((double)fit->precondition->curvature) : 1;
     /* the gradient's room is free */
     float *scaled = fit->optimiser.g + first * d, *v = e->v + j * columns + first;
     for (size_t c = first; c < end; c++) {
@@ -196,7 +196,7 @@ static void gradient_slice(void *context, size_t item, int member)
     const size_t end = slice(e, item, &j, &first);
     const struct ft_fit *fit = e->fits[j];
     float *gradient = fit->optimiser.g;
-    const double unit = fit->precondition ? sqrt(fit->precondition->curvature) : 1;
+    const double unit = fit->precondition ? sqrt((double)fit->precondition->curvature) : 1;
     (void)member;
     for (size_t c = first; c < end; c++) {
         const size_t column = j * columns + c;
@@ -302,7 +302,7 @@ static void change_variables(struct ft_fit *fit, int columns, bool forth)
     const struct ft_precondition *p = fit->precondition;
     if (!p)
         return;
-    const double unit = sqrt(p->curvature);
+    const double unit = sqrt((double)p->curvature);
     float *x = fit->optimiser.x, *b = x + (size_t)columns * (size_t)p->d;
     (forth ? ft_precondition_apply : ft_precondition_undo)(p, x, (size_t)columns);
     for (int c = 0; c < columns; c++)

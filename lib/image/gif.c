@@ -96,7 +96,7 @@ static int read_rows(GifFileType *file, struct gif_reader *r, const uint8_t *tab
             if (gif.DGifGetLine(file, line, d->Width) == GIF_ERROR)
                 rc = damaged(r);
             for (int x = 0; !rc && x < d->Width; x++, to += 3)
-                memcpy(to, table + 3 * line[x], 3);
+                memcpy(to, table + (ptrdiff_t)3 * line[x], 3);
         }
     }
     free(line);

@@ -61,7 +61,8 @@ static int parse_sides(const cJSON *config, const char *key, int otherwise,
     int sides[2] = { otherwise, otherwise };
     if (rc)
         return rc;
-    if (cJSON_IsArray(rows) && cJSON_GetArraySize(value) == 2 && cJSON_IsArray(rows->next)) {
+    if (rows && cJSON_IsArray(rows) && cJSON_GetArraySize(value) == 2 &&
+        cJSON_IsArray(rows->next)) {
         for (int i = 0; i < 4; i++) {
             const cJSON *side = cJSON_GetArrayItem(i < 2 ? rows : rows->next, i % 2);
             if (!cJSON_IsNumber(side) || !(side->valuedouble >= 0 && side->valuedouble <= 1 << 20))

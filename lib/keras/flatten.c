@@ -290,9 +290,11 @@ static int connect_sequential(struct flattening *x, const struct scope *s, struc
     const struct ft_model_config *m = s->model;
     const bool begins = !strcmp(m->members[0].kind, "InputLayer");
     int at, rc = 0;
-    if (begins)
+    if (begins && !s->calls[0].outputs.n)
+        return ft_error_set(err, FT_EFORMAT, "layer '%s' has no output", m->members[0].name);
+    if (begins) {
         at = s->calls[0].outputs.at[0];
-    else {
+    } else {
         struct ft_draft_layer *input = add_layer(x, err);
         if (!input)
             return err ? err->code : FT_ENOMEM;

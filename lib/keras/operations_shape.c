@@ -23,8 +23,9 @@ struct range {
 
 static int integer_of(const cJSON *value, int otherwise)
 {
-    return cJSON_IsNumber(value) && fabs(value->valuedouble) < 1 << 20 ? (int)value->valuedouble
-                                                                       : otherwise;
+    return value && cJSON_IsNumber(value) && fabs(value->valuedouble) < 1 << 20
+               ? (int)value->valuedouble
+               : otherwise;
 }
 
 static bool range_of(const cJSON *item, int n, struct range *out)
@@ -115,7 +116,7 @@ static int build_getitem(struct ft_build *b, const struct ft_keras_operation *op
         { .whole = true }, { .whole = true }, { .whole = true }, { .whole = true }
     };
     int size[2] = { 0 };
-    if (!list || !spread_items(list, rank, items))
+    if (!list || rank < 0 || !spread_items(list, rank, items))
         return ft_step_unsupported(b, "this index of a tensor");
     ft_draft_size(b->draft, b->x, size);
     for (int i = 0; i <= rank; i++) {

@@ -328,6 +328,7 @@ static int read_stored(const struct ft_h5 *h5, struct folder *folder, struct ft_
                          err);
         if (!rc && last)
             rc = dequantize(draft, &scale, storage, err);
+        folder->path = NULL;
     }
     return rc;
 }

@@ -14,11 +14,12 @@ void ft_activate_part(const struct ft_work *w)
         &ft_activate_avx512,
         &ft_activate_avx2,
 #endif
-        &ft_activate_c,
+        &ft_activate_c, /* needs nothing */
+        NULL,
     };
     const struct ft_kernel_row *const *row = rows;
-    while ((*row)->needs & ~ft_cpu_features())
-        row++; /* the last row needs nothing */
+    while (row[1] && (*row)->needs & ~ft_cpu_features())
+        row++;
     struct ft_work a = *w;
     a.in = a.out;
     (*row)->run(&a);

@@ -125,7 +125,7 @@ const struct ft_pixel_row *const *ft_pixel_table(void)
 const struct ft_pixel_row *ft_pixel_choose(void)
 {
     const struct ft_pixel_row *const *row = pixel_rows;
-    while ((*row)->needs & ~ft_cpu_features())
+    while (row[1] && (*row)->needs & ~ft_cpu_features())
         row++;
     return *row;
 }
@@ -142,7 +142,7 @@ const struct ft_product_row *const *ft_product_table(void)
 const struct ft_product_row *ft_product_choose(void)
 {
     const struct ft_product_row *const *row = product_rows;
-    while ((*row)->needs & ~ft_cpu_features())
+    while (row[1] && (*row)->needs & ~ft_cpu_features())
         row++;
     return *row;
 }

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "head/softmax.h"
 #include "image/image.h"
 #include "backbone/backbone.h"
@@ -123,7 +124,7 @@ static int occlusion(const struct ft_backbone *b, const struct ft_head *head, co
         for (size_t i = 0; i < size; i++)
             sum[i % 3] += pixels[i];
         for (int i = 0; i < 3; i++)
-            colour[i] = (uint8_t)(sum[i] / (size / 3));
+            colour[i] = (uint8_t)(sum[i] / ft_max_size(size / 3, 1));
         memcpy(covered, pixels, size);
         run(b->plan, covered, arena, e->feature);
         logits_of(head, e->feature, e->logits);

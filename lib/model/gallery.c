@@ -14,7 +14,7 @@
 #include "base/random.h"
 #include "keras/blob.h"
 
-#define MAGIC "ftlooks1"
+static const char magic[8] = { 'f', 't', 'l', 'o', 'o', 'k', 's', '1' };
 enum { HEAD = 16, PATHS_LIMIT = 64 << 20 };
 
 /* [d, FT_CODE] of 1 and -1, the same for every model. */
@@ -174,7 +174,7 @@ int ft_gallery_encode(const struct ft_gallery *g, uint8_t **out, size_t *out_siz
     uint8_t *bytes = ft_alloc(size, 1), *at = bytes;
     if (!bytes)
         return ft_error_nomem(err, "the training pictures that the model remembers");
-    memcpy(at, MAGIC, 8);
+    memcpy(at, magic, sizeof magic);
     put32(at + 8, (uint32_t)g->n);
     put32(at + 12, FT_CODE);
     at += HEAD;
@@ -195,7 +195,7 @@ int ft_gallery_encode(const struct ft_gallery *g, uint8_t **out, size_t *out_siz
 /* Nothing in `bytes` is believed; bytes[size] may be read. */
 static struct ft_gallery *parse(uint8_t *bytes, size_t size, int k)
 {
-    if (size < HEAD || memcmp(bytes, MAGIC, 8) || get32(bytes + 12) != FT_CODE)
+    if (size < HEAD || memcmp(bytes, magic, sizeof magic) || get32(bytes + 12) != FT_CODE)
         return NULL;
     const size_t n = get32(bytes + 8);
     if (n > FT_GALLERY_MOST || size < HEAD + n * (4 + FT_CODE))
