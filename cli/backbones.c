@@ -10,7 +10,7 @@ struct listing {
     const struct settings *settings;
     cJSON *json;   /* with --json: an array */
     size_t column; /* of the line of known names; 0: none printed yet */
-    bool failed;   /* a network could not be opened or measured */
+    bool partly;   /* a network could not be opened or measured */
 };
 
 static double total(const struct ft_backbone *b)
@@ -80,7 +80,7 @@ static int list_one(void *user, const char *name, const char *path)
     if (ft_backbone_open(path, NULL, &b, &err) ||
         ft_backbone_bench(b, 0, x->settings->seconds, &bench, &err)) {
         say("%s", err.msg);
-        x->failed = true;
+        x->partly = true;
     } else
         show(x, name, path, b, &bench);
     ft_backbone_free(b);
@@ -98,7 +98,7 @@ static int backbones_main(const struct settings *s)
         json_print(x.json);
     else if (x.column)
         putchar('\n');
-    return x.failed ? EXIT_PARTLY : EXIT_DONE;
+    return x.partly ? EXIT_PARTLY : EXIT_DONE;
 }
 
 static const struct option backbones_options[] = {

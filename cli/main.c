@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -32,7 +33,14 @@ static int unknown_command(const char *name)
     for (; n < n_commands && n < MOST; n++)
         names[n] = commands[n]->name;
     const char *near = nearest_word(name, names, (size_t)n);
-    if (near)
+    struct stat st;
+    if (*name == '-')
+        say("'%s' is not a command: options follow the command, as in finetune train DIR --json",
+            name);
+    else if (!stat(name, &st))
+        say("'%s' is not a command: did you mean 'finetune %s %s'?", name,
+            S_ISDIR(st.st_mode) ? "train" : "predict", name);
+    else if (near)
         say("'%s' is not a command: did you mean '%s'?", name, near);
     else
         say("'%s' is not a command: finetune --help lists them", name);

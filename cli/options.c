@@ -8,7 +8,7 @@ const struct option backbone_name_options[] = {
 };
 
 const struct option model_options[] = {
-    { "model", 'm', TEXT(model), .argument = "FILE", .initial = "model.h5",
+    { "model", 'm', TEXT(model), .argument = "FILE", .initial = DEFAULT_MODEL,
       .help = "model file to use" },
     { "preprocess", 0, TEXT(preprocess), .argument = "MODE",
       .help = "pixel scaling that the network expects: tf, torch, caffe, none or SCALE,OFFSET "

@@ -94,6 +94,8 @@ extern const struct option backbone_name_options[],     /* which network to use 
 
 /* ---- commands -------------------------------------------------------------------------------- */
 
+#define DEFAULT_MODEL "model.h5" /* that train writes and the other commands read */
+
 enum { OPTION_TABLES = 12 };
 struct command {
     const char *name;

@@ -10,7 +10,8 @@
 
 #include "cli.h"
 
-static size_t edit_distance(const char *a, const char *b)
+/* With `prefix`: the distance to the prefix of b that is closest. */
+static size_t edit_distance(const char *a, const char *b, bool prefix)
 {
     enum { LONGEST = 32 };
     size_t row[LONGEST + 1];
@@ -29,20 +30,28 @@ static size_t edit_distance(const char *a, const char *b)
             row[j + 1] = changed < best ? changed : best;
         }
     }
-    return row[n];
+    size_t best = row[n];
+    for (size_t j = 0; prefix && j < n; j++)
+        best = row[j] < best ? row[j] : best;
+    return best;
 }
 
 const char *nearest_word(const char *word, const char *const *words, size_t n)
 {
     const char *best = NULL;
-    size_t least = strlen(word) / 2 + 1; /* a larger distance is not a typing mistake */
+    const size_t length = strlen(word);
+    size_t least = length / 2 + 1; /* a larger distance is not a typing mistake */
     for (size_t i = 0; i < n; i++) {
-        const size_t distance = edit_distance(word, words[i]);
-        if (distance < least || (distance <= least && !strncmp(word, words[i], strlen(word)))) {
+        const size_t distance = edit_distance(word, words[i], false);
+        if (distance < least || (distance <= least && !strncmp(word, words[i], length))) {
             least = distance;
             best = words[i];
         }
     }
+    least = length / 4 + 1;
+    for (size_t i = 0; i < n && !best; i++) /* the misspelt beginning of a longer word */
+        if (edit_distance(word, words[i], true) < least)
+            best = words[i];
     return best;
 }
 

@@ -1,8 +1,10 @@
 /* Opening networks and computing the features of a dataset. Bad pictures are kept with their
  * reason. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -172,6 +174,11 @@ int class_named(const char *name, size_t n, char *const *classes, int k)
 int model_open(const struct settings *s, struct ft_model **out, struct ft_error *err)
 {
     const struct ft_backbone_options options = { .preprocess = s->preprocess, .rule = s->resize };
+    if (!strcmp(s->model, DEFAULT_MODEL) && access(s->model, F_OK) && errno == ENOENT)
+        return refuse(err, FT_EIO,
+                      "there is no '%s' in this folder: train a model with finetune train DIR, or "
+                      "name one with -m MODEL",
+                      s->model);
     const int rc = ft_model_open(s->model, &options, out, err);
     if (!rc)
         backbone_notes(ft_model_backbone(*out), s->model);

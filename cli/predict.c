@@ -131,14 +131,34 @@ static int run(struct run *x, const struct ft_model *model, struct ft_error *err
     return rc;
 }
 
+/* Classifies all inputs and prints their rows; returns the exit status. */
+static int classify(struct run *x, const struct ft_model *model)
+{
+    const struct settings *s = x->settings;
+    struct ft_error err;
+    if (find_threshold(s, model, &x->threshold, &err))
+        return fail(&err);
+    const int wrong = rows_begin(&x->rows, s, x->classes, x->k);
+    if (wrong)
+        return wrong;
+    signals_catch();
+    const int rc = run(x, model, &err);
+    signals_release();
+    const int status = rc ? fail(&err) : x->n_bad ? EXIT_PARTLY : EXIT_DONE;
+    if (!rc && !x->n_rows && !s->watch)
+        note("there are no pictures to classify");
+    rows_end(&x->rows);
+    return status;
+}
+
 static int predict_main(const struct settings *s)
 {
     struct ft_error err;
     struct ft_model *model = NULL;
     struct run x = { .settings = s };
-    int status = check_settings(s);
-    if (status)
-        return status;
+    const int wrong = check_settings(s);
+    if (wrong)
+        return wrong;
     if (model_open(s, &model, &err))
         return fail(&err);
     x.head = ft_model_head(model);
@@ -147,19 +167,12 @@ static int predict_main(const struct settings *s)
     x.top = s->top < x.k ? s->top : x.k;
     x.p = malloc((size_t)x.k * sizeof *x.p);
     x.order = malloc((size_t)x.k * sizeof *x.order);
-    if (!x.p || !x.order) {
+    int status;
+    if (x.p && x.order)
+        status = classify(&x, model);
+    else {
         out_of_memory(&err, s->model);
         status = fail(&err);
-    } else if (find_threshold(s, model, &x.threshold, &err))
-        status = fail(&err);
-    else if (!(status = rows_begin(&x.rows, s, x.classes, x.k))) {
-        signals_catch();
-        const int rc = run(&x, model, &err);
-        signals_release();
-        status = rc ? fail(&err) : x.n_bad ? EXIT_PARTLY : EXIT_DONE;
-        if (!rc && !x.n_rows && !s->watch)
-            note("there are no pictures to classify");
-        rows_end(&x.rows);
     }
     if (s->watch)
         signals_forget(); /* a signal is the normal end of --watch */

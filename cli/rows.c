@@ -65,29 +65,29 @@ static bool all_columns(struct rows *r, bool probabilities)
 static int choose(struct rows *r, const char *fields)
 {
     const struct rows all = *r;
-    int status = 0;
+    int wrong = 0; /* or an exit status */
     r->columns = NULL;
     r->n = 0;
     for (const char *f = fields;
-         !status && (*f || f == fields);) { /* an empty list is an error too */
+         !wrong && (*f || f == fields);) { /* an empty list is an error too */
         const size_t length = strcspn(f, ",");
         const struct column *c = column_named(all.columns, all.n, f, length);
         if (!c) {
             say("predict: --fields '%.*s': expected path, label, probability, status, error, with "
                 "--top label2, ..., with --probabilities the classes",
                 (int)length, f);
-            status = EXIT_USAGE;
+            wrong = EXIT_USAGE;
         } else if (column_named(r->columns, r->n, f, length)) {
             say("predict: --fields '%s': '%s' is repeated", fields, c->name);
-            status = EXIT_USAGE;
+            wrong = EXIT_USAGE;
         } else if (!add_column(r, c->kind, c->place, c->name))
-            status = EXIT_FAILED;
+            wrong = EXIT_FAILED;
         f += length + (f[length] == ',');
     }
     for (int i = 0; i < all.n; i++)
         free(all.columns[i].name);
     free(all.columns);
-    return status;
+    return wrong;
 }
 
 /* Backslash escapes replace characters that would end a cell or a row. */
@@ -206,16 +206,16 @@ int rows_begin(struct rows *r, const struct settings *s, char *const *classes, i
         r->format = ROWS_JSON;
     if (r->format == ROWS_TEXT && (s->fields || s->probabilities))
         r->format = ROWS_TSV;
-    int status = all_columns(r, s->probabilities) ? 0 : EXIT_FAILED;
-    if (!status && s->fields)
-        status = choose(r, s->fields);
-    if (status == EXIT_FAILED)
+    int wrong = all_columns(r, s->probabilities) ? 0 : EXIT_FAILED;
+    if (!wrong && s->fields)
+        wrong = choose(r, s->fields);
+    if (wrong == EXIT_FAILED)
         say("out of memory for the columns");
-    if (status)
+    if (wrong)
         release(r);
     else if (r->format == ROWS_CSV || r->format == ROWS_TSV)
         put_header(r);
-    return status;
+    return wrong;
 }
 
 static void put_text(const struct rows *r, const struct prediction *x)

@@ -304,7 +304,7 @@ static int run(struct training *t, struct ft_error *err)
     rc = write_report(t, err);
     if (rc)
         return rc;
-    const bool named = strcmp(s->output, "model.h5") != 0;
+    const bool named = strcmp(s->output, DEFAULT_MODEL) != 0;
     report("next", "finetune predict %s%s%simg.jpg", named ? "-m " : "", named ? s->output : "",
            named ? " " : "");
     if (s->json)
@@ -336,7 +336,7 @@ static int train_main(const struct settings *s)
 }
 
 static const struct option train_options[] = {
-    { "output", 'o', TEXT(output), .argument = "FILE", .initial = "model.h5",
+    { "output", 'o', TEXT(output), .argument = "FILE", .initial = DEFAULT_MODEL,
       .help = "model file to write" },
     { "val", 0, TEXT(val), .argument = "DIR", .help = "also measure the model on this folder" },
     { "l2", 0, AUTO(l2, 0, 1e6), .argument = "auto|VALUE", .initial = "auto",

@@ -34,12 +34,31 @@ status 2 finetune trian x
 has err "did you mean 'train'?"
 status 2 finetune xyzzy
 has err "finetune --help"
+status 2 finetune --json train x
+has err "options follow the command"
+mkdir pictures
+status 2 finetune pictures
+has err "did you mean 'finetune train pictures'?"
 
 begin "a wrong flag names the nearest right one"
 status 2 finetune train --thread 2 x
 has err "did you mean --threads?"
 status 2 finetune train --class-wieght none x
 has err "did you mean --class-weight?"
+status 2 finetune predict --tresh 0.5 x
+has err "did you mean --threshold?"
+status 2 finetune predict --qqqqqqqq x
+has err "finetune predict --help lists the options"
+
+begin "no model: what to do"
+for command in predict explain evaluate; do
+    status 1 finetune $command x
+    has err "there is no 'model.h5' in this folder: train a model with finetune train DIR, or name one with -m MODEL"
+done
+status 1 finetune predict -m absent.h5 x
+has err "'absent.h5': cannot be opened: no such file or directory"
+
+begin "a wrong flag: the list of options"
 status 2 finetune predict -z x
 has err "unknown option '-z'"
 
