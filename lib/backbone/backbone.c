@@ -125,9 +125,9 @@ int ft_backbone_network(const char *path, const struct ft_backbone_options *o,
     char folder[4096];
     ft_blas_alone(); /* early: its threads take the time of who reads the network */
     const bool there = ft_architectures_folder(o ? o->weights_dir : NULL, folder, sizeof folder);
-    return ft_network_open(
-        path, &(struct ft_reader_options){ there ? folder : NULL, o ? o->architecture : NULL }, out,
-        err);
+    const struct ft_reader_options options = { .architectures = there ? folder : NULL,
+                                               .architecture = o ? o->architecture : NULL };
+    return ft_network_open(path, &options, out, err);
 }
 
 static char *name_of(const char *path, const char *known, const cJSON *json)

@@ -41,7 +41,9 @@ static int read_isolated(void *user, struct ft_outbox *outbox, struct ft_error *
             reader = readers[i];
             break;
         }
-    const int rc = reader->open(r->path, r->options, &network, err);
+    struct ft_reader_options options = r->options ? *r->options : (struct ft_reader_options){ 0 };
+    options.leave_open = true;
+    const int rc = reader->open(r->path, &options, &network, err);
     if (!rc)
         ft_network_send(network, outbox); /* the process ends with what it has allocated */
     return rc;

@@ -3,6 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +28,7 @@
 #define MEMORY_FACTOR  8   /* bytes of memory for each byte of the file: it may be compressed */
 #define MS_BASE        400 /* of processor time */
 #define BYTES_A_MS     ((uint64_t)32 << 10)
+#define HEAP_STEP      (4 << 20)
 #define PATIENCE       20 /* ms on the clock for each of processor time: others need it, too */
 #define MAGIC          UINT64_C(0x66742d6f7574626f)
 
@@ -86,6 +90,24 @@ static void restore_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Readers build many small objects. Memory for them comes in one piece and is there before it is
+ * used: otherwise the child spends a tenth of its time in hundreds of page faults. */
+static void prepare_heap(void)
+{
+#if defined(M_TOP_PAD) && defined(MADV_POPULATE_WRITE)
+    mallopt(M_TOP_PAD, HEAP_STEP);
+    mallopt(M_TRIM_THRESHOLD, 4 * HEAP_STEP);
+    mallopt(M_MMAP_THRESHOLD, 4 * HEAP_STEP);
+    char *block = malloc(HEAP_STEP);
+    if (!block)
+        return;
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE),
+                    start = ((uintptr_t)block + page - 1) / page * page;
+    madvise((void *)start, HEAP_STEP - page, MADV_POPULATE_WRITE);
+    free(block);
+#endif
+}
+
 _Noreturn static void run_child(const struct ft_isolated *x,
                                 int (*work)(void *, struct ft_outbox *, struct ft_error *),
                                 void *user)
@@ -102,6 +124,7 @@ _Noreturn static void run_child(const struct ft_isolated *x,
         setrlimit(RLIMIT_FSIZE, &none);
         if (!ft_sandbox_enter(memory_now() + x->memory))
             _exit(1);
+        prepare_heap();
     }
     head.rc = work(user, &outbox, &head.err);
     if (!head.rc && outbox.failed)

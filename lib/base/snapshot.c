@@ -16,7 +16,7 @@
 #include "base/thread.h"
 
 #define BLOCK      ((size_t)2 << 20) /* bytes that one thread reads at a time */
-#define TEAM_FROM  ((size_t)8 << 20) /* smaller files are read by one thread */
+#define TEAM_FROM  ((size_t)64 << 20) /* smaller files are read by one thread: a reader runs, too */
 #define TEAM_LIMIT 4
 
 struct ft_snapshot {

@@ -122,28 +122,40 @@ void ft_h5_close(struct ft_h5 *h5)
 
 /* ---- groups ---------------------------------------------------------------------------------- */
 
-int ft_h5_link(int64_t group, const char *name, struct ft_error *err)
+/* The address of the object comes with the description of the link: the name is looked up once. */
+int ft_h5_object_open(int64_t group, const char *name, int64_t *out, struct ft_error *err)
 {
     H5L_info_t info;
+    *out = 0;
     if (H5Lget_info(group, name, &info, H5P_DEFAULT) < 0)
         return 0;
     if (info.type != H5L_TYPE_HARD)
         return ft_error_set(err, FT_EUNSUPPORTED,
                             "'%s' is a soft or external link, which is not followed", name);
-    return 1;
+#if H5_VERSION_GE(1, 12, 0) && !defined(H5_USE_110_API)
+    const hid_t object = H5Oopen_by_token(group, info.u.token);
+#else
+    const hid_t object = H5Oopen_by_addr(group, info.u.address);
+#endif
+    if (object < 0)
+        return ft_error_set(err, FT_EFORMAT, "'%s' cannot be opened: the file is damaged", name);
+    *out = object;
+    return 0;
 }
 
 int ft_h5_group_open(int64_t parent, const char *name, int64_t *out, struct ft_error *err)
 {
+    int64_t group;
     *out = 0;
     if (!*name || strchr(name, '/') || !strcmp(name, "."))
         return ft_error_set(err, FT_EUNSUPPORTED, "the name '%s' is not supported", name);
-    const int there = ft_h5_link(parent, name, err);
-    if (there <= 0)
-        return there;
-    const hid_t group = H5Gopen2(parent, name, H5P_DEFAULT);
-    if (group < 0)
+    const int rc = ft_h5_object_open(parent, name, &group, err);
+    if (rc || !group)
+        return rc;
+    if (H5Iget_type(group) != H5I_GROUP) {
+        H5Oclose(group);
         return ft_error_set(err, FT_EFORMAT, "'%s' is not a group: the file is damaged", name);
+    }
     *out = group;
     return 0;
 }

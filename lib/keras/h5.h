@@ -40,9 +40,9 @@ int ft_h5_open(const char *path, uint8_t *map, size_t size, struct ft_h5 *out,
                struct ft_error *err);
 void ft_h5_close(struct ft_h5 *h5); /* does not unmap */
 
-/* 1: `name` is a plain link in the group, 0: there is none. Soft and external links, which may lead
- * out of the file, are an error. */
-int ft_h5_link(int64_t group, const char *name, struct ft_error *err);
+/* Opens the group or dataset `name`; *out is 0 if there is none. Soft and external links, which may
+ * lead out of the file, are an error. Must be closed with H5Oclose(). */
+int ft_h5_object_open(int64_t group, const char *name, int64_t *out, struct ft_error *err);
 /* Opens the group `name` below group `parent`; *out is 0 if there is none. */
 int ft_h5_group_open(int64_t parent, const char *name, int64_t *out, struct ft_error *err);
 /* The same for "a/b". */

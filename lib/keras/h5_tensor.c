@@ -13,13 +13,17 @@
 
 static int dataset_open(int64_t group, const char *name, hid_t *out, struct ft_error *err)
 {
-    const int there = *name ? ft_h5_link(group, name, err) : 0;
-    if (there < 0)
-        return there;
-    *out = there ? H5Dopen2(group, name, H5P_DEFAULT) : -1;
-    return *out < 0
-               ? ft_error_set(err, FT_EFORMAT, "weight '%s' is missing: the file is damaged", name)
-               : 0;
+    int64_t object = 0;
+    const int rc = *name ? ft_h5_object_open(group, name, &object, err) : 0;
+    if (rc)
+        return rc;
+    if (!object || H5Iget_type(object) != H5I_DATASET) {
+        if (object)
+            H5Oclose(object);
+        return ft_error_set(err, FT_EFORMAT, "weight '%s' is missing: the file is damaged", name);
+    }
+    *out = object;
+    return 0;
 }
 
 static int dataset_shape(hid_t dataset, const char *name, struct ft_tensor *t, struct ft_error *err)

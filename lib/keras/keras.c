@@ -161,7 +161,8 @@ static int read_network(const char *path, const struct ft_reader_options *option
     if (!rc)
         rc = take_draft(network, &draft, err);
     ft_draft_release(&draft);
-    source_release(&s);
+    if (!options || !options->leave_open)
+        source_release(&s);
     return rc;
 }
 

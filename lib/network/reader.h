@@ -12,6 +12,8 @@ struct ft_reader_options {
     const char *architectures;
     /* the architecture to use, without ".txt"; NULL: the one that fits */
     const char *architecture;
+    /* the process ends when the network is sent: files need not be closed, which takes time */
+    bool leave_open;
 };
 
 struct ft_reader {
