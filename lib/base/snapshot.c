@@ -15,14 +15,18 @@
 #include "base/memory.h"
 #include "base/thread.h"
 
-#define BLOCK      ((size_t)2 << 20) /* bytes that one thread reads at a time */
-#define TEAM_FROM  ((size_t)64 << 20) /* smaller files are read by one thread: a reader runs, too */
+#define BLOCK ((size_t)2 << 20) /* bytes that one thread reads at a time */
+/* Smaller files are read by one thread, because a reader runs at the same time. */
+#define TEAM_FROM  ((size_t)64 << 20)
 #define TEAM_LIMIT 4
+#define HUGE_PAGE  ((size_t)2 << 20)
 
 struct ft_snapshot {
     int fd;
     struct stat before;
-    uint8_t *bytes; /* [size] */
+    void *map; /* [mapped] */
+    size_t mapped;
+    uint8_t *bytes; /* [size], at a multiple of HUGE_PAGE in `map` */
     size_t size;
     bool loaded;
     pthread_mutex_t lock;
@@ -46,18 +50,19 @@ int ft_snapshot_open(const char *path, struct ft_snapshot **out, struct ft_error
     else if (s->before.st_size < 1)
         rc = ft_error_set(err, FT_EFORMAT, "an empty file");
     else {
-        const size_t size = (size_t)s->before.st_size;
-        void *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (bytes == MAP_FAILED)
+        s->size = (size_t)s->before.st_size;
+        s->mapped = s->size + HUGE_PAGE;
+        void *map = mmap(NULL, s->mapped, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (map == MAP_FAILED)
             rc = ft_error_nomem(err, "the file");
         else {
-            s->bytes = bytes;
-            s->size = size;
+            s->map = map;
+            s->bytes = (uint8_t *)ft_round_up((size_t)map, HUGE_PAGE);
         }
 #ifdef MADV_HUGEPAGE
         if (!rc)
-            madvise(bytes, size, MADV_HUGEPAGE);
+            madvise(s->bytes, s->size, MADV_HUGEPAGE);
 #endif
     }
     if (rc) {
@@ -72,8 +77,8 @@ void ft_snapshot_free(struct ft_snapshot *s)
 {
     if (!s)
         return;
-    if (s->bytes)
-        munmap(s->bytes, s->size);
+    if (s->map)
+        munmap(s->map, s->mapped);
     if (s->fd >= 0)
         close(s->fd);
     pthread_mutex_destroy(&s->lock);
@@ -110,6 +115,12 @@ static int changed(struct ft_error *err)
 
 static void read_blocks(struct ft_snapshot *s)
 {
+#ifdef MADV_POPULATE_WRITE
+    /* What is behind the last huge page would otherwise cost a page fault for each small page. */
+    const size_t huge = s->size / HUGE_PAGE * HUGE_PAGE;
+    if (s->size > huge)
+        madvise(s->bytes + huge, s->size - huge, MADV_POPULATE_WRITE);
+#endif
     const size_t n = (s->size + BLOCK - 1) / BLOCK;
     const int cpus = s->size < TEAM_FROM ? 1 : ft_cpu_count();
     struct ft_team *team = cpus > 1 ? ft_team_new(cpus < TEAM_LIMIT ? cpus : TEAM_LIMIT) : NULL;
