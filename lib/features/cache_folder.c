@@ -1,5 +1,5 @@
-/* The cache as a folder: where it is, what it holds, and how it is emptied. Only names that the
- * cache itself gives are ever removed. */
+/* The folder of a cache: where it is, what it contains, and how it is emptied. Only files with
+ * names that the cache gives are removed. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -17,7 +17,7 @@
 #include "features/cache.h"
 #include "features/segment.h"
 
-/* Relative paths in XDG_CACHE_HOME are to be ignored, as its specification says. */
+/* A relative path in XDG_CACHE_HOME is ignored, as the XDG specification requires. */
 int ft_cache_default_folder(char **out, struct ft_error *err)
 {
     const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
@@ -37,22 +37,22 @@ int ft_cache_make_folder(const char *path, struct ft_error *err)
     char *copy = ft_strdup(path);
     if (!copy)
         return ft_error_nomem(err, path);
-    int failed = 0;
-    for (char *slash = copy + 1; !failed && *copy; slash++) {
+    int rc = 0;
+    for (char *slash = copy + 1; !rc && *copy; slash++) {
         if (*slash != '/' && *slash)
             continue;
         const char end = *slash;
         *slash = 0;
-        failed =
-            mkdir(copy, 0700) && errno != EEXIST && (!end || (errno != EROFS && errno != EACCES));
+        if (mkdir(copy, 0700) && errno != EEXIST && (!end || (errno != EROFS && errno != EACCES)))
+            rc = ft_error_errno(err, "cannot create folder '%s'", path);
         *slash = end;
         if (!end)
             break;
     }
     free(copy);
     struct stat st;
-    if (failed)
-        return ft_error_errno(err, "cannot create folder '%s'", path);
+    if (rc)
+        return rc;
     if (stat(path, &st))
         return ft_error_errno(err, "cannot create folder '%s'", path);
     return S_ISDIR(st.st_mode) ? 0 : ft_error_set(err, FT_EARG, "'%s' is not a folder", path);
@@ -136,13 +136,14 @@ int ft_cache_list(int folder, double age, char ***out, size_t *count, struct ft_
     return 0;
 }
 
-/* What one walk over all segments does with each. */
+/* What is done with each segment. */
 struct visit {
     struct ft_cache_info *info;
-    /* segments that were of no use for so many seconds are removed; negative: none */
+    /* segments that were not used for so many seconds are removed; negative: none */
     double older;
     double unfinished;
-    bool damaged, merge; /* damaged ones are removed; small ones merged */
+    bool damaged,
+        merge; /* damaged: damaged segments are removed; merge: small segments are merged */
 };
 
 /* The segments of one key. */
@@ -154,7 +155,7 @@ struct folder {
     size_t n_names, *counts; /* [n_names] rows; 0: removed or damaged */
     struct ft_cache_row *rows;
     size_t n, capacity;
-    uint64_t segments, bytes; /* that are left */
+    uint64_t segments, bytes; /* of the segments that are not removed */
 };
 
 static uint64_t size_of(int folder, const char *name)
@@ -203,19 +204,19 @@ static int visit_segment(struct visit *v, struct folder *f, size_t i, struct ft_
     return rc;
 }
 
-/* After a merge: what is there is looked at again. */
+/* Merges segments, and counts the segments of the folder again. */
 static int merge_key(struct visit *v, struct folder *f, struct ft_error *err)
 {
     uint64_t merged = 0, after = 0;
-    const int rc = ft_cache_merge(f->fd, f->key, f->d, f->names, f->counts, f->n_names, f->rows,
-                                  f->n, &merged, err);
+    int rc = ft_cache_merge(f->fd, f->key, f->d, f->names, f->counts, f->n_names, f->rows, f->n,
+                            &merged, err);
     if (rc || !merged)
         return rc;
     char **names;
     size_t n;
-    const int listed = ft_cache_list(f->fd, v->unfinished, &names, &n, err);
-    if (listed)
-        return listed;
+    rc = ft_cache_list(f->fd, v->unfinished, &names, &n, err);
+    if (rc)
+        return rc;
     for (size_t i = 0; i < n; i++)
         after += size_of(f->fd, names[i]);
     ft_cache_free_list(names, n);
@@ -256,12 +257,12 @@ static int visit_key(struct visit *v, int above, const char *name, struct ft_err
     if (f.fd < 0)
         return 0;
     int rc = 0;
-    if (strlen(name) == 32 &&
-        sscanf(name, "%16llx%16llx", &high, &low) == 2) { /* nothing else is the cache's */
+    if (strlen(name) == 32 && sscanf(name, "%16llx%16llx", &high, &low) ==
+                                  2) { /* other names do not belong to the cache */
         f.key[0] = high;
         f.key[1] = low;
         rc = visit_folder(v, &f, err);
-        unlinkat(above, name, AT_REMOVEDIR); /* goes when it is empty */
+        unlinkat(above, name, AT_REMOVEDIR); /* removes the folder if it is empty */
     }
     ft_cache_free_list(f.names, f.n_names);
     free(f.counts);

@@ -5,8 +5,9 @@
  *     rows        [n] struct ft_segment_row
  *     features    [n, d] float32
  *
- * The header holds a check of itself and the rows, every row holds one of its features: opening a
- * segment reads 32 bytes a picture, and damage anywhere is noticed where it matters. */
+ * The header has a checksum of itself and the rows; each row has a checksum of its feature. So
+ * opening a segment reads only 32 bytes for each picture, and damage of a feature is noticed when
+ * it is read. */
 #ifndef FT_FEATURES_SEGMENT_H
 #define FT_FEATURES_SEGMENT_H
 
@@ -21,20 +22,21 @@
 struct ft_segment_row {
     uint64_t content[2]; /* ft_hash of the picture's file */
     uint64_t pixels;     /* width times height of the picture */
-    uint64_t check;      /* of its features */
+    uint64_t check;      /* checksum of its feature */
 };
 
 uint64_t ft_segment_check(const float *feature, size_t d);
-/* Rows of segment `name` in the directory `folder`, malloc'd. FT_EFORMAT: damaged, or of another
- * key or length. `key` NULL, *d 0: any. */
+/* Reads the rows of segment `name` in the directory `folder`. *rows must be freed with free().
+ * Returns FT_EFORMAT if the segment is damaged, or has another key or length. `key` NULL and *d 0
+ * accept any. */
 int ft_segment_read(int folder, const char *name, const uint64_t *key, uint32_t *d,
                     struct ft_segment_row **rows, size_t *n, struct ft_error *err);
-/* feature [d] of row i of n: 0; FT_EIO where the file has gone; FT_EFORMAT where the check is
- * wrong. */
+/* Reads the feature [d] of row i of n. Returns 0, FT_EIO if the file no longer exists or cannot be
+ * read, or FT_EFORMAT if the checksum is wrong. */
 int ft_segment_feature(int folder, const char *name, size_t n, size_t i, size_t d, uint64_t check,
                        float *feature);
-/* Writes a segment under a name of its own, later than all before it in the order of bytes; `name`
- * receives it. x [n, d]. */
+/* Writes a segment with features x [n, d]. `name` receives its name, which is unique and comes
+ * after all earlier names in the order of bytes. */
 int ft_segment_write(int folder, const uint64_t key[2], uint32_t d,
                      const struct ft_segment_row *rows, size_t n, const float *x, char name[64],
                      struct ft_error *err);

@@ -12,25 +12,28 @@ extern "C" {
 
 /* ---- a folder of pictures -------------------------------------------------------------------- */
 
-/* Every first-level directory is a class, its pictures are found recursively, hidden files and
- * directories are ignored. A picture is what its first bytes say it is; a file that only has a
- * picture's name is kept too (extraction says what is wrong with it), any other file is counted.
- * Rows are sorted by the bytes of their names, directory by directory. Names are kept verbatim. */
+/* Each first-level directory is a class; its pictures are found recursively. Hidden files and
+ * directories are ignored. A file is a picture if its first bytes are those of a picture. A file
+ * that only has a picture's name is kept too, and the extraction reports it as a bad picture. Other
+ * files are only counted. Rows are sorted by the bytes of their names, directory by directory.
+ * Names are kept unchanged. */
 struct ft_dataset {
     int n_classes;
     char **classes; /* [n_classes] sorted by bytes: the directories that hold pictures */
     size_t n;
-    /* [n] as opened: dir joined with the path below it; sorted by bytes by ft_dataset_open */
+    /* [n] paths that can be opened: `dir` and the path below it. ft_dataset_open sorts them by
+     * bytes. */
     char **paths;
     int32_t *labels; /* [n] index into classes; -1: in no class directory */
-    size_t n_others; /* files that are no pictures */
-    /* pictures in no class directory: rows with label -1 where asked for, else only counted */
+    size_t n_others; /* files that are not pictures */
+    /* Pictures in no class directory. With `keep_loose` they are rows with label -1, otherwise they
+     * are only counted. */
     size_t n_loose;
-    /* rows that are directories which cannot be read; extraction reports why */
+    /* Rows that are directories which cannot be read. The extraction reports the reason. */
     size_t n_unreadable;
     int n_empty;
     char **empty; /* [n_empty] first-level directories without a picture */
-    /* how a table was read: "20 rows: paths from column 'id' ..."; NULL for folders */
+    /* How a table was read: "20 rows: paths from column 'id' ...". NULL: not a table. */
     char *understood;
 };
 
@@ -52,57 +55,59 @@ int ft_dataset_open_labels(const char *csv, const struct ft_table_options *optio
                            struct ft_dataset **out, struct ft_error *err);
 /* The class of each picture at or below `dir` is the text in its path below `dir` that matches the
  * first pair of parentheses of an extended regular expression (without parentheses: the whole
- * match). The pattern "name" stands for the NAME in file names such as NAME.NUMBER.jpg. n_loose
+ * match). With the pattern "name", the class is NAME in file names such as NAME.NUMBER.jpg. n_loose
  * counts the pictures that do not match. */
 int ft_dataset_open_named(const char *dir, const char *pattern, struct ft_dataset **out,
                           struct ft_error *err);
 
-/* Where a folder keeps its class folders. */
+/* Where the class folders of a folder are. */
 struct ft_layout {
     char *train;      /* the folder of class folders, if it is not the folder itself */
     char *val, *test; /* folders of class folders; nullable */
     char *unlabelled; /* a val or test folder without class folders; nullable */
 };
-/* Recognises train, val and test folders by the names that are in use for them, and a folder that
- * contains nothing but one folder of class folders. All members are NULL if `dir` contains the
- * class folders itself; FT_EARG if it is not clear what the classes are. */
+/* Recognises train, val and test folders by their usual names, and a folder that contains only one
+ * folder of class folders. All members are NULL if `dir` contains the class folders itself; Returns
+ * FT_EARG if it is not clear which folders are the classes. */
 int ft_dataset_layout(const char *dir, struct ft_layout *out, struct ft_error *err);
 void ft_layout_release(struct ft_layout *layout);
 
 /* ---- a stream of inputs ---------------------------------------------------------------------- */
 
-/* Paths one by one, whatever their number: the arguments, then a list, then what arrives in a
- * watched directory. A directory among the first two stands for the pictures below it, sorted by
- * bytes, as ft_dataset_open finds them; a file that was named is an input whatever it is. */
+/* A stream of paths, of any length: first the arguments, then the lines of a list, then the
+ * pictures that arrive in a watched directory. A directory in the arguments or in the list stands
+ * for the pictures below it, found as by ft_dataset_open and sorted by bytes. A file that is named
+ * is always an input, whatever its content. */
 struct ft_inputs;
 
 struct ft_inputs_options {
-    /* a file of paths, "-": standard input; NULL: none. Empty lines are passed over. */
+    /* A file with one path on each line; "-": standard input; NULL: none. Empty lines are skipped.
+     */
     const char *list;
     bool nul; /* paths in the list end in NUL, not in newline */
-    /* wait for pictures that are written or moved into this directory or below; NULL: end instead
-     */
+    /* Wait for pictures that are written or moved into this directory or below it. NULL: do not
+     * wait; the inputs end. */
     const char *watch;
     const char *except; /* a directory that is not entered; NULL: none */
-    /* nullable. Called repeatedly while waiting; true ends the inputs */
+    /* Nullable. Called repeatedly while waiting; if it returns true, the inputs end. */
     bool (*stop)(void *user);
     void *user;
 };
 #define FT_INPUTS_DEFAULTS FT_DEFAULTS
 
-/* `arguments` [n] are borrowed. The watch begins here: nothing that is written after this is
- * missed. */
+/* `arguments` [n] are borrowed. The watch begins with this call: no picture that is written later
+ * is missed. */
 int ft_inputs_open(char *const *arguments, size_t n, const struct ft_inputs_options *options,
                    struct ft_inputs **out, struct ft_error *err);
 void ft_inputs_free(struct ft_inputs *inputs);
-/* The next path, lent until the next call; NULL at the end. */
+/* Returns the next path, valid until the next call, or NULL at the end. */
 const char *ft_inputs_next(struct ft_inputs *inputs);
-/* 0, or why the inputs ended early (the list could not be read). */
+/* Returns 0, or the error that ended the inputs early, for instance a list that cannot be read. */
 int ft_inputs_status(const struct ft_inputs *inputs, struct ft_error *err);
 
-/* Reads all inputs as rows: the class of one is its label in `table`, where the same file stands
- * under whatever path, or without a table (NULL) the name of the directory that holds it. Those
- * that are not in the table are only counted, as n_loose. */
+/* Reads all inputs as rows. The class of an input is its label in `table`, which may name the same
+ * file by another path. Without a table (NULL) it is the name of the directory that contains the
+ * file. Inputs that are not in the table are only counted, in n_loose. */
 int ft_dataset_open_inputs(struct ft_inputs *inputs, const struct ft_dataset *table,
                            struct ft_dataset **out, struct ft_error *err);
 

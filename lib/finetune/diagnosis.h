@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What is wrong with a folder: copies, likely wrong labels, outliers, bad pictures, shortcuts. */
+ * Problems in a folder of pictures: copies, likely wrong labels, outliers, bad quality,
+ * shortcuts. */
 #ifndef FINETUNE_DIAGNOSIS_H
 #define FINETUNE_DIAGNOSIS_H
 
@@ -11,29 +12,31 @@
 extern "C" {
 #endif
 
-/* ---- copies, and what a file says beside its content ----------------------------------------- */
+/* ---- copies and facts of files --------------------------------------------------------------- */
 
-/* Two rows of features that look alike, a < b; distance: 1 - cosine of the features less their
- * mean. */
+/* Two similar pictures: rows a < b of the features. The distance is 1 - cosine of the features
+ * after the mean of all rows is subtracted. */
 struct ft_near {
     size_t a, b;
     float distance;
 };
-/* Measured on re-encoded, resized and cropped photographs: copies lie below FT_NEAR, and below
- * FT_SAME nothing else does. */
+/* Limits on the distance, measured on photographs that were re-encoded, resized and cropped. All
+ * copies are below FT_NEAR. Only copies are below FT_SAME. */
 #define FT_NEAR 0.3f
 #define FT_SAME 0.2f
-/* All pairs of rows of x closer than `most`, sorted by a, then b; free() *pairs. The search is by
- * random hyperplanes (Charikar 2002): a pair close to `most` may be missed once in some hundred
- * times, closer ones are not. */
+/* Finds all pairs of rows of x whose distance is below `most`, sorted by a, then b. *pairs must be
+ * freed with free(). The search uses random hyperplanes (Charikar 2002). It may miss one in some
+ * hundreds of the pairs whose distance is near `most`; it does not miss closer pairs. */
 int ft_near_pairs(const struct ft_matrix *x, float most, int threads, struct ft_near **pairs,
                   size_t *n_pairs, struct ft_error *err);
 
-/* Sets of more rows are not searched for near copies by ft_groups: the search is quadratic. */
+/* ft_groups does not search for near copies in sets with more rows, because the time is
+ * quadratic. */
 #define FT_GROUPS_MOST 200000
-/* group [n]: rows with the same content, rows closer than FT_SAME, and rows whose path below `dir`
- * matches the extended regular expression `pattern` (NULL: none) with the same text in its first
- * pair of parentheses (or as a whole), share a number, directly or through others. */
+/* Writes group [n], equal numbers for rows that must stay in one fold: rows with the same content;
+ * rows closer than FT_SAME; and rows for which the extended regular expression `pattern` (nullable)
+ * matches the same text. The text is that of its first pair of parentheses, or the whole match, in
+ * the path below `dir`. If a and b are in one group, and b and c, then a and c are too. */
 int ft_groups(const struct ft_features *features, const char *dir, const char *pattern, int threads,
               uint64_t *group, struct ft_error *err);
 
@@ -42,10 +45,10 @@ struct ft_facts {
     uint64_t bytes;
     int width, height;           /* upright */
     double brightness, contrast; /* mean and standard deviation of luma, 0-255 */
-    double sharpness;            /* variance of the Laplacian, at a longer side of at most 256 */
-    int jpeg_quality;            /* 1-100 by its quantisation table; 0: not a JPEG */
-    uint64_t camera;             /* hash of EXIF's make and model; 0: not given */
-    uint64_t print;              /* perceptual hash: copies of a picture differ in few bits */
+    double sharpness; /* variance of the Laplacian, after scaling to a longer side of at most 256 */
+    int jpeg_quality; /* 1-100, estimated from the quantisation table; 0: not a JPEG */
+    uint64_t camera;  /* hash of make and model in the EXIF data; 0: absent */
+    uint64_t print;   /* perceptual hash: copies of a picture differ in few bits */
 };
 struct ft_survey_options {
     int threads;         /* 0: one per core */
@@ -59,38 +62,39 @@ struct ft_survey_options {
 int ft_survey(char *const *paths, size_t n, const struct ft_survey_options *options,
               struct ft_facts *facts, struct ft_error *err);
 
-/* ---- what is wrong with a folder ------------------------------------------------------------- */
+/* ---- the diagnosis --------------------------------------------------------------------------- */
 
-struct ft_suspect { /* a label that the other pictures contradict */
+struct ft_suspect { /* A label that is likely wrong. */
     size_t row;
     int32_t suggested;
-    double score;   /* probability of the suggested class less that of the given one, out of fold */
-    bool confident; /* as sure of the suggested class as of the pictures that are labelled so */
+    double score; /* out-of-fold probability of the suggested class minus that of the given class */
+    bool confident; /* The probability of the suggested class is at least the mean that this class
+                       has over the pictures labelled with it. */
 };
 
 struct ft_outlier {
     size_t row;
-    double score; /* mean distance to the 5 nearest pictures */
+    double score; /* mean distance to the 5 nearest other pictures */
 };
 
-struct ft_fault { /* of quality */
+struct ft_fault { /* A picture of bad quality. */
     size_t row;
-    const char *reason; /* "tiny", ... : static */
+    const char *reason; /* "tiny", "blank", ...; static */
 };
 
 enum { FT_SHORTCUTS = 6 };
-struct ft_shortcut {     /* how well one number that is not in the picture tells one class from the
-                            others, out of fold */
+struct ft_shortcut {     /* A property of the file that separates one class from the others. A
+                            classifier could use it instead of the content of the pictures. */
     const char *feature; /* static */
-    int class_index;     /* where it is highest */
-    double auc, low;     /* low: of its 95 % interval */
-    bool named;          /* high enough to be said */
+    int class_index;     /* the class with the highest AUC */
+    double auc, low;     /* auc: out-of-fold ROC AUC; low: lower end of its 95 % interval */
+    bool named;          /* high enough to be reported */
 };
 #define FT_SHORTCUT_AUC 0.75
 
 struct ft_diagnosis {
     size_t n_near, n_suspects, n_outliers, n_faults;
-    struct ft_near *near;        /* not those of the same content */
+    struct ft_near *near;        /* without pairs of files with the same bytes */
     struct ft_suspect *suspects; /* worst first */
     struct ft_outlier *outliers; /* furthest first */
     struct ft_fault *faults;
@@ -98,8 +102,8 @@ struct ft_diagnosis {
     struct ft_shortcut shortcuts[FT_SHORTCUTS]; /* highest first */
 };
 
-/* `facts` [features->n]; `validation` may be NULL (too few pictures): then no suspects and
- * shortcuts. */
+/* `facts` [features->n]. `validation` is nullable, for sets that are too small to validate; then
+ * there are no suspects and no shortcuts. Freed with ft_diagnosis_free. */
 int ft_diagnose(const struct ft_features *features, const struct ft_facts *facts,
                 const struct ft_validation *validation, int threads, struct ft_diagnosis **out,
                 struct ft_error *err);

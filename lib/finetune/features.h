@@ -26,8 +26,8 @@ int ft_cache_open(const char *dir, struct ft_cache **out, struct ft_error *err);
 void ft_cache_flush(struct ft_cache *cache); /* writes all features to the folder */
 void ft_cache_free(struct ft_cache *cache);  /* flushes first */
 struct ft_cache_counts ft_cache_counted(const struct ft_cache *cache);
-/* Why features are not kept, for instance a full disk; NULL: they are. A failing cache does not
- * make an extraction fail. Owned by the cache. */
+/* Why features are not kept, for instance because the disk is full. NULL: they are kept. An
+ * extraction does not fail if its cache fails. Owned by the cache. */
 const char *ft_cache_warning(const struct ft_cache *cache);
 
 /* The folder; owned by the cache. */
@@ -35,12 +35,12 @@ const char *ft_cache_folder(const struct ft_cache *cache);
 
 struct ft_cache_info {
     char path[4096];
-    /* what the folder holds (after removing). entries: pictures, counted once for each network */
+    /* What is in the folder after removals. entries: pictures, counted once for each network. */
     uint64_t entries, bytes, segments, damaged;
     uint64_t removed_entries, removed_bytes;
-    uint64_t merged; /* by how many segments their number fell */
+    uint64_t merged; /* how many segments fewer there are after merging */
 };
-/* Reads what is in the folder, without a change. `dir` is that of ft_cache_open. */
+/* Counts what is in the folder. Changes nothing. `dir` is that of ft_cache_open. */
 int ft_cache_inspect(const char *dir, struct ft_cache_info *out, struct ft_error *err);
 /* Removes all features. */
 int ft_cache_clear(const char *dir, struct ft_cache_info *out, struct ft_error *err);
@@ -66,10 +66,10 @@ struct ft_extract_options {
     int threads;            /* 0: one per core */
     uint64_t max_pixels;    /* a larger picture is a bad picture. 0: 256 megapixels */
     struct ft_cache *cache; /* NULL: none */
-    /* one picture at a time, split over the threads: lower latency, lower throughput */
+    /* One picture at a time, divided among the threads: lower latency, lower throughput. */
     bool lone;
-    /* compute each picture at once, without waiting for others to form a batch: for a `next` that
-     * waits for input */
+    /* Compute each picture at once, without waiting for a full batch. For a `next` that waits for
+     * input. */
     bool prompt;
 };
 

@@ -13,31 +13,33 @@ extern "C" {
 /* ---- the head -------------------------------------------------------------------------------- */
 
 struct ft_l2_row {
-    /* out of fold, uncalibrated; the loss with the training's class weights: L2 is chosen by it */
+    /* Out-of-fold and uncalibrated. The loss has the training's class weights; L2 is chosen by it.
+     */
     double l2, log_loss, accuracy;
 };
 
-/* W and b act on raw features: standardisation and temperature are folded in. */
+/* W and b apply to raw features: they include the scaling of features and the temperature. */
 struct ft_head {
     int d, k;
     float *w; /* [d, k] */
     float *b; /* [k] */
 };
 
-/* Everything is out of fold: no picture is judged by a head or a temperature that it helped to fit.
- */
+/* Results of the cross-validation. All of them are out-of-fold: each picture is classified by a
+ * head, and calibrated by a temperature, that were fitted without it. */
 struct ft_validation {
     size_t n;
     int k, folds;
     int32_t *fold;      /* [n] */
     float *raw;         /* [n, k] probabilities at temperature 1 */
     float *calibrated;  /* [n, k] probabilities at a cross-fitted temperature */
-    double temperature; /* fitted on all out-of-fold logits; folded into the final head */
+    double temperature; /* fitted on all out-of-fold logits; the final head includes it */
     double l2;          /* chosen */
     bool weighted;      /* classes were weighted */
     int n_grid;
-    /* [n_grid] large to small; 1 if L2 was given. Long trainings leave out small values that would
-     * only overfit; with FT_SCALE_FLOOR the grid grows until the best value is not at its end */
+    /* [n_grid] sorted from large to small L2; n_grid is 1 if L2 was given. Long trainings skip
+     * small values that would only overfit. With FT_SCALE_FLOOR the grid is extended until its best
+     * value is not at an end. */
     struct ft_l2_row *grid;
 };
 
@@ -57,17 +59,17 @@ void ft_head_free(struct ft_head *head);
 void ft_validation_free(struct ft_validation *validation);
 /* p [n, k] = softmax(x [n, d] W + b). */
 void ft_head_probabilities(const struct ft_head *head, const float *x, size_t n, float *p);
-/* the same for any matrix */
+/* The same for rows in memory or in a scratch file. Returns FT_EIO if the file cannot be read. */
 int ft_head_judge(const struct ft_head *head, const struct ft_matrix *x, float *p,
                   struct ft_error *err);
 
-/* ---- how good are probabilities -------------------------------------------------------------- */
+/* ---- metrics --------------------------------------------------------------------------------- */
 
-/* Definitions are scikit-learn's. */
+/* The definitions are those of scikit-learn. */
 struct ft_class_metrics {
     double precision, recall, f1; /* 0 where undefined */
     size_t support, predicted;
-    /* this class against the rest; NaN where all rows are of one kind */
+    /* This class against all others; NaN if all rows are of this class, or none. */
     double roc_auc, average_precision;
 };
 
@@ -78,7 +80,7 @@ struct ft_bin { /* rows whose top probability is in (i / FT_BINS, (i + 1) / FT_B
     double confidence; /* mean top probability; 0 without rows */
 };
 
-struct ft_coverage { /* when rows with a top probability below the threshold are left to a person */
+struct ft_coverage { /* Rows whose top probability reaches a threshold. */
     double threshold;
     size_t rows, right;
 };
@@ -89,20 +91,21 @@ struct ft_metrics {
     double accuracy, accuracy_sd; /* sd: over folds, 0 without folds */
     double interval[2];           /* Wilson's 95 % interval of the accuracy */
     double balanced_accuracy;     /* mean recall of the classes that have rows */
-    /* natural log, clipped at 1e-15; FT_BINS equal-width bins of the top probability */
+    /* log_loss: natural logarithm, probabilities clipped at 1e-15. ece: expected calibration error,
+     * from FT_BINS bins of equal width of the top probability. */
     double log_loss, ece;
     double brier;        /* mean squared distance to the truth, halved for two classes */
-    double top[FT_TOPS]; /* share of rows whose class is among the i + 1 most probable */
+    double top[FT_TOPS]; /* top[i]: share of rows whose class is among the i + 1 most probable */
     struct ft_bin bins[FT_BINS];
     struct ft_coverage coverage[FT_THRESHOLDS];
     size_t *confusion;                  /* [k true, k predicted] */
     struct ft_class_metrics *per_class; /* [k] */
 };
-/* p [n, k], y [n] in 0..k-1, fold [n] or NULL. */
+/* p [n, k] probabilities; y [n] labels from 0 to k - 1; fold [n] is nullable. */
 int ft_metrics_compute(const float *p, const int32_t *y, const int32_t *fold, size_t n, int k,
                        struct ft_metrics **out, struct ft_error *err);
 void ft_metrics_free(struct ft_metrics *metrics);
-/* Wilson's interval of a share of `right` in n at 95 %. */
+/* Wilson's 95 % interval for a share of `right` in n, n > 0. */
 void ft_wilson(size_t right, size_t n, double interval[2]);
 
 /* A classifier that always answers with the largest class, on the same pictures. */
@@ -116,14 +119,15 @@ void ft_baseline_compute(const struct ft_metrics *metrics, struct ft_baseline *o
 
 /* Two classifiers on the same pictures: McNemar's exact test. */
 struct ft_comparison {
-    size_t both, only_a, only_b, neither; /* pictures that they get right */
-    /* of a difference at least this large, were they equally good */
+    size_t both, only_a, only_b,
+        neither; /* number of pictures that both, only one, or neither classify correctly */
+    /* Probability of a difference at least this large if both classifiers are equally good. */
     double p_value;
 };
 void ft_compare(const float *p_a, const float *p_b, const int32_t *y, size_t n, int k,
                 struct ft_comparison *out);
 
-/* ---- what more pictures would bring ---------------------------------------------------------- */
+/* ---- learning curve -------------------------------------------------------------------------- */
 
 enum { FT_CURVE_POINTS = 7 };
 struct ft_curve_point {
@@ -136,10 +140,11 @@ struct ft_power_law {
 };
 struct ft_curve {
     int n_points;
-    /* measured; low and high: Wilson's 95 % interval */
+    /* Measured. low and high are Wilson's 95 % interval. */
     struct ft_curve_point points[FT_CURVE_POINTS];
     struct ft_power_law law;
-    /* by the law, at n and 2 n pictures; low and high: its 95 % band (parametric bootstrap) */
+    /* Predicted by the law for n and 2 n pictures. low and high are its 95 % band, by parametric
+     * bootstrap. */
     struct ft_curve_point now, doubled;
 };
 struct ft_curve_options {
@@ -157,17 +162,18 @@ int ft_curve_measure(const struct ft_training_set *set, const int32_t *fold, int
                      struct ft_error *err);
 double ft_power_law_error(const struct ft_power_law *law, double images);
 
-/* ---- pictures of no known class -------------------------------------------------------------- */
+/* ---- unknown classes ------------------------------------------------------------------------- */
 
-/* Each class in turn (at most FT_LEFT_OUT of them, evenly spread) is left out of a training, and
- * its pictures are told from held-out ones of the known classes by a score. A measurement on these
- * classes, no promise for others. */
+/* How well a score separates pictures of an unknown class from pictures of known classes. Each
+ * class in turn (at most FT_LEFT_OUT of them, evenly spaced) is left out of the training and is
+ * then the unknown class. Held-out pictures of the other classes are the known ones. The result is
+ * measured on these classes; other unknown classes may give other values. */
 enum { FT_LEFT_OUT = 10 };
 struct ft_unknown {
-    int left_out; /* classes */
-    /* mean ROC AUC of the highest probability; NaN with fewer than three classes */
+    int left_out; /* number of classes that were left out */
+    /* Mean ROC AUC of the highest probability. NaN if there are fewer than three classes. */
     double probability;
-    /* and of the Mahalanobis distance to the nearest class's mean (Lee et al. 2018) */
+    /* Mean ROC AUC of the Mahalanobis distance to the nearest class mean (Lee et al. 2018). */
     double distance;
 };
 /* Rows of fold 0 are held out, the others are trained on. `fold` [n]. `set->x` must be in memory;

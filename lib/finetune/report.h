@@ -14,7 +14,7 @@ extern "C" {
 
 /* ---- results as text and JSON ---------------------------------------------------------------- */
 
-/* Pictures as a head judged them; everything is lent. */
+/* Pictures and the probabilities that a head gave them. All pointers are borrowed. */
 struct ft_judged {
     size_t n;
     int k;
@@ -23,26 +23,27 @@ struct ft_judged {
     char *const *paths;   /* [n] */
     char *const *classes; /* [k] */
 };
-/* The rows judged wrongly, most certain first: order [judged->n] receives their indices; returns
- * how many. */
+/* Writes the indices of the wrongly classified rows to order [judged->n], the highest probability
+ * first. Returns their number. */
 size_t ft_mistakes(const struct ft_judged *judged, size_t *order);
 
-/* malloc'd, to be freed by the caller; NULL when out of memory. `judged` adds the list of mistakes.
- */
+/* The functions that return text return memory that must be freed with free(), or NULL if memory
+ * runs out. `judged` adds the list of mistakes. */
 char *ft_report_metrics_text(const struct ft_metrics *metrics, const struct ft_judged *judged);
 char *ft_report_metrics_json(const struct ft_metrics *metrics, const struct ft_judged *judged);
-/* One sentence per line: if the classifier is not better than ft_baseline, and the classes of which
- * no picture is classified correctly. "" if there is nothing to warn about. */
+/* Warnings, one on each line: the classifier is not better than ft_baseline; classes of which no
+ * picture is classified correctly. "": there are none. */
 char *ft_report_warnings_text(const struct ft_metrics *metrics, char *const *classes);
-/* Whether a spreadsheet treats a cell with this text as a formula (OWASP, CSV injection). Written
- * safely, such a cell begins with an apostrophe. */
+/* Returns whether a spreadsheet treats a cell with this text as a formula (OWASP, CSV
+ * injection). */
 bool ft_csv_is_formula(const char *text);
-/* predictions.csv, classes.csv, confusion.csv, reliability.csv and coverage.csv in a directory that
- * is there. */
+/* Writes predictions.csv, classes.csv, confusion.csv, reliability.csv and coverage.csv in the
+ * directory `dir`, which must exist. `safe`: an apostrophe is put before cells that would be
+ * formulas. */
 int ft_report_csv(const struct ft_metrics *metrics, const struct ft_judged *judged, bool safe,
                   const char *dir, struct ft_error *err);
 
-/* Everything about a folder that `finetune doctor` says; lent. */
+/* What `finetune doctor` reports about a folder. All pointers are borrowed. */
 struct ft_checkup {
     const struct ft_dataset *dataset;
     const struct ft_features *features;
@@ -53,7 +54,7 @@ struct ft_checkup {
 char *ft_report_checkup_text(const struct ft_checkup *checkup);
 char *ft_report_checkup_json(const struct ft_checkup *checkup);
 
-/* A backbone on the same pictures. */
+/* One of several backbones, measured on the same pictures. */
 struct ft_contender {
     const char *name;
     double accuracy, low, high, ms_per_image;
@@ -64,30 +65,31 @@ char *ft_report_curve_text(const struct ft_curve *curve, const struct ft_contend
 char *ft_report_curve_json(const struct ft_curve *curve, const struct ft_contender *contenders,
                            int n);
 
-/* Why L2, weights and temperature are what they are: a sentence each. */
+/* Explains how L2, class weights and temperature were chosen, one sentence for each. */
 char *ft_report_choices_text(const struct ft_training *training);
 
 /* ---- the report ------------------------------------------------------------------------------ */
 
-enum { FT_WORST = 12 }; /* mistakes that are shown large */
+enum { FT_WORST = 12 }; /* number of mistakes that are shown as large pictures */
 struct ft_document {
-    const char *title, *measured; /* measured: a sentence on what was judged by what */
+    const char *title, *measured; /* measured: one sentence that says which pictures were classified
+                                     by which head */
     const struct ft_metrics *metrics;
     const struct ft_judged *judged; /* with paths */
-    /* of the first FT_WORST mistakes in the order of ft_mistakes; the array and its elements are
-     * nullable: no heat map */
+    /* Explanations of the first FT_WORST mistakes in the order of ft_mistakes. The array and its
+     * elements are nullable; without an explanation there is no heat map. */
     struct ft_explanation *const *explanations;
-    const struct ft_training *training; /* these may be NULL */
+    const struct ft_training *training; /* this and the next three are nullable */
     const struct ft_curve *curve;
     const struct ft_unknown *unknown;
     const struct ft_checkup *checkup;
-    const char *settings; /* everything that is needed to repeat it, as text */
+    const char *settings; /* the settings that are needed to repeat the measurement, as text */
     uint64_t max_pixels;
 };
-/* One HTML file that needs no other, replaced atomically. */
+/* Writes one HTML file that refers to no other file, replaced atomically. */
 int ft_report_html(const struct ft_document *document, const char *path, struct ft_error *err);
-/* The model's `finetune` attribute, indented: classes, input, backbone and its hash, training.
- * malloc'd, or NULL. */
+/* Returns the model's `finetune` attribute as indented JSON: classes, input, backbone with its
+ * hash, training. Must be freed with free(). Returns NULL if memory runs out. */
 char *ft_model_settings(const struct ft_model *model);
 
 #ifdef __cplusplus

@@ -35,8 +35,8 @@ static void slopes(const float *z, const int32_t *y, const int32_t *fold, int32_
 double ft_temperature_fit(const float *z, const int32_t *y, const int32_t *fold, int32_t except,
                           size_t n, int k)
 {
-    /* Newton on t = ln T inside a bracket of the root of the derivative; bisection where Newton
-     * would leave it. */
+    /* Newton's method on t = ln T inside a bracket of the root of the derivative. Where a Newton
+     * step would leave the bracket, the bracket is bisected. */
     double low = -3, high = 3, t = 0;
     for (int i = 0; i < 60 && high - low > 1e-9; i++) {
         const double beta = exp(-t);

@@ -1,11 +1,11 @@
-/* McNemar's test (1947) in its exact form: of the pictures that only one of two classifiers gets
- * right, each would have half. */
+/* McNemar's test (1947) in its exact form. Of the pictures that only one of two classifiers gets
+ * right, each classifier has half under the null hypothesis. */
 #include <math.h>
 
 #include "base/numbers.h"
 #include "finetune-tools.h"
 
-/* P(X <= fewer) twice, X binomial with n trials at 1/2. */
+/* 2 P(X <= fewer), at most 1, where X is binomial with n trials of probability 1/2. */
 static double two_sided(size_t fewer, size_t n)
 {
     const double all = (double)n;

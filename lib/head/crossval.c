@@ -1,6 +1,6 @@
-/* Cross-validation: fit every fold along the L2 grid (large to small, each fit starting from the
- * previous solution, all folds in lockstep), choose L2, fit the temperature. If the best L2 is at
- * an end of the grid, the grid grows there.
+/* Cross-validation. All folds are fitted together, for each L2 of the grid from large to small;
+ * each fit starts from the previous solution. Then L2 is chosen and the temperature is fitted. If
+ * the best L2 is at an end of the grid, the grid is extended there.
  *
  * L2 is chosen by the out-of-fold log-loss with the training's class weights. The temperature is
  * fitted without weights, because calibration means agreement with the frequencies among the user's
@@ -19,13 +19,13 @@
 
 enum { MOST_COLUMNS = 512, CHUNK = 512 };
 
-/* Predicted decrease of the objective over itself at which a fit ends: log-losses differ between L2
- * values by far more. */
+/* A fit ends when the predicted decrease of the objective, relative to the objective, is below
+ * this. The log-losses of different L2 values differ by far more. */
 static const double tolerance_cv = 1e-5;
 
-/* The smallest L2 values take the longest. If an evaluation takes more than long_work products, the
- * walk ends after two consecutive values that are clearly worse. Shorter walks show the whole
- * curve. */
+/* The smallest L2 values take the longest. If an evaluation takes more than long_work
+ * multiplications, the search ends after two consecutive values that are clearly worse. Shorter
+ * searches visit the whole grid. */
 static const double long_work = 1e9, clearly = 0.02;
 
 /* ---- out-of-fold scores ---------------------------------------------------------------------- */
@@ -53,7 +53,8 @@ static void score_chunk(void *context, size_t chunk, int member)
     s->right[chunk] = right;
 }
 
-/* Scores t->logits into a row; chunks are added in order. */
+/* Writes log-loss and accuracy of t->logits to `row`. The sums of chunks are added in a fixed
+ * order. */
 static int score(const struct ft_head_training *t, struct ft_l2_row *row, struct ft_error *err)
 {
     const size_t chunks = (t->n + CHUNK - 1) / CHUNK;
@@ -92,8 +93,8 @@ static int scale_folds(const struct ft_head_training *t, struct ft_fit *fits, st
     return rc;
 }
 
-/* All folds at one L2, as many at a time as make a product of sensible width. Curvature is
- * remembered from the L2 before, unless the variables change. */
+/* Fits all folds at one L2. So many are fitted together that the matrix products are wide enough.
+ * The curvature from the previous L2 is kept, unless the preconditioner changes the variables. */
 static int fit_folds(struct ft_head_training *t, struct ft_fit *fits, double l2, double before,
                      struct ft_error *err)
 {
@@ -128,8 +129,8 @@ bool ft_l2_hopeless(const struct ft_l2_row *grid, int done)
            grid[done - 1].log_loss > fmax(worse, grid[done - 2].log_loss);
 }
 
-/* Fits every fold at grid[i], scores it and keeps it if it is the best so far. `before`: the L2
- * that the fits were at. */
+/* Fits every fold at grid[i], scores the result and keeps it if it is the best so far. `before` is
+ * the previous L2 of the fits. */
 static int visit(struct ft_head_training *t, struct ft_fit *fits, int i, double before,
                  double *lowest, struct ft_error *err)
 {
@@ -146,8 +147,8 @@ static int visit(struct ft_head_training *t, struct ft_fit *fits, int i, double 
     return 0;
 }
 
-/* Whether the search goes on below the grid's last value: it is the best so far, and is not
- * negligible beside the rows. */
+/* Returns whether the search continues below the last value of the grid: if that value is the best
+ * so far, and is not negligible compared with the squared length of the rows. */
 static bool extend_down(const struct ft_head_training *t)
 {
     const double last = t->grid[t->n_grid - 1].l2;
@@ -175,7 +176,7 @@ static int walk_down(struct ft_head_training *t, struct ft_fit *fits, double *lo
     return 0;
 }
 
-/* Continues above the grid's first value while that is the best. */
+/* Continues above the first value of the grid while that value is the best. */
 static int walk_up(struct ft_head_training *t, struct ft_fit *fits, double *lowest,
                    struct ft_error *err)
 {
@@ -224,7 +225,8 @@ int ft_cross_validate(struct ft_head_training *t, struct ft_error *err)
 
 struct calibration {
     const struct ft_head_training *t;
-    /* [folds + 1] for the rows of a fold, fitted on the others; the last on all rows */
+    /* [folds + 1] for each fold, fitted on the rows outside it; the last one is fitted on all rows
+     */
     double *temperature;
     struct ft_validation *out;
 };
@@ -262,7 +264,7 @@ int ft_validation_make(struct ft_head_training *t, struct ft_validation **out, s
     }
     struct calibration c = { t, temperature, v };
     ft_team_each(t->team, (size_t)t->folds + 1, calibrate_fold, &c);
-    v->raw = t->best; /* moved, not copied: they are large for a million pictures */
+    v->raw = t->best; /* moved, not copied, because they are large for a million pictures */
     v->calibrated = t->logits;
     ft_team_each(t->team, (t->n + CHUNK - 1) / CHUNK, fill_probabilities, &c);
     v->n = t->n;

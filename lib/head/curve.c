@@ -1,6 +1,6 @@
-/* Accuracy against the number of pictures, and a power law through it (Hestness et al. 2017, Deep
- * Learning Scaling is Predictable, Empirically): error = floor + scale * images^-power, by weighted
- * least squares over a grid of powers. */
+/* Learning curve: accuracy against the number of training pictures, and a power law fitted to it,
+ * error = floor + scale * images^-power (Hestness et al. 2017, Deep Learning Scaling is
+ * Predictable, Empirically). The fit is weighted least squares for each power of a grid. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "base/random.h"
 #include "finetune-tools.h"
 
-/* LEAST: pictures of a class at the first point */
+/* LEAST: pictures of the smallest class at the first point */
 enum { BOOTSTRAP = 400, POWERS = 60, LEAST = 4 };
 
 /* ---- the law --------------------------------------------------------------------------------- */
@@ -22,7 +22,8 @@ double ft_power_law_error(const struct ft_power_law *law, double images)
     return ft_clamp(error, 0, 1);
 }
 
-/* floor and scale, not negative, for one power; returns the sum of squares. */
+/* Fits floor and scale, neither of them negative, for one power. Returns the weighted sum of
+ * squares. */
 static double fit_linear(const double *m, const double *error, const double *weight, int n,
                          double power, struct ft_power_law *law)
 {
@@ -87,7 +88,8 @@ static void predict(const struct ft_power_law *law, double *errors, double image
     out->high = fmax(out->accuracy, 1 - errors[BOOTSTRAP / 40]);
 }
 
-/* The law through the points, each the share of n pictures, and its band from points drawn anew. */
+/* Fits the law to the points. Each accuracy is a share of n pictures, so it has the variance of a
+ * binomial share. The band comes from fits to points that are drawn from these distributions. */
 static void extrapolate(struct ft_curve *c, size_t n, uint64_t seed)
 {
     double m[FT_CURVE_POINTS], error[FT_CURVE_POINTS], weight[FT_CURVE_POINTS],
@@ -123,14 +125,14 @@ struct measurement {
     int d, k;
     struct ft_train_options options;
     size_t *order;   /* [n] rows shuffled */
-    size_t *rows;    /* [k] of a class outside the fold; then of it taken */
+    size_t *rows;    /* [2, k] rows of each class outside the fold; those of them that are taken */
     float *some_x;   /* [n, d] */
     int32_t *some_y; /* [n] */
     float *p;        /* [k] */
 };
 
-/* `share` of every class outside `fold`, in the order of the shuffle, at least two of each; returns
- * how many. */
+/* Copies a share of each class outside `fold`, in shuffled order, at least two rows of each class.
+ * Returns their number. */
 static size_t take(struct measurement *m, int32_t fold, double share)
 {
     const size_t d = (size_t)m->d, k = (size_t)m->k;
@@ -150,7 +152,8 @@ static size_t take(struct measurement *m, int32_t fold, double share)
     return taken;
 }
 
-/* Rows of `fold` that a head from `share` of the others gets right. */
+/* Trains a head on a share of the rows outside `fold`. Adds the number of correctly classified rows
+ * of `fold` to *right, and the number of training rows to *images. */
 static int judge(struct measurement *m, int32_t fold, double share, size_t *right, double *images,
                  struct ft_error *err)
 {

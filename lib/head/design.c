@@ -55,8 +55,9 @@ static double real_variance(double mean, double variance)
     return sd > 1e-30 && sd > 6e-8 * fabs(mean) ? variance : 0;
 }
 
-/* Of the rows of one lane that one weight selects. Differences from a row that is in the sample
- * make the variance exact for constant features and safe for the rest. */
+/* Sums over the rows of one lane that one weight selects. They are sums of differences from the
+ * first of these rows. So the variance of a constant feature is exactly 0, and no digits are lost
+ * for other features. */
 struct sums {
     size_t rows;
     double *first, *sum, *square; /* [d] the first row; of x - first */
@@ -188,8 +189,8 @@ int ft_design_moments(const struct ft_design *design, const float *const *weight
     if (rc)
         goto done;
     for (size_t i = 0; i < count; i++) {
-        double floor =
-            0; /* of the raw features: the design's own scale is taken out, then put in */
+        double floor = 0; /* in units of the raw features: divided by the design's scale here,
+                             multiplied below */
         for (size_t j = 0; j < d; j++) {
             double mean;
             variance[j] = combine(&m, i, j, &mean);

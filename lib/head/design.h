@@ -1,10 +1,11 @@
-/* The matrix that every fit uses: features centred and scaled over all rows, so that float32 keeps
- * its digits whatever their offset and unit. Features in memory are scaled once, into a copy; those
- * in a scratch file are read and scaled a block of rows at a time, to the same bits. A fit on some
- * of the rows has its own `shift` and `scale`, which apply on top of the design's.
+/* The matrix that every fit uses: features, centred and scaled over all rows, so that float32 is
+ * precise enough for any offset and unit. Features in memory are scaled once, into a copy. Features
+ * in a scratch file are read and scaled one block of rows at a time, with bitwise equal results. A
+ * fit on some of the rows has a `shift` and a `scale` of its own, which are applied to the scaled
+ * features.
  *
  * Scales by enum ft_scale, v_j the variance of feature j over the rows in question:
- *     FT_SCALE_FLOOR     1 / sqrt(v_j + mean of v): a rarely active feature gets no large weight
+ *     FT_SCALE_FLOOR     1 / sqrt(v_j + mean of v): a rarely active feature gets no large scale
  *     FT_SCALE_STANDARD  1 / sqrt(v_j) */
 #ifndef FT_HEAD_DESIGN_H
 #define FT_HEAD_DESIGN_H
@@ -29,18 +30,17 @@ int ft_design_init(struct ft_design *out, const struct ft_matrix *raw, enum ft_s
                    struct ft_team *team, struct ft_error *err);
 void ft_design_release(struct ft_design *design);
 
-/* Rows [from, from + rows) of the design, [rows, d]: borrowed from the design, or computed in room
- * [rows, d]. May be called by any thread; sequential reads are prefetched. Rows that cannot be read
- * are zero; ft_design_status returns the error from then on. */
+/* Rows [from, from + rows) of the design, [rows, d]: borrowed from the design, or computed in the
+ * buffer room [rows, d]. May be called by any thread; sequential reads are prefetched. Rows that
+ * cannot be read are zero; ft_design_status returns the error from then on. */
 const float *ft_design_rows(const struct ft_design *design, size_t from, size_t rows, float *room);
 int ft_design_status(const struct ft_design *design, struct ft_error *err);
 /* Returns a buffer for ft_design_rows of `rows` rows (small where rows are borrowed), or NULL if
  * memory runs out. Must be freed with free(). */
 float *ft_design_room(const struct ft_design *design, size_t rows);
 
-/* Shift [d] and scale [d] for fits on some of the rows, for `count` weights [n] in one pass: fit i
- * has the rows with weight[i] > 0. (x - shift[i]) * scale[i] is then centred and scaled by the rule
- * over these rows. */
+/* Computes shift [d] and scale [d] for `count` fits in one pass. Fit i has the rows with weight[i]
+ * [n] > 0. Over these rows, (x - shift[i]) * scale[i] is centred and scaled by the rule. */
 int ft_design_moments(const struct ft_design *design, const float *const *weight, size_t count,
                       float *const *shift, float *const *scale, struct ft_team *team,
                       struct ft_error *err);

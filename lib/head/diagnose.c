@@ -1,4 +1,4 @@
-/* What is wrong with a folder of pictures, from features, facts of the files and out-of-fold
+/* Finds problems in a folder of pictures from features, facts of the files and out-of-fold
  * probabilities. */
 #include "head/diagnose.h"
 
@@ -8,11 +8,12 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-/* of 63: copies of one picture that were cropped by 5 % differ in up to 18, strangers in about 31
- */
+/* Of 63 bits, copies that were cropped by 5 % differ in at most 18, and different pictures in about
+ * 31. */
 enum { PRINT_BITS = 18 };
 
-/* Near pairs whose perceptual hashes agree, without copies of the same bytes. */
+/* Finds near pairs whose perceptual hashes agree. Pairs of files with the same bytes are left
+ * out. */
 static int find_near(const struct ft_features *f, const struct ft_facts *facts, int threads,
                      struct ft_diagnosis *out, struct ft_error *err)
 {
@@ -29,8 +30,8 @@ static int find_near(const struct ft_features *f, const struct ft_facts *facts, 
     return rc;
 }
 
-/* The worst that is to be said of a picture's quality, or NULL. Limits were chosen on photographs
- * of 1000 pets, of which they name few. */
+/* Returns the most serious fault of a picture, or NULL. The limits were chosen on 1000 photographs
+ * of pets; they report few of them. */
 static const char *fault_of(const struct ft_facts *x)
 {
     const double shorter = x->width < x->height ? x->width : x->height,

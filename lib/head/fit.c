@@ -10,8 +10,8 @@
 #include "head/softmax.h"
 #include "kernels/kernels.h"
 
-/* 112 rows of 1280 features stay in a core's L2 between the two products, and are whole tiles of
- * the kernels. */
+/* BLOCK: 112 rows of 1280 features stay in the L2 cache of a core between the two products, and are
+ * a multiple of the kernels' tiles. */
 /* SLICE: columns of one fit that a work item prepares or adds up */
 enum { BLOCK = 112, MOST_LANES = 16, SLICE = 16 };
 
@@ -49,7 +49,7 @@ void ft_fit_release(struct ft_fit *fit)
 /* ---- value and gradient of all running fits -------------------------------------------------- */
 
 struct lane {
-    float *x;        /* [BLOCK, d] room for rows that are not in memory */
+    float *x;        /* [BLOCK, d] buffer for rows that are not in memory */
     float *z;        /* [BLOCK, stride] logits, then residuals */
     float *gradient; /* [columns, d] */
     double *loss;    /* [fits] */
@@ -60,17 +60,18 @@ struct evaluation {
     const struct ft_design *design;
     const int32_t *y;
     int k, columns;       /* columns of one fit */
-    struct ft_fit **fits; /* [count] the running ones */
+    struct ft_fit **fits; /* [count] those that are not finished */
     size_t count, lanes;
     size_t slices; /* of a fit's columns */
-    size_t stride; /* count * columns, in whole cache lines */
+    size_t stride; /* count * columns, rounded up to whole cache lines */
     const struct ft_product_row *product;
-    float *w, *v;  /* [count * columns, d] W; [d, stride] scaled to the shared design */
+    float *w, *v;  /* w: [count * columns, d]; v: [d, stride], w scaled to the shared design */
     float *offset; /* [count * columns] */
     struct lane lane[MOST_LANES];
 };
 
-/* Rows [from, from + rows) of fit j's logits: residuals in place, loss and sums added up. */
+/* Replaces rows [from, from + rows) of the logits of fit j by residuals, and adds to loss and
+ * sums. */
 static void block_residuals(struct evaluation *e, struct lane *lane, size_t j, size_t from,
                             size_t rows)
 {
@@ -111,7 +112,7 @@ static void run_lane(void *context, size_t index, int member)
     memset(lane->sums, 0, wide * sizeof(double));
     bool add = false; /* the first block overwrites the gradient */
     for (size_t block = index * blocks / e->lanes; block < end;
-         block++) { /* one stretch of rows: files are read in order */
+         block++) { /* consecutive rows, so that files are read in order */
         const size_t from = block * BLOCK, rows = n - from < BLOCK ? n - from : BLOCK;
         const float *x = ft_design_rows(e->design, from, rows, lane->x);
         const struct ft_product logits = { .a = x,
@@ -143,8 +144,7 @@ static void run_lane(void *context, size_t index, int member)
     }
 }
 
-/* The columns [*first, end) of a fit that work item `item` stands for; *fit is its number. Returns
- * end. */
+/* Sets the fit number *fit and the columns [*first, end) of work item `item`. Returns end. */
 static size_t slice(const struct evaluation *e, size_t item, size_t *fit, size_t *first)
 {
     const size_t columns = (size_t)e->columns;
@@ -153,7 +153,7 @@ static size_t slice(const struct evaluation *e, size_t item, size_t *fit, size_t
     return *first + SLICE < columns ? *first + SLICE : columns;
 }
 
-/* W as it acts on the shared design, and what its shift adds to b. */
+/* Computes W for the shared design, and adds the effect of the shift to b. */
 static void prepare_slice(void *context, size_t item, int member)
 {
     struct evaluation *e = context;
@@ -167,7 +167,7 @@ static void prepare_slice(void *context, size_t item, int member)
     if (fit->precondition)
         ft_precondition_undo(fit->precondition, w, end - first);
     const double unit = fit->precondition ? sqrt((double)fit->precondition->curvature) : 1;
-    /* the gradient's room is free */
+    /* the gradient's memory is not in use now */
     float *scaled = fit->optimiser.g + first * d, *v = e->v + j * columns + first;
     for (size_t c = first; c < end; c++) {
         float *row = scaled + (c - first) * d;
@@ -187,7 +187,7 @@ static bool is_absent(const struct evaluation *e, const struct ft_fit *fit, size
     return fit->absent && (e->k == 2 ? fit->absent[0] || fit->absent[1] : fit->absent[column]);
 }
 
-/* Adds up the lanes' gradients and the penalty's. */
+/* Adds the gradients of the lanes and of the penalty. */
 static void gradient_slice(void *context, size_t item, int member)
 {
     struct evaluation *e = context;
@@ -221,7 +221,7 @@ static void gradient_slice(void *context, size_t item, int member)
         ft_precondition_gradient(fit->precondition, gradient + first * d, end - first);
 }
 
-/* Moves fit j's minimisation on; a finished fit becomes NULL. */
+/* Does one step of the minimisation of fit j. A finished fit becomes NULL. */
 static void step_fit(void *context, size_t j, int member)
 {
     struct evaluation *e = context;
@@ -266,7 +266,8 @@ static int evaluation_init(struct evaluation *e, const struct ft_design *design,
     };
     const size_t wide = count * (size_t)e->columns, d = (size_t)design->d,
                  blocks = (design->n + BLOCK - 1) / BLOCK;
-    /* A lane needs a gradient of its own: fewer lanes for large ones, by sizes alone. */
+    /* Each lane has a gradient, so there are fewer lanes if gradients are large. The number depends
+     * on sizes only. */
     const size_t affordable = ((size_t)1 << 24) / (wide * d + 1);
     e->lanes = affordable < 4 ? 4 : affordable > MOST_LANES ? MOST_LANES : affordable;
     e->lanes = e->lanes > blocks ? blocks : e->lanes;
@@ -296,7 +297,7 @@ static int evaluation_init(struct evaluation *e, const struct ft_design *design,
     return 0;
 }
 
-/* Between the parameters that the caller sees and those that are minimised over. */
+/* Converts the parameters of the caller to those that are minimised over (`forth`), or back. */
 static void change_variables(struct ft_fit *fit, int columns, bool forth)
 {
     const struct ft_precondition *p = fit->precondition;

@@ -1,6 +1,7 @@
-/* Groups are taken largest first, in random order within a size, and each goes to the fold that
- * holds the smallest share of its classes so far (then to the fold with the fewest rows): single
- * pictures are dealt out evenly, class by class. */
+/* Groups are assigned in the order of their size, the largest first, and in random order within a
+ * size. Each group is assigned to the fold that has the smallest share of its classes so far; of
+ * equal folds, to the one with the fewest rows. So single pictures are distributed evenly, class by
+ * class. */
 #include "head/folds.h"
 
 #include <stdlib.h>
@@ -22,7 +23,7 @@ static int by_group(const void *a, const void *b)
     return (p->row > q->row) - (p->row < q->row);
 }
 
-/* Large groups first; rows of a group stay together, in order. */
+/* Larger groups first. The rows of a group stay together, in order. */
 static int by_turn(const void *a, const void *b)
 {
     const struct entry *p = a, *q = b;
@@ -33,7 +34,7 @@ static int by_turn(const void *a, const void *b)
     return by_group(a, b);
 }
 
-/* Counts groups, gives each its size and its place in the shuffle. */
+/* Counts the groups and sets the size and the random number of each. */
 static size_t mark_groups(struct entry *entries, size_t n, uint64_t seed)
 {
     struct ft_random random = { seed };
@@ -52,8 +53,8 @@ static size_t mark_groups(struct entry *entries, size_t n, uint64_t seed)
     return groups;
 }
 
-/* The fold for the group entries[0..size): held [folds, k] rows so far, rows [folds], of [k] all
- * rows of a class. */
+/* Returns the fold for the group entries[0..size). held [folds, k] is the number of rows of each
+ * class in each fold so far, rows [folds] their sum, of [k] the number of all rows of a class. */
 static int choose(const struct entry *entries, const int32_t *y, int k, int folds,
                   const size_t *held, const size_t *rows, const size_t *of)
 {
@@ -92,7 +93,7 @@ int ft_folds_assign(const int32_t *y, const uint64_t *group, size_t n, int k, in
     const size_t groups = mark_groups(entries, n, seed);
     if (groups < 2) {
         rc = ft_error_set(err, FT_EARG,
-                          "all %zu pictures are the same one: cross-validation needs at least "
+                          "all %zu pictures are the same picture: cross-validation needs at least "
                           "two different pictures",
                           n);
         goto done;

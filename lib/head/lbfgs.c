@@ -9,7 +9,7 @@
 #include "base/memory.h"
 
 static const double armijo = 1e-4, curvature = 0.9; /* the usual constants for quasi-Newton steps */
-/* differences below noise * |f| are not trusted */
+/* differences below noise * |f| may be rounding errors */
 static const double noise = 2e-6;
 enum { MAX_TRIALS = 25 };
 
@@ -21,7 +21,7 @@ double ft_dot(const float *a, const float *b, size_t n)
     return sum;
 }
 
-/* y += a * x; BLAS counts in int, so long vectors go in pieces. */
+/* y += a * x, in pieces, because BLAS counts with int. */
 static void add_scaled(double a, const float *x, float *y, size_t n)
 {
     const size_t most = (size_t)1 << 30;
@@ -81,14 +81,15 @@ void ft_lbfgs_shift(struct ft_lbfgs *o, double add, size_t count)
         o->sy[i] = ft_dot(s, y, o->n);
         o->yy[i] = ft_dot(y, y, o->n);
         if (!(o->sy[i] >
-              1e-9 * o->yy[i])) { /* a smaller penalty left this pair without curvature */
+              1e-9 * o->yy[i])) { /* with a smaller penalty this pair has no positive curvature */
             ft_lbfgs_forget(o);
             return;
         }
     }
 }
 
-/* direction = -H g by the two-loop recursion, H starting from the newest pair's scale. */
+/* direction = -H g by the two-loop recursion. The initial H is the identity, scaled by the newest
+ * pair. */
 static void find_direction(struct ft_lbfgs *o)
 {
     const size_t n = o->n;
@@ -118,7 +119,7 @@ static void try_step(struct ft_lbfgs *o, double step)
     o->trials++;
 }
 
-/* From the accepted point: false when it is good enough. */
+/* Begins a line search at the accepted point. Returns false if the point is good enough. */
 static bool begin_search(struct ft_lbfgs *o)
 {
     find_direction(o);
@@ -137,8 +138,8 @@ static bool begin_search(struct ft_lbfgs *o)
     o->slope_low = o->slope0;
     o->trials = 0;
     o->searching = true;
-    /* without curvature the length of the gradient means nothing: go a unit's distance, at most the
-     * gradient itself */
+    /* Without curvature pairs the length of the gradient gives no step length: try a distance of 1,
+     * or the gradient itself if that is shorter. */
     try_step(o, o->pairs ? 1 : fmin(1, 1 / sqrt(-o->slope0)));
     return true;
 }
@@ -164,7 +165,8 @@ static void remember_pair(struct ft_lbfgs *o)
         o->pairs++;
 }
 
-/* Minimum of the cubic through both ends of the bracket, kept off its ends. */
+/* Returns the minimum of the cubic through both ends of the bracket, at least a tenth of its width
+ * away from the ends. */
 static double interpolate(const struct ft_lbfgs *o)
 {
     const double width = o->high - o->low;
@@ -186,7 +188,7 @@ static double interpolate(const struct ft_lbfgs *o)
 
 static double extrapolate(const struct ft_lbfgs *o, double slope)
 {
-    /* where the slope would vanish */
+    /* where the slope would be zero */
     const double secant = o->step * o->slope0 / (o->slope0 - slope);
     if (!(secant > 2 * o->step))
         return 2 * o->step;
@@ -208,8 +210,8 @@ static bool accept(struct ft_lbfgs *o, double f)
     return false;
 }
 
-/* The line search found nothing: once more without the remembered curvature, then this is as low as
- * float32 can see. */
+/* After a line search without success: tries once more without curvature pairs. If that fails too,
+ * the point is the minimum to the precision of float32. */
 static bool give_up(struct ft_lbfgs *o)
 {
     if (o->failures++ == 0) {

@@ -9,7 +9,7 @@
 #include "dataset/near.h"
 #include "head/diagnose.h"
 
-/* MOST: rows that the others are compared with, evenly spread where there are more */
+/* MOST: all rows are compared with at most this many, evenly spaced rows */
 enum { NEAREST = 5, BLOCK = 64, MOST = 20000 };
 
 struct job {
@@ -21,7 +21,7 @@ struct job {
     int rc;            /* FT_ENOMEM: a block ran out of memory */
 };
 
-/* The mean of the NEAREST largest of cosine [n], without row `self`. */
+/* Returns the mean distance to the NEAREST rows with the largest cosine [n], without row `self`. */
 static double nearest(const float *cosine, size_t n, size_t self)
 {
     float best[NEAREST];

@@ -10,14 +10,15 @@
 #include "base/memory.h"
 #include "kernels/kernels.h"
 
-/* READ: rows that a work item reads. SAMPLE: rows for each feature that C is made of: eigenvalues
- * that so few get wrong drown in l2. */
+/* READ: rows that a work item reads. SAMPLE: C is computed from this many rows for each feature.
+ * Eigenvalues that are wrong with so few rows are small compared with l2. */
 enum { PANEL = 128, PIECE = 4096, READ = 128, SAMPLE = 4 };
 
-/* With many classes most rows are told apart at the minimum, where p (1 - p) is a fraction of its
- * 1/k at the start. Evaluations to 1e-5 of the minimum, 20000 rows of 100 classes, l2 0.01, for
- * shares of 0.2 and 0.1: clusters 20, 18; overlapping blends of real features 30, 26; blends that
- * overlap more 22, 24. Few classes keep the bound. README.md has what else was tried. */
+/* With many classes, most rows are classified with confidence at the minimum, so p (1 - p) is a
+ * fraction of the 1/k at the start. Number of evaluations to reach 1e-5 of the minimum for
+ * fractions of 0.2 and 0.1, with 20000 rows of 100 classes and l2 0.01: clusters 20, 18;
+ * overlapping blends of real features 30, 26; blends that overlap more 22, 24. For fewer than 10
+ * classes the bound itself is used. README.md lists other experiments. */
 static float curvature_of(int k)
 {
     return (k < 10 ? 1 : 0.1f) / (float)k;
@@ -25,7 +26,7 @@ static float curvature_of(int k)
 
 bool ft_precondition_pays(const struct ft_design *design, int k)
 {
-    /* C costs d / (4 k) evaluations and saves some tens of them; a solve costs d / (2 n) of an
+    /* C costs d / (4 k) evaluations and saves tens of them. A solve costs d / (2 n) of an
      * evaluation. */
     return k > 2 && design->n >= (size_t)design->d && design->d <= 60 * k;
 }
@@ -78,8 +79,8 @@ static void covariance_panel(void *context, size_t item, int member)
     }
 }
 
-/* The products of a panel after the other for one piece of rows, then for the next: the rows are
- * read once. */
+/* Computes the products of all panels for one piece of rows, then for the next piece, so that the
+ * rows are read once. */
 static int covariance_fill(struct covariance *c, struct ft_team *team, struct ft_error *err)
 {
     const size_t d = (size_t)c->design->d;
@@ -130,8 +131,8 @@ void ft_precondition_release(struct ft_precondition *p)
     *p = (struct ft_precondition){ 0 };
 }
 
-/* Cholesky of a small diagonal block a [count, count] with rows d apart. Pivots stay positive: any
- * factor will do. */
+/* Cholesky factor of a small diagonal block a [count, count], whose rows are d floats apart. Pivots
+ * are at least sqrt(least): the factor need not be exact, because it only changes variables. */
 static void factor_block(float *a, size_t d, size_t count, double least)
 {
     for (size_t j = 0; j < count; j++) {
@@ -152,7 +153,7 @@ static void factor_block(float *a, size_t d, size_t count, double least)
 void ft_precondition_factor(struct ft_precondition *p, double l2)
 {
     const size_t d = (size_t)p->d;
-    /* float32 cannot tell smaller eigenvalues from zero */
+    /* smaller eigenvalues are rounding errors in float32 */
     const float ridge = fmaxf((float)l2, 1e-4f * p->curvature);
     for (size_t i = 0; i < d; i++) {
         for (size_t j = 0; j <= i; j++)

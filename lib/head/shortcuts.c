@@ -1,6 +1,7 @@
-/* How well one number a picture tells its class, out of fold: the number is cut into bins, a bin's
- * score for a class is the class's share of it among the rows of other folds (two rows' worth of
- * the overall shares added), and that score is ranked as any other. */
+/* How well one property of a file predicts its class, out-of-fold. The values are divided into
+ * bins. The score of a bin for a class is the share of that class among the bin's rows in other
+ * folds, after two rows with the overall shares are added. The ROC AUC of this score is the
+ * result. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,10 @@
 #include "head/diagnose.h"
 #include "head/ranking.h"
 
-enum { BINS = 10, FEWEST = 5 }; /* FEWEST: rows of a class, below which its AUC means nothing */
+enum {
+    BINS = 10,
+    FEWEST = 5
+}; /* FEWEST: a class with fewer rows is not measured, because its AUC would be too uncertain */
 
 struct valued {
     double value;
@@ -25,7 +29,8 @@ static int by_value(const void *a, const void *b)
     return (x->row > y->row) - (x->row < y->row);
 }
 
-/* Equal values share a bin; categories: every value has its own. Returns the number of bins. */
+/* Equal values are in one bin. categories: each value has a bin of its own. Returns the number of
+ * bins. */
 static size_t cut(struct valued *rows, size_t n, bool categories, size_t *bin)
 {
     size_t bins = 0, first = 0;

@@ -9,7 +9,7 @@
 double ft_softmax_loss(const float *z, int k, int y, double temperature)
 {
     const int top = ft_argmax(z, k);
-    double rest = 0; /* relative to the top class: log1p keeps the digits of a small loss */
+    double rest = 0; /* relative to the top class; log1p is precise for a small loss */
     for (int c = 0; c < k; c++) {
         if (c != top)
             rest += exp(((double)z[c] - z[top]) / temperature);
@@ -27,7 +27,10 @@ void ft_softmax(const float *z, int k, double temperature, float *p)
         p[c] = (float)(exp(((double)z[c] - top) / temperature) / sum);
 }
 
-enum { PARTS = 4 }; /* of a sum or maximum: a single one waits for itself at every step */
+enum {
+    PARTS = 4
+}; /* A sum or maximum is computed in PARTS independent parts, because each step of a single one
+      would wait for the step before. */
 
 static float largest(const float *z, int k)
 {
@@ -52,8 +55,8 @@ double ft_softmax_residual(float *z, int k, int y, double weight)
         z[c] = expf(z[c] - highest);
         part[c % PARTS] += z[c];
     }
-    /* without the top class itself, exactly 1: summed in double, its neighbours keep their digits
-     */
+    /* The top class contributes exactly 1. It is subtracted from the sum in double, so the small
+     * terms keep their precision. */
     double rest = part[0] + part[1] + (part[2] + part[3]) - 1;
     if (rest < 0)
         rest = 0;

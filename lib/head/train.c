@@ -1,5 +1,5 @@
-/* Training: cross-validate (crossval.c), fit all rows, fold scaling and temperature into one head
- * for raw features. */
+/* Training: cross-validation (crossval.c), a fit on all rows, and one head for raw features that
+ * includes scaling and temperature. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +9,8 @@
 #include "finetune-tools.h"
 #include "head/crossval.h"
 
-/* Predicted decrease of the objective over itself at which the final fit ends: at the minimum for
- * all that float32 can tell. */
+/* The final fit ends when the predicted decrease of the objective, relative to the objective, is
+ * below this: at the minimum, to the precision of float32. */
 static const double tolerance_final = 1e-9;
 
 /* ---- the final head -------------------------------------------------------------------------- */
@@ -69,7 +69,7 @@ static int final_fit(struct ft_head_training *t, double temperature, struct ft_h
     return rc;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------- */
+/* ---- training -------------------------------------------------------------------------------- */
 
 static int check_arguments(const struct ft_training_set *set,
                            const struct ft_train_options *options, struct ft_error *err)

@@ -84,8 +84,8 @@ static int count_classes(struct ft_head_training *t, const struct ft_train_optio
     return 0;
 }
 
-/* From 10 down to 0.001. With a floor under the scales the weak end also reaches 1e-5 of the mean
- * squared row norm: features then have less than unit variance. */
+/* From 10 down to 0.001. With FT_SCALE_FLOOR, features have a variance below 1, so the grid also
+ * includes values down to 1e-5 of the mean squared row norm. */
 static void set_grid(struct ft_head_training *t, double l2)
 {
     t->n_grid = l2 == 0 ? FT_L2_GRID : 1;

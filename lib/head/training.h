@@ -36,7 +36,7 @@ struct ft_head_training {
     double l2;
 };
 
-/* Checks the labels, deals rows into folds and scales x, which is borrowed. */
+/* Checks the labels, assigns rows to folds and scales x, which is borrowed. */
 int ft_head_training_init(struct ft_head_training *t, const struct ft_matrix *x,
                           const uint64_t *group, const struct ft_train_options *options,
                           struct ft_error *err);

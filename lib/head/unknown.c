@@ -1,6 +1,7 @@
-/* Telling pictures of an unknown class from those of known ones. Lee et al. 2018, A Simple Unified
- * Framework for Detecting Out-of-Distribution Samples: Gaussians with one covariance, here of
- * features scaled by their spread within classes, with a ridge, since features are many. */
+/* Detection of pictures of an unknown class. The distance is that of Lee et al. 2018, A Simple
+ * Unified Framework for Detecting Out-of-Distribution Samples: one Gaussian for each class, with a
+ * shared covariance. Here features are first scaled by their spread within classes, and a ridge is
+ * added to the covariance, because there are many features. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #include "head/precondition.h"
 #include "head/ranking.h"
 
-static const double ridge = 0.1; /* beside variances of 1 */
+static const double ridge = 0.1; /* added to variances of 1 */
 
 struct trial {
     const float *x; /* [n, d] */
@@ -22,15 +23,15 @@ struct trial {
     const struct ft_train_options *options;
     struct ft_team *team;
     size_t n_known, n_test;
-    float *known;        /* [n_known, d] trained on; then their residuals */
+    float *known;        /* [n_known, d] training rows; later their residuals */
     int32_t *labels;     /* [n_known] without the class left out */
     float *test;         /* [n_test, d] */
     int32_t *is_unknown; /* [n_test] */
     float *mean;         /* [k - 1, d] */
-    float *score;        /* [n_test] higher: rather unknown */
+    float *score;        /* [n_test] a higher score means more likely unknown */
 };
 
-/* Rows of the class left out and of fold 0 are tests, the others are known. */
+/* Copies the rows of the left-out class and of fold 0 to `test`, the others to `known`. */
 static void deal(struct trial *t)
 {
     const size_t d = (size_t)t->d;
@@ -143,7 +144,7 @@ static int by_distance(struct trial *t, double *auc, struct ft_error *err)
     return rc;
 }
 
-/* Whether every other class has rows to train on. */
+/* Returns whether every other class has at least two training rows. */
 static bool possible(const struct trial *t)
 {
     bool ok = t->n_test > 0;

@@ -69,7 +69,7 @@ done
 status 0 finetune train series --group-by 'series([0-9]+)' --json -o a.h5
 has out '"folds":5'
 status 1 finetune train series --group-by 'jpg' -o c.h5
-has err "all 44 pictures are the same one"
+has err "all 44 pictures are the same picture"
 status 2 finetune train series --group-by '(' -o d.h5
 has err "'--group-by (': expected an extended regular expression"
 
