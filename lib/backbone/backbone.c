@@ -1,5 +1,5 @@
-/* A frozen network ready to run: found by name or path, cut where the features are, planned for its
- * input size. */
+/* A frozen network ready to run: found by name or path, cut at the layer that gives the features,
+ * and planned for its input size. */
 #include "backbone/backbone.h"
 
 #include <stdio.h>
@@ -17,7 +17,8 @@
 
 #define DEFAULT_BACKBONE "efficientnet-lite0"
 
-/* What `layer` gives has one pixel: it comes from global pooling, or was reshaped so. */
+/* Returns whether the output of `layer` has one pixel: because of global pooling, or because it was
+ * reshaped. */
 static bool one_pixel(const struct ft_network *n, int layer)
 {
     for (;;) {
@@ -85,7 +86,8 @@ int ft_weights_folders(const char *weights_dir, const char *dirs[4])
     return n;
 }
 
-/* A name without a slash that is no file here is looked for in the weights folders. */
+/* A name without a slash that is not a file in the working directory is searched in the weights
+ * folders. */
 static int find_file(const char *name, const char *weights_dir, char *path, size_t size,
                      struct ft_error *err)
 {
@@ -136,7 +138,7 @@ static char *name_of(const char *path, const char *known, const cJSON *json)
     const char *given = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(backbone, "name"));
     if (given)
         return ft_strdup(given);
-    if (known) /* of a weights-only file */
+    if (known) /* of a file that has weights only */
         return ft_strdup(known);
     const char *slash = strrchr(path, '/');
     char *name = ft_strdup(slash ? slash + 1 : path);
@@ -146,8 +148,8 @@ static char *name_of(const char *path, const char *known, const cJSON *json)
     return name;
 }
 
-/* The size asked for, else the network's own; where it leaves it open, what the attribute says,
- * else 224. */
+/* The requested size; else the network's size. If the network leaves it open, the size in the
+ * attribute, else 224. */
 static void input_size(struct ft_network *network, const cJSON *input, int asked, int *height,
                        int *width)
 {
@@ -168,7 +170,7 @@ static void input_size(struct ft_network *network, const cJSON *input, int asked
                                           : 224;
 }
 
-/* What is done where the file does not say it. Teachable Machine shows its networks the largest
+/* The defaults if the file does not give a rule. Teachable Machine crops pictures to the largest
  * square. The data loaders of Keras (image_dataset_from_directory, load_img) squash the picture. */
 static struct ft_geometry default_geometry(const struct ft_network *network, bool foreign)
 {
@@ -267,8 +269,8 @@ const char *ft_backbone_warning(const struct ft_backbone *b)
     return *b->warning ? b->warning : NULL;
 }
 
-/* The attribute is a model's without classes: it says how pictures enter, and that preprocessing is
- * done. */
+/* Writes the attribute of a model without classes: how pictures become the input, and that
+ * preprocessing is part of the network. */
 int ft_backbone_save(const struct ft_backbone *b, const char *path, uint64_t *bytes,
                      struct ft_error *err)
 {
@@ -331,7 +333,8 @@ void ft_backbone_step(const struct ft_backbone *b, int i, struct ft_layer_info *
     out->place = FT_LAYER_STEP;
 }
 
-/* Raise RECIPE when decoding, resizing, the hash of networks or a kernel changes the features. */
+/* RECIPE must be increased when a change of decoding, resizing, the hash of networks or a kernel
+ * changes the features. */
 int ft_backbone_key(const struct ft_backbone *b, uint64_t key[2], struct ft_error *err)
 {
     enum { RECIPE = 5 };

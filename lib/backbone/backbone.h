@@ -1,4 +1,4 @@
-/* A backbone: the network as it was read, how pictures become its input, and its plan. */
+/* A backbone: a network, how pictures become its input, and its plan. */
 #ifndef FT_BACKBONE_BACKBONE_H
 #define FT_BACKBONE_BACKBONE_H
 
@@ -11,7 +11,7 @@
 #include "network/reader.h"
 
 struct ft_backbone {
-    atomic_int owners; /* ft_backbone_free by the last of them frees the memory */
+    atomic_int owners; /* owners; the last call of ft_backbone_free frees the memory */
     struct ft_workspaces *workspaces;
     char *path, *name;
     char warning[300];
@@ -25,9 +25,10 @@ struct ft_backbone {
  * kernels compute it. */
 int ft_backbone_key(const struct ft_backbone *backbone, uint64_t key[2], struct ft_error *err);
 
-/* Takes `network` (freed on failure too), as ft_preprocess left it: cuts it at layer `last`,
- * averages a map, and plans it. `json` is its parsed `finetune` attribute, or NULL. `foreign`: the
- * network was trained as a classifier by another program. */
+/* Makes a backbone from `network` after ft_preprocess: cuts it at layer `last`, adds a global
+ * average if the output is a map, and plans it. Takes ownership of `network`, also on failure.
+ * `json` is its parsed `finetune` attribute, or NULL. `foreign`: the network was trained as a
+ * classifier by another program. */
 int ft_backbone_new(struct ft_network *network, int last, const char *path, const cJSON *json,
                     bool foreign, const struct ft_backbone_options *options,
                     struct ft_backbone **out, struct ft_error *err);
@@ -35,9 +36,9 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
 /* Adds an owner, who must call ft_backbone_free as well. Returns `backbone`. */
 struct ft_backbone *ft_backbone_share(struct ft_backbone *backbone);
 
-/* The network's parsed `finetune` attribute, cJSON_Delete() it; NULL: it has none. */
+/* The network's parsed `finetune` attribute, freed with cJSON_Delete(). NULL: it has none. */
 int ft_attribute_read(const struct ft_network *network, cJSON **out, struct ft_error *err);
-/* A root dataset of bytes that a file carries beside its network. */
+/* A dataset of bytes in the root of a file, beside the network. */
 struct ft_extra {
     const char *name;
     const void *data;
@@ -49,37 +50,40 @@ int ft_network_save(const struct ft_network *network, const char *attribute,
                     const struct ft_extra *extra, const char *path, uint64_t *bytes,
                     struct ft_error *err);
 
-/* The "input" object of a `finetune` attribute; what `json` (may be NULL) does not say is filled in
- * for an input of width x height. *out holds the defaults of rule, filter and crop. */
+/* Reads the "input" object of a `finetune` attribute. `json` is nullable; values that it does not
+ * give are set for an input of width x height. On entry, *out has the defaults of rule, filter and
+ * crop. */
 int ft_geometry_read(const cJSON *json, int width, int height, const char *rule,
                      struct ft_geometry *out, struct ft_error *err);
 cJSON *ft_geometry_write(const struct ft_geometry *geometry);
 
-/* Folders where networks are looked for, first to last: returns how many. */
+/* Writes the folders where networks are searched, in the order of the search. Returns their
+ * number. */
 int ft_weights_folders(const char *weights_dir, const char *dirs[4]);
-/* The first of them that has descriptions of architectures. */
+/* The first of these folders that has descriptions of architectures. */
 bool ft_architectures_folder(const char *weights_dir, char *path, size_t size);
 
-/* What a file or folder of another program is and what opens it ("a GGUF file, ..."), by its
- * content. Static; NULL: not recognised. */
+/* Recognises a file or folder of another program by its content. Returns a static text: what it is,
+ * and what opens it ("a GGUF file, ..."). Returns NULL if it is not recognised. */
 const char *ft_foreign_format(const char *path);
 /* Opens a network file of any format that this program reads; the contract is that of
  * ft_reader.open. */
 int ft_network_open(const char *path, const struct ft_reader_options *options,
                     struct ft_network **out, struct ft_error *err);
-/* Opens a file with what the options say of its architecture. */
+/* Opens a file with the architecture that the options give, if they give one. */
 int ft_backbone_network(const char *path, const struct ft_backbone_options *options,
                         struct ft_network **out, struct ft_error *err);
 
-/* Puts the network's preprocessing in front of it, as `wanted` (may be NULL) or its family says;
- * `warning` [size] is "" or what the user should know. Indices of layers move. */
+/* Adds the network's preprocessing as its first layer: the one that `wanted` (nullable) names, else
+ * that of its family. `warning` [size] receives a message for the user, or "". Indices of layers
+ * change. */
 int ft_preprocess(struct ft_network *network, const char *wanted, char *warning, size_t size,
                   struct ft_error *err);
 
-/* The Dense layer (or convolution of one pixel) that the network ends in; -1: it does not end in
- * one. *activation (nullable) receives what follows it: FT_ACT_SOFTMAX, FT_ACT_SIGMOID or
- * FT_ACT_LINEAR. Other activations are not those of a classifier: if `activation` is not NULL, they
- * give -1. */
+/* The last layer of the network, if that is a Dense layer or a 1 x 1 convolution, else -1.
+ * *activation (nullable) receives the activation after it: FT_ACT_SOFTMAX, FT_ACT_SIGMOID or
+ * FT_ACT_LINEAR. If `activation` is not NULL, other activations give -1, because classifiers do not
+ * have them. */
 int ft_network_head(const struct ft_network *network, enum ft_activation *activation);
 
 #endif

@@ -1,4 +1,4 @@
-/* Timing a backbone's forward pass on noise. */
+/* Measures the time of a backbone's forward pass on noise. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -11,7 +11,7 @@
 
 struct bench {
     const struct ft_plan *plan;
-    int threads, pictures; /* pictures that a thread carries at a time */
+    int threads, pictures; /* batch size of a thread */
     struct ft_team *team;
     uint8_t *noise;
     const uint8_t **pixels; /* [pictures] of the same noise */
@@ -76,7 +76,7 @@ static int by_value(const void *a, const void *b)
 }
 
 /* Milliseconds of one round: the median of as many as fit into `seconds`, after a warm-up. A round
- * is one picture on all threads together, or as many pictures on each as it carries at a time. */
+ * is one picture on all threads together, or one batch on each thread. */
 static double median_ms(struct bench *b, bool together, double seconds)
 {
     enum { MOST = 4096 };

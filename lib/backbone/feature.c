@@ -1,4 +1,5 @@
-/* One picture to its feature on the calling thread. Any number of threads may call at once. */
+/* The feature of one picture, computed by the calling thread. Any number of threads may call at the
+ * same time. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,8 +19,8 @@ static struct ft_workspace *take(const struct ft_backbone *b, struct ft_error *e
     return w;
 }
 
-/* The input in the workspace goes through the network. `feature` is written only if all its values
- * are finite. */
+/* Runs the network on the input in the workspace. `feature` is written only if all its values are
+ * finite. */
 static int run(const struct ft_backbone *b, struct ft_workspace *w, float *feature,
                struct ft_error *err)
 {

@@ -1,4 +1,4 @@
-/* Files of other programs, recognised by their content, so that the refusal can say what opens
+/* Recognises files of other programs by their content, so that the error message can say what opens
  * them. */
 #define _GNU_SOURCE
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* The layers of a backbone, and what the plan made of each. */
+/* The layers of a backbone, and how the plan computes each. */
 #include <stdlib.h>
 #include <string.h>
 

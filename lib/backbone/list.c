@@ -1,5 +1,5 @@
-/* Which networks there are: files in the weights folders, and the variants that descriptions name.
- */
+/* Lists the networks: files in the weights folders, and the architectures that have
+ * descriptions. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>

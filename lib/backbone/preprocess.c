@@ -1,6 +1,6 @@
-/* How a network wants its pixels. Keras keeps that in functions beside the network
- * (preprocess_input in keras/src/applications/imagenet_utils.py), so it is recognised by layers
- * that only one family has, and becomes a layer. */
+/* The range of pixels that a network expects. In Keras the preprocessing is a function outside the
+ * network (preprocess_input in keras/src/applications/imagenet_utils.py). Here it is recognised by
+ * layers that only one family has, and becomes a layer of the network. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,8 +29,8 @@ static const struct mode modes[] = {
       false },
 };
 
-/* The first row whose layer is there decides; names after sebastian-sz/efficientnet-lite-keras for
- * the last but one. */
+/* The first row whose layer exists decides. The last row but one has the names of
+ * sebastian-sz/efficientnet-lite-keras. */
 static const struct {
     const char *layer, *without, *mode;
 } families[] = {
@@ -87,8 +87,8 @@ static const char *recognise(const struct ft_network *n)
     return NULL;
 }
 
-/* Whether a layer still works on pixels: it has the input's place, or picks colours of it (a
- * convolution of one pixel without a bias). */
+/* Returns whether the output of a layer is still pixels: it is the input, or a layer that only
+ * mixes or moves its colours (a 1 x 1 convolution without a bias). */
 static bool on_pixels(const struct ft_layer *l)
 {
     switch (l->kind) {
@@ -110,7 +110,7 @@ static bool on_pixels(const struct ft_layer *l)
     }
 }
 
-/* Whether the network scales pixels itself: before its first convolution. */
+/* Returns whether the network scales pixels itself, before its first convolution. */
 static int scales(const struct ft_network *n, bool *out, struct ft_error *err)
 {
     bool *pixels = calloc((size_t)n->n_layers, sizeof *pixels);
@@ -150,7 +150,7 @@ int ft_preprocess(struct ft_network *n, const char *wanted, char *warning, size_
     struct mode mode;
     const char *name = wanted;
     *warning = 0;
-    if (n->attribute) /* written by this program: it takes RGB 0-255 */
+    if (n->attribute) /* written by this program, so its input is RGB 0-255 */
         return wanted ? ft_error_set(err, FT_EARG,
                                      "preprocessing cannot be changed: it is part of this file")
                       : 0;

@@ -1,11 +1,10 @@
-/* The formats that networks are read from: one row each. A new format is its own room beside
- * keras/, with an ft_reader, and a row here.
+/* The formats of network files, one row for each. A new format is a directory beside keras/ with an
+ * ft_reader, and a row here.
  *
- * Readers and their libraries meet files that nobody has checked. They therefore run in an isolated
- * process (base/isolate.h), which hands over a description of the network, while this one reads the
- * file's bytes, into which most tensors of the description point. The two go on at the same time,
- * so that a second core hides most of the cost.
- */
+ * Network files may come from untrusted sources. Readers and their libraries therefore run in an
+ * isolated process (base/isolate.h), which sends a description of the network. This process reads
+ * the bytes of the file; most tensors of the description are parts of them. Both work at the same
+ * time, so a second core hides most of the cost. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -49,7 +48,7 @@ static int read_isolated(void *user, struct ft_outbox *outbox, struct ft_error *
     return rc;
 }
 
-/* What the tensors of a network point into: the source of its storage. */
+/* The memory that contains the tensors of a network: the source of its storage. */
 struct source {
     struct ft_snapshot *snapshot;
     uint8_t *bytes; /* [n] from the isolated process */
@@ -74,7 +73,7 @@ static int source_load(void *user, struct ft_error *err)
     return ft_snapshot_load(((struct source *)user)->snapshot, err);
 }
 
-/* Both processes at work. The error names the file only if *named. */
+/* Runs both processes. The error message names the file only if *named is set. */
 static int read_both(const struct request *r, struct source *s, bool *named, struct ft_error *err)
 {
     struct ft_isolated isolated;

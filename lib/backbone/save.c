@@ -38,7 +38,7 @@ static int write_file(void *user, struct ft_outbox *outbox, struct ft_error *err
                : rc;
 }
 
-/* HDF5 crashes if memory runs out while it writes: it does so in a process of its own. */
+/* HDF5 crashes if memory runs out while it writes, so it writes in a process of its own. */
 static int write_isolated(struct saving *s, struct ft_error *err)
 {
     struct ft_isolated isolated;
@@ -55,7 +55,7 @@ static int write_isolated(struct saving *s, struct ft_error *err)
     return rc;
 }
 
-/* Reads the new file: it must hold the network that was to be saved, and the attribute. */
+/* Checks the new file: it must contain the saved network and the attribute. */
 static int verify(const struct saving *s, struct ft_error *err)
 {
     struct ft_network *saved = NULL;

@@ -1,5 +1,5 @@
-/* What the computation of one picture needs: decoded pixels, the network's input, activations. Idle
- * workspaces are kept, so that a computation normally allocates nothing. */
+/* The memory for the computation of one picture: decoded pixels, the network's input, activations.
+ * Idle workspaces are kept, so a computation usually allocates nothing. */
 #ifndef FT_BACKBONE_WORKSPACE_H
 #define FT_BACKBONE_WORKSPACE_H
 
@@ -19,7 +19,8 @@ struct ft_workspace {
 struct ft_workspaces;
 struct ft_workspaces *ft_workspaces_new(void); /* NULL if memory runs out */
 void ft_workspaces_free(struct ft_workspaces *workspaces);
-/* Any thread: a workspace for the caller alone, until it is put back. NULL if memory runs out. */
+/* Returns a workspace that only the caller uses until it puts it back, or NULL if memory runs out.
+ * May be called by any thread. */
 struct ft_workspace *ft_workspace_take(struct ft_workspaces *workspaces,
                                        const struct ft_geometry *geometry,
                                        const struct ft_plan *plan);

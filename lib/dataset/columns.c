@@ -137,7 +137,8 @@ static bool is_number(const char *text)
     return end != text && !*end;
 }
 
-/* By a well-known name; else the column with the fewest values, words before numbers. */
+/* The column with a well-known name; else the one with the fewest distinct values, and columns of
+ * words before columns of numbers. */
 static int find_label(const struct sample *s, int path, bool header)
 {
     int best = -1, fewest = 0;

@@ -48,7 +48,7 @@ char *ft_csv_record(char *s, char separator, char **fields, int most, int *n)
             *to++ = *s;
             kept = *s == ' ' || *s == '\t' ? kept : to;
         }
-        if (separator == ' ') /* blanks at the end of a record are no separator */
+        if (separator == ' ') /* blanks at the end of a record are not a separator */
             while (*s == ' ' && is_end(s[1 + strspn(s + 1, " \t")], 0))
                 s += 1 + strspn(s + 1, " \t");
         const char end = *s;

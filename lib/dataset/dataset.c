@@ -28,7 +28,7 @@ static int add_row(struct walk *w, const char *path, struct ft_error *err)
     return 0;
 }
 
-/* A directory that cannot be read, or what stands in one that cannot be searched. */
+/* A directory that cannot be read, or an entry of a directory that cannot be searched. */
 static int add_unreadable(struct walk *w, const char *path, bool keep, struct ft_error *err)
 {
     w->dataset->n_unreadable += keep;
@@ -136,8 +136,8 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const struct sorted *)a)->path, ((const struct sorted *)b)->path);
 }
 
-/* The walk visits names in order, "a/b" before "a.b/c". By the bytes of the whole path the order is
- * the opposite. */
+/* The walk visits names in order, so "a/b" comes before "a.b/c". In the order of the bytes of whole
+ * paths it comes after. */
 static int sort_rows(struct ft_dataset *d, struct ft_error *err)
 {
     struct sorted *rows = malloc((d->n + 1) * sizeof *rows);

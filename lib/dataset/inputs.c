@@ -29,7 +29,7 @@ struct ft_inputs {
     struct level levels[FT_WALK_DEPTH];
     int depth;
     struct stat except;
-    char *path; /* the one that was returned last, if it is below a directory */
+    char *path; /* the path that was returned last, if it is below a directory */
     struct ft_error error;
 };
 
@@ -78,8 +78,8 @@ void ft_inputs_free(struct ft_inputs *x)
     free(x);
 }
 
-/* Enters a directory, unless it contains itself or is excepted. Returns false if it cannot be read.
- * If memory runs out, x->error says so. */
+/* Enters a directory, unless it contains itself or must not be entered. Returns false if it cannot
+ * be read. If memory runs out, x->error says so. */
 static bool enter(struct ft_inputs *x, const char *path, const struct stat *st)
 {
     struct level l = { .device = st->st_dev, .inode = st->st_ino };
@@ -103,7 +103,7 @@ static bool enter(struct ft_inputs *x, const char *path, const struct stat *st)
     return true;
 }
 
-/* The next picture in the entered directories; NULL when there is none. */
+/* The next picture in the entered directories, or NULL. */
 static const char *from_levels(struct ft_inputs *x)
 {
     while (x->depth && !x->error.code) {
@@ -121,7 +121,7 @@ static const char *from_levels(struct ft_inputs *x)
             return NULL;
         }
         if (stat(x->path, &st) && errno != ENOENT && errno != ELOOP)
-            return x->path; /* it cannot be reached: extraction says why */
+            return x->path; /* it cannot be opened: the extraction reports the reason */
         if (stat(x->path, &st))
             continue;
         if (S_ISDIR(st.st_mode) ? !enter(x, x->path, &st)
@@ -131,7 +131,7 @@ static const char *from_levels(struct ft_inputs *x)
     return NULL;
 }
 
-/* The next argument or line of the list; NULL at the end. */
+/* The next argument or line of the list, or NULL at the end. */
 static const char *named(struct ft_inputs *x)
 {
     char *line = NULL;

@@ -31,7 +31,7 @@ static struct known *know(const struct ft_dataset *table, size_t *n)
     return known;
 }
 
-/* The label of an input, which must be freed with free(). NULL: the table does not have it. */
+/* The label of an input, which must be freed with free(). NULL: it is not in the table. */
 static char *label_of(const char *path, const struct known *known, size_t n_known)
 {
     char *label = NULL;

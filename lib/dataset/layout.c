@@ -1,5 +1,5 @@
-/* Folders that contain more than class folders: train, val and test under their many names, flat
- * folders of test pictures, and a data set inside an otherwise empty folder. */
+/* Recognises folders that contain more than class folders: train, val and test with various names,
+ * folders of test pictures without class folders, and a folder that contains only a data set. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,7 +138,7 @@ static bool has_pictures(const char *dir, int depth)
 }
 
 /* The folder of class folders at or below `dir`: a folder that contains nothing but one folder of
- * folders is skipped. NULL: `dir` has no folders, or memory ran out. Takes `dir`. */
+ * folders is skipped. NULL: `dir` has no folders, or memory ran out. Takes ownership of `dir`. */
 static char *class_folder(char *dir)
 {
     for (int depth = 0; dir && depth < 4; depth++) {
@@ -175,8 +175,8 @@ struct parts {
     size_t n_full;
 };
 
-/* A folder without pictures is neither a class nor a part. With many folders, which are classes,
- * looking into all of them would take long and change nothing. */
+/* A folder without pictures is neither a class nor a part of the data set. If there are many
+ * folders, they are classes, and it would take long to look into all of them. */
 static struct parts find_parts(const char *dir, const struct content *c)
 {
     enum { FEW = 16 };
@@ -252,7 +252,7 @@ static int find_layout(const char *dir, int depth, struct ft_layout *out, struct
     struct content c, inner;
     int rc = 0;
     if (look_into(dir, &c, NULL))
-        return 0; /* opening it as a dataset tells why */
+        return 0; /* ft_dataset_open reports the reason */
     const struct parts p = find_parts(dir, &c);
     const size_t others = p.n[VAL] + p.n[TEST];
     char *only = !c.pictures && p.n_full == 1 ? ft_walk_join(dir, p.full) : NULL;

@@ -41,7 +41,7 @@ static int fill(struct ft_lines *l, struct ft_error *err)
         l->buffer = more;
         l->capacity = capacity;
     }
-    /* A FIFO that no program has opened for writing is waited for here, too. */
+    /* This also waits for a FIFO that no program has opened for writing. */
     int ready = 0;
     /* A signal such as SIGCONT must not end the wait. */
     while (!(l->stop && l->stop(l->user)) && ready <= 0 && (!ready || errno == EINTR))

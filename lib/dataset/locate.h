@@ -13,10 +13,11 @@ struct ft_locator {
     int base, strip;    /* strip: number of leading components that were left out */
     const char *ending; /* what was added to the name, "" or ".jpg" */
 };
-/* The path of the file that `name` means, which must be freed with free(); NULL: there is none.
- * Tries the name as it is in all folders, then with the ending of a picture, then without leading
- * folders: any of an absolute path, of a relative one those that end in the name of the folder
- * searched. A backslash also separates folders. */
+/* Returns the path of the file that `name` means, which must be freed with free(), or NULL. Tries
+ * the unchanged name in all folders, then the name with the ending of a picture, then the name
+ * without leading folders. From an absolute path any number of leading folders may be removed; from
+ * a relative path only those up to the name of the folder that is searched. A backslash also
+ * separates folders. */
 char *ft_locate(struct ft_locator *locator, const char *name);
 /* The first path that ft_locate tries, whether it exists or not. */
 char *ft_locate_first(const struct ft_locator *locator, const char *name);

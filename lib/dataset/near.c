@@ -1,6 +1,6 @@
 /* Pairs of rows that look alike. Every row gets the signs of 256 random projections. Two rows at
- * angle a differ in about 256 a / pi of them (Charikar 2002). So counting bits rules most pairs
- * out, and only the others need a product of d floats. */
+ * angle a differ in about 256 a / pi of them (Charikar 2002). So most pairs are excluded by
+ * counting bits, and only the others need a product of d floats. */
 #include "dataset/near.h"
 
 #include <cblas.h>
@@ -89,7 +89,7 @@ float *ft_unit_rows(const float *x, size_t n, int d)
     return unit;
 }
 
-/* Unit vectors [from, from + rows): borrowed, or computed in room. */
+/* Unit vectors [from, from + rows): borrowed, or computed in the buffer `room`. */
 static const float *unit_rows(const struct search *s, size_t from, size_t rows, float *room)
 {
     const size_t d = (size_t)s->d;

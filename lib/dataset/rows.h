@@ -10,7 +10,8 @@ struct ft_rows {
     size_t paths_capacity, labels_capacity;
 };
 
-/* Adds a row. Takes `path` (NULL counts as out of memory), also on failure; keeps `label`. */
+/* Adds a row. Takes ownership of `path`, also on failure; NULL is reported as out of memory. On
+ * success the rows store `label`; the caller frees all labels in the end. */
 int ft_rows_add(struct ft_rows *rows, char *path, char *label, struct ft_error *err);
 /* The distinct labels, sorted by bytes, become d->classes; d->labels become indices into them. */
 int ft_rows_number(struct ft_rows *rows, struct ft_error *err);

@@ -12,7 +12,8 @@
 #include "dataset/rows.h"
 
 #define TABLE_LIMIT ((size_t)1 << 30)
-/* A table none of whose first pictures exist is given up: searching for each takes time. */
+/* If none of the first pictures of a table exist, the search ends, because it takes time for each
+ * picture. */
 #define GIVEN_UP 1000
 
 struct table {

@@ -4,7 +4,7 @@
 
 #include "finetune-tools.h"
 
-/* Nested directories: more than any path has room for. */
+/* The limit of nested directories. No path is long enough for more. */
 #define FT_WALK_DEPTH 2048
 
 /* Whether a file counts as a picture: its first bytes or its name are those of a picture format. */

@@ -61,7 +61,7 @@ struct ft_watch {
     size_t n_recent, recent_capacity;
     struct timespec whole; /* every event up to this time was seen */
     struct stat except;
-    char *path; /* the one that was returned last */
+    char *path; /* the path that was returned last */
     bool gone, overflown;
     alignas(struct inotify_event) char buffer[64 * (sizeof(struct inotify_event) + NAME_MAX + 1)];
 };
@@ -255,7 +255,7 @@ static void take(struct ft_watch *w, const struct inotify_event *e)
     }
 }
 
-/* After lost events, finds the files that they were about. */
+/* Finds the files whose events were lost. */
 static void search_directories(struct ft_watch *w)
 {
     w->gone |= !w->n || access(w->directories[0].path, F_OK);

@@ -1,6 +1,7 @@
-/* Segments become fewer. What is rewritten is checked on the way: a damaged row is left out, to be
- * computed again. A process that is killed in between leaves rows twice, which the next merge
- * finds. A merged segment is as old as the youngest of its parts. */
+/* Merges segments. Rows are checked when they are copied: a damaged row is left out, and its
+ * feature will be computed again. If the process is killed before the old segments are removed,
+ * some rows exist twice, and the next merge removes them. A merged segment gets the time of the
+ * newest of its parts. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdlib.h>
@@ -14,7 +15,8 @@
 #include "features/segment.h"
 
 #define MERGED_BYTES                                                                               \
-    ((size_t)32 << 20) /* of a merged segment's features; half of that is large enough to stay */
+    ((size_t)32 << 20) /* Bytes of the features of a merged segment. A segment of half this size   \
+                          is not merged. */
 
 struct merge {
     int folder;
@@ -22,7 +24,7 @@ struct merge {
     uint32_t d;
     char *const *names;
     const size_t *counts;
-    size_t most, n;              /* rows that a segment may hold, rows that wait to be written */
+    size_t most, n; /* capacity: rows that a segment may have; n: rows that are not written yet */
     struct ft_segment_row *rows; /* [most] */
     float *x;                    /* [most, d] */
     struct timespec youngest;
@@ -95,8 +97,8 @@ static int copy_row(struct merge *m, const struct ft_cache_row *row, struct ft_e
     return m->n == m->most ? write_waiting(m, err) : 0;
 }
 
-/* Marks the segments to rewrite; live [n_names] rows that count. Returns how many, 0 where one
- * would only become another. */
+/* Marks the segments to rewrite. live [n_names] is the number of valid rows of each. Returns the
+ * number of marked segments, or 0 if rewriting would not make them fewer. */
 static size_t choose(const struct merge *m, size_t n_names, const size_t *live, bool *chosen)
 {
     size_t count = 0, superseded = 0;
@@ -119,7 +121,7 @@ static void find_youngest(struct merge *m, size_t n_names, const bool *chosen)
     }
 }
 
-/* rows [n]: those that count, in the order of their places. */
+/* rows [n] are the valid rows, sorted by segment and row. */
 static int rewrite(struct merge *m, const struct ft_cache_row *rows, size_t n, size_t n_names,
                    const bool *chosen, uint64_t *merged, struct ft_error *err)
 {

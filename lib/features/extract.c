@@ -1,10 +1,10 @@
-/* A ring of slots holds the inputs that are under way, in their order. A worker takes the next path
- * into the slot at `taken`, works without the lock, marks the slot done and, if nobody is handing
- * out rows, hands out all that are ready from `emitted` on. Where a plan carries several pictures
- * together, a worker holds decoded ones until it has as many or no further input can be had.
+/* A ring of slots holds the inputs that are being processed, in their order. A worker puts the next
+ * path into the slot at `taken`, computes without the lock, and marks the slot as done. If no other
+ * worker is emitting rows, it emits all finished rows from `emitted` on. If the plan runs several
+ * pictures together, a worker keeps decoded pictures until it has a full batch or no further input
+ * is available.
  *
- *     emitted <= rows under way or done < taken <= emitted + slots
- */
+ *     emitted <= rows in work or done < taken <= emitted + slots */
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -27,15 +27,15 @@ struct slot {
     char *path;
     float *feature; /* [d] */
     struct ft_error err;
-    uint64_t full_pixels; /* of the picture as it is in the file */
+    uint64_t full_pixels; /* of the picture in the file */
     bool done;
 };
 
 struct worker {
-    struct ft_preparer preparer; /* claims its share of extraction.memory */
+    struct ft_preparer preparer; /* limits the worker to its share of extraction.memory */
     struct ft_bytes bytes;
     uint8_t *pixels;    /* [pictures, h, w, 3] */
-    struct slot **held; /* [pictures] whose pixels wait for the network */
+    struct slot **held; /* [pictures] slots of decoded pictures that are not computed yet */
     int n_held;
     void *arena;
 };
@@ -55,11 +55,11 @@ struct extraction {
     size_t n_slots, taken, emitted;
     struct slot *slots;      /* [n_slots] */
     struct worker *workers;  /* [n_workers] */
-    int n_workers, pictures; /* that a worker carries together */
+    int n_workers, pictures; /* batch size of a worker */
     size_t d, picture_bytes;
     struct ft_budget memory; /* for pictures that are being decoded */
     bool reading, emitting, ended, cancelled;
-    struct ft_error error; /* of the run, not of a picture */
+    struct ft_error error; /* an error of the run, not of a picture */
 };
 
 static void finish(struct slot *s)
@@ -69,7 +69,7 @@ static void finish(struct slot *s)
     s->row.error = s->row.status ? s->err.msg : "";
 }
 
-/* Ends the run with an error that is not a picture's. */
+/* Ends the run with an error that does not belong to a picture. */
 static void give_up(struct extraction *x, const struct ft_error *err)
 {
     pthread_mutex_lock(&x->lock);
@@ -80,7 +80,8 @@ static void give_up(struct extraction *x, const struct ft_error *err)
     pthread_mutex_unlock(&x->lock);
 }
 
-/* A path becomes a finished row, or a held picture: true. */
+/* Reads and decodes one picture. Returns true if the picture must be computed, false if its row is
+ * finished. */
 static bool work_on(struct extraction *x, struct worker *w, struct slot *s)
 {
     struct ft_row *row = &s->row;
@@ -138,7 +139,7 @@ static bool all_finite(const float *x, size_t n)
     return true;
 }
 
-/* Held pictures become finished rows. */
+/* Computes the features of the decoded pictures, whose rows are then finished. */
 static void compute(struct extraction *x, struct worker *w)
 {
     run_held(x, w);
@@ -157,8 +158,8 @@ static void compute(struct extraction *x, struct worker *w)
     }
 }
 
-/* With the lock held; lets it go while the caller's function runs. Takes a slot for the next input,
- * or sets ended. */
+/* Takes a slot for the next input, or sets `ended`. Must be called with the lock held; the lock is
+ * released while the caller's function runs. */
 static struct slot *take(struct extraction *x)
 {
     x->reading = true;
@@ -184,7 +185,7 @@ static struct slot *take(struct extraction *x)
     return s;
 }
 
-/* With the lock held, likewise: hands out the rows that are ready. */
+/* Emits the rows that are finished. The lock is held and released in the same way. */
 static void hand_out(struct extraction *x)
 {
     if (x->emitting)
@@ -205,7 +206,7 @@ static void hand_out(struct extraction *x)
     x->emitting = false;
 }
 
-/* With the lock held, likewise: held pictures go through the network. */
+/* Computes the decoded pictures. The lock is held and released in the same way. */
 static void pass_on(struct extraction *x, struct worker *w)
 {
     pthread_mutex_unlock(&x->lock);

@@ -12,7 +12,7 @@
 #include "finetune-tools.h"
 #include "keras/h5.h"
 
-struct ft_features_store { /* ft_features with its capacity, which callers need not see */
+struct ft_features_store { /* ft_features with its private capacity */
     struct ft_features shown;
     size_t capacity;
 };
@@ -113,7 +113,7 @@ void ft_features_free(struct ft_features *f)
     free((struct ft_features_store *)f);
 }
 
-/* Creates a dataset; negative when HDF5 refuses. */
+/* Creates a dataset. Returns a negative number if HDF5 fails. */
 static hid_t create(hid_t file, const char *name, int rank, const hsize_t *shape, hid_t type)
 {
     const hid_t space = H5Screate_simple(rank, shape, NULL), how = H5Pcreate(H5P_DATASET_CREATE);
@@ -124,7 +124,7 @@ static hid_t create(hid_t file, const char *name, int rank, const hsize_t *shape
     return set;
 }
 
-/* Writes a whole dataset of one dimension; false when HDF5 refused anything. */
+/* Writes a whole dataset of one dimension. Returns false if HDF5 fails. */
 static bool put(hid_t file, const char *name, hsize_t n, hid_t type, const void *data)
 {
     const hid_t set = create(file, name, 1, &n, type);
@@ -190,7 +190,8 @@ static bool write_file(const struct saving *s)
                     put(file, "labels", f->n, H5T_STD_I32LE, f->labels) &&
                     put_strings(file, "paths", f->paths, f->n) &&
                     put_strings(file, "classes", s->classes, s->n_classes);
-    const bool flushed = H5Fflush(file, H5F_SCOPE_GLOBAL) >= 0; /* closing does not report all */
+    const bool flushed =
+        H5Fflush(file, H5F_SCOPE_GLOBAL) >= 0; /* closing does not report all errors */
     return (H5Fclose(file) >= 0) && flushed && ok;
 }
 

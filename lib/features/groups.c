@@ -62,8 +62,8 @@ static size_t largest(uint64_t *group, size_t n, size_t *size)
     return most;
 }
 
-/* If all pictures look alike, near copies form a chain and end up in one group, so that nothing is
- * left for validation. Then only exact copies count. */
+/* If all pictures look alike, near copies form a chain and end up in one group, and there is
+ * nothing left for validation. In that case only exact copies are grouped. */
 static int join_near(const struct ft_features *f, int threads, uint64_t *group,
                      struct ft_error *err)
 {
@@ -99,7 +99,7 @@ static const char *below(const char *path, const char *dir)
     return path + n + strspn(path + n, "/");
 }
 
-/* Writes the rows that match, *n of them, to keys, with the hash of the matched text. */
+/* Writes the rows that match to keys, with the hash of the matched text, and their number to *n. */
 static int match_names(const struct ft_features *f, const char *dir, const char *pattern,
                        struct keyed *keys, size_t *n, struct ft_error *err)
 {

@@ -21,7 +21,7 @@ struct header {
     char magic[8];
     uint32_t order, d;
     uint64_t n, key[2];
-    uint64_t check; /* of header and rows, taken with this field zero */
+    uint64_t check; /* of header and rows, computed while this field is zero */
     uint64_t spare[2];
 };
 _Static_assert(sizeof(struct header) == 64 && sizeof(struct ft_segment_row) == 32,
@@ -65,7 +65,7 @@ static bool write_all(int fd, const void *from, size_t size)
     return true;
 }
 
-/* Header and rows in one block, checked; NULL when anything is wrong. */
+/* Reads header and rows into one block and checks them. Returns NULL if anything is wrong. */
 static struct header *read_index(int fd, const uint64_t *key, uint32_t d)
 {
     struct header h;
