@@ -29,7 +29,7 @@ enum {
 
 /* ---- finding blocks -------------------------------------------------------------------------- */
 
-/* Is the value a whole buffer that only these two steps use? */
+/* Returns whether the value is a whole buffer that only these two steps use. */
 static bool private_value(const struct ft_plan *plan, const struct ft_value *v, int writer,
                           int reader)
 {
@@ -86,7 +86,7 @@ static bool halves(const struct ft_plan *plan, int i)
            private_value(plan, &s[0].out, i, i + 1);
 }
 
-/* The number of steps of the block that begins at step i; 0 if none does. */
+/* Returns the number of steps of the block that begins at step i, or 0 if there is none. */
 static int block_steps(const struct ft_plan *plan, int i)
 {
     if (plan->steps[i].other.buffer >= 0) /* only the last step of a block may have an addend */
@@ -94,7 +94,7 @@ static int block_steps(const struct ft_plan *plan, int i)
     return halves(plan, i) ? 2 : !expands(plan, i) ? 0 : projects(plan, i + 2) ? 3 : 2;
 }
 
-/* The values between the steps need no place in the arena. The input is read, and the output is
+/* The values between the steps need no memory in the arena. The input is read, and the output is
  * written, from the first band to the last. */
 static void make_block(struct ft_plan *plan, int i, int n)
 {

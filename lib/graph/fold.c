@@ -32,7 +32,7 @@ static bool merges(const struct ft_node *node)
     return ft_layer_kind_info(node->kind)->flags & FT_KIND_MERGES;
 }
 
-/* Neither clamped nor activated. */
+/* Returns whether a node has neither a clamp nor an activation. */
 static bool plain(const struct ft_node *node)
 {
     return node->activation == FT_ACT_LINEAR && isinf(node->lo) && isinf(node->hi);
@@ -178,7 +178,7 @@ static bool find_hard_swish(struct ft_nodes *nodes, int i)
 
 void ft_nodes_fold(struct ft_nodes *nodes)
 {
-    for (int i = 0; i < nodes->n; i++) { /* in order: all before i are folded already */
+    for (int i = 0; i < nodes->n; i++) { /* in order: all nodes before i are folded already */
         struct ft_node *node = &nodes->node[i];
         if (!node->needed)
             continue;

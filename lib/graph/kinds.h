@@ -1,19 +1,18 @@
-/* What graph/ knows about each kind of layer, beyond network/kinds.h: one row for each kind.
+/* How graph/ handles each kind of layer: one row for each kind, in addition to network/kinds.h.
  * Private to graph/.
  *
  * The rows are in four files, by what the layers do: convolutions.c (layers with a kernel),
  * merges.c (several inputs), channels.c (one value in, one value out, such as normalisation and
  * activation) and geometry.c (windows, padding, reshaping). To add a kind, add a row to one of
- * them, and above it the functions that no other row has.
- */
+ * them, and above it the functions that no other row has. */
 #ifndef FT_GRAPH_KINDS_H
 #define FT_GRAPH_KINDS_H
 
 #include "graph/nodes.h"
 #include "graph/steps.h"
 
-/* The state of ft_plan_emit. Nothing in it can fail: the plan has room for all steps and buffers.
- */
+/* The state of ft_plan_emit. No function that uses it can fail, because memory for all steps and
+ * buffers is allocated before. */
 struct ft_emitter {
     struct ft_plan *plan;
     const struct ft_nodes *nodes;
@@ -37,8 +36,8 @@ struct ft_kind {
      * NULL: the layer has no tensors. */
     int (*weights)(const struct ft_nodes *nodes, struct ft_node *node, struct ft_error *err);
 
-    /* Returns true and sets *out if the output is the input seen differently, so that no value has
-     * to move. Nullable. */
+    /* Returns true and sets *out if the output is the same memory with another shape or offset, so
+     * no step is needed. Nullable. */
     bool (*view)(const struct ft_node *node, struct ft_value in, struct ft_value *out);
     /* Adds the steps that compute `out`. NULL: one step of `operation`, which `settings` (nullable)
      * completes from the layer's parameters. */
@@ -52,7 +51,7 @@ struct ft_kind {
 extern const struct ft_kind ft_kinds_convolutions[], ft_kinds_merges[], ft_kinds_channels[],
     ft_kinds_geometry[];
 
-/* NULL for a kind that has no row. */
+/* Returns NULL if the kind has no row. */
 const struct ft_kind *ft_kind_find(enum ft_layer_kind kind);
 
 /* ---- for the rows ---------------------------------------------------------------------------- */
@@ -71,7 +70,7 @@ int ft_check_tensor(const struct ft_node *node, const struct ft_tensor *tensor, 
                     size_t count, bool required, struct ft_error *err);
 /* Refuses kernels, strides and (dilated) dilations below 1 or above 16384. */
 int ft_check_window(const struct ft_node *node, bool dilated, struct ft_error *err);
-/* Refuses an output of so many rows or columns, if they are none or too many. */
+/* Refuses an output whose number of rows or columns is below 1 or too large. */
 int ft_check_length(const struct ft_node *node, long long length, struct ft_error *err);
 /* Refuses an input that is a vector. */
 int ft_check_picture(const struct ft_node *node, const struct ft_shape *in, struct ft_error *err);

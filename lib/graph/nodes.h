@@ -1,12 +1,11 @@
-/* What the planner makes of a network before it makes steps. Private to graph/.
+/* Nodes: the form of a network between layers and steps. Private to graph/.
  *
  * A node starts as one layer; a separable convolution becomes two. Every node computes
- * `activation(clamp(operation(inputs) * scale + offset + residual, lo, hi))`. Where a clamp says
- * all that the activation does (relu, relu6), the activation is linear. Batch normalisation and
+ * `activation(clamp(operation(inputs) * scale + offset + residual, lo, hi))`. If the activation is
+ * a clamp (relu, relu6), the node has this clamp and a linear activation. Batch normalisation and
  * rescaling are nodes without an operation: folding composes their scale and offset into the node
- * before. When two nodes become one, the earlier moves to the place of the later, so the order
- * stays topological even when a residual is computed between them.
- */
+ * before. When two nodes are fused, the result has the index of the later one. So the order remains
+ * topological, even if a residual is computed between them. */
 #ifndef FT_GRAPH_NODES_H
 #define FT_GRAPH_NODES_H
 
@@ -16,14 +15,14 @@ struct ft_kind;
 
 struct ft_node {
     enum ft_layer_kind kind;               /* BATCH_NORM becomes RESCALING */
-    const struct ft_kind *row;             /* what graph/ knows of the kind: kinds.h */
+    const struct ft_kind *row;             /* the row of the kind in kinds.h */
     const struct ft_layer *layer;          /* its name and tensors */
     struct ft_layer_params params;         /* the layer's, changed by the planner */
     const struct ft_tensor *kernel, *bias; /* of kinds that have a kernel; bias is nullable */
     int n_inputs;
     int *inputs;                   /* [n_inputs], owned, with room for one more */
     bool residual;                 /* the last input is added before the activation */
-    enum ft_activation activation; /* LINEAR where lo and hi say the same */
+    enum ft_activation activation; /* LINEAR if lo and hi replace it */
     float lo, hi;
     float *scale, *offset; /* [c], owned; NULL: ones, zeros */
     struct ft_shape shape; /* of the output */
@@ -34,7 +33,7 @@ struct ft_node {
 
 struct ft_nodes {
     int n, output;
-    int height, width;    /* of the input, as the caller wants it; 0: the network's */
+    int height, width;    /* of the input, as the caller chose; 0: those of the network */
     struct ft_node *node; /* [n] */
 };
 
@@ -47,7 +46,7 @@ int ft_nodes_sketch(const struct ft_network *network, int height, int width, str
                     int *place, struct ft_error *err);
 void ft_nodes_release(struct ft_nodes *nodes);
 
-/* Does the step of this node apply the activation itself? If not, a step of its own does. */
+/* Returns whether the step of this node applies the activation. If not, a separate step does. */
 bool ft_node_activates(const struct ft_node *node);
 
 /* Drops identities, folds scales and offsets, fuses activations and sums. */

@@ -1,7 +1,7 @@
 /* How a team divides the steps of one picture. A step is cut into parts by rows or by channels. A
- * stage is a sequence of steps that a part can run without waiting for the others: of the stage's
- * results it reads only its own, and it writes where no other part of the stage reads or writes.
- * There is a barrier between stages. */
+ * stage is a sequence of steps that a part can run without waiting for the other parts: of the
+ * results of the stage it reads only those that it wrote, and it does not write memory that another
+ * part of the stage reads or writes. There is a barrier between stages. */
 #include "graph/steps.h"
 
 enum { ROWS_FROM = 14 }; /* maps with at least so many rows are cut by rows */
@@ -34,16 +34,16 @@ static double half_of(int n, int at)
     return (double)(at > n - at ? at : n - at) / n;
 }
 
-/* Does every value depend on all channels of its pixel? */
+/* Returns whether each value depends on all channels of its pixel. */
 static bool whole_pixels(const struct ft_step *s)
 {
     return (s->operation == FT_OP_ACTIVATE && s->work.activation == FT_ACT_SOFTMAX) ||
            ft_operation_info(s->operation)->cut == FT_CUT_ROWS;
 }
 
-/* Is a small map better cut by rows? With few filters, halves by channels may be unequal. If they
- * are equal, but there are fewer weights than pixels, it is faster to read all weights and half of
- * the pixels than the reverse. */
+/* Returns whether a small map should be cut by rows. With few filters, halves by channels may be
+ * unequal. If they are equal, but there are fewer weights than pixels, it is faster to read all
+ * weights and half of the pixels than the reverse. */
 static bool rather_rows(const struct ft_step *s, int rows, int channels)
 {
     const double by_rows = half_of(s->out.h, s->out.h / rows / 2 * rows),
@@ -81,7 +81,8 @@ static bool same_window(const struct ft_value *a, const struct ft_value *b)
            a->h == b->h && a->w == b->w && a->c == b->c;
 }
 
-/* Does each part of `later` read, of what `earlier` wrote, only what the same part wrote? */
+/* Returns whether each part of `later` reads, of the results of `earlier`, only those that the same
+ * part wrote. */
 static bool reads_own(const struct ft_step *earlier, const struct ft_step *later,
                       const struct ft_value *read)
 {
@@ -106,7 +107,7 @@ static bool overlap(const struct ft_plan *plan, const struct ft_value *a, const 
     return x->offset < y->offset + y->floats && y->offset < x->offset + x->floats;
 }
 
-/* May `later` write while another part still runs `earlier`? */
+/* Returns whether `later` may write while another part still runs `earlier`. */
 static bool writes_free(const struct ft_plan *plan, const struct ft_step *earlier,
                         const struct ft_step *later)
 {

@@ -1,5 +1,5 @@
-/* libexif does not say that memory ran out: it leaves tags out. Its allocator is therefore ours,
- * which remembers a failure. */
+/* libexif does not report that memory ran out; it only leaves tags out. Therefore it uses our
+ * allocator, which records a failure. */
 #include "image/exif.h"
 
 #include <stdbool.h>

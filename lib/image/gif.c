@@ -2,7 +2,7 @@
  *
  * The canvas is as large as the screen, or larger if the frame does not fit in it. It is
  * transparent where the frame does not cover it, if the frame has a transparent colour; otherwise
- * it has the colour 0. Transparency is laid over white. */
+ * it has the colour 0. Transparent pixels are composed over white. */
 #include <gif_lib.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* From the bytes of a file to pixels: the format is recognised by the content, the picture is
- * decoded to RGB (at a reduced scale where that is enough), turned upright and resized as Pillow
+ * decoded to RGB (at a reduced scale if that is enough), turned upright and resized as Pillow
  * does. */
 #ifndef FT_IMAGE_IMAGE_H
 #define FT_IMAGE_IMAGE_H
@@ -24,13 +24,13 @@ void ft_preparer_release(struct ft_preparer *preparer);
  * ft_image_facts end with it. */
 void ft_preparer_finish(struct ft_preparer *preparer);
 
-/* Decodes a picture and makes the network's input of it: out [geometry.height, geometry.width, 3]
- * RGB. */
+/* Decodes a picture and converts it to the network's input: out [geometry.height, geometry.width,
+ * 3] RGB. */
 int ft_image_prepare(struct ft_preparer *preparer, const uint8_t *bytes, size_t n,
                      const struct ft_geometry *geometry, uint64_t max_pixels, uint8_t *out,
                      struct ft_error *err);
 
-/* The second half of that: resizes a decoded picture to the network's input. */
+/* Resizes a decoded picture to the network's input: the second half of ft_image_prepare. */
 int ft_image_fit(const struct ft_image *image, const struct ft_geometry *geometry,
                  struct ft_resizer *resizer, uint8_t *out, struct ft_error *err);
 

@@ -6,9 +6,9 @@
  * of the data). Its harmless warnings, such as superfluous bytes before a marker, are common in
  * photographs that every program opens, and are ignored.
  *
- * CMYK and YCCK are taken as Adobe writes them, inverted, and made RGB as (255 - ink) (255 - black)
- * / 255: what Pillow does. The inverse DCT and chroma upsampling are libjpeg's accurate ones, which
- * are Pillow's default. */
+ * CMYK and YCCK are read as Adobe writes them, inverted, and converted to RGB by (255 - ink) (255 -
+ * black) / 255, as Pillow does. The inverse DCT and chroma upsampling are libjpeg's accurate ones,
+ * which are Pillow's default. */
 #include <setjmp.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* PBM, PGM and PPM (P1 to P6), as netpbm specifies them: bits, grey or RGB, as text or as bytes, up
- * to 16 bits per sample. The first picture of a file that holds several. Samples are scaled to 8
- * bits in Pillow's rounding: grey of more than 8 bits goes through 16 bits. */
+ * to 16 bits per sample. Of a file with several pictures, the first is decoded. Samples are scaled
+ * to 8 bits with Pillow's rounding: grey of more than 8 bits goes through 16 bits. */
 #include <math.h>
 #include <string.h>
 

@@ -33,7 +33,7 @@ int ft_image_encode_jpeg(const uint8_t *pixels, int width, int height, int quali
     int rc = 0;
     if (setjmp(w->escape)) {
         rc = ft_error_set(err, FT_ENOMEM, "cannot make a JPEG of %d x %d pixels", width, height);
-        if (w->codec.dest) /* has grown the buffer, and says where it is now at the end only */
+        if (w->codec.dest) /* may have moved the buffer, and reports its address only at the end */
             w->codec.dest->term_destination(&w->codec);
         free(w->bytes);
     } else {

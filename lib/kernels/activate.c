@@ -1,5 +1,5 @@
-/* The activation of what a convolution row has just computed without it. A file of its own, so that
- * plain.c and sgemm.c do not depend on the tables that list them. */
+/* Applies the activation to the result that a convolution row has computed without it. This is a
+ * separate file, so that plain.c and sgemm.c do not depend on the tables that contain them. */
 #include "base/cpu.h"
 #include "kernels/rows.h"
 

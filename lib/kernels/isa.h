@@ -1,6 +1,6 @@
-/* Names of a source file that is compiled once for every instruction set: FT_ISA, which the build
- * sets to c, avx2 or avx512, is the suffix of everything that other files see. Private to kernels/.
- */
+/* Names in a source file that is compiled once for each instruction set. The build sets FT_ISA
+ * to c, avx2 or avx512. It is the suffix of all names that other files can use. Private to
+ * kernels/. */
 #ifndef FT_KERNELS_ISA_H
 #define FT_KERNELS_ISA_H
 

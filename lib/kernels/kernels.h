@@ -56,7 +56,7 @@ struct ft_work {
     struct ft_map other;
     const float *weights; /* in the row's layout */
     const float *bias;    /* [c], zeros up to a multiple of 64; also the offsets of `affine` */
-    /* the result is clamped to [lo, hi], which covers linear, relu and relu6; NaN stays NaN */
+    /* the result is clamped to [lo, hi], which includes linear, relu and relu6; NaN remains NaN */
     float lo, hi;
     enum ft_activation activation; /* of convolutions, after the clamp, and of `activate` */
     float alpha, most, threshold;  /* of the activation */
@@ -129,7 +129,7 @@ enum ft_operation {
     FT_OPERATIONS
 };
 
-/* What work->weights of an operation are made of. */
+/* The source of work->weights of an operation. */
 enum ft_weights {
     FT_WEIGHTS_NONE,
     FT_WEIGHTS_KERNEL,   /* the layer's kernel times a scale for each channel, packed by the row */

@@ -38,7 +38,7 @@ static bool add_head(struct ft_network *network, const char *name, int d, int k,
     return head->name && head->inputs;
 }
 
-/* The layers that `last` needs, with room for one more. */
+/* Copies the layers that `last` needs, with memory for one more. */
 static struct ft_network *copy_below(const struct ft_network *network, int last)
 {
     const size_t n = (size_t)last + 1;
@@ -104,8 +104,8 @@ int ft_network_with_head(const struct ft_network *network, int last, const char 
 
 /* ---- in place -------------------------------------------------------------------------------- */
 
-/* Room for a layer at `place`; the layers from there on move up. Returns NULL
- * if memory runs out. */
+/* Makes a free element for a layer at `place`; the indices of the layers from there on increase by
+ * one. Returns NULL if memory runs out. */
 static struct ft_layer *make_room(struct ft_network *n, int place, const char *name, int input)
 {
     char *unique = ft_network_free_name(n, name);

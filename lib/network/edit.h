@@ -1,4 +1,5 @@
-/* Changes to a network: cut, given a head, scaled in front, pooled behind. */
+/* Changes to a network: cutting it, adding a head, a scaling of the input, or a pooling of the
+ * output. */
 #ifndef FT_NETWORK_EDIT_H
 #define FT_NETWORK_EDIT_H
 
@@ -16,16 +17,16 @@ int ft_network_with_head(const struct ft_network *network, int last, const char 
                          const float *w, const float *b, struct ft_network **out,
                          struct ft_error *err);
 
-/* The two functions below change a network in place, and indices of layers move. If one fails, the
- * network can only be freed. */
+/* The two functions below change a network in place, and the indices of layers change. If one
+ * fails, the network can only be freed. */
 
 /* Inserts a Rescaling layer after the input, which must be layer 0: scale, offset [channels].
  * `reversed`: the network expects blue, green, red, so the input channels of its first convolution
  * are reversed. */
 int ft_network_scale(struct ft_network *network, int channels, const float *scale,
                      const float *offset, bool reversed, struct ft_error *err);
-/* Appends a layer that averages the map [h, w, c] of `layer` to [c]; *out is its index. The
- * network's output stays. */
+/* Appends a layer that averages the map [h, w, c] of `layer` to [c]; *out is its index. The output
+ * of the network does not change. */
 int ft_network_pool(struct ft_network *network, int layer, int *out, struct ft_error *err);
 
 #endif

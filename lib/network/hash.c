@@ -12,7 +12,8 @@ static void add(XXH3_state_t *state, const void *data, size_t size)
     XXH3_128bits_update(state, data, size);
 }
 
-/* Names instead of the values of enumerations, which change when a kind is inserted. */
+/* Names are hashed instead of the values of enumerations, because these change when a kind is
+ * inserted. */
 static void add_name(XXH3_state_t *state, const char *name)
 {
     add(state, name, strlen(name) + 1);
@@ -36,7 +37,8 @@ static void add_activation(XXH3_state_t *state, const struct ft_layer_params *p)
     }
 }
 
-/* Only what has a meaning for this kind of layer: readers leave different values in the rest. */
+/* Only parameters that have a meaning for this kind of layer are hashed. Readers leave different
+ * values in the others. */
 static void add_params(XXH3_state_t *state, const struct ft_layer_params *p, unsigned used)
 {
     const struct {

@@ -1,4 +1,4 @@
-/* The table of layer kinds, and what follows from it alone. */
+/* The table of layer kinds, and the functions that need only this table. */
 #include "network/kinds.h"
 
 #include <limits.h>

@@ -1,6 +1,5 @@
-/* The kinds of layers: what is known about each kind, whatever room asks. One row a kind
- * (kinds.c).
- */
+/* The kinds of layers, and the properties of each kind that several rooms use. One row for each
+ * kind (kinds.c). */
 #ifndef FT_NETWORK_KINDS_H
 #define FT_NETWORK_KINDS_H
 
@@ -35,9 +34,9 @@ enum ft_layer_flag {
 
 struct ft_weight_info {
     const char *name; /* for messages: "kernel"; NULL: the kind has no such weight */
-    /* Its shape, one letter an axis: h w rows and columns of params.kernel, f filters, u units,
-     * m multiplier, c channels (the same number wherever it stands), C channels * multiplier,
-     * 1 one, . any length. NULL: depends on more than the layer's parameters. */
+    /* Its shape, one letter an axis: h w rows and columns of params.kernel, f filters, u units, m
+     * multiplier, c channels (the same number in all weights), C channels * multiplier, 1 one, .
+     * any length. NULL: it does not depend on the layer's parameters alone. */
     const char *shape;
 };
 
@@ -59,8 +58,8 @@ const char *ft_activation_name(enum ft_activation activation);
 /* Whether the shapes of the weights agree with the parameters. Returns FT_EFORMAT if not; weights
  * that are absent are not an error. */
 int ft_layer_check(const struct ft_layer *layer, struct ft_error *err);
-/* Rank of the layer's output (3: [h, w, c], 1: [c]) from the rank of its first input, which an
- * input layer ignores. */
+/* Rank of the layer's output (3: [h, w, c], 1: [c]). Depends on the rank of its first input, except
+ * for an input layer. */
 int ft_layer_rank(const struct ft_layer *layer, int input_rank);
 /* Multiply-adds of one pass, from the pixels (rows * columns) of its input and of its output. */
 uint64_t ft_layer_multiply_adds(const struct ft_layer *layer, uint64_t input_pixels,

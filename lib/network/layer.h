@@ -1,5 +1,4 @@
-/* A layer: its kind, parameters, inputs and weights. What is known about each kind is in kinds.h.
- */
+/* A layer: its kind, parameters, inputs and weights. The properties of each kind are in kinds.h. */
 #ifndef FT_NETWORK_LAYER_H
 #define FT_NETWORK_LAYER_H
 
@@ -93,7 +92,7 @@ enum ft_weight {
     FT_W_VARIANCE = 3,
     FT_W_SCALE = 0,
     FT_W_OFFSET = 1,
-    /* while a Normalization is read: it becomes a RESCALING */
+    /* only while a Normalization layer is read; it becomes a RESCALING */
     FT_W_NORM_MEAN = 0,
     FT_W_NORM_VARIANCE = 1,
     FT_W_POINTWISE = 1,
@@ -126,7 +125,7 @@ struct ft_layer_params {
     int rank, shape[4]; /* INPUT, RESHAPE, PERMUTE, RESIZE: without the batch axis; -1 unknown */
 };
 
-/* Parameters of a layer that sets none: groups, multiplier, kernel, stride and dilation are 1. */
+/* The initial parameters of a layer: groups, multiplier, kernel, stride and dilation are 1. */
 #define FT_LAYER_PARAMS                                                                            \
     .groups = 1, .multiplier = 1, .kernel = { 1, 1 }, .stride = { 1, 1 }, .dilation = { 1, 1 }
 

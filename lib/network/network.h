@@ -1,10 +1,9 @@
-/* A network: layers and weights, independent of the file it came from. Readers (keras/) make it,
- * graph/ plans it. Layers are in topological order. Models inside models are flattened, a shared
- * layer is repeated for each call, every layer has one output. The layout is channels last: feature
- * maps [h, w, c], vectors [c].
+/* A network: layers and weights, independent of the file it came from. Readers (keras/) make a
+ * network, and graph/ makes a plan of it. Layers are in topological order. Models inside models are
+ * flattened, a shared layer is repeated for each call, every layer has one output. The layout is
+ * channels last: feature maps [h, w, c], vectors [c].
  *
- * A network may be read by several threads at once; nothing here changes one except edit.h.
- */
+ * A network may be read by several threads at once; nothing here changes one except edit.h. */
 #ifndef FT_NETWORK_NETWORK_H
 #define FT_NETWORK_NETWORK_H
 
@@ -21,7 +20,7 @@ struct ft_network {
     int n_layers;
     struct ft_layer *layers; /* [n_layers], layers[0] is the input */
     int output;              /* index */
-    /* how pixels are preprocessed ("caffe"), if the reader found it out; NULL: unknown */
+    /* how pixels are preprocessed ("caffe"), if the reader recognised it; NULL: unknown */
     char *preprocess;
     char *attribute;           /* the JSON that this program saved in the file, or NULL */
     struct ft_storage storage; /* owns the tensors; empty in a copy that borrows them */
@@ -29,18 +28,18 @@ struct ft_network {
 
 /* Accepts NULL and half-built networks. */
 void ft_network_free(struct ft_network *network);
-/* Gives back the memory of weights that are in a file. Whoever reads weights after that calls
- * ft_network_load first, which fails with FT_EIO if the file has changed meanwhile. */
+/* Releases the memory of weights that are in a file. Before weights are used again, ft_network_load
+ * must be called. It fails with FT_EIO if the file has changed. */
 void ft_network_unload(const struct ft_network *network);
 int ft_network_load(const struct ft_network *network, struct ft_error *err);
 
-/* Fails with FT_EFORMAT and names the layer if a weight is NaN or infinite. Reads all weights,
- * loads them if necessary. */
+/* Fails with FT_EFORMAT and names the layer if a weight is NaN or infinite. Loads unloaded weights,
+ * and reads all weights. */
 int ft_network_check_finite(const struct ft_network *network, struct ft_error *err);
 
 /* Index of a layer by name, -1 if there is none. */
 int ft_network_find(const struct ft_network *network, const char *name);
-/* Rank of what a layer gives: 3 for maps [h, w, c], 1 for vectors [c]. */
+/* Rank of a layer's output: 3 for maps [h, w, c], 1 for vectors [c]. */
 int ft_network_rank(const struct ft_network *network, int layer);
 /* `name`, or name_2, name_3, ... if a layer has that name. Must be freed with free(). Returns NULL
  * if memory runs out. */

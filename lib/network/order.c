@@ -1,5 +1,5 @@
-/* A canonical order of layers: those far from the output first, then in the order of a walk from
- * the output through the inputs of each layer. */
+/* A canonical order of layers: layers far from the output come first; layers at the same distance
+ * are in the order of a walk from the output through the inputs of each layer. */
 #include <stdlib.h>
 
 #include "network/network.h"

@@ -1,6 +1,5 @@
-/* What a reader of network files offers. Each room that reads a format defines one `ft_reader`;
- * the table of readers is in model/readers.c.
- */
+/* The interface of a reader of network files. Each room that reads a format defines one
+ * `ft_reader`. The table of readers is in backbone/readers.c. */
 #ifndef FT_NETWORK_READER_H
 #define FT_NETWORK_READER_H
 
@@ -12,13 +11,14 @@ struct ft_reader_options {
     const char *architectures;
     /* the architecture to use, without ".txt"; NULL: the one that fits */
     const char *architecture;
-    /* the process ends when the network is sent: files need not be closed, which takes time */
+    /* the process ends after the network is sent, so files need not be closed, which would take
+     * time */
     bool leave_open;
 };
 
 struct ft_reader {
     const char *name; /* "Keras" */
-    /* Whether this reader is for the file, by its path and its first bytes [n]. */
+    /* Returns whether this reader reads the file, by its path and its first bytes [n]. */
     bool (*recognises)(const char *path, const uint8_t *start, size_t n);
     /* Opens the file. `options` may be NULL. Error messages begin with the path in quotes. On
      * failure *out is untouched. */

@@ -1,7 +1,6 @@
-/* The memory that the tensors of a network point into. A reader adds heap blocks, and optionally
- * one source of its own (a mapped file) with the function that releases it. The network owns the
- * storage: no other room needs to know which reader made it.
- */
+/* The memory that contains the tensors of a network. A reader adds heap blocks, and optionally one
+ * source of its own (a mapped file) with the function that releases it. The network owns the
+ * storage, so other rooms need not know which reader made it. */
 #ifndef FT_NETWORK_STORAGE_H
 #define FT_NETWORK_STORAGE_H
 
@@ -15,8 +14,8 @@ struct ft_storage {
     size_t n, capacity;
     void *source;                  /* owned by the storage once `release` is set; nullable */
     void (*release)(void *source); /* called once, after the blocks are freed; nullable */
-    void (*unload)(void *source);  /* gives memory back that can be read again; nullable */
-    /* reads again what `unload` gave back; nullable */
+    void (*unload)(void *source);  /* releases memory that can be read again; nullable */
+    /* reads the memory again that `unload` released; nullable */
     int (*load)(void *source, struct ft_error *err);
     /* The file's bytes [file_size], if tensors may point into them as they are; else NULL. */
     const void *file;

@@ -18,7 +18,8 @@ void ft_canvas_text(struct ft_canvas *canvas, int x, int y, int dot, const char 
 void ft_canvas_picture(struct ft_canvas *canvas, int x, int y, const uint8_t *pixels, int width,
                        int height);
 /* The picture in grey, tinted by map [rows, columns] interpolated between the centres of its cells:
- * warm where it is positive, cold where negative, untinted at 0; `most` is full strength. */
+ * red to yellow where the map is positive, blue to cyan where it is negative, grey where it is 0.
+ * At the magnitude `most` the tint has its full strength. */
 void ft_canvas_heat(struct ft_canvas *canvas, int x, int y, const uint8_t *pixels, int width,
                     int height, const float *map, int rows, int columns, float most);
 /* The largest magnitude in a map. */

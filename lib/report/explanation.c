@@ -1,5 +1,5 @@
-/* Draws an explanation: the network's input, the same picture under its heat map, and the figures
- * beside them. */
+/* Draws an explanation: the network's input, the same picture under its heat map, and a panel with
+ * label, probabilities and legend. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -155,7 +155,8 @@ void ft_canvas_text(struct ft_canvas *c, int x, int y, int dot, const char *s,
     for (; *s; s++) {
         const unsigned char ch = (unsigned char)*s;
         if ((ch & 0xc0) == 0x80)
-            continue; /* the rest of a character beyond ASCII, which is one empty box */
+            continue; /* continuation bytes of a character outside ASCII; the character is drawn as
+                         one empty box */
         const char *glyph = glyphs[ch >= ' ' && ch <= '~' ? ch - ' ' : '~' + 1 - ' '];
         for (int row = 0; row < 7; row++)
             for (int column = 0; column < 5; column++)

@@ -11,7 +11,8 @@
 #include "base/numbers.h"
 #include "report/html.h"
 
-/* PER_CELL, THUMBS: pictures shown of one cell, of all cells. WIDEST: classes of a matrix. */
+/* PER_CELL, THUMBS: limits of the pictures for one cell and for all cells. WIDEST: the most classes
+ * of a matrix that is shown. */
 enum { PER_CELL = 12, THUMBS = 240, WIDEST = 30 };
 
 static const char style[] =
@@ -189,7 +190,7 @@ static void add_caption(struct ft_text *t, const struct ft_document *d, size_t r
     ft_text_add(t, "</figcaption></figure>\n");
 }
 
-/* The pictures of every cell, mistakes first, up to the limits above. */
+/* The pictures of each cell, mistakes first, up to the limits above. */
 static void add_cells(struct ft_text *t, const struct ft_document *d)
 {
     const struct ft_judged *j = d->judged;
@@ -235,7 +236,7 @@ static void add_mistakes(struct ft_text *t, const struct ft_document *d)
             "<p class=\"sub\">Highest probability first. Heat maps: warm colours support the "
             "predicted class, cold colours the true class.%s</p>",
             d->training ? " The heat maps show the final head, which was trained on these "
-                          "pictures too, so it may now get them right."
+                          "pictures too, so it may classify them correctly."
                         : "");
     ft_text_add(t, n ? "<div class=\"pictures\">\n" : "<p>None.</p><div>\n");
     for (size_t i = 0; i < n && i < FT_WORST; i++) {

@@ -1,14 +1,14 @@
-/* Parts of the report's page. */
+/* The parts of the report. */
 #ifndef FT_REPORT_HTML_H
 #define FT_REPORT_HTML_H
 
 #include "finetune-tools.h"
 #include "report/text.h"
 
-/* Text between tags or inside an attribute's double quotes. */
+/* Appends text between tags or inside an attribute's double quotes, escaped. */
 void ft_html_escape(struct ft_text *page, const char *text);
-/* <img> as a data URI: the picture (a note where it cannot be read), or the heat map of an
- * explanation. */
+/* Appends an <img> with a data URI: the picture, or the heat map of an explanation. If the picture
+ * cannot be read, appends a note instead. */
 void ft_html_thumbnail(struct ft_text *page, const char *path, uint64_t max_pixels);
 void ft_html_heat(struct ft_text *page, const struct ft_explanation *explanation,
                   const struct ft_question *question);

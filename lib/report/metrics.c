@@ -7,7 +7,8 @@
 #include "finetune-tools.h"
 #include "report/text.h"
 
-#define CONFUSION_WIDEST 12 /* classes; a wider matrix is only in the JSON */
+#define CONFUSION_WIDEST                                                                           \
+    12 /* the most classes of a matrix in the text; the JSON has every matrix */
 
 static void pad(struct ft_text *t, const char *s, int width)
 {

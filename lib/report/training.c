@@ -1,4 +1,4 @@
-/* Why a training chose its L2, class weights and temperature. */
+/* Explains how a training chose L2, class weights and temperature. */
 #include <stdint.h>
 
 #include "finetune-tools.h"

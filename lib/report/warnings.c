@@ -1,5 +1,5 @@
-/* What makes an accuracy worthless: a classifier that is no better than always answering with the
- * largest class, and classes that it never recognises. */
+/* Warnings about results that a high accuracy may hide: the classifier is not better than always
+ * answering with the largest class, or it never recognises some classes. */
 #include <stdlib.h>
 
 #include "finetune-tools.h"
