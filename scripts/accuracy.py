@@ -29,7 +29,7 @@ def pictures(folder):
 
 
 def draw(name, size, seed):
-    """Training rows and rows to measure on, [(path, class)]; None if the set has too few pictures."""
+    """Training rows and test rows, [(path, class)]; None if the set has too few pictures."""
     train, test = pictures(os.path.join(DATA, name, "train")), pictures(os.path.join(DATA, name, "test"))
     rng = random.Random(f"{name} {seed}")
     pooled = min(map(len, train.values())) < 20
@@ -60,7 +60,7 @@ def run(finetune, *arguments):
 
 
 def trial(finetune, name, size, seed, options):
-    """What train says of itself, and the measurement on the rest."""
+    """The accuracy that train reports, and the accuracy on the other pictures."""
     drawn = draw(name, size, seed)
     if not drawn:
         return None

@@ -27,7 +27,7 @@ TOLERANCE = 2e-3  # probabilities are printed with 3 digits; decoders of JPEG an
 
 
 def entry(path, geometry, channels):
-    """A picture as the network takes it."""
+    """A picture as the input of the network."""
     picture = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
     size = geometry["width"], geometry["height"]
     box = (0, 0, *picture.size)

@@ -60,7 +60,7 @@ def pictures(folder, size, out):
 
 
 def call(binary, *arguments, exact=False):
-    """(standard output, None), or (None, the last line of what went wrong)."""
+    """(standard output, None), or (None, the last line of the error)."""
     env = dict(os.environ, FINETUNE_EXACT="1") if exact else os.environ
     done = subprocess.run([str(binary)] + [str(a) for a in arguments], capture_output=True, text=True, timeout=1800, env=env)
     if done.returncode:
@@ -69,7 +69,7 @@ def call(binary, *arguments, exact=False):
 
 
 def run_finetune(binary, file, folder, out, size=None, exact=False, layer=None):
-    """Features [n, d] in the order of the names, or an error's text."""
+    """Features [n, d] in the order of the names, or the text of an error."""
     import h5py
     import numpy as np
     _, wrong = call(binary, "features", folder, "--backbone", file, "--resize", "squash", "--no-cache", "--output", out, *(["--size", size] if size else []),
@@ -82,7 +82,7 @@ def run_finetune(binary, file, folder, out, size=None, exact=False, layer=None):
 
 
 def spread(want):
-    """How far features of different pictures lie apart."""
+    """The distance between features of different pictures."""
     import numpy as np
     return np.sqrt((want.std(axis=0) ** 2).mean())
 
@@ -95,7 +95,7 @@ def error(got, want):
 
 
 def probabilities(module, model, pixels, work, floatx):
-    """What a Keras in a process of its own says of the pixels, or an error's text. The weights stay those of the file, in double precision too."""
+    """The features that Keras computes in another process, or the text of an error. The weights are those of the file, also in double precision."""
     import numpy as np
     code = ("import os,sys,numpy as np; os.environ['TF_CPP_MIN_LOG_LEVEL']='3'; sys.path.insert(0,'%s'); import networks; import %s as keras; "
             "networks.precision(keras,'%s'); load=getattr(keras,'saving',keras.models).load_model; m=load(sys.argv[1],compile=False); networks.quick_groups(m); "
@@ -148,7 +148,7 @@ def save(keras, model, container, path):
 
 
 def input_size(args, name, container, size):
-    """VGG's first Dense layer wants the published size."""
+    """VGG's first Dense layer needs the published input size."""
     return 224 if container.endswith("top") and name.startswith("VGG") else args.size or size
 
 
@@ -173,7 +173,7 @@ def compare(args, built, container, folder, work, pixels, row):
 
 
 def measure(name, size, args):
-    """One row a container."""
+    """One row for each container."""
     seen, built, key = {}, None, None
     for container in sorted(args.containers.split(","), key=lambda c: ("k2" in c, c.endswith("top"), c.startswith(("weights", "legacy")))):
         if "k2" in container:
@@ -195,7 +195,7 @@ def measure(name, size, args):
 
 
 def judge(row):
-    """What is wrong with a row, or None. Where single precision itself is further off than is asked, being as near as Keras is counts."""
+    """The fault of a row, or None. If the rounding error of single precision is larger than the tolerance, the error may be as large as that of Keras."""
     if isinstance(row["error"], str):
         return row["error"]
     back = row["file"].startswith("back")

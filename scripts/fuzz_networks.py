@@ -23,7 +23,7 @@ ACTIVATIONS = ["relu", "elu", "selu", "tanh", "sigmoid", "softplus", "softsign",
 
 
 class Maker:
-    """Layers at random; `h`, `w` are those of the map at hand where they are known."""
+    """Random layers. `h` and `w` are the size of the current map, if it is known."""
 
     def __init__(self, keras, r, large):
         self.large = large

@@ -17,7 +17,7 @@ GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests",
 
 
 def picture(shape):
-    """The picture that the test makes too."""
+    """The same picture as in the test."""
     n = int(np.prod(shape))
     return (np.arange(n) * 37 + np.arange(n) // 7).astype("uint64").astype("uint8").reshape(shape)
 
@@ -37,7 +37,7 @@ def base(k, name, size=12, channels=3):
 
 
 def teachable(k):
-    """Teachable Machine's: a Sequential of Sequentials, the first of which holds a functional network."""
+    """A model of Teachable Machine: a Sequential of Sequentials, of which the first contains a functional network."""
     L = k.layers
     head = [L.Dense(5, activation="relu", name="dense_Dense1"), L.Dense(2, activation="softmax", use_bias=False, name="dense_Dense2")]
     net, top = k.Sequential([base(k, "model1"), L.GlobalAveragePooling2D(name="pool")], name="sequential_1"), k.Sequential(head, name="sequential_3")
@@ -162,7 +162,7 @@ top f
 
 
 def rename_inside(path, to):
-    """The same weights, those of the model inside under other names, as a session that had made other layers before would write them."""
+    """The same weights. Those of the inner model have other names, as if other layers had been made before in the same session."""
     with h5py.File(path) as old, h5py.File(to, "w", libver=("v108", "v108")) as new:
         for key, value in old.attrs.items():
             new.attrs[key] = value
@@ -176,7 +176,7 @@ def rename_inside(path, to):
 
 
 def weights_only():
-    """A network of which only weights are kept, in both layouts, and its description."""
+    """A network whose weights only are saved, in both layouts, and its description."""
     from keras.src.legacy.saving import legacy_h5_format
 
     L = keras.layers

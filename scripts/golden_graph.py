@@ -169,7 +169,7 @@ def pair(v):
 
 
 def words(layer):
-    """What network.h keeps of a layer: its class, then keys and values."""
+    """The properties of a layer that network.h has: its class, then keys and values."""
     c, name, out = layer.get_config(), type(layer).__name__, []
     if name == "ReLU":
         return "Activation", ["activation", "relu6" if c["max_value"] == 6 else "relu"]
@@ -206,7 +206,7 @@ def limits(layer, w):
 
 
 def draw_weights(layer, noise, out):
-    """Sets every weight of a layer from the noise, and writes down how."""
+    """Sets every weight of a layer from the noise, and records how."""
     if isinstance(layer, L.Rescaling):
         out += ["constant 0 %.9g" % layer.scale, "constant 1 %.9g" % layer.offset]
         return

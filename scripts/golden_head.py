@@ -27,7 +27,7 @@ L2 = 10, 1, 0.1, 0.01, 0.001, 0.0001
 
 
 def features(rng, d, counts, awkward=True):
-    """Skewed, correlated, partly uninformative, like a network's pooled activations; the last three may be awkward on purpose."""
+    """Skewed, correlated, partly uninformative, like the pooled activations of a network. The last three may be difficult cases."""
     y = np.repeat(np.arange(len(counts)), counts)
     rng.shuffle(y)
     n = len(y)

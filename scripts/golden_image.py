@@ -80,7 +80,7 @@ def png(samples, depth, colour, interlaced=False, extra=b'', late=b''):
 
 
 def pixels(data):
-    """What Pillow makes of a picture: upright, 16 bits to their high byte, over white."""
+    """The picture as decoded by Pillow: upright, the high byte of 16 bits, over white."""
     image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
     if image.mode.startswith('I'):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
@@ -248,7 +248,7 @@ def prepares():
 
 
 def reduced():
-    """Sides that are no multiple of 8 leave a partial last column and row, which come first in some orientations."""
+    """Sides that are not a multiple of 8 leave a partial last column and row, which come first in some orientations."""
     photo = Image.open(os.path.join(PHOTOS, 'cats-vs-dogs', 'train', 'cat', 'cat.0.jpg'))
     photo = photo.convert('RGB').resize((203, 149), Image.BICUBIC)
     for n, size, eighths in ((1, 30, 4), (1, 12, 2), (1, 9, 1), (3, 12, 2), (6, 12, 2), (8, 12, 2)):

@@ -19,7 +19,7 @@ BAD = os.path.join(ROOT, "bad")
 
 
 def functional(k):
-    """Every layer class that the table knows, and a branch."""
+    """Every layer class in the table, and a branch."""
     L = k.layers
     x = start = k.Input((12, 10, 3), name="picture")
     x = L.Rescaling([0.1, 0.2, 0.3], [-1.0, -2.0, -3.0], name="rescale")(x)
@@ -59,7 +59,7 @@ def randomise(model, seed):
 
 
 def expected(out, name, model):
-    """One line a weight: file, layer, weight, shape, sum, sum of i * w_i, as the Keras that made it says."""
+    """One line for each weight: file, layer, weight, shape, sum, sum of i * w_i, as computed by the Keras that made it."""
     for layer in model.layers:
         for variable, value in zip(layer.weights, layer.get_weights()):
             w = variable.name.split("/")[-1].split(":")[0].replace("depthwise_kernel", "kernel")

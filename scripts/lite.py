@@ -9,7 +9,7 @@ STAGES = [(1, 3, 1, 16), (2, 3, 2, 24), (2, 5, 2, 40), (3, 3, 2, 80), (3, 5, 1, 
 
 
 def rounded(width):
-    """To a multiple of 8, but not more than 10 % down."""
+    """Rounds to a multiple of 8, but reduces by at most 10 %."""
     near = max(8, int(width + 4) // 8 * 8)
     return near + 8 if near < 0.9 * width else near
 

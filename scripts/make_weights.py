@@ -41,7 +41,7 @@ STORAGES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 
 
 class Pickles(pickle.Unpickler):
-    """Admits what a state dictionary is made of and nothing else."""
+    """Accepts only the types that a state dictionary consists of."""
 
     def find_class(self, module, name):
         if (module, name) == ("collections", "OrderedDict"):

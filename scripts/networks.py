@@ -45,7 +45,7 @@ def mode(name):
 
 
 def preprocess(name, pixels):
-    """What preprocess_input does to RGB 0-255, in double precision."""
+    """The result of preprocess_input for RGB 0-255, in double precision."""
     import numpy as np
     x = pixels.astype(np.float64)
     if mode(name) == "tf":
@@ -58,7 +58,7 @@ def preprocess(name, pixels):
 
 
 def construct(keras, name, top, **settings):
-    """Without weights, but with the layers that weights="imagenet" brings along (the second Rescaling of EfficientNet)."""
+    """Without weights, but with the layers that weights="imagenet" adds (the second Rescaling of EfficientNet)."""
     base, _, alpha = name.partition("-")
     if alpha.startswith("Lite"):
         return lite.EfficientNetLite(keras, int(alpha[4:]), top, **settings)
@@ -81,7 +81,7 @@ def construct(keras, name, top, **settings):
 
 
 def rgb(keras, name, size):
-    """Without its top, average-pooled, taking RGB 0-255. Families that leave normalisation outside get layers for it."""
+    """The network without its top, with average pooling, for RGB 0-255. Layers for normalisation are added to families that have it outside the network."""
     x = y = keras.Input((size, size, 3))
     if mode(name) != "none":
         y = keras.layers.Rescaling(1 / 127.5, -1.0)(x) if mode(name) == "tf" and not name.startswith("MobileNet") else keras.layers.Rescaling(1 / 58.0, -2.1)(x)
@@ -98,7 +98,7 @@ def bare(keras, name, size):
 
 
 def topped(keras, name, size):
-    """With its 1000 classes; the features are what enters the last layer that has weights."""
+    """The network with its 1000 classes. The features are the input of the last layer that has weights."""
     model = construct(keras, name, True, input_shape=(size, size, 3))
     last = [l for l in model.layers if l.weights][-1]
     return model, keras.Model(model.inputs, last.input)
@@ -134,7 +134,7 @@ def randomise(keras, model, seed, calibrating):
 
 
 def finalise(model):
-    """What a Normalization really uses is made from its variables."""
+    """Computes the values that a Normalization uses from its variables."""
     for layer in model.layers:
         if type(layer).__name__ == "Normalization" and layer.input_mean is None:
             layer.finalize_state()
@@ -179,7 +179,7 @@ def run(model, pixels):
 
 
 class Built:
-    """One network: `model` is what is saved; features(pixels) are Keras's in float32, features64(pixels) in float64."""
+    """One network: `model` is saved; features(pixels) are those of Keras in float32, features64(pixels) in float64."""
 
     def __init__(self, keras, make, name, size, calibrating, seed=7):
         import numpy as np

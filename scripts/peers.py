@@ -113,7 +113,7 @@ def forward_litert(stem, threads):
 
 
 def forward(stem, threads=None, narrow=""):
-    """narrow: avx2; OpenVINO is the one that can be told."""
+    """narrow: AVX2 only, which can be set for OpenVINO alone."""
     threads = int(threads or len(os.sched_getaffinity(0)))
     engines = {"ONNX Runtime": forward_onnxruntime, "OpenVINO": forward_openvino, "LiteRT": forward_litert}
     if narrow:
