@@ -207,4 +207,58 @@ for round in 1 2 3 4 5 6 7 8 9 10 11 12; do
     *) complain "exit status $got: $(cat err)" ;;
     esac
 done
+
+# FT_ROUNDS: how often the two tests below are repeated.
+begin "pictures that are cut short or rewritten while they are read: a row each, and the others are right"
+mkdir many
+for copy in 1 2; do
+    for f in $(ls "$sample/train/cat" "$sample/train/dog" | grep 'jpg$'); do
+        cp "$sample/train/${f%%.*}/$f" "many/$copy.$f"
+    done
+done
+finetune predict -m big.h5 --format csv many | sed 's/^many//' | sort >right
+for round in $(seq "${FT_ROUNDS:-4}"); do
+    rm -rf changing
+    cp -r many changing
+    "$FINETUNE" predict -m big.h5 --format csv changing >out 2>err &
+    pid=$!
+    : >changed
+    for f in $(ls changing | awk -v seed="$round" 'BEGIN { srand(seed) } rand() < 0.5'); do
+        if [ $((round % 2)) = 0 ]; then
+            truncate -s 3000 "changing/$f"
+        else
+            dd if=/dev/urandom of="changing/$f" bs=4096 count=3 conv=notrunc 2>/dev/null
+        fi
+        echo "/$f" >>changed
+    done
+    wait $pid
+    got=$?
+    [ $got = 0 ] || [ $got = 3 ] || complain "round $round: exit status $got: $(tail -1 err)"
+    sed 's/^changing//' out | sort >rows
+    [ "$(cut -d , -f 1 rows)" = "$(cut -d , -f 1 right)" ] || complain "round $round: not one row for each picture"
+    # what was not touched has the answer that it had
+    grep -vFf changed rows >kept
+    grep -vFf changed right | cmp -s - kept || complain "round $round: another answer for a picture that was not touched"
+done
+
+begin "a cache that is cut short or rewritten while it is read: the same model"
+finetune train "$sample/train" -q --cache full -o right.h5
+for round in $(seq "${FT_ROUNDS:-4}"); do
+    rm -rf cache changing.h5
+    cp -r full cache
+    "$FINETUNE" train "$sample/train" -q --cache cache -o changing.h5 >out 2>err &
+    pid=$!
+    sleep "$(awk -v seed="$round$$" 'BEGIN { srand(seed); printf "%.4f", 0.08 * rand() }')"
+    for f in $(find cache -type f -size +20k); do
+        if [ $((round % 2)) = 0 ]; then
+            truncate -s 9000 "$f"
+        else
+            dd if=/dev/urandom of="$f" bs=4096 count=8 seek=1 conv=notrunc 2>/dev/null
+        fi
+    done
+    wait $pid
+    got=$?
+    [ $got = 0 ] || complain "round $round: exit status $got: $(tail -1 err)"
+    cmp -s changing.h5 right.h5 || complain "round $round: another model"
+done
 end
