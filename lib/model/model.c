@@ -1,35 +1,14 @@
-/* A model file is a Keras file: backbone, then a Dense softmax. What Keras has no place for stands
- * in the root attribute `finetune`:
- *
- *     {"format": 1, "classes": [...], "input": {...}, "backbone": {"name", "hash"}, "training":
- *         {...}}
- */
-#include <math.h>
+/* Models in memory, and writing their files. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "backbone/backbone.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "model/gallery.h"
-#include "model/label_file.h"
+#include "model/model.h"
 #include "network/edit.h"
 #include "network/hash.h"
-
-#define FORMAT 1
-
-struct ft_model {
-    struct ft_backbone *backbone;
-    struct ft_head head;
-    char **classes;             /* [head.k] */
-    char *record;               /* JSON; NULL: none */
-    double threshold, accuracy; /* of the record, or NOT_KNOWN */
-    bool in_memory;             /* not read from a file: the gallery is here */
-    struct ft_gallery *gallery; /* NULL: none, or in the file */
-};
-
-#define NOT_KNOWN (-1.0)
 
 /* *out must be freed with cJSON_Delete(). */
 static int make_attribute(const struct ft_model *m, cJSON **out, struct ft_error *err)
@@ -41,7 +20,7 @@ static int make_attribute(const struct ft_model *m, cJSON **out, struct ft_error
     if (rc)
         return rc;
     cJSON *json = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(json, "classes"), *from;
-    cJSON_AddNumberToObject(json, "format", FORMAT);
+    cJSON_AddNumberToObject(json, "format", FT_MODEL_FORMAT);
     for (int i = 0; i < m->head.k; i++)
         cJSON_AddItemToArray(list, cJSON_CreateString(m->classes[i]));
     cJSON_AddItemToObject(json, "input", ft_geometry_write(&b->geometry));
@@ -57,40 +36,61 @@ static int make_attribute(const struct ft_model *m, cJSON **out, struct ft_error
     return 0;
 }
 
+/* The contents of the attribute `finetune`; *out must be freed with free(). */
+static int attribute_text(const struct ft_model *m, char **out, struct ft_error *err)
+{
+    cJSON *json = NULL;
+    const int rc = make_attribute(m, &json, err);
+    if (rc)
+        return rc;
+    char *text = ft_json_text(json, false); /* deletes json */
+    if (!text)
+        return ft_error_nomem(err, "the description of the model");
+    *out = text;
+    return 0;
+}
+
+/* The gallery as it is in a file; *bytes must be freed with free(). *bytes is unchanged if there is
+ * no gallery. */
+static int gallery_bytes(const struct ft_model *m, uint8_t **bytes, size_t *size,
+                         struct ft_error *err)
+{
+    struct ft_gallery *gallery = NULL;
+    int rc = ft_model_gallery(m, &gallery, err);
+    if (!rc && gallery)
+        rc = ft_gallery_encode(gallery, bytes, size, err);
+    ft_gallery_free(gallery);
+    return rc;
+}
+
 int ft_model_save(const struct ft_model *m, const char *path, uint64_t *bytes, struct ft_error *err)
 {
     const struct ft_backbone *b = m->backbone;
     const struct ft_head *head = &m->head;
     struct ft_network *network = NULL;
-    struct ft_gallery *gallery = NULL;
     struct ft_extra extra = { .name = FT_GALLERY_NAME };
-    uint8_t *encoded = NULL;
-    cJSON *json = NULL;
+    uint8_t *gallery = NULL;
     char *text = NULL;
-    int rc = make_attribute(m, &json, err);
-    if (!rc && !(text = ft_json_text(json, false)))
-        rc = ft_error_nomem(err, "the description of the model");
-    json = NULL;
-    if (!rc)
-        rc = ft_model_gallery(m, &gallery, err);
-    if (!rc && gallery)
-        rc = ft_gallery_encode(gallery, &encoded, &extra.size, err);
-    extra.data = encoded;
-    if (!rc)
-        rc = ft_network_with_head(b->network, b->last, "head", head->d, head->k, head->w, head->b,
-                                  &network, err);
-    if (!rc)
-        rc = ft_network_save(network, text, gallery ? &extra : NULL, path, bytes, err);
+    int rc = attribute_text(m, &text, err);
+    if (rc)
+        goto done;
+    rc = gallery_bytes(m, &gallery, &extra.size, err);
+    if (rc)
+        goto done;
+    rc = ft_network_with_head(b->network, b->last, "head", head->d, head->k, head->w, head->b,
+                              &network, err);
+    if (rc)
+        goto done;
+    extra.data = gallery;
+    rc = ft_network_save(network, text, gallery ? &extra : NULL, path, bytes, err);
+done:
     ft_network_free(network);
-    ft_gallery_free(gallery);
-    free(encoded);
-    cJSON_free(text);
-    cJSON_Delete(json);
+    free(gallery);
+    free(text);
     return rc;
 }
 
-/* The record's threshold and accuracy; values that it does not have stay as they are. */
-static void read_record(struct ft_model *m, const cJSON *record)
+void ft_model_read_record(struct ft_model *m, const cJSON *record)
 {
     const cJSON *value = cJSON_GetObjectItemCaseSensitive(
         cJSON_GetObjectItemCaseSensitive(record, "threshold"), "value");
@@ -101,11 +101,11 @@ static void read_record(struct ft_model *m, const cJSON *record)
         m->accuracy = accuracy->valuedouble;
 }
 
-static struct ft_model *model_alloc(void)
+struct ft_model *ft_model_alloc(void)
 {
     struct ft_model *m = ft_alloc_zero(1, sizeof *m);
     if (m)
-        m->threshold = m->accuracy = NOT_KNOWN;
+        m->threshold = m->accuracy = -1;
     return m;
 }
 
@@ -137,7 +137,7 @@ int ft_model_new(struct ft_backbone *backbone, const struct ft_model_parts *part
     cJSON *json = record ? cJSON_Parse(record) : NULL;
     if (record && !json)
         return ft_error_set(err, FT_EARG, "the record of the training is not JSON");
-    struct ft_model *m = model_alloc();
+    struct ft_model *m = ft_model_alloc();
     int rc = 0;
     if (!m || !copy_head(m, head, parts->classes) || (record && !(m->record = ft_strdup(record))))
         rc = ft_error_nomem(err, "the model");
@@ -147,7 +147,7 @@ int ft_model_new(struct ft_backbone *backbone, const struct ft_model_parts *part
         goto fail;
     m->backbone = ft_backbone_share(backbone);
     m->in_memory = true;
-    read_record(m, json);
+    ft_model_read_record(m, json);
     cJSON_Delete(json);
     *out = m;
     return 0;
@@ -155,174 +155,6 @@ fail:
     cJSON_Delete(json);
     ft_model_free(m);
     return rc;
-}
-
-/* Class names from the attribute; a Keras file without any has those of a labels.txt beside it,
- * else "0", "1", ... */
-static int read_classes(struct ft_model *m, const char *path, const cJSON *json,
-                        struct ft_error *err)
-{
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "classes");
-    int rc = list ? 0 : ft_label_file_read(path, m->head.k, &m->classes, err);
-    if (rc || m->classes)
-        return rc;
-    if (list && cJSON_GetArraySize(list) != m->head.k)
-        return ft_error_set(err, FT_EFORMAT, "has %d class names for %d classes",
-                            cJSON_GetArraySize(list), m->head.k);
-    m->classes = calloc((size_t)m->head.k, sizeof *m->classes);
-    if (!m->classes)
-        return ft_error_nomem(err, "class names");
-    const cJSON *item = list ? list->child : NULL;
-    for (int i = 0; i < m->head.k; i++) {
-        char number[16];
-        snprintf(number, sizeof number, "%d", i);
-        const char *name = list ? cJSON_GetStringValue(item) : number;
-        if (!name)
-            return ft_error_set(err, FT_EFORMAT, "class name %d is not a string", i);
-        if (!(m->classes[i] = ft_strdup(name)))
-            return ft_error_nomem(err, "class names");
-        item = item ? item->next : NULL;
-    }
-    return 0;
-}
-
-static int keep_record(struct ft_model *m, const cJSON *json, struct ft_error *err)
-{
-    const cJSON *training = cJSON_GetObjectItemCaseSensitive(json, "training");
-    if (training && !(m->record = cJSON_PrintUnformatted(training)))
-        return ft_error_nomem(err, "the training record");
-    read_record(m, training);
-    return 0;
-}
-
-static bool all_finite(const float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(x[i]))
-            return false;
-    return true;
-}
-
-/* One output with a sigmoid is the probability of the second class of two: the softmax of (0, z).
- */
-static int read_binary(struct ft_model *m, const struct ft_tensor *kernel,
-                       const struct ft_tensor *bias, struct ft_error *err)
-{
-    m->head.k = 2;
-    m->head.w = ft_alloc_zero(2 * kernel->count, sizeof(float));
-    m->head.b = ft_alloc_zero(2, sizeof(float));
-    if (!m->head.w || !m->head.b)
-        return ft_error_nomem(err, "the head");
-    for (size_t i = 0; i < kernel->count; i++)
-        m->head.w[2 * i + 1] = kernel->data[i];
-    m->head.b[1] = bias->data ? bias->data[0] : 0;
-    return 0;
-}
-
-static int read_softmax(struct ft_model *m, const struct ft_tensor *kernel,
-                        const struct ft_tensor *bias, struct ft_error *err)
-{
-    m->head.w = ft_alloc(kernel->count, sizeof(float));
-    m->head.b = ft_alloc_zero((size_t)m->head.k, sizeof(float));
-    if (!m->head.w || !m->head.b)
-        return ft_error_nomem(err, "the head");
-    memcpy(m->head.w, kernel->data, kernel->count * sizeof(float));
-    if (bias->data)
-        memcpy(m->head.b, bias->data, bias->count * sizeof(float));
-    return 0;
-}
-
-/* The head is the network's last layer: Dense [d, k], or a convolution [1, 1, d, k] of one pixel.
- * Outputs without an activation are logits. */
-static int read_head(struct ft_model *m, const struct ft_layer *layer,
-                     enum ft_activation activation, struct ft_error *err)
-{
-    const struct ft_tensor *kernel = &layer->weights[FT_W_KERNEL],
-                           *bias = &layer->weights[FT_W_BIAS];
-    m->head.d = (int)kernel->shape[kernel->rank - 2];
-    m->head.k = (int)kernel->shape[kernel->rank - 1];
-    if (activation == FT_ACT_SIGMOID && m->head.k > 1)
-        return ft_error_set(err, FT_EUNSUPPORTED,
-                            "ends in %d independent sigmoids (several labels for a picture), which "
-                            "is not supported: only one sigmoid or a softmax is",
-                            m->head.k);
-    const bool binary = m->head.k == 1 && activation != FT_ACT_SOFTMAX;
-    const int rc = binary ? read_binary(m, kernel, bias, err) : read_softmax(m, kernel, bias, err);
-    if (rc)
-        return rc;
-    const size_t k = (size_t)m->head.k;
-    return all_finite(m->head.w, (size_t)m->head.d * k) && all_finite(m->head.b, k)
-               ? 0
-               : ft_error_set(err, FT_EFORMAT,
-                              "the weights of its last layer are not finite: the file is damaged, "
-                              "or its training diverged");
-}
-
-static int check_format(const cJSON *json, struct ft_error *err)
-{
-    const cJSON *format = cJSON_GetObjectItemCaseSensitive(json, "format");
-    if (json && !(cJSON_IsNumber(format) && format->valueint >= 1))
-        return ft_error_set(err, FT_EFORMAT,
-                            "its attribute 'finetune' has no format: the file is damaged");
-    if (json && format->valueint > FORMAT)
-        return ft_error_set(err, FT_EUNSUPPORTED,
-                            "was written by a newer finetune (format %d): update this one",
-                            format->valueint);
-    return 0;
-}
-
-int ft_model_open(const char *path, const struct ft_backbone_options *options,
-                  struct ft_model **out, struct ft_error *err)
-{
-    struct ft_network *network;
-    struct ft_error deeper = { 0 };
-    int rc = ft_backbone_network(path, options, &network, err);
-    if (rc)
-        return rc;
-    struct ft_model *m = model_alloc();
-    cJSON *json = NULL;
-    char warning[sizeof m->backbone->warning];
-    rc = m ? ft_attribute_read(network, &json, &deeper) : ft_error_nomem(&deeper, path);
-    if (!rc)
-        rc = ft_preprocess(network, options ? options->preprocess : NULL, warning, sizeof warning,
-                           &deeper);
-    if (!rc && json && options && options->rule)
-        rc = ft_error_set(&deeper, FT_EARG,
-                          "the resize rule cannot be changed: the model was trained with its own");
-    enum ft_activation activation = FT_ACT_LINEAR;
-    const int head = rc ? -1 : ft_network_head(network, &activation);
-    if (!rc && head < 0)
-        rc = ft_error_set(&deeper, FT_EARG,
-                          "does not end in a Dense layer with a softmax or sigmoid: it is a "
-                          "backbone, not a trained model (finetune train makes one)");
-    if (!rc)
-        rc = check_format(json, &deeper);
-    if (!rc)
-        rc = read_head(m, &network->layers[head], activation, &deeper);
-    if (!rc)
-        rc = read_classes(m, path, json, &deeper);
-    if (!rc)
-        rc = keep_record(m, json, &deeper);
-    if (rc) {
-        ft_network_free(network);
-        if (err)
-            *err = deeper;
-        ft_error_prefix(err, rc, "'%s'", path);
-    } else
-        rc = ft_backbone_new(network, network->layers[head].inputs[0], path, json, !json, options,
-                             &m->backbone, err);
-    if (!rc && ft_backbone_features(m->backbone) != m->head.d)
-        rc = ft_error_set(err, FT_EFORMAT, "'%s': its last layer takes %d values, but %d come in",
-                          path, m->head.d, ft_backbone_features(m->backbone));
-    if (!rc)
-        strcpy(m->backbone->warning, warning);
-    cJSON_Delete(json);
-    if (rc) {
-        ft_model_free(m);
-        return rc;
-    }
-    *out = m;
-    return 0;
 }
 
 void ft_model_free(struct ft_model *m)

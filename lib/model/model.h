@@ -1,0 +1,30 @@
+/* A model file is a Keras file: the backbone, then a Dense softmax. Keras has no place for some
+ * facts. They are in the root attribute `finetune`:
+ *
+ *     {"format": 1, "classes": [...], "input": {...}, "backbone": {"name", "hash"}, "training":
+ *         {...}}
+ *
+ * Private to the library. */
+#ifndef FT_MODEL_MODEL_H
+#define FT_MODEL_MODEL_H
+
+#include "backbone/backbone.h"
+
+#define FT_MODEL_FORMAT 1
+
+struct ft_model {
+    struct ft_backbone *backbone;
+    struct ft_head head;
+    char **classes;             /* [head.k] */
+    char *record;               /* JSON; nullable */
+    double threshold, accuracy; /* from the record; -1: not known */
+    bool in_memory;             /* not read from a file: the gallery is here */
+    struct ft_gallery *gallery; /* NULL: none, or in the file */
+};
+
+/* An empty model: threshold and accuracy are not known. Returns NULL if memory runs out. */
+struct ft_model *ft_model_alloc(void);
+/* Sets threshold and accuracy if the record (nullable) has them. */
+void ft_model_read_record(struct ft_model *model, const cJSON *record);
+
+#endif

@@ -1,0 +1,209 @@
+/* Reading model files: those of ft_model_save, and Keras files of other programs. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "model/label_file.h"
+#include "model/model.h"
+#include "network/edit.h"
+
+/* What ft_model_open finds in a file besides the model. */
+struct opening {
+    cJSON *json; /* the attribute `finetune`; NULL: a file of another program */
+    char warning[sizeof(((struct ft_backbone *)0)->warning)];
+    int head; /* index of the head's layer */
+};
+
+/* Class names from the attribute; a Keras file without any has those of a labels.txt beside it,
+ * else "0", "1", ... */
+static int read_classes(struct ft_model *m, const char *path, const cJSON *json,
+                        struct ft_error *err)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "classes");
+    int rc = list ? 0 : ft_label_file_read(path, m->head.k, &m->classes, err);
+    if (rc || m->classes)
+        return rc;
+    if (list && cJSON_GetArraySize(list) != m->head.k)
+        return ft_error_set(err, FT_EFORMAT, "has %d class names for %d classes",
+                            cJSON_GetArraySize(list), m->head.k);
+    m->classes = calloc((size_t)m->head.k, sizeof *m->classes);
+    if (!m->classes)
+        return ft_error_nomem(err, "class names");
+    const cJSON *item = list ? list->child : NULL;
+    for (int i = 0; i < m->head.k; i++) {
+        char number[16];
+        snprintf(number, sizeof number, "%d", i);
+        const char *name = list ? cJSON_GetStringValue(item) : number;
+        if (!name)
+            return ft_error_set(err, FT_EFORMAT, "class name %d is not a string", i);
+        if (!(m->classes[i] = ft_strdup(name)))
+            return ft_error_nomem(err, "class names");
+        item = item ? item->next : NULL;
+    }
+    return 0;
+}
+
+static int keep_record(struct ft_model *m, const cJSON *json, struct ft_error *err)
+{
+    const cJSON *training = cJSON_GetObjectItemCaseSensitive(json, "training");
+    if (training && !(m->record = cJSON_PrintUnformatted(training)))
+        return ft_error_nomem(err, "the training record");
+    ft_model_read_record(m, training);
+    return 0;
+}
+
+static bool all_finite(const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return false;
+    return true;
+}
+
+/* One output with a sigmoid is the probability of the second class of two: the softmax of (0, z).
+ */
+static int read_binary(struct ft_model *m, const struct ft_tensor *kernel,
+                       const struct ft_tensor *bias, struct ft_error *err)
+{
+    m->head.k = 2;
+    m->head.w = ft_alloc_zero(2 * kernel->count, sizeof(float));
+    m->head.b = ft_alloc_zero(2, sizeof(float));
+    if (!m->head.w || !m->head.b)
+        return ft_error_nomem(err, "the head");
+    for (size_t i = 0; i < kernel->count; i++)
+        m->head.w[2 * i + 1] = kernel->data[i];
+    m->head.b[1] = bias->data ? bias->data[0] : 0;
+    return 0;
+}
+
+static int read_softmax(struct ft_model *m, const struct ft_tensor *kernel,
+                        const struct ft_tensor *bias, struct ft_error *err)
+{
+    m->head.w = ft_alloc(kernel->count, sizeof(float));
+    m->head.b = ft_alloc_zero((size_t)m->head.k, sizeof(float));
+    if (!m->head.w || !m->head.b)
+        return ft_error_nomem(err, "the head");
+    memcpy(m->head.w, kernel->data, kernel->count * sizeof(float));
+    if (bias->data)
+        memcpy(m->head.b, bias->data, bias->count * sizeof(float));
+    return 0;
+}
+
+/* The head is the network's last layer: Dense [d, k], or a convolution [1, 1, d, k] of one pixel.
+ * Outputs without an activation are logits. */
+static int read_head(struct ft_model *m, const struct ft_layer *layer,
+                     enum ft_activation activation, struct ft_error *err)
+{
+    const struct ft_tensor *kernel = &layer->weights[FT_W_KERNEL],
+                           *bias = &layer->weights[FT_W_BIAS];
+    m->head.d = (int)kernel->shape[kernel->rank - 2];
+    m->head.k = (int)kernel->shape[kernel->rank - 1];
+    if (activation == FT_ACT_SIGMOID && m->head.k > 1)
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "ends in %d independent sigmoids (several labels for a picture), which "
+                            "is not supported: only one sigmoid or a softmax is",
+                            m->head.k);
+    const bool binary = m->head.k == 1 && activation != FT_ACT_SOFTMAX;
+    const int rc = binary ? read_binary(m, kernel, bias, err) : read_softmax(m, kernel, bias, err);
+    if (rc)
+        return rc;
+    const size_t k = (size_t)m->head.k;
+    return all_finite(m->head.w, (size_t)m->head.d * k) && all_finite(m->head.b, k)
+               ? 0
+               : ft_error_set(err, FT_EFORMAT,
+                              "the weights of its last layer are not finite: the file is damaged, "
+                              "or its training diverged");
+}
+
+static int check_format(const cJSON *json, struct ft_error *err)
+{
+    const cJSON *format = cJSON_GetObjectItemCaseSensitive(json, "format");
+    if (json && !(cJSON_IsNumber(format) && format->valueint >= 1))
+        return ft_error_set(err, FT_EFORMAT,
+                            "its attribute 'finetune' has no format: the file is damaged");
+    if (json && format->valueint > FT_MODEL_FORMAT)
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "was written by a newer finetune (format %d): update this one",
+                            format->valueint);
+    return 0;
+}
+
+/* Everything that the network's own file says about the model. Messages do not name the file. */
+static int read_model(struct ft_model *m, struct ft_network *network, const char *path,
+                      const cJSON *json, int *head, struct ft_error *err)
+{
+    enum ft_activation activation = FT_ACT_LINEAR;
+    *head = ft_network_head(network, &activation);
+    if (*head < 0)
+        return ft_error_set(err, FT_EARG,
+                            "does not end in a Dense layer with a softmax or sigmoid: it is a "
+                            "backbone, not a trained model (finetune train makes one)");
+    int rc = check_format(json, err);
+    if (rc)
+        return rc;
+    rc = read_head(m, &network->layers[*head], activation, err);
+    if (rc)
+        return rc;
+    rc = read_classes(m, path, json, err);
+    return rc ? rc : keep_record(m, json, err);
+}
+
+/* Applies the options to the network and reads the model from it. */
+static int open_model(struct ft_model *m, struct ft_network *network, const char *path,
+                      const struct ft_backbone_options *options, struct opening *o,
+                      struct ft_error *err)
+{
+    int rc = ft_attribute_read(network, &o->json, err);
+    if (rc)
+        return rc;
+    rc = ft_preprocess(network, options ? options->preprocess : NULL, o->warning, sizeof o->warning,
+                       err);
+    if (rc)
+        return rc;
+    if (o->json && options && options->rule)
+        return ft_error_set(
+            err, FT_EARG, "the resize rule cannot be changed: the model was trained with its own");
+    return read_model(m, network, path, o->json, &o->head, err);
+}
+
+int ft_model_open(const char *path, const struct ft_backbone_options *options,
+                  struct ft_model **out, struct ft_error *err)
+{
+    struct ft_network *network;
+    struct opening o = { 0 };
+    struct ft_error deeper = { 0 };
+    int rc = ft_backbone_network(path, options, &network, err);
+    if (rc)
+        return rc;
+    struct ft_model *m = ft_model_alloc();
+    rc = m ? open_model(m, network, path, options, &o, &deeper) : ft_error_nomem(&deeper, path);
+    if (rc) {
+        ft_network_free(network);
+        if (err)
+            *err = deeper;
+        ft_error_prefix(err, rc, "'%s'", path);
+        goto fail;
+    }
+    /* the backbone owns the network from here on, also if this fails */
+    rc = ft_backbone_new(network, network->layers[o.head].inputs[0], path, o.json, !o.json, options,
+                         &m->backbone, err);
+    if (rc)
+        goto fail;
+    if (ft_backbone_features(m->backbone) != m->head.d) {
+        rc = ft_error_set(err, FT_EFORMAT,
+                          "'%s': its last layer takes %d values, but its input has %d", path,
+                          m->head.d, ft_backbone_features(m->backbone));
+        goto fail;
+    }
+    strcpy(m->backbone->warning, o.warning);
+    cJSON_Delete(o.json);
+    *out = m;
+    return 0;
+fail:
+    cJSON_Delete(o.json);
+    ft_model_free(m);
+    return rc;
+}
