@@ -44,7 +44,7 @@ static void show(struct listing *x, const char *name, const char *path, const st
     cJSON_AddItemToArray(x->json, one);
 }
 
-/* One of a list of names, wrapped at 80 columns. */
+/* Prints a name of the list, which is wrapped at 80 columns. */
 static void show_known(struct listing *x, const char *name)
 {
     enum { WIDTH = 80 };

@@ -69,7 +69,7 @@ int drop_small_classes(struct ft_dataset *d, size_t least, struct ft_error *err)
     return 0;
 }
 
-/* Folders with pictures at the first level of `dir`. */
+/* The number of folders with pictures at the first level of `dir`. */
 static int n_folders(const char *dir)
 {
     struct ft_dataset *d = NULL;
@@ -78,7 +78,7 @@ static int n_folders(const char *dir)
     return n;
 }
 
-/* Only pictures, no class folders. */
+/* Makes the error for a folder with pictures but without class folders. */
 static int refuse_flat(const struct ft_dataset *d, const char *dir, struct ft_error *err)
 {
     char above[PATH_MAX], names[200] = "";

@@ -52,7 +52,8 @@ const char *plural(size_t n);
 /* Flushes standard output. Returns false after a write has failed, for example because the reader
  * closed the pipe. */
 bool flush_output(void);
-/* The result is not complete, for the reason that errno names by `number`: `finish` says so. */
+/* Records that the result is not complete; `number` is the reason, as in errno. finish() prints it.
+ */
 void output_failed(int number);
 /* The exit status of the program: `status`, or EXIT_FAILED if standard output could not be written.
  * A closed pipe is not an error. */
@@ -65,7 +66,7 @@ int finish(int status);
 void signals_catch(void);
 void signals_release(void);
 int signals_caught(void); /* the signal, or 0 */
-/* For callbacks of the library: whether a signal has come. `user` is not used. */
+/* A callback for the library: true if a signal was recorded. `user` is not used. */
 bool signals_stop(void *user);
 void signals_forget(void); /* the program then ends normally */
 void signals_die(void);    /* ends the program with the recorded signal, if there is one */

@@ -13,7 +13,7 @@ static void put_choices(const char *choices)
         putchar(*s == '|' ? ' ' : *s);
 }
 
-/* True if the argument is one of fixed words, as in "info|clear|prune". */
+/* True if the argument must be one of several words, as in "info|clear|prune". */
 static bool arguments_are_words(const struct command *c)
 {
     const char *s = c->arguments;
@@ -80,7 +80,8 @@ static void bash(void)
 
 /* ---- zsh ------------------------------------------------------------------------------------- */
 
-/* Text inside single quotes; _arguments gives brackets and colons a meaning. */
+/* Text inside single quotes. Brackets and colons are escaped, because _arguments interprets them.
+ */
 static void put_zsh(const char *s)
 {
     for (; *s; s++) {

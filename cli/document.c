@@ -60,7 +60,7 @@ static int find_extras(struct extras *x, const struct settings *s, const struct 
         x->bad_paths[i] = p->bad[i].path;
         x->bad_reasons[i] = p->bad[i].reason;
     }
-    /* no curve if there are too few pictures */
+    /* fails if there are too few pictures: the report then has no curve */
     x->has_curve = !ft_curve_measure(&set, v->fold, v->folds, &curve, &x->curve, NULL);
     struct ft_train_options fixed = t->options;
     fixed.l2 = v->l2 > 0 ? v->l2 : FT_L2_NONE;

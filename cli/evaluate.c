@@ -71,7 +71,7 @@ int evaluate_dataset(const struct ft_backbone *backbone, const struct ft_head *h
     return ft_metrics_compute(e->p, f->labels, NULL, f->n, head->k, &e->metrics, err);
 }
 
-/* The pictures that the arguments name. */
+/* Evaluates the pictures that the arguments name. */
 static int evaluate_inputs(const struct ft_model *model, char *const *classes,
                            const struct settings *s, struct evaluation *e, struct ft_error *err)
 {
@@ -113,8 +113,8 @@ static double least_recall(const char *given, size_t *name)
     return end && end != equals + 1 && !*end && least >= 0 && least <= 1 ? least : -1;
 }
 
-/* Before the long work: checks that --min-recall names classes of the model and that the outputs
- * can be written. */
+/* Called before the long work. Checks that --min-recall names classes of the model and that the
+ * outputs can be written. */
 static int check_outputs(const struct settings *s, const struct ft_model *model,
                          struct ft_error *err)
 {

@@ -17,7 +17,8 @@ struct explain {
     int label; /* the most probable class */
 };
 
-/* Class names may contain commas: splits at the first comma that has a class on both sides. */
+/* Splits A,B at the first comma with a class name on both sides, because names may contain commas.
+ */
 static int find_question(struct explain *x, const struct settings *s, struct ft_error *err)
 {
     const char *both = s->compare;
@@ -60,7 +61,7 @@ static int find_neighbours(struct explain *x, const struct settings *s, struct f
     return 0;
 }
 
-/* The logit, which is the sum of the map and the bias. */
+/* The logit: the sum of the map and the bias. */
 static void totals(const struct explain *x, double *logit, double *bias)
 {
     const struct ft_question *q = &x->question;

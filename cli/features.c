@@ -7,7 +7,7 @@
 
 #include "cli.h"
 
-/* All inputs as rows without a class. */
+/* Reads all inputs as rows without a class. */
 static int read_inputs(struct ft_inputs *inputs, struct ft_dataset *d, struct ft_error *err)
 {
     size_t capacity = 0;
@@ -28,7 +28,7 @@ static int read_inputs(struct ft_inputs *inputs, struct ft_dataset *d, struct ft
     return ft_inputs_status(inputs, err);
 }
 
-/* Pictures and folders from the arguments and from --files-from. */
+/* Reads pictures and folders from the arguments and from --files-from. */
 static int named_pictures(const struct settings *s, struct ft_dataset *out, struct ft_error *err)
 {
     const struct ft_inputs_options from = { .list = s->files_from,
@@ -132,8 +132,9 @@ const struct command features_command = {
     .summary = "write the network's features of pictures to an HDF5 file",
     .most = -1,
     .run = features_main,
-    .more = "The file holds `features` [n, d], `paths` [n], `classes` [k] and `labels` [n]; label "
-            "-1 means no class.",
+    .more =
+        "The file contains `features` [n, d], `paths` [n], `classes` [k] and `labels` [n]; label "
+        "-1 means no class.",
     .options = { features_options, backbone_name_options, network_options, resize_options,
                  list_options, thread_options, picture_options, cache_options },
 };

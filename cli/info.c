@@ -44,7 +44,7 @@ static void print_layers(const struct ft_layer_info *layers, int n)
     }
 }
 
-/* Of the pictures that enter the network. */
+/* The colours of the network's input. */
 static const char *colours(const struct ft_layer_info *layers, int n)
 {
     for (int i = 0; i < n; i++)
@@ -138,7 +138,7 @@ static cJSON *layers_json(const struct ft_layer_info *layers, int n)
     return list;
 }
 
-/* layers [n]; `list`: print them all */
+/* layers [n]; with `list`, the object has all of them. */
 static void print_json(const struct ft_model *m, const struct ft_backbone *b,
                        const struct ft_layer_info *layers, int n, bool list)
 {
@@ -174,7 +174,7 @@ static int info_main(const struct settings *s)
     const char *path = s->arguments[0];
     struct ft_backbone_options options;
     backbone_options(s, &options);
-    const bool cut = s->layer || s->size; /* only a backbone can be cut at another layer */
+    const bool cut = s->layer || s->size; /* these options are for backbones only */
     int rc = cut ? FT_EARG : ft_model_open(path, &options, &model, &err);
     /* it is not a model, must not be opened as one, or is the name of a backbone */
     if (rc == FT_EARG || (rc && access(path, F_OK)))

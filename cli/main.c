@@ -102,7 +102,7 @@ static int open_standard_descriptors(void)
 int main(int argc, char **argv)
 {
     if (open_standard_descriptors())
-        return EXIT_FAILED; /* nowhere to say why */
+        return EXIT_FAILED; /* there is no descriptor for a message */
     /* a closed pipe and a file size limit are reported by the write that fails */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);

@@ -27,15 +27,17 @@ const struct option network_options[] = {
       .help = "pixel scaling that the network expects: tf, torch, caffe, none or SCALE,OFFSET "
               "(default: detected)" },
     { "arch", 0, TEXT(architecture), .argument = "NAME",
-      .help = "architecture of a file that holds only weights (default: detected)" },
+      .help = "architecture of a file that contains only weights (default: detected)" },
     { "size", 0, INT(size, 1, 4096), .argument = "N",
-      .help = "width and height of the network's input in pixels (default: the network's own)" },
+      .help = "width and height of the network's input in pixels (default: the size in the "
+              "network's file)" },
     { 0 },
 };
 
 const struct option resize_options[] = {
     { "resize", 0, TEXT(resize), .argument = "RULE", .choices = "crop|squash|pad",
-      .help = "how a picture is fitted to the network's input (default: the network's own rule)" },
+      .help = "how a picture is fitted to the network's input (default: the rule in the network's "
+              "file)" },
     { 0 },
 };
 
@@ -91,7 +93,7 @@ const struct option fit_options[] = {
 
 const struct option thread_options[] = {
     { "threads", 't', INT(threads, 0, 1024), .argument = "N", .initial = "0",
-      .help = "number of threads; 0: one per core" },
+      .help = "number of threads; 0 means one per core" },
     { 0 },
 };
 

@@ -1,4 +1,4 @@
-/* The command line becomes settings, by a command's tables of options. */
+/* Parses the command line into settings, with the option tables of a command. */
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>

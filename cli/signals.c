@@ -1,5 +1,5 @@
-/* Signals that ask the program to stop: long work ends early and in order. The program then ends
- * with the same signal, as shells and make expect. */
+/* Signals that ask the program to stop. Long work ends early and keeps its results. Then the
+ * program ends with the same signal, as shells and make expect. */
 #include <signal.h>
 #include <stddef.h>
 

@@ -46,7 +46,8 @@ static int copy_bytes(int from, int to)
     }
 }
 
-/* Copies the whole file with its mode and times. `sync`: what is returned is on the disk. */
+/* Copies the whole file with its mode and times. With `sync`, the copy is on the disk when the
+ * function returns. */
 static int copy_into(int from, int to, bool sync)
 {
     struct stat st;
@@ -73,7 +74,7 @@ struct place {
     const char *ending; /* including the dot */
 };
 
-/* A name that has no room for its number loses the end of its stem, at a character's border. */
+/* If the name is too long with its number, the stem is cut at the end of a UTF-8 character. */
 static int numbered(const struct place *p, int number, char *out)
 {
     char mark[16] = "";
@@ -106,7 +107,7 @@ static int put_fresh(const struct place *p, int (*put)(const char *from, const c
     return -1;
 }
 
-/* Gives a file without a name (its place in /proc) its first name. */
+/* Links a file without a name, given as its path in /proc, into a folder. */
 static int link_fresh(const char *from, const char *to)
 {
     return linkat(AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW);
@@ -121,9 +122,9 @@ static int sync_directory(const char *dir)
     return rc;
 }
 
-/* The copy gets its name when it is complete. Until then it has none, so that nothing is left of it
- * if the program is killed; file systems that know no such files get a name that begins with a dot.
- */
+/* The copy gets its name when it is complete. Until then it has no name (O_TMPFILE), so that it
+ * disappears if the program is killed. File systems without such files get a temporary name that
+ * begins with a dot. */
 static int copy_open(int from, const struct place *p, bool sync, char *out)
 {
     char temporary[PATH_MAX];
@@ -142,7 +143,7 @@ static int copy_open(int from, const struct place *p, bool sync, char *out)
         if (snprintf(temporary, sizeof temporary, "%s/.finetune-%ld.tmp", p->dir, (long)getpid()) >=
             (int)sizeof temporary)
             return -1;
-        unlink(temporary); /* an earlier process of this number left it */
+        unlink(temporary); /* left behind by a killed process with the same ID */
         to = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         named = to >= 0;
     }
@@ -170,7 +171,7 @@ static int copy_to(const char *path, const struct place *p, bool sync, char *out
     return rc;
 }
 
-/* Between file systems the original goes when its copy is on the disk. */
+/* Between file systems, the original is removed after its copy is on the disk. */
 static int move_to(const char *path, const struct place *p, char *out)
 {
     if (!put_fresh(p, rename_fresh, path, out))

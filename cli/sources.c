@@ -32,7 +32,7 @@ static int open_table(const struct settings *s, const char *dir, struct ft_datas
     return rc;
 }
 
-/* All inputs, with labels from a table or from the names of their folders. */
+/* Opens all inputs, with labels from a table or from the names of their folders. */
 static int collect(const struct settings *s, struct ft_dataset **out, struct ft_error *err)
 {
     const struct ft_inputs_options from = { .list = s->files_from,
@@ -80,7 +80,7 @@ static void layout_note(const char *dir, const struct ft_layout *l, const char *
          doing, used, rest);
 }
 
-/* Pictures that --label-from could not label. */
+/* Opens a folder with --label-from, and prints how many pictures got no label. */
 static int open_named(const struct settings *s, const char *dir, struct ft_dataset **out,
                       struct ft_error *err)
 {

@@ -110,7 +110,8 @@ static int train_head(struct training *t, struct ft_error *err)
                            err);
 }
 
-/* The accuracy without any training, and warnings if the measured one is worth no more. */
+/* Reports the accuracy of always answering the largest class, and warns if the model is not better.
+ */
 static void report_baseline(const struct ft_metrics *m, char *const *classes)
 {
     struct ft_baseline b;
@@ -144,7 +145,7 @@ static void report_head(const struct training *t)
     report_baseline(m, t->dataset->classes);
 }
 
-/* With -v: how well pictures of an unknown class can be detected. */
+/* With -v: measures how well pictures of an unknown class are detected. */
 static int measure_unknown(const struct training *t, struct ft_error *err)
 {
     const struct ft_validation *v = t->result->validation;
@@ -175,7 +176,7 @@ static int measure_unknown(const struct training *t, struct ft_error *err)
     return rc;
 }
 
-/* Before the long work, so that errors in the validation folder are reported at once. */
+/* Called before the long work, so that errors in the validation folder are reported at once. */
 static int open_val(struct training *t, struct ft_error *err)
 {
     t->val_name = t->settings->val ? t->settings->val : t->val_found;
@@ -235,7 +236,7 @@ static void print_json(const struct training *t)
     json_print(json);
 }
 
-/* Everything that can fail at once comes before the long work. */
+/* Checks and opens everything before the long work, so that errors are reported at once. */
 static int prepare(struct training *t, struct ft_error *err)
 {
     const struct settings *s = t->settings;
@@ -340,7 +341,8 @@ static const struct option train_options[] = {
       .help = "model file to write" },
     { "val", 0, TEXT(val), .argument = "DIR", .help = "also measure the model on this folder" },
     { "l2", 0, AUTO(l2, 0, 1e6), .argument = "auto|VALUE", .initial = "auto",
-      .help = "weight decay; auto: the value with the lowest loss in cross-validation" },
+      .help =
+          "strength of the L2 penalty; auto: the value with the lowest loss in cross-validation" },
     { "min-images", 0, INT(min_images, 0, 1000000), .argument = "N", .initial = "0",
       .help = "leave out classes with fewer than N pictures" },
     { "class-weight", 0, TEXT(class_weight), .argument = "RULE", .choices = "auto|balanced|none",

@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-/* ---- training pictures that a model remembers ------------------------------------------------ */
+/* ---- training pictures in the model ---------------------------------------------------------- */
 
 /* Training pictures that a model keeps, to show which of them a new picture resembles. Each is
  * FT_CODE signed bytes: its feature under fixed random projections, which keep cosines to about
@@ -51,7 +51,7 @@ int ft_model_new(struct ft_backbone *backbone, const struct ft_model_parts *part
                  struct ft_model **out, struct ft_error *err);
 const struct ft_backbone *ft_model_backbone(const struct ft_model *model);
 const struct ft_head *ft_model_head(const struct ft_model *model);
-/* The JSON that was given to ft_model_new, also after saving and opening; NULL: none. */
+/* The record of ft_model_parts, also after saving and opening. NULL: none. Owned by the model. */
 const char *ft_model_record(const struct ft_model *model);
 /* A copy of the model's gallery, freed by the caller. *out is NULL if the model has none. */
 int ft_model_gallery(const struct ft_model *model, struct ft_gallery **out, struct ft_error *err);
@@ -96,9 +96,10 @@ void ft_training_free(struct ft_training *training);
 /* ---- why a picture is classified as it is ---------------------------------------------------- */
 
 struct ft_explanation {
-    bool exact; /* a class activation map (Zhou et al. 2016): shares of a class and its bias add up
-                 * to its logit. Else occlusion: what the logit loses when the cell is covered
-                 * (Zeiler and Fergus 2014) */
+    /* true: a class activation map (Zhou et al. 2016); the sum of the shares of a class and its
+     * bias is its logit. false: occlusion (Zeiler and Fergus 2014); a share is the decrease of the
+     * logit when the cell is covered */
+    bool exact;
     int height, width; /* cells of the map */
     int d, k;
     float *shares;  /* [height, width, k] */
@@ -106,23 +107,24 @@ struct ft_explanation {
     float *logits;  /* [k] */
     float *p;       /* [k] */
     int picture_height, picture_width;
-    /* [picture_height, picture_width, 3] what the network sees of the picture, at twice its
-     * resolution */
+    /* [picture_height, picture_width, 3] RGB: the network's input at twice its resolution */
     uint8_t *picture;
 };
+/* Explains the picture in a file. max_pixels: a larger picture is an error; 0: 256 megapixels. *out
+ * must be freed with ft_explanation_free. Thread safety: as for ft_predict_file. */
 int ft_explain(const struct ft_model *model, const char *path, uint64_t max_pixels,
                struct ft_explanation **out, struct ft_error *err);
 void ft_explanation_free(struct ft_explanation *explanation);
 
-/* What is to be shown of an explanation: of one class, or of one against another. */
+/* What a map shows: the evidence for a class, or for one class against another. */
 struct ft_question {
     int class_index, against; /* against -1: none */
 };
-/* One value a cell, [height * width]: the class's shares, less those of `against`. */
+/* Writes map [height, width]: the shares of the class minus the shares of `against`. */
 void ft_explanation_map(const struct ft_explanation *explanation,
                         const struct ft_question *question, float *map);
-/* A PNG file: the picture, the picture under its heat map, and label, probabilities and legend
- * beside them. */
+/* Writes a PNG file, replaced atomically: the picture, the picture with its heat map, the label,
+ * the probabilities and a legend. */
 int ft_explanation_draw(const struct ft_explanation *explanation,
                         const struct ft_question *question, char *const *classes, const char *title,
                         const char *path, struct ft_error *err);

@@ -1,8 +1,7 @@
-/* Where in a picture the evidence for a class is. When the feature is a global average and the head
- * is linear, a class's logit is a sum over the cells of the last map: sum of h(y, x) . w_c / cells,
- * plus the bias (Zhou et al. 2016, Learning Deep Features for Discriminative Localization). For any
- * other cut each cell of a grid over the input is covered with the picture's mean colour in turn.
- */
+/* Shows which places in a picture support a class. If the feature is a global average, the logit of
+ * class c is the sum of h(y, x) . w_c / cells over the cells of the last map, plus the bias (Zhou
+ * et al. 2016, Learning Deep Features for Discriminative Localization). For other features, each
+ * cell of a grid over the input is covered in turn with the mean colour of the picture. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +16,7 @@
 enum { OCCLUSION_GRID = 7, ZOOM = 2 };
 #define FILE_LIMIT ((size_t)1 << 30)
 
-/* The layer whose map is averaged into the feature; -1: the cut is of another kind. */
+/* The layer whose map is averaged to the feature; -1: the feature is not an average. */
 static int map_layer(const struct ft_network *n, int last)
 {
     int i = last;
@@ -50,7 +49,7 @@ static void logits_of(const struct ft_head *head, const float *feature, float *l
     }
 }
 
-/* pixels [h, w, 3]; a network that takes grey ones finds them made grey. */
+/* pixels [h, w, 3]; they are converted in place if the network takes grey-scale pictures. */
 static void run(const struct ft_plan *plan, uint8_t *pixels, void *arena, float *output)
 {
     const struct ft_shape in = ft_plan_input(plan);
@@ -146,7 +145,7 @@ static int occlusion(const struct ft_backbone *b, const struct ft_head *head, co
     return rc;
 }
 
-/* The network's input, and the same at ZOOM times its size for a person. */
+/* Prepares the network's input, and the same picture at ZOOM times its size for display. */
 static int prepare(const struct ft_geometry *geometry, const char *path, uint64_t max_pixels,
                    uint8_t *pixels, uint8_t *picture, struct ft_error *err)
 {

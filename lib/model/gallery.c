@@ -17,7 +17,9 @@
 static const char magic[8] = { 'f', 't', 'l', 'o', 'o', 'k', 's', '1' };
 enum { HEAD = 16, PATHS_LIMIT = 64 << 20 };
 
-/* [d, FT_CODE] of 1 and -1, the same for every model. */
+/* A random matrix [d, FT_CODE] of 1 and -1, the same for all models. Returns NULL if memory runs
+ * out.
+ */
 static float *projections(int d)
 {
     struct ft_random random = { 5 };
@@ -27,7 +29,7 @@ static float *projections(int d)
     return p;
 }
 
-/* The feature's projections over the largest of them. */
+/* Projects the feature and divides by the largest absolute value: code [FT_CODE] in [-1, 1]. */
 static void encode(const float *feature, int d, const float *projection, float *code)
 {
     float most = 0;
@@ -89,8 +91,8 @@ int ft_gallery_new(const struct ft_features *f, const char *dir, struct ft_galle
     }
     free(projection);
     free(room);
-    const int rc = ok ? ft_matrix_status(&x, err)
-                      : ft_error_nomem(err, "the training pictures that the model remembers");
+    const int rc =
+        ok ? ft_matrix_status(&x, err) : ft_error_nomem(err, "the training pictures of the model");
     if (rc) {
         ft_gallery_free(g);
         return rc;
@@ -107,7 +109,7 @@ int ft_gallery_copy(const struct ft_gallery *from, struct ft_gallery **out, stru
         ok = (g->paths[i] = ft_strdup(from->paths[i])) != NULL;
     if (!ok) {
         ft_gallery_free(g);
-        return ft_error_nomem(err, "the training pictures that the model remembers");
+        return ft_error_nomem(err, "the training pictures of the model");
     }
     memcpy(g->labels, from->labels, from->n * sizeof *g->labels);
     memcpy(g->codes, from->codes, from->n * FT_CODE);
@@ -173,7 +175,7 @@ int ft_gallery_encode(const struct ft_gallery *g, uint8_t **out, size_t *out_siz
         size += strlen(g->paths[i]) + 1;
     uint8_t *bytes = ft_alloc(size, 1), *at = bytes;
     if (!bytes)
-        return ft_error_nomem(err, "the training pictures that the model remembers");
+        return ft_error_nomem(err, "the training pictures of the model");
     memcpy(at, magic, sizeof magic);
     put32(at + 8, (uint32_t)g->n);
     put32(at + 12, FT_CODE);
@@ -192,7 +194,7 @@ int ft_gallery_encode(const struct ft_gallery *g, uint8_t **out, size_t *out_siz
     return 0;
 }
 
-/* Nothing in `bytes` is believed; bytes[size] may be read. */
+/* Checks everything, because the file may be damaged. bytes[size] must be readable. */
 static struct ft_gallery *parse(uint8_t *bytes, size_t size, int k)
 {
     if (size < HEAD || memcmp(bytes, magic, sizeof magic) || get32(bytes + 12) != FT_CODE)

@@ -1,5 +1,5 @@
-/* labels.txt as Teachable Machine writes it beside keras_model.h5: "0 Cat" and "1 Dog", a line
- * each. */
+/* Reads labels.txt, which Teachable Machine writes beside keras_model.h5. Its lines are "0 Cat",
+ * "1 Dog", ... */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 #define LABELS_LIMIT ((size_t)1 << 20)
 
-/* Without the number, where it is that of the line. */
+/* Skips the number at the beginning of a line if it is the number of the line. */
 static const char *without_number(const char *line, int number)
 {
     char *end;

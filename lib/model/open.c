@@ -17,8 +17,8 @@ struct opening {
     int head; /* index of the head's layer */
 };
 
-/* Class names from the attribute; a Keras file without any has those of a labels.txt beside it,
- * else "0", "1", ... */
+/* Reads class names from the attribute. A Keras file without the attribute has the names in
+ * labels.txt beside it, or else "0", "1", ... */
 static int read_classes(struct ft_model *m, const char *path, const cJSON *json,
                         struct ft_error *err)
 {
@@ -63,8 +63,8 @@ static bool all_finite(const float *x, size_t n)
     return true;
 }
 
-/* One output with a sigmoid is the probability of the second class of two: the softmax of (0, z).
- */
+/* One output z with a sigmoid is the probability of the second of two classes. The softmax of (0,
+ * z) is the same. */
 static int read_binary(struct ft_model *m, const struct ft_tensor *kernel,
                        const struct ft_tensor *bias, struct ft_error *err)
 {

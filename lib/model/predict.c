@@ -1,4 +1,4 @@
-/* The model's judgement of one picture, on the calling thread. */
+/* Classifies one picture on the calling thread. */
 #include <stdlib.h>
 
 #include "base/error.h"
