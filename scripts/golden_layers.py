@@ -206,9 +206,32 @@ def net_selections(k, x):
     return mark(o.concat([L.Dense(4)(x)[:, 1:3], p, p[:, ::-1]], axis=1))
 
 
+def net_attention(k, x):
+    L, c = k.layers, 0
+
+    def mark(x):
+        nonlocal c
+        c += 1
+        return L.Activation("linear", name="check_%d" % c)(x)
+
+    x = L.Conv2D(12, 2, strides=2)(L.Rescaling(1 / 127.5, offset=-1)(x))
+    x = mark(L.MultiHeadAttention(3, 4, name="over_map")(x, x))
+    q = L.AveragePooling2D(2)(x)
+    x = mark(L.MultiHeadAttention(2, 5, value_dim=3, use_bias=False, output_shape=20, name="cross")(q, x))
+    x = L.Reshape((-1, 20))(L.UpSampling2D(5)(x))
+    x = mark(L.LayerNormalization(epsilon=1e-6)(x))
+    x = mark(L.Add()([x, L.MultiHeadAttention(1, 20, value_dim=7)(x, x, x)]))
+    x = mark(L.Cropping1D((3, 1))(L.ZeroPadding1D((1, 2))(x)))
+    x = mark(L.Add()([x, L.Dense(20)(L.Dense(31, activation="gelu")(L.LayerNormalization()(x)))]))
+    x = mark(L.Permute((2, 1))(x))
+    x = mark(L.MultiHeadAttention(2, 3)(L.Dense(8)(x), x))
+    return mark(L.Concatenate()([L.GlobalAveragePooling1D()(x), L.GlobalMaxPooling1D()(x)]))
+
+
 NETS = [("activations", net_activations, (6, 7, 3)), ("norms", net_norms, (7, 6, 3)), ("convolutions", net_convolutions, (11, 12, 3)),
         ("shapes", net_shapes, (13, 12, 3)), ("merges", net_merges, (7, 8, 3)),
-        ("arithmetic", net_arithmetic, (7, 8, 3)), ("selections", net_selections, (12, 13, 3)), ("resizing", net_resizing, (13, 11, 3))]
+        ("arithmetic", net_arithmetic, (7, 8, 3)), ("selections", net_selections, (12, 13, 3)), ("resizing", net_resizing, (13, 11, 3)),
+        ("attention", net_attention, (9, 11, 3))]
 
 
 def draw(model, noise):

@@ -11,8 +11,7 @@ static bool kernel_count(const struct ft_layer_params *p, size_t in, size_t out,
            ft_size_mul(*count, out, count);
 }
 
-/* Checks the kernel, and copies the bias into node->offset. */
-static int take_kernel(struct ft_node *node, size_t count, struct ft_error *err)
+int ft_take_kernel(struct ft_node *node, size_t count, struct ft_error *err)
 {
     const size_t c = (size_t)node->shape.c;
     const float *bias = node->bias ? node->bias->data : NULL;
@@ -29,8 +28,8 @@ static int take_kernel(struct ft_node *node, size_t count, struct ft_error *err)
     return 0;
 }
 
-static void emit_kernel(struct ft_emitter *e, const struct ft_node *node, struct ft_value in,
-                        struct ft_value out)
+void ft_emit_kernel(struct ft_emitter *e, const struct ft_node *node, struct ft_value in,
+                    struct ft_value out)
 {
     const struct ft_value other =
         node->residual ? e->values[node->inputs[node->n_inputs - 1]] : ft_value_none;
@@ -78,7 +77,7 @@ static int convolution_weights(const struct ft_nodes *nodes, struct ft_node *nod
     const struct ft_layer_params *p = &node->params;
     const size_t in = (size_t)(ft_node_input(nodes, node, 0)->c / p->groups);
     size_t count;
-    return kernel_count(p, in, (size_t)p->filters, &count) ? take_kernel(node, count, err)
+    return kernel_count(p, in, (size_t)p->filters, &count) ? ft_take_kernel(node, count, err)
                                                            : ft_error_nomem(err, "a kernel");
 }
 
@@ -88,7 +87,7 @@ static int depthwise_weights(const struct ft_nodes *nodes, struct ft_node *node,
     const struct ft_layer_params *p = &node->params;
     const size_t in = (size_t)ft_node_input(nodes, node, 0)->c;
     size_t count;
-    return kernel_count(p, in, (size_t)p->multiplier, &count) ? take_kernel(node, count, err)
+    return kernel_count(p, in, (size_t)p->multiplier, &count) ? ft_take_kernel(node, count, err)
                                                               : ft_error_nomem(err, "a kernel");
 }
 
@@ -106,9 +105,10 @@ static void depthwise_settings(struct ft_step *step, const struct ft_node *node)
 
 /* ---- SeparableConv2D: depthwise, then pointwise ---------------------------------------------- */
 
-static int split_separable(const struct ft_layer *layer, int input, struct ft_node *node, int at)
+static int split_separable(const struct ft_layer *layer, const int *inputs, struct ft_node *node,
+                           int at)
 {
-    if (ft_node_init(layer, &input, 1, &node[0]) || ft_node_init(layer, &at, 1, &node[1]))
+    if (ft_node_init(layer, inputs, 1, &node[0]) || ft_node_init(layer, &at, 1, &node[1]))
         return FT_ENOMEM;
     ft_node_become(&node[0], FT_LAYER_DEPTHWISE_CONV2D);
     ft_node_activate(&node[0], &(struct ft_layer_params){ .activation = FT_ACT_LINEAR });
@@ -119,7 +119,7 @@ static int split_separable(const struct ft_layer *layer, int input, struct ft_no
     struct ft_layer_params *p = &node[1].params;
     for (int i = 0; i < 2; i++)
         p->kernel[i] = p->stride[i] = p->dilation[i] = 1;
-    return 0;
+    return 2;
 }
 
 /* ---- Conv2DTranspose: every pixel becomes a block, as large as the stride ---------------------
@@ -156,7 +156,7 @@ static int transpose_weights(const struct ft_nodes *nodes, struct ft_node *node,
     size_t count;
     if (!kernel_count(p, (size_t)ft_node_input(nodes, node, 0)->c, (size_t)p->filters, &count))
         return ft_error_nomem(err, "a kernel");
-    return take_kernel(node, count, err);
+    return ft_take_kernel(node, count, err);
 }
 
 static void transpose_settings(struct ft_step *step, const struct ft_node *node)
@@ -180,7 +180,7 @@ static int dense_weights(const struct ft_nodes *nodes, struct ft_node *node, str
 {
     size_t count;
     return ft_size_mul((size_t)ft_node_input(nodes, node, 0)->c, (size_t)node->params.units, &count)
-               ? take_kernel(node, count, err)
+               ? ft_take_kernel(node, count, err)
                : ft_error_nomem(err, "a kernel");
 }
 
@@ -190,7 +190,7 @@ const struct ft_kind ft_kinds_convolutions[] = {
       .foldable = true,
       .shape = convolution_shape,
       .weights = convolution_weights,
-      .emit = emit_kernel,
+      .emit = ft_emit_kernel,
       .operation = FT_OP_CONVOLUTION,
       .settings = convolution_settings },
     { .kind = FT_LAYER_DEPTHWISE_CONV2D,
@@ -198,7 +198,7 @@ const struct ft_kind ft_kinds_convolutions[] = {
       .foldable = true,
       .shape = depthwise_shape,
       .weights = depthwise_weights,
-      .emit = emit_kernel,
+      .emit = ft_emit_kernel,
       .operation = FT_OP_DEPTHWISE,
       .settings = depthwise_settings },
     { .kind = FT_LAYER_SEPARABLE_CONV2D, .split = split_separable },
@@ -213,7 +213,7 @@ const struct ft_kind ft_kinds_convolutions[] = {
       .foldable = true,
       .shape = dense_shape,
       .weights = dense_weights,
-      .emit = emit_kernel,
+      .emit = ft_emit_kernel,
       .operation = FT_OP_CONVOLUTION },
     { .kind = FT_LAYER_KINDS },
 };

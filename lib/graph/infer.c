@@ -6,14 +6,13 @@
 #include "graph/kinds.h"
 #include "network/kinds.h"
 
-enum { NODES_PER_LAYER = 2 }; /* at most */
-
 void ft_nodes_release(struct ft_nodes *nodes)
 {
     for (int i = 0; nodes->node && i < nodes->n; i++) {
         free(nodes->node[i].inputs);
         free(nodes->node[i].scale);
         free(nodes->node[i].offset);
+        free(nodes->node[i].fused);
     }
     free(nodes->node);
     *nodes = (struct ft_nodes){ 0 };
@@ -45,12 +44,15 @@ static int add_layer(const struct ft_layer *layer, struct ft_nodes *nodes, int *
         return FT_ENOMEM;
     for (int k = 0; k < layer->n_inputs; k++)
         inputs[k] = place[layer->inputs[k]];
-    const int rc = row->split ? row->split(layer, inputs[0], node, nodes->n)
-                              : ft_node_init(layer, inputs, layer->n_inputs, node);
-    nodes->n += row->split ? NODES_PER_LAYER : 1;
-    place[i] = nodes->n - 1;
+    int n = 1, rc = 0;
+    if (row->split)
+        n = row->split(layer, inputs, node, nodes->n);
+    else
+        rc = ft_node_init(layer, inputs, layer->n_inputs, node);
     free(inputs);
-    return rc;
+    nodes->n += n < 0 ? FT_NODES_PER_LAYER : n; /* those that were made are released */
+    place[i] = nodes->n - 1;
+    return n < 0 ? n : rc;
 }
 
 /* Nodes of layers 0..last. On failure, the caller releases what there is. */
@@ -58,7 +60,7 @@ static int add_layers(const struct ft_network *network, int last, struct ft_node
                       int *place, struct ft_error *err)
 {
     int rc = 0;
-    nodes->node = ft_alloc_zero(NODES_PER_LAYER * ((size_t)last + 1), sizeof *nodes->node);
+    nodes->node = ft_alloc_zero(FT_NODES_PER_LAYER * ((size_t)last + 1), sizeof *nodes->node);
     if (!nodes->node)
         return ft_error_nomem(err, "the plan of a network");
     for (int i = 0; !rc && i <= last; i++) {

@@ -10,7 +10,8 @@
 const struct ft_kind *ft_kind_find(enum ft_layer_kind kind)
 {
     const struct ft_kind *const families[] = { ft_kinds_convolutions, ft_kinds_merges,
-                                               ft_kinds_channels, ft_kinds_geometry };
+                                               ft_kinds_channels, ft_kinds_geometry,
+                                               ft_kinds_attention };
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         for (const struct ft_kind *row = families[i]; row->kind != FT_LAYER_KINDS; row++)
             if (row->kind == kind)

@@ -1,10 +1,10 @@
 /* How graph/ handles each kind of layer: one row for each kind, in addition to network/kinds.h.
  * Private to graph/.
  *
- * The rows are in four files, by what the layers do: convolutions.c (layers with a kernel),
+ * The rows are in five files, by what the layers do: convolutions.c (layers with a kernel),
  * merges.c (several inputs), channels.c (one value in, one value out, such as normalisation and
- * activation) and geometry.c (windows, padding, reshaping). To add a kind, add a row to one of
- * them, and above it the functions that no other row has. */
+ * activation), geometry.c (windows, padding, reshaping) and attention.c. To add a kind, add a row
+ * to one of them, and above it the functions that no other row has. */
 #ifndef FT_GRAPH_KINDS_H
 #define FT_GRAPH_KINDS_H
 
@@ -20,6 +20,8 @@ struct ft_emitter {
     size_t step_capacity;
 };
 
+enum { FT_NODES_PER_LAYER = 4 }; /* at most */
+
 struct ft_kind {
     enum ft_layer_kind kind;
     bool kernel; /* multiplies with its first tensor */
@@ -27,9 +29,9 @@ struct ft_kind {
      * into its weights. It also adds a residual and applies any activation but softmax. */
     bool foldable;
 
-    /* Two nodes instead of one: fills node[0] and node[1], whose indices are `at` and `at` + 1.
-     * Nullable. Returns 0 or FT_ENOMEM. */
-    int (*split)(const struct ft_layer *layer, int input, struct ft_node *node, int at);
+    /* Several nodes instead of one: fills up to FT_NODES_PER_LAYER nodes, whose indices begin at
+     * `at`. `inputs` are nodes. Nullable. Returns the number of nodes or FT_ENOMEM. */
+    int (*split)(const struct ft_layer *layer, const int *inputs, struct ft_node *node, int at);
     /* Sets node->shape and node->pad. NULL: the output has the shape of the first input. */
     int (*shape)(const struct ft_nodes *nodes, struct ft_node *node, struct ft_error *err);
     /* Checks that the layer's tensors have the right sizes, and sets node->scale and node->offset.
@@ -49,7 +51,7 @@ struct ft_kind {
 
 /* Each ends with a row of kind FT_LAYER_KINDS. */
 extern const struct ft_kind ft_kinds_convolutions[], ft_kinds_merges[], ft_kinds_channels[],
-    ft_kinds_geometry[];
+    ft_kinds_geometry[], ft_kinds_attention[];
 
 /* Returns NULL if the kind has no row. */
 const struct ft_kind *ft_kind_find(enum ft_layer_kind kind);
@@ -64,6 +66,13 @@ void ft_node_become(struct ft_node *node, enum ft_layer_kind kind);
 void ft_node_activate(struct ft_node *node, const struct ft_layer_params *params);
 /* Allocates node->scale and node->offset [node->shape.c], uninitialised. */
 int ft_node_new_affine(struct ft_node *node, struct ft_error *err);
+
+/* For nodes that are a convolution step: checks the kernel, which must have `count` values, and
+ * copies the bias into node->offset. */
+int ft_take_kernel(struct ft_node *node, size_t count, struct ft_error *err);
+/* Adds the step of a node that has a kernel. */
+void ft_emit_kernel(struct ft_emitter *e, const struct ft_node *node, struct ft_value in,
+                    struct ft_value out);
 
 /* Checks a tensor of the layer, called `what` in messages. */
 int ft_check_tensor(const struct ft_node *node, const struct ft_tensor *tensor, const char *what,

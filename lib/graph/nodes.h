@@ -19,6 +19,7 @@ struct ft_node {
     const struct ft_layer *layer;          /* its name and tensors */
     struct ft_layer_params params;         /* the layer's, changed by the planner */
     const struct ft_tensor *kernel, *bias; /* of kinds that have a kernel; bias is nullable */
+    struct ft_tensor *fused; /* one block: a kernel, its bias and their data; owned, nullable */
     int n_inputs;
     int *inputs;                   /* [n_inputs], owned, with room for one more */
     bool residual;                 /* the last input is added before the activation */

@@ -197,13 +197,47 @@ static void write_resize(const struct ft_layer *layer, cJSON *config)
         cJSON_AddTrueToObject(config, "crop_to_aspect_ratio");
 }
 
+/* A shape or a permutation of [t, c] becomes one of [1, t, c]: axes move by `moved`. */
+static void tokens_to_map(struct ft_draft_layer *out, int moved)
+{
+    struct ft_layer_params *p = &out->layer.params;
+    p->rank = 3;
+    p->shape[2] = p->shape[1] + moved;
+    p->shape[1] = p->shape[0] + moved;
+    p->shape[0] = 1;
+    out->tokens = true;
+}
+
+/* ZeroPadding1D, Cropping1D: 1 or [1, 2] */
+static int parse_ends(const cJSON *config, const char *key, struct ft_draft_layer *out,
+                      struct ft_error *err)
+{
+    out->layer.params.pad[2] = out->layer.params.pad[3] = 1;
+    return ft_field_pair(config, key, 0, &out->layer.params.pad[2], err);
+}
+
+static int parse_zero_pad_ends(const cJSON *config, struct ft_draft_layer *out,
+                               struct ft_error *err)
+{
+    return parse_ends(config, "padding", out, err);
+}
+
+static int parse_cropping_ends(const cJSON *config, struct ft_draft_layer *out,
+                               struct ft_error *err)
+{
+    return parse_ends(config, "cropping", out, err);
+}
+
 /* Axes count from 1; the batch is axis 0. */
 static int parse_permute(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
 {
     const cJSON *dims = ft_field(config, "dims");
     if (cJSON_IsObject(dims))
         dims = ft_field(dims, "items");
-    return parse_shape(dims, false, &out->layer.params, err);
+    const int rc = parse_shape(dims, false, &out->layer.params, err);
+    if (!rc && out->layer.params.rank == 2)
+        tokens_to_map(out, 1);
+    return rc;
 }
 
 static void write_permute(const struct ft_layer *layer, cJSON *config)
@@ -216,7 +250,10 @@ static int parse_reshape(const cJSON *config, struct ft_draft_layer *out, struct
     const cJSON *shape = ft_field(config, "target_shape");
     if (cJSON_IsObject(shape)) /* {"class_name": "__tuple__", "items": [...]} */
         shape = ft_field(shape, "items");
-    return parse_shape(shape, false, &out->layer.params, err);
+    const int rc = parse_shape(shape, false, &out->layer.params, err);
+    if (!rc && out->layer.params.rank == 2)
+        tokens_to_map(out, 0);
+    return rc;
 }
 
 static void write_reshape(const struct ft_layer *layer, cJSON *config)
@@ -234,6 +271,8 @@ const struct ft_layer_class ft_shape_classes[] = {
     { "InputLayer", FT_LAYER_INPUT, parse_input, .write = write_input },
     { "ZeroPadding2D", FT_LAYER_ZERO_PAD, parse_zero_pad, .write = write_zero_pad },
     { "Cropping2D", FT_LAYER_CROPPING, parse_cropping, .write = write_cropping },
+    { "ZeroPadding1D", FT_LAYER_ZERO_PAD, .parse = parse_zero_pad_ends },
+    { "Cropping1D", FT_LAYER_CROPPING, .parse = parse_cropping_ends },
     { "UpSampling2D", FT_LAYER_UPSAMPLING, parse_upsampling, .write = write_upsampling },
     { "Resizing", FT_LAYER_RESIZE, parse_resizing, .write = write_resize },
     { "CenterCrop", FT_LAYER_RESIZE, parse_centre_crop, write_resize, .crop = FT_CROP_CENTRE },

@@ -184,6 +184,8 @@ const struct ft_layer_class ft_window_classes[] = {
       .write = write_global_pool },
     { "GlobalMaxPooling2D", FT_LAYER_GLOBAL_MAX_POOL, parse_global_pool,
       .write = write_global_pool },
+    { "GlobalAveragePooling1D", FT_LAYER_GLOBAL_AVERAGE_POOL, .parse = parse_global_pool },
+    { "GlobalMaxPooling1D", FT_LAYER_GLOBAL_MAX_POOL, .parse = parse_global_pool },
     { "Dense", FT_LAYER_DENSE, parse_dense, write_dense, .weights = { "kernel", "bias" } },
     { 0 },
 };

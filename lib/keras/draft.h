@@ -24,7 +24,10 @@ struct ft_draft_layer {
     const cJSON *node;
     const struct ft_keras_operation
         *operation; /* NULL: a layer. The operation takes constants, too */
-    bool squeezed;  /* a map [h, w, 1] that Keras has as [h, w], or [1] that it has as a number */
+    /* Its output has the axes [t, c] in Keras (tokens). Here it is a map [1, t, c]. */
+    bool tokens;
+    int attention_axes; /* how many axes Keras attends over; 0: all but batch and channels */
+    bool squeezed; /* a map [h, w, 1] that Keras has as [h, w], or [1] that it has as a number */
     /* the class in the file; NULL: the class that writes this layer */
     const struct ft_layer_class *class;
     /* the following fields say where its weights are */

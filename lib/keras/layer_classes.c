@@ -6,8 +6,8 @@
 
 /* Searched in this order: "Activation" is the name of a row in two of the families. */
 static const struct ft_layer_class *const families[] = {
-    ft_shape_classes,      ft_window_classes, ft_norm_classes,
-    ft_activation_classes, ft_merge_classes,  ft_inactive_classes,
+    ft_shape_classes, ft_window_classes,    ft_norm_classes,     ft_activation_classes,
+    ft_merge_classes, ft_attention_classes, ft_inactive_classes,
 };
 #define N_FAMILIES (sizeof families / sizeof *families)
 
@@ -40,14 +40,34 @@ const struct ft_layer_class *ft_layer_class_of(const struct ft_layer *layer)
     return general;
 }
 
+static bool in_sublayer(const struct ft_layer_class *class)
+{
+    return class->weights[0] && strchr(class->weights[0], '/');
+}
+
+/* Start of the last `parts` parts of a path. */
+static const char *last_parts(const char *path, int parts)
+{
+    const char *at = path + strlen(path);
+    while (at > path && (at[-1] != '/' || --parts > 0))
+        at--;
+    return at;
+}
+
 int ft_layer_class_weight(const struct ft_layer_class *class, const char *name)
 {
-    const char *slash = strrchr(name, '/'), *last = slash ? slash + 1 : name;
+    const char *last = last_parts(name, in_sublayer(class) ? 2 : 1);
     const size_t length = strcspn(last, ":");
     for (int w = 0; w < FT_MAX_WEIGHTS && class->weights[w]; w++)
         if (ft_pattern_matches(class->weights[w], last, length))
             return w;
     return -1;
+}
+
+size_t ft_layer_class_path(const struct ft_layer_class *class, const char *weight)
+{
+    const char *last = last_parts(weight, in_sublayer(class) ? 2 : 1);
+    return last > weight ? (size_t)(last - weight) - 1 : 0;
 }
 
 cJSON *ft_layer_config(const struct ft_layer *layer, const char *name)

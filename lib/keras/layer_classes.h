@@ -17,7 +17,11 @@ struct ft_layer_class {
     /* Adds the settings that differ from Keras's defaults. NULL: this class is only read. */
     void (*write)(const struct ft_layer *layer, cJSON *config);
     /* Names of the weights in files, as patterns (patterns.h); the first alternative is written. */
+    /* "query/kernel" is in a sublayer of its own. */
     const char *weights[FT_MAX_WEIGHTS];
+    /* Keras 3: places of the weights in the layer's group ("query_dense/vars/0") [FT_MAX_WEIGHTS].
+     * NULL: numbered in "vars". */
+    const char *const *stores;
     /* FT_LAYER_ACTIVATION: the only activation that this row writes; LINEAR: all without a row */
     enum ft_activation activation;
     enum ft_crop crop; /* FT_LAYER_RESIZE: the only crop that this row writes; NONE: all others */
@@ -31,7 +35,7 @@ struct ft_layer_class {
 
 /* A family of classes: each table ends with a row without a name. */
 extern const struct ft_layer_class ft_shape_classes[], ft_window_classes[], ft_norm_classes[],
-    ft_activation_classes[], ft_merge_classes[], ft_inactive_classes[];
+    ft_activation_classes[], ft_merge_classes[], ft_attention_classes[], ft_inactive_classes[];
 
 /* The class called `name`, with or without a package ("Custom>CustomScaleLayer"); NULL: unknown. */
 const struct ft_layer_class *ft_layer_class_find(const char *name);
@@ -39,9 +43,16 @@ const struct ft_layer_class *ft_layer_class_find(const char *name);
 const struct ft_layer_class *ft_layer_class_of(const struct ft_layer *layer);
 /* Index of the weight called `name`, as in "conv1/conv1/kernel:0"; -1: the class has none. */
 int ft_layer_class_weight(const struct ft_layer_class *class, const char *name);
+/* Length of the layer's path in the path of one of its weights: 5 in "conv1/kernel:0", "att_1/
+ * query/kernel:0". */
+size_t ft_layer_class_path(const struct ft_layer_class *class, const char *weight);
 /* The configuration of a layer. Must be freed with cJSON_Delete(). Returns NULL if memory runs
  * out. */
 cJSON *ft_layer_config(const struct ft_layer *layer, const char *name);
+
+/* Checks the arguments of a call of attention, and leaves the map of the queries and, if another,
+ * that of keys and values as its inputs. */
+int ft_attention_inputs(struct ft_draft_layer *layer, struct ft_error *err);
 
 /* For ft_layer_class.write: every setting has its default. */
 void ft_write_nothing(const struct ft_layer *layer, cJSON *config);

@@ -33,6 +33,11 @@ static int derive(struct ft_layer *layer, struct ft_error *err)
     return 0;
 }
 
+static const struct ft_layer_class *class_of(const struct ft_draft_layer *d)
+{
+    return d->class ? d->class : ft_layer_class_of(&d->layer);
+}
+
 /* The weights of a layer are usually in one group below the group of the layer: it is kept open
  * between weights. */
 struct folder {
@@ -184,10 +189,9 @@ static int own_places(const struct shelf *s, const struct ft_layer_class *class,
 
 /* The number of last parts that the path of a weight and the scope have in common: 2 for
  * "x/stem/conv/kernel:0" and "base/stem/conv". */
-static int parts_alike(const char *weight, const char *scope)
+static int parts_alike(const struct ft_layer_class *class, const char *weight, const char *scope)
 {
-    const char *end = strrchr(weight, '/');
-    size_t a = end ? (size_t)(end - weight) : 0, b = strlen(scope);
+    size_t a = ft_layer_class_path(class, weight), b = strlen(scope);
     int parts = 0;
     while (a && b && weight[a - 1] == scope[b - 1]) {
         a--;
@@ -204,7 +208,7 @@ static void inner_places(const struct shelf *s, const struct ft_layer_class *cla
 {
     int best[FT_MAX_WEIGHTS] = { 0 };
     for (int i = 0; i < s->names.n; i++) {
-        const int parts = s->taken[i] ? 0 : parts_alike(s->names.names[i], scope);
+        const int parts = s->taken[i] ? 0 : parts_alike(class, s->names.names[i], scope);
         const int w = parts ? ft_layer_class_weight(class, s->names.names[i]) : -1;
         if (w < 0 || !(needs >> w & 1) || parts <= best[w])
             continue;
@@ -225,8 +229,7 @@ static bool ordered_places(const struct shelf *s, const struct ft_draft *draft, 
                            int *places)
 {
     const struct ft_draft_layer *wanted = &draft->layers[i];
-    const struct ft_layer_class *class =
-        wanted->class ? wanted->class : ft_layer_class_of(&wanted->layer);
+    const struct ft_layer_class *class = class_of(wanted);
     int n = 0;
     for (int pass = 0; pass < 1 + split; pass++)
         for (int k = 0; k < draft->n; k++) {
@@ -265,7 +268,8 @@ static int read_layer_scale(const struct ft_h5 *h5, struct shelf *shelf, struct 
     for (int i = 0; i < shelf->names.n; i++) {
         const char *name = shelf->names.names[i], *last = strrchr(name, '/');
         last = last ? last + 1 : name;
-        if (strncmp(last, "kernel_scale", 12) || (d->inner && !parts_alike(name, d->scope)))
+        if (strncmp(last, "kernel_scale", 12) ||
+            (d->inner && !parts_alike(class_of(d), name, d->scope)))
             continue;
         const int rc = read_weight(h5, shelf->group, &shelf->folder, name, &scale, storage, err);
         return rc ? rc : dequantize(d, &scale, storage, err);
@@ -279,7 +283,7 @@ static int read_layer(const struct ft_h5 *h5, int64_t parent, struct shelf *shel
 {
     struct ft_draft_layer *draft = &network->layers[i];
     struct ft_layer *layer = &draft->layer;
-    const struct ft_layer_class *class = draft->class ? draft->class : ft_layer_class_of(layer);
+    const struct ft_layer_class *class = class_of(draft);
     int places[FT_MAX_WEIGHTS], rc = shelf_open(h5, parent, draft->top, shelf, err);
     for (int w = 0; w < FT_MAX_WEIGHTS; w++)
         places[w] = -1;
@@ -314,13 +318,17 @@ static int read_stored(const struct ft_h5 *h5, struct folder *folder, struct ft_
 {
     struct ft_layer *layer = &draft->layer;
     struct ft_tensor scale;
+    const char *const *stores = class_of(draft)->stores;
     char path[1024];
     int number = 0, rc = 0;
     for (int w = 0; !rc && w <= FT_MAX_WEIGHTS; w++) {
         const bool last = w == FT_MAX_WEIGHTS; /* the scale of a quantized kernel */
         if (last ? !has_scale(draft) : !(draft->needs >> w & 1))
             continue;
-        if (snprintf(path, sizeof path, "%s/vars/%d", draft->store, number++) >= (int)sizeof path)
+        const int length = stores
+                               ? snprintf(path, sizeof path, "%s/%s", draft->store, stores[w])
+                               : snprintf(path, sizeof path, "%s/vars/%d", draft->store, number++);
+        if (length >= (int)sizeof path)
             return ft_error_set(err, FT_ELIMIT, "the name of a weight is too long");
         folder->path = NULL; /* `path` is reused */
         folder->length = 0;

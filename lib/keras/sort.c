@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "keras/layer_classes.h"
 
 /* ---- order ----------------------------------------------------------------------------------- */
 
@@ -91,20 +92,36 @@ static int rearrange(struct ft_draft *draft, const int *order, int n, struct ft_
 }
 
 /* Only the last axis can be normalised or concatenated. Its number depends on the rank. */
-static int check_axes(const struct ft_draft *draft, struct ft_error *err)
+static int check_axes(const struct ft_draft_layer *d, int rank, struct ft_error *err)
+{
+    if (d->axis != -1 && d->axis != (d->tokens ? 2 : rank))
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "layer '%s': axis %d is not supported: only the last (channels) is",
+                            d->layer.name, d->axis);
+    if (d->attention_axes && d->attention_axes != (d->tokens ? 1 : 2))
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "layer '%s': attention over some of the axes is not supported",
+                            d->layer.name);
+    return 0;
+}
+
+/* Finds out which layers give tokens, and checks what depends on the rank of the inputs. */
+static int check_ranks(struct ft_draft *draft, struct ft_error *err)
 {
     int *rank = calloc((size_t)draft->n + 1, sizeof *rank), rc = 0;
     if (!rank)
         return ft_error_nomem(err, "layers");
     for (int i = 0; i < draft->n && !rc; i++) {
-        const struct ft_draft_layer *d = &draft->layers[i];
+        struct ft_draft_layer *d = &draft->layers[i];
         const struct ft_layer *layer = &d->layer;
-        rank[i] = ft_layer_rank(layer, layer->n_inputs ? rank[layer->inputs[0]] : 0);
-        if (d->axis != -1 && d->axis != rank[i])
-            rc = ft_error_set(err, FT_EUNSUPPORTED,
-                              "layer '%s': axis %d is not supported: only the last (channels) is",
-                              layer->name, d->axis);
-        if (layer->kind == FT_LAYER_INPUT && i)
+        const int first = layer->n_inputs ? layer->inputs[0] : -1;
+        rank[i] = ft_layer_rank(layer, first < 0 ? 0 : rank[first]);
+        if (layer->kind != FT_LAYER_RESHAPE && first >= 0)
+            d->tokens = rank[i] == 3 && draft->layers[first].tokens;
+        rc = check_axes(d, rank[i], err);
+        if (!rc && layer->kind == FT_LAYER_ATTENTION)
+            rc = ft_attention_inputs(d, err);
+        if (!rc && layer->kind == FT_LAYER_INPUT && i)
             rc = ft_error_set(err, FT_EUNSUPPORTED, "layer '%s': a second input is not supported",
                               layer->name);
     }
@@ -161,7 +178,7 @@ int ft_draft_sort(struct ft_draft *draft, struct ft_error *err)
         input_first(draft, w.post, w.n);
         rc = rearrange(draft, w.post, w.n, err);
     }
-    rc = rc ? rc : check_axes(draft, err);
+    rc = rc ? rc : check_ranks(draft, err);
     walk_release(&w);
     return rc;
 }

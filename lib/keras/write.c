@@ -28,6 +28,32 @@ static cJSON *reference(const char *name)
     return list;
 }
 
+/* A tensor as Keras 3 refers to it. */
+static cJSON *tensor(const struct ft_network *network, int layer)
+{
+    cJSON *object = cJSON_CreateObject(), *config = cJSON_CreateObject(),
+          *shape = cJSON_CreateArray();
+    for (int i = 0; i <= ft_network_rank(network, layer); i++)
+        cJSON_AddItemToArray(shape, cJSON_CreateNull());
+    cJSON_AddStringToObject(object, "class_name", "__keras_tensor__");
+    cJSON_AddItemToObject(object, "config", config);
+    cJSON_AddItemToObject(config, "shape", shape);
+    cJSON_AddStringToObject(config, "dtype", "float32");
+    cJSON_AddItemToObject(config, "keras_history", reference(network->layers[layer].name));
+    return object;
+}
+
+/* The call of a layer that takes its inputs as arguments, not as a list: in the dialect of Keras 3,
+ * as that of Keras 2 cannot express it in a way that Keras 3 reads. */
+static cJSON *call_with_arguments(const struct ft_network *network, const struct ft_layer *layer)
+{
+    cJSON *node = cJSON_CreateObject(), *arguments = cJSON_AddArrayToObject(node, "args");
+    cJSON_AddItemToArray(arguments, tensor(network, layer->inputs[0]));
+    cJSON_AddItemToArray(arguments, tensor(network, layer->inputs[layer->n_inputs - 1]));
+    cJSON_AddObjectToObject(node, "kwargs");
+    return node;
+}
+
 static void add_layer(cJSON *layers, const struct ft_network *network, const struct ft_layer *layer)
 {
     cJSON *entry = cJSON_CreateObject();
@@ -35,8 +61,12 @@ static void add_layer(cJSON *layers, const struct ft_network *network, const str
     cJSON_AddStringToObject(entry, "class_name", ft_layer_class_of(layer)->name);
     cJSON_AddStringToObject(entry, "name", layer->name);
     cJSON_AddItemToObject(entry, "config", ft_layer_config(layer, layer->name));
-    cJSON *nodes = cJSON_AddArrayToObject(entry, "inbound_nodes"),
-          *node = layer->n_inputs ? cJSON_CreateArray() : NULL;
+    cJSON *nodes = cJSON_AddArrayToObject(entry, "inbound_nodes");
+    if (layer->kind == FT_LAYER_ATTENTION) {
+        cJSON_AddItemToArray(nodes, call_with_arguments(network, layer));
+        return;
+    }
+    cJSON *node = layer->n_inputs ? cJSON_CreateArray() : NULL;
     for (int i = 0; i < layer->n_inputs; i++) {
         cJSON *input = reference(network->layers[layer->inputs[i]].name);
         cJSON_AddItemToArray(input, cJSON_CreateObject());
@@ -132,16 +162,18 @@ static int put_tensor(hid_t group, const char *name, const struct ft_tensor *t)
     for (int i = 0; i < t->rank; i++)
         shape[i] = (hsize_t)t->shape[i];
     const hid_t space = H5Screate_simple(t->rank, shape, NULL),
-                properties = H5Pcreate(H5P_DATASET_CREATE);
+                properties = H5Pcreate(H5P_DATASET_CREATE), links = H5Pcreate(H5P_LINK_CREATE);
+    H5Pset_create_intermediate_group(links, 1); /* "query/kernel:0" */
     H5Pset_obj_track_times(properties, false);
     const hid_t dataset =
-        H5Dcreate2(group, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+        H5Dcreate2(group, name, H5T_IEEE_F32LE, space, links, properties, H5P_DEFAULT);
     const int rc = dataset >= 0 && H5Dwrite(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL,
                                             H5P_DEFAULT, t->data) >= 0
                        ? 0
                        : FT_EIO;
     if (dataset >= 0)
         H5Dclose(dataset);
+    H5Pclose(links);
     H5Pclose(properties);
     H5Sclose(space);
     return rc;

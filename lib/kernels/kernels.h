@@ -126,6 +126,10 @@ enum ft_operation {
     /* out = clamp(transposed convolution of in + bias), weights [kh, kw, out.c, in.c]; `pad` rows
      * and columns are cut off */
     FT_OP_TRANSPOSE,
+    /* Attention. `in` has the queries of all heads, `other` the keys of all heads, then the values;
+     * `groups` heads. Each output pixel is the mean of the values of all pixels of `other`,
+     * weighted by softmax(alpha * query . key). */
+    FT_OP_ATTENTION,
     FT_OPERATIONS
 };
 

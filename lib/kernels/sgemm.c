@@ -77,4 +77,4 @@ static void product(const struct ft_product *p)
                 1, p->a, (int)(across ? p->a_step : p->a_row), p->b, (int)p->b_row, p->add, p->c,
                 (int)p->c_row);
 }
-const struct ft_product_row ft_product_sgemm = { product, "sgemm", 0 };
+const struct ft_product_row ft_product_c = { product, "sgemm", 0 };

@@ -49,6 +49,7 @@ EVERYWHERE(layer_norm);
 EVERYWHERE(group_norm);
 EVERYWHERE(unit_norm);
 EVERYWHERE(prelu);
+EVERYWHERE(attention);
 PLAIN(affine_map);
 PLAIN(resize);
 PLAIN(permute);
@@ -93,6 +94,7 @@ static const struct ft_operation_info operations[FT_OPERATIONS] = {
                           .rows = transpose_rows,
                           .weights = FT_WEIGHTS_UNSCALED,
                           .moves = true },
+    [FT_OP_ATTENTION] = { .name = "attention", .rows = attention_rows, .moves = true },
 };
 
 const struct ft_operation_info *ft_operation_info(enum ft_operation operation)
@@ -130,9 +132,8 @@ const struct ft_pixel_row *ft_pixel_choose(void)
     return *row;
 }
 
-extern const struct ft_product_row ft_product_avx512, ft_product_avx2, ft_product_sgemm;
-static const struct ft_product_row *const product_rows[] = { SIMD(product) & ft_product_sgemm,
-                                                             NULL };
+extern const struct ft_product_row ft_product_avx512, ft_product_avx2, ft_product_c;
+static const struct ft_product_row *const product_rows[] = { SIMD(product) & ft_product_c, NULL };
 
 const struct ft_product_row *const *ft_product_table(void)
 {

@@ -90,6 +90,19 @@ static const struct ft_layer_kind_info kinds[FT_LAYER_KINDS] = {
     [FT_LAYER_MAXIMUM] = { "Maximum", 0, FT_KIND_MERGES, ANY_NUMBER },
     [FT_LAYER_MINIMUM] = { "Minimum", 0, FT_KIND_MERGES, ANY_NUMBER },
     [FT_LAYER_MAP_RESCALING] = { "MapRescaling", 0, 0, 1, 1, { { "scale" }, { "offset" } } },
+    [FT_LAYER_ATTENTION] = { "MultiHeadAttention",
+                             FT_PARAM_GROUPS | FT_PARAM_UNITS | FT_PARAM_FILTERS,
+                             0,
+                             1,
+                             2,
+                             { { "query kernel", ".gu" },
+                               { "query bias", "gu" },
+                               { "key kernel", ".gu" },
+                               { "key bias", "gu" },
+                               { "value kernel", ".gf" },
+                               { "value bias", "gf" },
+                               { "output kernel", "gfc" },
+                               { "output bias", "c" } } },
     [FT_LAYER_RESIZE] = { "Resizing", FT_PARAM_SHAPE | FT_PARAM_BILINEAR | FT_PARAM_CROP, 0, 1, 1 },
 };
 
@@ -142,6 +155,8 @@ static bool axis_fits(char letter, int64_t length, const struct ft_layer_params 
         return length == p->filters;
     case 'u':
         return length == p->units;
+    case 'g':
+        return length == p->groups;
     case 'm':
         return length == p->multiplier;
     case '1':

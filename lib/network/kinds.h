@@ -34,9 +34,9 @@ enum ft_layer_flag {
 
 struct ft_weight_info {
     const char *name; /* for messages: "kernel"; NULL: the kind has no such weight */
-    /* Its shape, one letter an axis: h w rows and columns of params.kernel, f filters, u units, m
-     * multiplier, c channels (the same number in all weights), C channels * multiplier, 1 one, .
-     * any length. NULL: it does not depend on the layer's parameters alone. */
+    /* Its shape, one letter an axis: h w rows and columns of params.kernel, f filters, u units, g
+     * groups, m multiplier, c channels (the same number in all weights), C channels * multiplier,
+     * 1 one, . any length. NULL: it does not depend on the layer's parameters alone. */
     const char *shape;
 };
 

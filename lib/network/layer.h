@@ -46,6 +46,11 @@ enum ft_layer_kind {
     /* x * SCALE + OFFSET, tensors [h, w, c], any of them 1. A kind of its own because it cannot be
      * folded into a neighbour */
     FT_LAYER_MAP_RESCALING,
+    /* Multi-head attention over all pixels (tokens) of a map. Inputs: the map of the queries and,
+     * if another, that of keys and values. QUERY, KEY [c, heads, units], VALUE [c, heads, filters],
+     * OUTPUT [heads, filters, channels], and a bias [all but the first axis] of each, or none;
+     * params.groups heads, params.units and params.filters for each head */
+    FT_LAYER_ATTENTION,
     FT_LAYER_RESIZE, /* to params.shape [rows, columns]; params.bilinear, params.crop */
     FT_LAYER_KINDS
 };
@@ -98,7 +103,12 @@ enum ft_weight {
     FT_W_POINTWISE = 1,
     FT_W_SEPARABLE_BIAS = 2,
     FT_W_ALPHA = 0,
-    FT_MAX_WEIGHTS = 4
+    FT_W_QUERY = 0, /* each followed by its bias */
+    FT_W_KEY = 2,
+    FT_W_VALUE = 4,
+    FT_W_OUTPUT = 6,
+    FT_W_OUTPUT_BIAS = 7,
+    FT_MAX_WEIGHTS = 8
 };
 
 struct ft_tensor {

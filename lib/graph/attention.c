@@ -1,0 +1,159 @@
+/* Multi-head attention: one product makes the queries, keys and values of all heads (two products
+ * if keys and values come from another map), a step of its own attends, another product follows. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "graph/kinds.h"
+
+/* Channels of the queries (and of the keys), and of the values, of all heads. */
+static int query_channels(const struct ft_node *node)
+{
+    return node->params.groups * node->params.units;
+}
+
+static int value_channels(const struct ft_node *node)
+{
+    return node->params.groups * node->params.filters;
+}
+
+/* ---- the projection: queries, keys and values side by side ----------------------------------- */
+
+/* Which of them a projection makes: params.kernel[0] is the first of FT_W_QUERY, FT_W_KEY,
+ * FT_W_VALUE, params.kernel[1] the last. */
+static int projected(const struct ft_node *node)
+{
+    int channels = 0;
+    for (int w = node->params.kernel[0]; w <= node->params.kernel[1]; w += FT_W_KEY)
+        channels += w == FT_W_VALUE ? value_channels(node) : query_channels(node);
+    return channels;
+}
+
+static int projection_shape(const struct ft_nodes *nodes, struct ft_node *node,
+                            struct ft_error *err)
+{
+    const struct ft_layer_params *p = &node->params;
+    enum { MOST = 1 << 12 };
+    if (p->groups < 1 || p->groups > MOST || p->units < 1 || p->units > MOST || p->filters < 1 ||
+        p->filters > MOST)
+        return ft_error_set(err, FT_EFORMAT,
+                            "layer '%s': %d heads of %d and %d channels are not valid",
+                            node->layer->name, p->groups, p->units, p->filters);
+    node->shape = *ft_node_input(nodes, node, 0);
+    node->shape.c = projected(node);
+    return ft_check_picture(node, &node->shape, err);
+}
+
+/* Copies kernel [rows, n] and bias [n] to columns `at` and later of the fused ones. */
+static int fuse(struct ft_node *node, int w, int n, int rows, int at, struct ft_error *err)
+{
+    const struct ft_tensor *kernel = &node->layer->weights[w], *bias = kernel + 1;
+    float *to = (float *)(node->fused + 2);
+    const int columns = node->shape.c;
+    int rc = ft_check_tensor(node, kernel, "kernel", (size_t)rows * (size_t)n, true, err);
+    rc = rc ? rc : ft_check_tensor(node, bias, "bias", (size_t)n, false, err);
+    for (int r = 0; !rc && r < rows; r++)
+        memcpy(to + (size_t)r * (size_t)columns + at, kernel->data + (size_t)r * (size_t)n,
+               (size_t)n * sizeof *to);
+    if (!rc && bias->data)
+        memcpy(to + (size_t)rows * (size_t)columns + at, bias->data, (size_t)n * sizeof *to);
+    return rc;
+}
+
+static int projection_weights(const struct ft_nodes *nodes, struct ft_node *node,
+                              struct ft_error *err)
+{
+    const int rows = ft_node_input(nodes, node, 0)->c, columns = node->shape.c;
+    const size_t count = (size_t)rows * (size_t)columns;
+    int at = 0, rc = 0;
+    node->fused =
+        ft_alloc_zero(1, 2 * sizeof *node->fused + (count + (size_t)columns) * sizeof(float));
+    if (!node->fused)
+        return ft_error_nomem(err, "the plan of a network");
+    float *data = (float *)(node->fused + 2);
+    node->fused[0] =
+        (struct ft_tensor){ .rank = 2, .shape = { rows, columns }, .count = count, .data = data };
+    node->fused[1] = (struct ft_tensor){
+        .rank = 1, .shape = { columns }, .count = (size_t)columns, .data = data + count
+    };
+    node->kernel = &node->fused[0];
+    node->bias = &node->fused[1];
+    for (int w = node->params.kernel[0]; !rc && w <= node->params.kernel[1]; w += FT_W_KEY) {
+        const int n = w == FT_W_VALUE ? value_channels(node) : query_channels(node);
+        rc = fuse(node, w, n, rows, at, err);
+        at += n;
+    }
+    return rc ? rc : ft_take_kernel(node, count, err);
+}
+
+static const struct ft_kind projection = { .kind = FT_LAYER_DENSE,
+                                           .kernel = true,
+                                           .foldable = true,
+                                           .shape = projection_shape,
+                                           .weights = projection_weights,
+                                           .emit = ft_emit_kernel,
+                                           .operation = FT_OP_CONVOLUTION };
+
+/* ---- attention ------------------------------------------------------------------------------- */
+
+static int attention_shape(const struct ft_nodes *nodes, struct ft_node *node, struct ft_error *err)
+{
+    (void)err;
+    node->shape = *ft_node_input(nodes, node, 0);
+    node->shape.c = value_channels(node);
+    return 0;
+}
+
+static void emit_attention(struct ft_emitter *e, const struct ft_node *node, struct ft_value in,
+                           struct ft_value out)
+{
+    struct ft_value other = e->values[node->inputs[node->n_inputs - 1]];
+    const int queries = query_channels(node);
+    if (node->n_inputs == 1) {
+        other.channel += queries;
+        other.c -= queries;
+        in.c = queries;
+    }
+    struct ft_step *s = ft_emit_step(e, FT_OP_ATTENTION, node, in, other, out);
+    s->work.groups = node->params.groups;
+    s->work.alpha = 1 / sqrtf((float)node->params.units);
+}
+
+static int make_projection(const struct ft_layer *layer, int input, int first, int last,
+                           struct ft_node *node)
+{
+    if (ft_node_init(layer, &input, 1, node))
+        return FT_ENOMEM;
+    node->kind = FT_LAYER_DENSE;
+    node->row = &projection;
+    node->params.kernel[0] = first;
+    node->params.kernel[1] = last;
+    return 0;
+}
+
+static int split_attention(const struct ft_layer *layer, const int *inputs, struct ft_node *node,
+                           int at)
+{
+    const bool one = layer->n_inputs == 1 || inputs[0] == inputs[1];
+    const int n = one ? 1 : 2, made[2] = { at, at + 1 }, core = at + n;
+    struct ft_node *output = &node[n + 1];
+    if (make_projection(layer, inputs[0], FT_W_QUERY, one ? FT_W_VALUE : FT_W_QUERY, &node[0]) ||
+        (!one && make_projection(layer, inputs[1], FT_W_KEY, FT_W_VALUE, &node[1])) ||
+        ft_node_init(layer, made, n, &node[n]) || ft_node_init(layer, &core, 1, output))
+        return FT_ENOMEM;
+    ft_node_become(output, FT_LAYER_DENSE);
+    output->kernel = &layer->weights[FT_W_OUTPUT];
+    output->bias = &layer->weights[FT_W_OUTPUT_BIAS];
+    output->params.units = (int)output->kernel->shape[2];
+    return n + 2;
+}
+
+const struct ft_kind ft_kinds_attention[] = {
+    { .kind = FT_LAYER_ATTENTION,
+      .split = split_attention,
+      .shape = attention_shape,
+      .emit = emit_attention },
+    { .kind = FT_LAYER_KINDS },
+};

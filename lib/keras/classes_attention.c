@@ -1,0 +1,101 @@
+/* Attention. Its weights are in sublayers: query, key, value and attention_output. */
+#include <string.h>
+
+#include "base/error.h"
+#include "keras/fields.h"
+#include "keras/layer_classes.h"
+
+/* Settings that change the result, and that are not supported. */
+static int refuse_settings(const cJSON *config, struct ft_error *err)
+{
+    bool gated = false;
+    const int rc = ft_field_bool(config, "use_gate", &gated, err);
+    if (!rc && (gated || ft_field(config, "sliding_window")))
+        return ft_error_set(err, FT_EUNSUPPORTED, "attention with %s is not supported",
+                            gated ? "use_gate" : "sliding_window");
+    return rc;
+}
+
+static int parse_attention(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
+{
+    struct ft_layer_params *p = &out->layer.params;
+    bool biased = true;
+    int rc = refuse_settings(config, err);
+    rc = rc ? rc : ft_field_int(config, "num_heads", 1, &p->groups, err);
+    rc = rc ? rc : ft_field_int(config, "key_dim", 1, &p->units, err);
+    p->filters = p->units;
+    rc = rc ? rc : ft_field_int(config, "value_dim", 1, &p->filters, err);
+    rc = rc ? rc : ft_field_bool(config, "use_bias", &biased, err);
+    const cJSON *axes = ft_field(config, "attention_axes");
+    out->attention_axes = cJSON_IsArray(axes) ? cJSON_GetArraySize(axes) : axes ? 1 : 0;
+    for (int w = FT_W_QUERY; w <= FT_W_OUTPUT; w += FT_W_KEY)
+        out->needs |= FT_NEEDS(w) | (biased ? FT_NEEDS(w + 1) : 0);
+    return rc;
+}
+
+static void write_attention(const struct ft_layer *layer, cJSON *config)
+{
+    const struct ft_layer_params *p = &layer->params;
+    const int64_t in = layer->weights[FT_W_QUERY].shape[0],
+                  out = layer->weights[FT_W_OUTPUT].shape[2];
+    cJSON_AddNumberToObject(config, "num_heads", p->groups);
+    cJSON_AddNumberToObject(config, "key_dim", p->units);
+    if (p->filters != p->units)
+        cJSON_AddNumberToObject(config, "value_dim", p->filters);
+    if (in != out)
+        cJSON_AddNumberToObject(config, "output_shape", (double)out);
+    if (!layer->weights[FT_W_OUTPUT_BIAS].data)
+        cJSON_AddFalseToObject(config, "use_bias");
+}
+
+/* Of an argument that is not queries, keys or values, for example a mask. */
+static bool changes_result(const cJSON *argument)
+{
+    static const char *const maps[] = { "query", "key", "value" };
+    for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
+        if (!strcmp(argument->string, maps[i]))
+            return false;
+    return !cJSON_IsNull(argument) && !cJSON_IsFalse(argument) &&
+           strcmp(argument->string, "training");
+}
+
+/* The keywords of the call: of Keras 3, or the last item of tf.keras's first reference. */
+static const cJSON *keywords_of(const cJSON *node)
+{
+    const cJSON *keywords = ft_field(node, "kwargs"), *reference = node ? node->child : NULL;
+    if (!keywords && cJSON_IsArray(reference))
+        keywords = cJSON_GetArrayItem(reference, 3);
+    return keywords;
+}
+
+int ft_attention_inputs(struct ft_draft_layer *d, struct ft_error *err)
+{
+    const cJSON *keywords = keywords_of(d->node);
+    struct ft_layer *layer = &d->layer;
+    for (const cJSON *k = keywords ? keywords->child : NULL; k; k = k->next)
+        if (k->string && changes_result(k))
+            return ft_error_set(err, FT_EUNSUPPORTED,
+                                "layer '%s': attention with '%s' is not supported", layer->name,
+                                k->string);
+    if (layer->n_inputs > 3 || (layer->n_inputs == 3 && layer->inputs[1] != layer->inputs[2]))
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "layer '%s': attention with a mask, or with keys that are not the "
+                            "values, is not supported",
+                            layer->name);
+    if (layer->n_inputs > 1)
+        layer->n_inputs = layer->inputs[0] == layer->inputs[1] ? 1 : 2;
+    return 0;
+}
+
+static const char *const stores[FT_MAX_WEIGHTS] = {
+    "query_dense/vars/0", "query_dense/vars/1", "key_dense/vars/0",    "key_dense/vars/1",
+    "value_dense/vars/0", "value_dense/vars/1", "output_dense/vars/0", "output_dense/vars/1",
+};
+
+const struct ft_layer_class ft_attention_classes[] = {
+    { "MultiHeadAttention", FT_LAYER_ATTENTION, parse_attention, write_attention,
+      .weights = { "query/kernel", "query/bias", "key/kernel", "key/bias", "value/kernel",
+                   "value/bias", "attention_output/kernel", "attention_output/bias" },
+      .stores = stores },
+    { 0 },
+};

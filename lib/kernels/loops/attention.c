@@ -1,0 +1,145 @@
+/* Multi-head attention (A. Vaswani et al., Attention Is All You Need, 2017) for one picture. Head
+ * by head, the keys are transposed and the values copied next to one another. The queries follow in
+ * tiles of TILE: their scores stay in the cache and are never written as a whole. */
+#include <math.h>
+#include <string.h>
+
+#include "kernels/loops/exp.h"
+#include "kernels/loops/pixels.h"
+
+enum { TILE = 28, LINE = 16 }; /* TILE: a multiple of the product's register tiles */
+
+extern const struct ft_product_row FT_NAME(product);
+
+/* Sizes of a head, and its parts in the scratch. Rows of scores and of transposed keys are
+ * `stride` floats apart. */
+struct head {
+    int tokens, stride, key, value; /* key, value: sizes of a query or key, and of a value */
+    float *keys, *values, *queries, *scores, *means;
+};
+
+static int round_to_line(int n)
+{
+    return (n + LINE - 1) / LINE * LINE;
+}
+
+/* Returns the floats of scratch. */
+static size_t lay_out(const struct ft_work *w, float *scratch, struct head *h)
+{
+    h->tokens = w->other.h * w->other.w;
+    h->stride = round_to_line(h->tokens);
+    h->key = w->in.c / w->groups;
+    h->value = w->out.c / w->groups;
+    const size_t key = (size_t)h->key, value = (size_t)round_to_line(h->value),
+                 stride = (size_t)h->stride;
+    const size_t values = key * stride, queries = values + stride * value,
+                 scores = queries + TILE * (size_t)round_to_line(h->key),
+                 means = scores + TILE * stride;
+    if (scratch) {
+        h->keys = scratch;
+        h->values = scratch + values;
+        h->queries = scratch + queries;
+        h->scores = scratch + scores;
+        h->means = scratch + means;
+    }
+    return means + TILE * value;
+}
+
+static size_t attention_scratch(const struct ft_work *w)
+{
+    struct head h;
+    return FT_PARTS_MAX * (lay_out(w, NULL, &h) + LINE);
+}
+
+static void pack_head(const struct ft_work *w, int head, const struct head *h)
+{
+    const int values = w->groups * h->key + head * h->value;
+    for (int t = 0; t < h->tokens; t++) {
+        const float *token = ft_map_at(&w->other, t / w->other.w, t % w->other.w);
+        for (int i = 0; i < h->key; i++)
+            h->keys[(size_t)i * (size_t)h->stride + (size_t)t] = token[head * h->key + i];
+        memcpy(h->values + (size_t)t * (size_t)h->value, token + values,
+               (size_t)h->value * sizeof *token);
+    }
+}
+
+/* Replaces scores [n] by e^(score - largest), and returns 1 / their sum. */
+static float exponentials(float *x, int n)
+{
+    float most[LINE], sums[LINE] = { 0 };
+    for (int j = 0; j < LINE; j++)
+        most[j] = x[0];
+    int i = 0;
+    for (; i + LINE <= n; i += LINE)
+        for (int j = 0; j < LINE; j++)
+            most[j] = x[i + j] > most[j] ? x[i + j] : most[j];
+    for (int j = 0; i + j < n; j++)
+        most[j] = x[i + j] > most[j] ? x[i + j] : most[j];
+    float top = most[0], sum = 0;
+    for (int j = 1; j < LINE; j++)
+        top = most[j] > top ? most[j] : top;
+    for (i = 0; i < n; i++)
+        x[i] = exp_negative(x[i] - top);
+    for (i = 0; i + LINE <= n; i += LINE)
+        for (int j = 0; j < LINE; j++)
+            sums[j] += x[i + j];
+    for (int j = 0; i + j < n; j++)
+        sums[j] += x[i + j];
+    for (int j = 0; j < LINE; j++)
+        sum += sums[j];
+    return 1 / sum;
+}
+
+/* Queries first .. first + n - 1 of one head, n <= TILE. */
+static void attend(const struct ft_work *w, int head, const struct head *h, int first, int n)
+{
+    for (int i = 0; i < n; i++) {
+        const float *q =
+            ft_map_at(&w->in, (first + i) / w->in.w, (first + i) % w->in.w) + head * h->key;
+        for (int k = 0; k < h->key; k++)
+            h->queries[i * h->key + k] = q[k] * w->alpha;
+    }
+    FT_NAME(product).run(&(struct ft_product){ .a = h->queries,
+                                               .b = h->keys,
+                                               .c = h->scores,
+                                               .m = n,
+                                               .n = h->tokens,
+                                               .k = h->key,
+                                               .a_row = h->key,
+                                               .a_step = 1,
+                                               .b_row = h->stride,
+                                               .c_row = h->stride });
+    float unit[TILE];
+    for (int i = 0; i < n; i++)
+        unit[i] = exponentials(h->scores + (ptrdiff_t)i * h->stride, h->tokens);
+    FT_NAME(product).run(&(struct ft_product){ .a = h->scores,
+                                               .b = h->values,
+                                               .c = h->means,
+                                               .m = n,
+                                               .n = h->value,
+                                               .k = h->tokens,
+                                               .a_row = h->stride,
+                                               .a_step = 1,
+                                               .b_row = h->value,
+                                               .c_row = h->value });
+    const int from = head * h->value, c0 = w->c0 > from ? w->c0 : from,
+              c1 = w->c1 < from + h->value ? w->c1 : from + h->value;
+    for (int i = 0; i < n; i++) {
+        float *out = ft_map_to(&w->out, (first + i) / w->out.w, (first + i) % w->out.w);
+        for (int c = c0; c < c1; c++)
+            out[c] = h->means[i * h->value + c - from] * unit[i];
+    }
+}
+
+static void attention(const struct ft_work *w)
+{
+    struct head h = { 0 };
+    lay_out(w, w->scratch, &h);
+    const int from = w->y0 * w->out.w, end = w->y1 * w->out.w;
+    for (int head = w->c0 / h.value; head * h.value < w->c1; head++) {
+        pack_head(w, head, &h);
+        for (int first = from; first < end; first += TILE)
+            attend(w, head, &h, first, end - first < TILE ? end - first : TILE);
+    }
+}
+FT_KERNEL_ROW(attention, .scratch = attention_scratch);
