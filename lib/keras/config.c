@@ -154,10 +154,12 @@ static int member_parse(const cJSON *entry, bool sequential, int depth, int *tot
     if (!is_model(out->kind))
         return 0;
     const int rc = ft_model_config_parse(entry, depth + 1, total, &out->inner, err);
+    if (!rc)
+        return 0;
     /* One name is enough to find it: the model that holds what is wrong, of those that are nested
      * too deep the outermost. */
     const bool named = err && (*err->msg == '\'' || rc == FT_ELIMIT) && depth;
-    return rc && !named ? ft_error_prefix(err, rc, "'%s'", out->name) : rc;
+    return named ? rc : ft_error_prefix(err, rc, "'%s'", out->name);
 }
 
 int ft_model_config_parse(const cJSON *json, int depth, int *total, struct ft_model_config **out,

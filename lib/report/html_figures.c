@@ -72,8 +72,10 @@ static void add_image(struct ft_text *t, const uint8_t *pixels, int width, int h
 {
     uint8_t *bytes = NULL;
     size_t n = 0;
-    if (ft_image_encode_jpeg(pixels, width, height, QUALITY, &bytes, &n, NULL))
+    if (ft_image_encode_jpeg(pixels, width, height, QUALITY, &bytes, &n, NULL)) {
+        t->failed = true; /* pixels can always be encoded, unless memory runs out */
         return;
+    }
     ft_text_add(t, "<img width=\"%d\" height=\"%d\" alt=\"", wide, high);
     ft_html_escape(t, alt);
     ft_text_add(t, "\" src=\"data:image/jpeg;base64,");
@@ -88,9 +90,13 @@ void ft_html_thumbnail(struct ft_text *t, const char *path, uint64_t max_pixels)
     struct ft_preparer preparer = { 0 };
     struct ft_bytes bytes = { 0 };
     uint8_t *pixels = ft_alloc(THUMB * THUMB, 3);
-    if (pixels && !ft_file_read(path, (size_t)1 << 30, &bytes, NULL) &&
-        !ft_image_prepare(&preparer, bytes.data, bytes.size, &square, max_pixels, pixels, NULL))
+    int rc = pixels ? ft_file_read(path, (size_t)1 << 30, &bytes, NULL) : FT_ENOMEM;
+    if (!rc)
+        rc = ft_image_prepare(&preparer, bytes.data, bytes.size, &square, max_pixels, pixels, NULL);
+    if (!rc)
         add_image(t, pixels, THUMB, THUMB, "", THUMB, THUMB);
+    else if (rc == FT_ENOMEM)
+        t->failed = true; /* no property of the picture */
     else
         ft_text_add(t, "<span class=\"none\">the file can no longer be read</span>");
     ft_preparer_release(&preparer);
@@ -113,7 +119,10 @@ void ft_html_heat(struct ft_text *t, const struct ft_explanation *e, const struc
         if (!ft_image_resize(&image, (double[]){ 0, 0, w, h }, HEAT, HEAT, FT_FILTER_BILINEAR,
                              &resizer, small, NULL))
             add_image(t, small, HEAT, HEAT, "heat map", THUMB, THUMB);
-    }
+        else
+            t->failed = true;
+    } else
+        t->failed = true;
     ft_resizer_release(&resizer);
     free(full.pixels);
     free(map);

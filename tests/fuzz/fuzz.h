@@ -22,7 +22,7 @@ typedef void fuzz_target(const uint8_t *data, size_t size);
 
 fuzz_target fuzz_picture; /* a picture's file; vectors and plain code give the same pixels */
 fuzz_target fuzz_gif, fuzz_webp, fuzz_bmp, fuzz_tiff, fuzz_avif, fuzz_heif, fuzz_jxl,
-    fuzz_pnm;              /* the decoder of one format, whatever the first bytes are */
+    fuzz_pnm;              /* the decoder of one format, on files that begin as it does */
 fuzz_target fuzz_exif;     /* first byte even: a TIFF structure, odd: an XMP packet */
 fuzz_target fuzz_config;   /* model_config */
 fuzz_target fuzz_metadata; /* our attribute in a model file */

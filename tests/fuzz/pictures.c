@@ -46,7 +46,7 @@ static double eighth(const void *user, int width, int height)
     return 8;
 }
 
-/* The decoder of one format, whatever the first bytes are. The last byte chooses between the full
+/* The decoder of one format, on files that begin as it does. The last byte chooses between the full
  * and a reduced size. */
 static void decode_as(const char *name, const uint8_t *data, size_t size)
 {
@@ -54,7 +54,7 @@ static void decode_as(const char *name, const uint8_t *data, size_t size)
     while (format->name && strcmp(format->name, name))
         format++;
     REQUIRE(format->name);
-    if (!size || !format->decode)
+    if (ft_format_of(data, size) != format || !format->decode)
         return;
     const struct ft_decode_request request = { .max_pixels = PIXELS,
                                                .shrink = data[size - 1] % 2 ? eighth : NULL };
