@@ -119,8 +119,10 @@ _Noreturn static void run_child(const struct ft_isolated *x,
     setrlimit(RLIMIT_CORE, &none);
     if (x->memory) {
         const struct itimerval busy = timer_of(x->ms), total = timer_of(x->ms * PATIENCE);
-        setitimer(ITIMER_PROF, &busy, NULL);
-        setitimer(ITIMER_REAL, &total, NULL);
+        if (!ft_sandbox_watched()) {
+            setitimer(ITIMER_PROF, &busy, NULL);
+            setitimer(ITIMER_REAL, &total, NULL);
+        }
         setrlimit(RLIMIT_FSIZE, &none);
         if (!ft_sandbox_enter(memory_now() + x->memory))
             _exit(1);

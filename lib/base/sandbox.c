@@ -128,8 +128,7 @@ static bool filter_calls(void)
 }
 #endif
 
-/* Valgrind runs inside the process: it would fall under the limits. */
-static bool watched(void)
+bool ft_sandbox_watched(void)
 {
     const char *preload = getenv("LD_PRELOAD");
     return preload && strstr(preload, "vgpreload");
@@ -138,7 +137,7 @@ static bool watched(void)
 bool ft_sandbox_enter(uint64_t memory)
 {
     close_others();
-    if (watched())
+    if (ft_sandbox_watched())
         return true;
 #ifdef SANITIZED
     (void)memory;

@@ -11,4 +11,8 @@
  * are closed. False: a limit could not be set. */
 bool ft_sandbox_enter(uint64_t memory);
 
+/* Whether valgrind watches the process. It runs inside, so that it would fall under the limits on
+ * memory and time: there are none then. */
+bool ft_sandbox_watched(void);
+
 #endif
