@@ -13,12 +13,16 @@ static int explain_mistakes(const struct ft_model *model, const struct ft_judged
     if (!order)
         return out_of_memory(err, "the report");
     const size_t n = ft_mistakes(judged, order);
-    for (size_t i = 0; i < n && i < FT_WORST; i++) {
-        if (ft_explain(model, judged->paths[order[i]], max_pixels, &out[i], NULL))
+    int rc = 0;
+    for (size_t i = 0; !rc && i < n && i < FT_WORST; i++) {
+        rc = ft_explain(model, judged->paths[order[i]], max_pixels, &out[i], err);
+        if (rc)
             out[i] = NULL;
+        if (rc != FT_ENOMEM) /* which is no property of the picture */
+            rc = 0;
     }
     free(order);
-    return 0;
+    return rc;
 }
 
 static void explanations_release(struct ft_explanation *list[FT_WORST])

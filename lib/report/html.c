@@ -229,6 +229,7 @@ static void add_mistakes(struct ft_text *t, const struct ft_document *d)
     const struct ft_judged *j = d->judged;
     size_t *order = malloc((j->n + 1) * sizeof *order);
     const size_t n = order ? ft_mistakes(j, order) : 0;
+    t->failed |= !order;
     title(t, "Worst mistakes");
     if (n)
         ft_text_add(

@@ -111,7 +111,8 @@ command "train from a cache" "model.h5" train set --cache cache -b "$network" -o
 # what cannot be read is damaged, and removed: the counts differ
 command "cache prune" "" cache prune --json --cache cache
 rm -rf cache.full
-command "train with a report" "model.h5 report.html" train set --no-cache -b "$network" -o model.h5 --report report.html
+# the heat map of a picture that cannot be read a second time is left out: the page differs
+command "train with a report" "model.h5" train set --no-cache -b "$network" -o model.h5 --report report.html
 command "train in little memory" "model.h5" train set --no-cache --memory 0 -b "$network" -o model.h5
 command predict "out" predict -m trained.h5 --format csv --probabilities set
 command "predict a lone picture" "out" predict -m trained.h5 "$one"
