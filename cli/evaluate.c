@@ -164,6 +164,19 @@ static bool same_classes(const struct ft_model *model, const struct evaluation *
     return same;
 }
 
+/* Metrics compare one label with one answer. */
+static int check_exclusive(const struct ft_model *model, const char *path, struct ft_error *err)
+{
+    if (!ft_model_independent(model))
+        return 0;
+    return refuse(
+        err, FT_EUNSUPPORTED,
+        "'%s' gives each of its %d labels a probability of its own, so a picture may have "
+        "several: evaluate measures models that give one; finetune predict --format csv "
+        "prints every label's probability",
+        path, ft_model_classes(model));
+}
+
 static int compare(const struct settings *s, const struct evaluation *e, struct ft_comparison *out,
                    struct ft_error *err)
 {
@@ -172,6 +185,8 @@ static int compare(const struct settings *s, const struct evaluation *e, struct 
     struct evaluation b = { 0 };
     other.model = s->compare;
     int rc = model_open(&other, &model, err);
+    if (!rc)
+        rc = check_exclusive(model, s->compare, err);
     if (!rc && !same_classes(model, e))
         rc = refuse(err, FT_EARG, "'%s' and '%s' have different classes and cannot be compared",
                     s->compare, s->model);
@@ -258,6 +273,8 @@ static int evaluate_main(const struct settings *s)
     if (check_settings(s))
         return EXIT_USAGE;
     int rc = model_open(s, &model, &err);
+    if (!rc)
+        rc = check_exclusive(model, s->model, &err);
     if (!rc)
         rc = check_outputs(s, model, &err);
     if (!rc)

@@ -67,7 +67,9 @@ static void print_classes(const struct ft_model *m)
     char list[SHOWN * 262] = "";
     for (int i = 0, n = 0; i < k && i < SHOWN; i++)
         n += snprintf(list + n, sizeof list - (size_t)n, "%s %.255s", i ? "," : "", classes[i]);
-    result("classes", "%d:%s%s", k, list, k > SHOWN ? ", ..." : "");
+    result("classes", "%d%s:%s%s", k,
+           ft_model_independent(m) ? ", of which a picture may have several" : "", list,
+           k > SHOWN ? ", ..." : "");
 }
 
 static void print_training(const struct ft_model *m)
@@ -157,6 +159,7 @@ static void print_json(const struct ft_model *m, const struct ft_backbone *b,
         cJSON_AddItemToObject(json, "classes",
                               cJSON_CreateStringArray((const char *const *)ft_model_class_names(m),
                                                       ft_model_head(m)->k));
+        cJSON_AddBoolToObject(json, "independent", ft_model_independent(m));
         cJSON *training = ft_model_record(m) ? cJSON_Parse(ft_model_record(m)) : NULL;
         if (training)
             cJSON_AddItemToObject(json, "training", training);
@@ -201,6 +204,12 @@ static int info_main(const struct settings *s)
 
 static const struct option info_options[] = {
     { "layers", 0, FLAG(layers), .help = "print one line for each layer" },
+    { "resize", 0, TEXT(resize), .argument = "RULE", .choices = "crop|squash|pad",
+      .help =
+          "how a picture is fitted to the input (default: as the file says, else as the network "
+          "was probably trained)" },
+    { "classes", 0, TEXT(classes), .argument = "A,B,...|FILE",
+      .help = "names of the classes of a model that another program trained" },
     { 0 },
 };
 

@@ -16,6 +16,9 @@ const struct option model_options[] = {
     { "resize", 0, TEXT(resize), .argument = "RULE", .choices = "crop|squash|pad",
       .help = "how a picture is fitted to the input of a model that another program trained "
               "(default: squash, as the data loaders of Keras do)" },
+    { "classes", 0, TEXT(classes), .argument = "A,B,...|FILE",
+      .help = "names of the classes of a model that another program trained, in order, or a file "
+              "of them (default: labels.txt or class_indices.json beside the model)" },
     { 0 },
 };
 

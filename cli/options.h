@@ -32,8 +32,7 @@ struct settings {
     double days;
     bool no_cache;
     const char *files_from, *label_from, *watch, *format, *fields, *copy_to, *move_to, *link_to,
-        *labels, *path_column, *label_column;
-    double threshold; /* 0: none; -1: the one stored in the model */
+        *labels, *path_column, *label_column, *threshold, *classes;
     bool csv_safe, nul, strict, probabilities, dry_run, log_json;
     bool json, quiet, verbose, layers, help, version;
     struct list min_recall, backbones;

@@ -144,13 +144,18 @@ void backbone_options(const struct settings *s, struct ft_backbone_options *out)
                                          .layer = s->layer,
                                          .preprocess = s->preprocess,
                                          .architecture = s->architecture,
+                                         .classes = s->classes,
                                          .size = s->size };
 }
 
 void backbone_notes(const struct ft_backbone *backbone, const char *path)
 {
-    if (ft_backbone_warning(backbone))
-        note("'%s': %s", path, ft_backbone_warning(backbone));
+    const char *line = ft_backbone_warning(backbone);
+    while (line) {
+        const int length = (int)strcspn(line, "\n");
+        note("'%s': %.*s", path, length, line);
+        line = line[length] ? line + length + 1 : NULL;
+    }
 }
 
 int backbone_open(const struct settings *s, struct ft_backbone **out, struct ft_error *err)
@@ -173,7 +178,9 @@ int class_named(const char *name, size_t n, char *const *classes, int k)
 
 int model_open(const struct settings *s, struct ft_model **out, struct ft_error *err)
 {
-    const struct ft_backbone_options options = { .preprocess = s->preprocess, .rule = s->resize };
+    const struct ft_backbone_options options = { .preprocess = s->preprocess,
+                                                 .rule = s->resize,
+                                                 .classes = s->classes };
     if (!strcmp(s->model, DEFAULT_MODEL) && access(s->model, F_OK) && errno == ENOENT)
         return refuse(err, FT_EIO,
                       "there is no '%s' in this folder: train a model with finetune train DIR, or "

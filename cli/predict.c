@@ -7,6 +7,7 @@
 
 #include "rows.h"
 #include "sort.h"
+#include "thresholds.h"
 
 struct run {
     const struct settings *settings;
@@ -14,9 +15,10 @@ struct run {
     const struct ft_head *head;
     char *const *classes;
     int k, top;
-    double threshold;
-    float *p;   /* [k] */
-    int *order; /* [k] classes, most probable first */
+    double *thresholds; /* [k] */
+    float *p;           /* [k] */
+    int *order;         /* [k] classes, most probable first */
+    int *found;         /* [k] classes that reach their threshold, if classes are independent */
     struct rows rows;
     size_t n_rows, n_bad;
     bool stopped; /* by --strict */
@@ -43,10 +45,27 @@ static void sort_top(struct run *x, int top)
             }
 }
 
+static bool reaches(const struct run *x, int c)
+{
+    return (double)x->p[c] >= x->thresholds[c];
+}
+
+/* Fills x->found, most probable first; returns their number. */
+static int find_labels(struct run *x)
+{
+    int n = 0;
+    for (int i = 0; i < x->k && x->head->independent; i++)
+        if (reaches(x, x->order[i]))
+            x->found[n++] = x->order[i];
+    return n;
+}
+
 static int take_row(void *user, const struct ft_row *row)
 {
     struct run *x = user;
-    struct prediction prediction = { .path = row->path, .p = x->p, .order = x->order };
+    struct prediction prediction = {
+        .path = row->path, .p = x->p, .order = x->order, .found = x->found
+    };
     x->n_rows++;
     if (row->status) {
         prediction.error = row->error;
@@ -54,29 +73,16 @@ static int take_row(void *user, const struct ft_row *row)
         x->stopped |= x->settings->strict;
     } else {
         ft_head_probabilities(x->head, row->feature, 1, x->p);
-        sort_top(x, x->top);
-        prediction.label =
-            (double)x->p[x->order[0]] < x->threshold ? "unknown" : x->classes[x->order[0]];
+        sort_top(x, x->head->independent ? x->k : x->top);
+        prediction.n_found = find_labels(x);
+        const int best = x->order[0];
+        prediction.label = reaches(x, best) ? x->classes[best] : "unknown";
     }
     rows_put(&x->rows, &prediction);
     if (!row->status && sort_target(x->settings))
         x->rc = sort_picture(x->settings, row->path, prediction.label, &x->error);
     /* each row is visible at once; a closed pipe ends the run */
     return !flush_output() || x->stopped || x->rc;
-}
-
-/* --threshold, or the one stored in the model. */
-static int find_threshold(const struct settings *s, const struct ft_model *model, double *out,
-                          struct ft_error *err)
-{
-    *out = s->threshold;
-    if (s->threshold >= 0)
-        return 0;
-    *out = ft_model_threshold(model);
-    return *out >= 0 ? 0
-                     : refuse(err, FT_EARG,
-                              "'%s' contains no threshold: give a number, as in --threshold 0.9",
-                              s->model);
 }
 
 static int check_settings(const struct settings *s)
@@ -91,7 +97,7 @@ static int check_settings(const struct settings *s)
     else if (s->nul && !s->files_from)
         say("predict: --null needs --files-from FILE (use - for standard input)");
     else
-        return 0;
+        return thresholds_check(s);
     return EXIT_USAGE;
 }
 
@@ -136,9 +142,16 @@ static int classify(struct run *x, const struct ft_model *model)
 {
     const struct settings *s = x->settings;
     struct ft_error err;
-    if (find_threshold(s, model, &x->threshold, &err))
+    if (thresholds_read(s, model, x->thresholds, &err))
         return fail(&err);
-    const int wrong = rows_begin(&x->rows, s, x->classes, x->k);
+    if (x->head->independent && sort_target(s)) {
+        refuse(&err, FT_EARG,
+               "a picture can have several labels of '%s': --copy-to, --move-to and --link-to need "
+               "a model that gives one",
+               s->model);
+        return fail(&err);
+    }
+    const int wrong = rows_begin(&x->rows, s, x->classes, x->k, x->head->independent);
     if (wrong)
         return wrong;
     signals_catch();
@@ -167,8 +180,10 @@ static int predict_main(const struct settings *s)
     x.top = s->top < x.k ? s->top : x.k;
     x.p = malloc((size_t)x.k * sizeof *x.p);
     x.order = malloc((size_t)x.k * sizeof *x.order);
+    x.found = malloc((size_t)x.k * sizeof *x.found);
+    x.thresholds = malloc((size_t)x.k * sizeof *x.thresholds);
     int status;
-    if (x.p && x.order)
+    if (x.p && x.order && x.found && x.thresholds)
         status = classify(&x, model);
     else {
         out_of_memory(&err, s->model);
@@ -178,6 +193,8 @@ static int predict_main(const struct settings *s)
         signals_forget(); /* a signal is the normal end of --watch */
     free(x.p);
     free(x.order);
+    free(x.found);
+    free(x.thresholds);
     ft_model_free(model);
     return status;
 }
@@ -195,9 +212,10 @@ static const struct option predict_options[] = {
       .help = "put an apostrophe before cells of csv and tsv that a spreadsheet would take for a "
               "formula (=, +, -, @)" },
     { "probabilities", 0, FLAG(probabilities), .help = "add one column for each class" },
-    { "threshold", 0, AUTO(threshold, 0, 1), .argument = "auto|P", .initial = "0",
-      .help = "print the label 'unknown' if the probability is below P; auto: use the threshold "
-              "stored in the model" },
+    { "threshold", 0, TEXT(threshold), .argument = "auto|P|CLASS=P,...",
+      .help = "print the label 'unknown' if the probability is below P, or below the P of its "
+              "class; auto: use the threshold stored in the model. In a model with several labels "
+              "for a picture: the probability from which a label is printed (default: 0.5)" },
     { "strict", 0, FLAG(strict), .help = "stop at the first bad picture" },
     { "copy-to", 0, TEXT(copy_to), .argument = "DIR",
       .help = "copy each picture to DIR/LABEL/; existing files are not overwritten" },
@@ -217,7 +235,10 @@ const struct command predict_command = {
     .most = -1,
     .run = predict_main,
     .more = "Columns: path, label, probability, status, error; with --top also label2, "
-            "probability2, ...; with --probabilities one column for each class.\n\n"
+            "probability2, ...; with --probabilities one column for each class. A model with "
+            "several labels for a "
+            "picture has these columns always, joins the labels that reach the threshold with ';' "
+            "and prints 'none' if none does.\n\n"
             "Examples:\n"
             "  finetune predict holiday | awk -F'\\t' '$2 == \"cat\" && $3 > 0.9 { print $1 }'\n"
             "  find . -name '*.jpg' -print0 | finetune predict -0 --files-from - --format csv\n"

@@ -1,5 +1,6 @@
 #include "rows.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,12 +26,13 @@ static const struct column *column_named(const struct column *columns, int n, co
 }
 
 /* The column of a class. "class:" is put before its name while that is the name of another column
- * or "top", which is an array in JSON. */
+ * or "top" or "labels", which are arrays in JSON. */
 static bool add_class(struct rows *r, int i)
 {
     static const char prefix[] = "class:";
     char *name = strdup(r->classes[i]);
-    while (name && (column_named(r->columns, r->n, name, strlen(name)) || !strcmp(name, "top"))) {
+    while (name && (column_named(r->columns, r->n, name, strlen(name)) || !strcmp(name, "top") ||
+                    (r->several && !strcmp(name, "labels")))) {
         char *longer = malloc(strlen(name) + sizeof prefix);
         if (longer)
             sprintf(longer, "%s%s", prefix, name);
@@ -136,6 +138,22 @@ static void put_string(const struct rows *r, const char *s)
         json_put_string(stdout, s);
 }
 
+/* All labels of a picture in one cell. */
+static void put_found(const struct rows *r, const struct prediction *x)
+{
+    size_t size = sizeof "none";
+    for (int i = 0; i < x->n_found; i++)
+        size += strlen(r->classes[x->found[i]]) + 1;
+    char *text = malloc(size), *end = text;
+    if (!text)
+        return output_failed(ENOMEM);
+    strcpy(text, "none");
+    for (int i = 0; i < x->n_found; i++)
+        end += sprintf(end, "%s%s", i ? ";" : "", r->classes[x->found[i]]);
+    put_string(r, text);
+    free(text);
+}
+
 static void put_nothing(const struct rows *r)
 {
     if (r->format >= ROWS_JSON)
@@ -160,6 +178,8 @@ static void put_cell(const struct rows *r, const struct column *c, const struct 
     case COLUMN_LABEL:
         if (x->error)
             put_nothing(r);
+        else if (r->several && !c->place)
+            put_found(r, x);
         else
             put_string(r, c->place ? r->classes[x->order[c->place]] : x->label);
         return;
@@ -192,12 +212,13 @@ static void release(struct rows *r)
     r->n = 0;
 }
 
-int rows_begin(struct rows *r, const struct settings *s, char *const *classes, int k)
+int rows_begin(struct rows *r, const struct settings *s, char *const *classes, int k, bool several)
 {
     static const char *const formats[] = { "text", "tsv", "csv", "json", "jsonl" };
     *r = (struct rows){ .classes = classes,
                         .k = k,
                         .top = s->top < k ? s->top : k,
+                        .several = several,
                         .terminal = isatty(STDOUT_FILENO),
                         .csv_safe = s->csv_safe };
     while (strcmp(formats[r->format], s->format))
@@ -206,7 +227,7 @@ int rows_begin(struct rows *r, const struct settings *s, char *const *classes, i
         r->format = ROWS_JSON;
     if (r->format == ROWS_TEXT && (s->fields || s->probabilities))
         r->format = ROWS_TSV;
-    int wrong = all_columns(r, s->probabilities) ? 0 : EXIT_FAILED;
+    int wrong = all_columns(r, s->probabilities || several) ? 0 : EXIT_FAILED;
     if (!wrong && s->fields)
         wrong = choose(r, s->fields);
     if (wrong == EXIT_FAILED)
@@ -224,11 +245,16 @@ static void put_text(const struct rows *r, const struct prediction *x)
         say("'%s': %s", x->path, x->error);
         return;
     }
+    const bool all = r->several && r->top == 1 && x->n_found; /* every label that was found */
+    const int *order = all ? x->found : x->order, n = all ? x->n_found : r->top;
+    const char *first = !r->several                ? x->label
+                        : x->n_found || r->top > 1 ? r->classes[order[0]]
+                                                   : "none";
     put_tsv(r, x->path); /* escapes a newline in the name */
-    for (int i = 0; i < r->top; i++) {
+    for (int i = 0; i < n; i++) {
         putchar('\t');
-        put_tsv(r, i ? r->classes[x->order[i]] : x->label);
-        printf("\t%.3f", (double)x->p[x->order[i]]);
+        put_tsv(r, i ? r->classes[order[i]] : first);
+        printf("\t%.3f", (double)x->p[order[i]]);
     }
     putchar('\n');
 }
@@ -245,6 +271,16 @@ static void put_top(const struct rows *r, const struct prediction *x)
     putchar(']');
 }
 
+static void put_labels(const struct rows *r, const struct prediction *x)
+{
+    fputs(",\"labels\":[", stdout);
+    for (int i = 0; i < x->n_found; i++) {
+        fputs(i ? "," : "", stdout);
+        json_put_string(stdout, r->classes[x->found[i]]);
+    }
+    putchar(']');
+}
+
 static void put_object(const struct rows *r, const struct prediction *x, bool chosen)
 {
     for (int i = 0; i < r->n; i++) {
@@ -255,6 +291,8 @@ static void put_object(const struct rows *r, const struct prediction *x, bool ch
     }
     if (r->format == ROWS_JSON && !x->error && !chosen)
         put_top(r, x);
+    if (r->several && !x->error && !chosen)
+        put_labels(r, x);
     putchar('}');
 }
 

@@ -4,8 +4,9 @@
  *     label2,probability2,...     with --top K
  *     one named after each class  with --probabilities
  *
- * or the ones that --fields selects. status is ok or bad; a bad picture has only path, status and
- * error. */
+ * or the ones that --fields selects. If the classes are independent (`several`), the column label
+ * has all labels that were found, joined with ';', and each class always has a column. status is ok
+ * or bad; a bad picture has only path, status and error. */
 #ifndef FT_CLI_ROWS_H
 #define FT_CLI_ROWS_H
 
@@ -32,9 +33,12 @@ struct prediction {
     const float *p;    /* [k] */
     const int *order;  /* [top] classes, most probable first */
     const char *label; /* the most probable class, or "unknown" */
+    const int *found;  /* [n_found] the labels of the picture; only if there may be several */
+    int n_found;
 };
 
 struct rows {
+    bool several;  /* a picture may have several labels */
     bool csv_safe; /* a cell that would be a formula begins with an apostrophe */
     enum { ROWS_TEXT, ROWS_TSV, ROWS_CSV, ROWS_JSON, ROWS_JSONL } format;
     char *const *classes;
@@ -46,7 +50,8 @@ struct rows {
 };
 
 /* Returns 0, or an exit status after a message. */
-int rows_begin(struct rows *rows, const struct settings *settings, char *const *classes, int k);
+int rows_begin(struct rows *rows, const struct settings *settings, char *const *classes, int k,
+               bool several);
 void rows_put(struct rows *rows, const struct prediction *prediction);
 void rows_end(struct rows *rows);
 

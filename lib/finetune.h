@@ -85,6 +85,9 @@ struct ft_backbone_options {
      * network's output if it has none */
     const char *layer;
     const char *preprocess; /* "tf", "torch", "caffe", "none" or "SCALE,OFFSET". NULL: recognised */
+    /* names of the classes of a model that another program trained: A,B,C or a file with one name
+     * on each line. NULL: labels.txt or class_indices.json beside the model */
+    const char *classes;
     const char *architecture; /* of a file that has weights only. NULL: recognised */
     int size;                 /* of the input, in pixels. 0: as the file says, else 224 */
 };
@@ -118,8 +121,8 @@ int ft_feature_pixels(const struct ft_backbone *backbone, const struct ft_pixels
 /* A backbone, a classifier head and the names of its k classes. */
 struct ft_model;
 
-/* Opens a file that was written by ft_model_save, or any Keras file that ends in a softmax.
- * `options` is nullable. */
+/* Opens a file that was written by ft_model_save, or any Keras file that ends in a softmax, in one
+ * sigmoid (two classes), in several sigmoids, or in logits. `options` is nullable. */
 int ft_model_open(const char *path, const struct ft_backbone_options *options,
                   struct ft_model **out, struct ft_error *err);
 /* Writes a Keras HDF5 file, replaced atomically. `bytes` (nullable) receives its size. */
@@ -127,7 +130,9 @@ int ft_model_save(const struct ft_model *model, const char *path, uint64_t *byte
                   struct ft_error *err);
 void ft_model_free(struct ft_model *model);
 
-int ft_model_classes(const struct ft_model *model);              /* k */
+int ft_model_classes(const struct ft_model *model); /* k */
+/* Whether several classes may apply to one picture: their probabilities do not add up to 1. */
+bool ft_model_independent(const struct ft_model *model);
 char *const *ft_model_class_names(const struct ft_model *model); /* [k] UTF-8 */
 /* The share of the training pictures that were classified correctly by cross-validation, 0 to 1.
  * Negative: not known. */

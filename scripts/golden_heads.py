@@ -4,6 +4,8 @@
 NAME.keras, NAME.h5   one dense head each: sigmoid, logits, an activation as a layer, an int8 kernel, several sigmoids
 wide.png              a picture that is three times as wide as high
 expected.txt          file, then the probabilities that Keras gives for wide.png, resized as load_img does (bilinear)
+imagenet.txt          what Keras gives for imagenet.h5, whose last layer is that of a published network: index and
+                      probability of the three most probable classes. weights/imagenet-classes.txt has the names
 """
 import os
 import sys
@@ -20,11 +22,11 @@ ROOT = Path(__file__).resolve().parent.parent
 SIZE = 16
 
 
-def base(k, units, activation, layer=None):
+def base(k, units, activation, layer=None, name="head"):
     x = y = k.Input((SIZE, SIZE, 3))
     y = k.layers.Rescaling(1 / 127.5, -1)(y)
     y = k.layers.Conv2D(6, 3, strides=2, activation="relu")(y)
-    y = k.layers.Dense(units, activation=activation, name="head")(k.layers.GlobalAveragePooling2D()(y))
+    y = k.layers.Dense(units, activation=activation, name=name)(k.layers.GlobalAveragePooling2D()(y))
     return k.Model(x, layer(y) if layer else y)
 
 
@@ -43,7 +45,7 @@ def main():
             "sigmoid": (base(k, 1, "sigmoid"), lambda p: [1 - p[0], p[0]]),
             "logits": (base(k, 3, None), lambda z: np.exp(z - z.max()) / np.exp(z - z.max()).sum()),
             "layer": (base(k, 3, None, k.layers.Softmax()), lambda p: p),
-            "labels": (base(k, 3, "sigmoid"), None),
+            "labels": (base(k, 3, "sigmoid"), lambda p: p),
         }
         if k is keras:
             nets["int8"] = (base(k, 3, "softmax"), lambda p: p)
@@ -56,6 +58,12 @@ def main():
             if judge:
                 p = judge(np.asarray(net(pixels))[0].astype("float64"))
                 lines.append(name + end + "".join(" %.6f" % v for v in p))
+    net = base(keras, 1000, "softmax", name="predictions")
+    for w in net.weights:
+        w.assign(rng.normal(0, 0.5, w.shape))
+    net.save(out / "imagenet.h5")
+    p = np.asarray(net(pixels))[0]
+    (out / "imagenet.txt").write_text("".join("%d %.6f\n" % (i, p[i]) for i in p.argsort()[:-4:-1]))
     (out / "expected.txt").write_text("\n".join(lines) + "\n")
 
 

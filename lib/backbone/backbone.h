@@ -14,7 +14,7 @@ struct ft_backbone {
     atomic_int owners; /* owners; the last call of ft_backbone_free frees the memory */
     struct ft_workspaces *workspaces;
     char *path, *name;
-    char warning[300];
+    char warning[1000]; /* lines; "": none */
     struct ft_network *network;
     int last; /* the layer whose output is the feature */
     struct ft_geometry geometry;

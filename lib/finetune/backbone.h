@@ -41,7 +41,8 @@ struct ft_geometry {
 int ft_backbone_list(const struct ft_backbone_options *options,
                      int (*each)(void *user, const char *name, const char *path), void *user);
 const char *ft_backbone_name(const struct ft_backbone *backbone);
-/* A message for the user, for instance that preprocessing was not recognised; NULL: none. */
+/* Messages for the user, one on each line: what was assumed of a network, for instance its
+ * preprocessing, and the option that says otherwise. NULL: none. */
 const char *ft_backbone_warning(const struct ft_backbone *backbone);
 /* Writes the network without a head as a Keras file, replaced atomically. `bytes` (nullable)
  * receives its size. */

@@ -23,6 +23,9 @@ struct ft_head {
     int d, k;
     float *w; /* [d, k] */
     float *b; /* [k] */
+    /* true: several classes may apply to one picture, and the probability of each is a sigmoid of
+     * its own. Only models of other programs have such heads */
+    bool independent;
 };
 
 /* Results of the cross-validation. All of them are out-of-fold: each picture is classified by a
@@ -57,7 +60,8 @@ int ft_train(const struct ft_training_set *set, const struct ft_train_options *o
              struct ft_head **head, struct ft_validation **validation, struct ft_error *err);
 void ft_head_free(struct ft_head *head);
 void ft_validation_free(struct ft_validation *validation);
-/* p [n, k] = softmax(x [n, d] W + b). */
+/* p [n, k] = softmax(x [n, d] W + b), or the sigmoid of each value if the classes are independent.
+ */
 void ft_head_probabilities(const struct ft_head *head, const float *x, size_t n, float *p);
 /* The same for rows in memory or in a scratch file. Returns FT_EIO if the file cannot be read. */
 int ft_head_judge(const struct ft_head *head, const struct ft_matrix *x, float *p,

@@ -1,4 +1,5 @@
 #include <cblas.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/blas.h"
@@ -19,6 +20,16 @@ void ft_head_free(struct ft_head *head)
 
 enum { BLOCK = 256 };
 
+void ft_head_apply(const struct ft_head *head, const float *logits, float *p)
+{
+    if (!head->independent) {
+        ft_softmax(logits, head->k, 1, p);
+        return;
+    }
+    for (int c = 0; c < head->k; c++)
+        p[c] = (float)(1 / (1 + exp(-(double)logits[c])));
+}
+
 void ft_head_probabilities(const struct ft_head *head, const float *x, size_t n, float *p)
 {
     const size_t d = (size_t)head->d, k = (size_t)head->k;
@@ -31,7 +42,7 @@ void ft_head_probabilities(const struct ft_head *head, const float *x, size_t n,
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)k, (int)d, 1,
                     x + from * d, (int)d, head->w, (int)k, 1, z, (int)k);
         for (size_t i = 0; i < rows; i++)
-            ft_softmax(z + i * k, head->k, 1, z + i * k);
+            ft_head_apply(head, z + i * k, z + i * k);
     }
 }
 

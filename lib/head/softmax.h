@@ -2,6 +2,12 @@
 #ifndef FT_HEAD_SOFTMAX_H
 #define FT_HEAD_SOFTMAX_H
 
+#include "finetune/head.h"
+
+/* The logits [k] of a head to its probabilities: softmax, or sigmoids if its classes are
+ * independent. `p` may be `logits`. */
+void ft_head_apply(const struct ft_head *head, const float *logits, float *p);
+
 /* z [k] logits to probabilities of z / temperature, in double inside. */
 void ft_softmax(const float *z, int k, double temperature, float *p);
 /* -log p_y of logits z [k] / temperature, exact where p_y is close to 1. */

@@ -190,7 +190,7 @@ int ft_explain(const struct ft_model *model, const char *path, uint64_t max_pixe
         ft_explanation_free(e);
         return rc;
     }
-    ft_softmax(e->logits, e->k, 1, e->p);
+    ft_head_apply(head, e->logits, e->p);
     *out = e;
     return 0;
 }

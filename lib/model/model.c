@@ -81,6 +81,8 @@ int ft_model_save(const struct ft_model *m, const char *path, uint64_t *bytes, s
                               &network, err);
     if (rc)
         goto done;
+    if (head->independent)
+        network->layers[network->output].params.activation = FT_ACT_SIGMOID;
     extra.data = gallery;
     rc = ft_network_save(network, text, gallery ? &extra : NULL, path, bytes, err);
 done:
@@ -112,7 +114,7 @@ struct ft_model *ft_model_alloc(void)
 static bool copy_head(struct ft_model *m, const struct ft_head *head, char *const *classes)
 {
     const size_t weights = (size_t)head->d * (size_t)head->k;
-    m->head = (struct ft_head){ .d = head->d, .k = head->k };
+    m->head = (struct ft_head){ .d = head->d, .k = head->k, .independent = head->independent };
     m->head.w = ft_alloc(weights, sizeof(float));
     m->head.b = ft_alloc((size_t)head->k, sizeof(float));
     m->classes = ft_alloc_zero((size_t)head->k, sizeof *m->classes);
@@ -205,6 +207,11 @@ double ft_model_accuracy(const struct ft_model *m)
 int ft_model_classes(const struct ft_model *m)
 {
     return m->head.k;
+}
+
+bool ft_model_independent(const struct ft_model *m)
+{
+    return m->head.independent;
 }
 
 int ft_model_gallery(const struct ft_model *m, struct ft_gallery **out, struct ft_error *err)

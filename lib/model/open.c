@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "model/label_file.h"
+#include "model/class_names.h"
 #include "model/model.h"
 #include "network/edit.h"
 
@@ -15,20 +15,52 @@ struct opening {
     cJSON *json; /* the attribute `finetune`; NULL: a file of another program */
     char warning[sizeof(((struct ft_backbone *)0)->warning)];
     int head; /* index of the head's layer */
+    enum { NAMES_KNOWN, NAMES_IMAGENET, NAMES_NUMBERS } names;
 };
 
-/* Reads class names from the attribute. A Keras file without the attribute has the names in
- * labels.txt beside it, or else "0", "1", ... */
-static int read_classes(struct ft_model *m, const char *path, const cJSON *json,
+/* Returns whether the last layer is that of a network of keras.applications with ImageNet's
+ * classes. */
+static bool is_imagenet(const struct ft_network *n, int k)
+{
+    static const char *const names[] = { "predictions", "fc1000", "conv_preds",
+                                         "Logits",      "logits", "prediction_layer" };
+    static const char convnext[] = "_head_dense";
+    const char *name = n->layers[n->output].name;
+    const size_t length = strlen(name), tail = sizeof convnext - 1;
+    bool found = length > tail && !strcmp(name + length - tail, convnext);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        found |= !strcmp(name, names[i]);
+    return found && k == 1000;
+}
+
+/* The names of the classes of another program's model; m->classes is NULL if they are not known. */
+static int find_names(struct ft_model *m, const struct ft_network *network, const char *path,
+                      const struct ft_backbone_options *options, struct opening *o,
+                      struct ft_error *err)
+{
+    const int rc =
+        ft_class_names_read(path, options ? options->classes : NULL, m->head.k, &m->classes, err);
+    if (rc || m->classes || !is_imagenet(network, m->head.k))
+        return rc;
+    o->names = NAMES_IMAGENET;
+    return ft_class_names_imagenet(options ? options->weights_dir : NULL, &m->classes, err);
+}
+
+/* Reads class names from the attribute, or as find_names; else they are "0", "1", ... */
+static int read_classes(struct ft_model *m, const struct ft_network *network, const char *path,
+                        const struct ft_backbone_options *options, struct opening *o,
                         struct ft_error *err)
 {
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "classes");
-    int rc = list ? 0 : ft_label_file_read(path, m->head.k, &m->classes, err);
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(o->json, "classes");
+    if (list && options && options->classes)
+        return ft_error_set(err, FT_EARG, "its classes have names, which cannot be changed");
+    const int rc = list ? 0 : find_names(m, network, path, options, o, err);
     if (rc || m->classes)
         return rc;
     if (list && cJSON_GetArraySize(list) != m->head.k)
         return ft_error_set(err, FT_EFORMAT, "has %d class names for %d classes",
                             cJSON_GetArraySize(list), m->head.k);
+    o->names = list ? NAMES_KNOWN : NAMES_NUMBERS;
     m->classes = calloc((size_t)m->head.k, sizeof *m->classes);
     if (!m->classes)
         return ft_error_nomem(err, "class names");
@@ -101,11 +133,7 @@ static int read_head(struct ft_model *m, const struct ft_layer *layer,
                            *bias = &layer->weights[FT_W_BIAS];
     m->head.d = (int)kernel->shape[kernel->rank - 2];
     m->head.k = (int)kernel->shape[kernel->rank - 1];
-    if (activation == FT_ACT_SIGMOID && m->head.k > 1)
-        return ft_error_set(err, FT_EUNSUPPORTED,
-                            "ends in %d independent sigmoids (several labels for a picture), which "
-                            "is not supported: only one sigmoid or a softmax is",
-                            m->head.k);
+    m->head.independent = activation == FT_ACT_SIGMOID && m->head.k > 1;
     const bool binary = m->head.k == 1 && activation != FT_ACT_SOFTMAX;
     const int rc = binary ? read_binary(m, kernel, bias, err) : read_softmax(m, kernel, bias, err);
     if (rc)
@@ -133,22 +161,49 @@ static int check_format(const cJSON *json, struct ft_error *err)
 
 /* Everything that the network's own file says about the model. Messages do not name the file. */
 static int read_model(struct ft_model *m, struct ft_network *network, const char *path,
-                      const cJSON *json, int *head, struct ft_error *err)
+                      const struct ft_backbone_options *options, struct opening *o,
+                      struct ft_error *err)
 {
     enum ft_activation activation = FT_ACT_LINEAR;
-    *head = ft_network_head(network, &activation);
-    if (*head < 0)
+    o->head = ft_network_head(network, &activation);
+    if (o->head < 0)
         return ft_error_set(err, FT_EARG,
                             "does not end in a Dense layer with a softmax or sigmoid: it is a "
                             "backbone, not a trained model (finetune train makes one)");
-    int rc = check_format(json, err);
+    int rc = check_format(o->json, err);
     if (rc)
         return rc;
-    rc = read_head(m, &network->layers[*head], activation, err);
+    rc = read_head(m, &network->layers[o->head], activation, err);
     if (rc)
         return rc;
-    rc = read_classes(m, path, json, err);
-    return rc ? rc : keep_record(m, json, err);
+    rc = read_classes(m, network, path, options, o, err);
+    return rc ? rc : keep_record(m, o->json, err);
+}
+
+/* Adds a line to the warning. */
+static void warn(struct opening *o, const char *line)
+{
+    const size_t n = strlen(o->warning);
+    snprintf(o->warning + n, sizeof o->warning - n, "%s%s", n ? "\n" : "", line);
+}
+
+/* What is assumed of another program's model, with the option that says otherwise. */
+static void say_assumptions(struct ft_model *m, const struct ft_network *network,
+                            const struct ft_backbone_options *options, struct opening *o)
+{
+    if (!(options && options->rule))
+        warn(o, ft_network_find(network, "dense_Dense2") >= 0
+                    ? "pictures are cut to a square, as Teachable Machine does; --resize squash or "
+                      "pad takes another rule"
+                    : "pictures are squashed to the input's size with a bilinear filter, as the "
+                      "data loaders of Keras do; --resize crop or pad takes another rule");
+    if (o->names == NAMES_IMAGENET)
+        warn(o, "its classes are taken for the 1000 of ImageNet, by the name of its last layer; "
+                "--classes gives other names");
+    if (o->names == NAMES_NUMBERS)
+        warn(o, m->head.k == 2 ? "its classes have no names: give them with --classes A,B"
+                               : "its classes have no names: give them with --classes A,B,... or "
+                                 "--classes FILE");
 }
 
 /* Applies the options to the network and reads the model from it. */
@@ -166,7 +221,10 @@ static int open_model(struct ft_model *m, struct ft_network *network, const char
     if (o->json && options && options->rule)
         return ft_error_set(
             err, FT_EARG, "the resize rule cannot be changed: the model was trained with its own");
-    return read_model(m, network, path, o->json, &o->head, err);
+    rc = read_model(m, network, path, options, o, err);
+    if (!rc && !o->json)
+        say_assumptions(m, network, options, o);
+    return rc;
 }
 
 int ft_model_open(const char *path, const struct ft_backbone_options *options,

@@ -160,7 +160,7 @@ static void judged_by_hand(void)
     enum { N = 300 };
     static const double want[2][3] = { { 0.6, 0.2, 0.2 }, { 1.0 / 7, 2.0 / 7, 4.0 / 7 } };
     float w[] = { 0, (float)log(2), (float)log(4), (float)log(3), 0, 0 }, b[] = { 1, 1, 1 };
-    const struct ft_head head = { 2, 3, w, b };
+    const struct ft_head head = { .d = 2, .k = 3, .w = w, .b = b };
     const float x[2][2] = { { 0, 1 }, { 1, 0 } };
     for (int in_file = 0; in_file < 2; in_file++) {
         struct ft_features *f = NULL;

@@ -31,7 +31,9 @@ static inline const char *picture(void)
 static inline struct ft_head head_of_noise(void)
 {
     struct ft_random random = { 3 };
-    struct ft_head head = { D, K, malloc(D * K * sizeof(float)), malloc(K * sizeof(float)) };
+    struct ft_head head = {
+        .d = D, .k = K, .w = malloc(D * K * sizeof(float)), .b = malloc(K * sizeof(float))
+    };
     for (int i = 0; i < D * K; i++)
         head.w[i] = (float)((ft_random_unit(&random) - 0.5) * 0.2);
     head.b[0] = 0.25f;
