@@ -12,10 +12,11 @@
 #include "base/isolate.h"
 #include "base/snapshot.h"
 #include "keras/keras.h"
+#include "presets/presets.h"
 #include "backbone/backbone.h"
 #include "network/transfer.h"
 
-static const struct ft_reader *const readers[] = { &ft_keras_reader };
+static const struct ft_reader *const readers[] = { &ft_preset_reader, &ft_keras_reader };
 #define N_READERS (sizeof readers / sizeof *readers)
 
 struct request {
@@ -23,12 +24,12 @@ struct request {
     const struct ft_reader_options *options;
 };
 
-/* In the isolated process. If no reader recognises the file, the first one opens it and reports
+/* In the isolated process. If no reader recognises the file, that of Keras opens it and reports
  * what is wrong with it. */
 static int read_isolated(void *user, struct ft_outbox *outbox, struct ft_error *err)
 {
     const struct request *r = user;
-    const struct ft_reader *reader = readers[0];
+    const struct ft_reader *reader = &ft_keras_reader;
     struct ft_network *network;
     uint8_t start[16];
     FILE *f = fopen(r->path, "re");
@@ -95,8 +96,8 @@ static int read_both(const struct request *r, struct source *s, bool *named, str
     return rc ? rc : ft_snapshot_check(s->snapshot, r->path, err);
 }
 
-int ft_network_open(const char *path, const struct ft_reader_options *options,
-                    struct ft_network **out, struct ft_error *err)
+static int open_file(const char *path, const struct ft_reader_options *options,
+                     struct ft_network **out, struct ft_error *err)
 {
     struct request request = { path, options };
     struct source *s = calloc(1, sizeof *s);
@@ -122,4 +123,13 @@ int ft_network_open(const char *path, const struct ft_reader_options *options,
     network->storage.load = source_load;
     *out = network;
     return 0;
+}
+
+int ft_network_open(const char *path, const struct ft_reader_options *options,
+                    struct ft_network **out, struct ft_error *err)
+{
+    char *weights = ft_preset_weights(path);
+    const int rc = open_file(weights ? weights : path, options, out, err);
+    free(weights);
+    return rc;
 }

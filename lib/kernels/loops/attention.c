@@ -23,32 +23,43 @@ static int round_to_line(int n)
     return (n + LINE - 1) / LINE * LINE;
 }
 
-/* Returns the floats of scratch. */
-static size_t lay_out(const struct ft_work *w, float *scratch, struct head *h)
+static struct head sizes_of(const struct ft_work *w)
 {
-    h->tokens = w->other.h * w->other.w;
-    h->stride = round_to_line(h->tokens);
-    h->key = w->in.c / w->groups;
-    h->value = w->out.c / w->groups;
-    const size_t key = (size_t)h->key, value = (size_t)round_to_line(h->value),
-                 stride = (size_t)h->stride;
-    const size_t values = key * stride, queries = values + stride * value,
-                 scores = queries + TILE * (size_t)round_to_line(h->key),
-                 means = scores + TILE * stride;
-    if (scratch) {
-        h->keys = scratch;
-        h->values = scratch + values;
-        h->queries = scratch + queries;
-        h->scores = scratch + scores;
-        h->means = scratch + means;
-    }
-    return means + TILE * value;
+    const int tokens = w->other.h * w->other.w;
+    return (struct head){ .tokens = tokens,
+                          .stride = round_to_line(tokens),
+                          .key = w->in.c / w->groups,
+                          .value = w->out.c / w->groups };
+}
+
+/* Floats of the transposed keys, and of TILE queries, scores and means. */
+static size_t key_floats(const struct head *h)
+{
+    return (size_t)h->key * (size_t)h->stride;
+}
+
+static size_t tile_floats(int n)
+{
+    return TILE * (size_t)round_to_line(n);
+}
+
+static struct head lay_out(const struct ft_work *w, float *scratch)
+{
+    struct head h = sizes_of(w);
+    h.keys = scratch;
+    h.queries = h.keys + key_floats(&h);
+    h.scores = h.queries + tile_floats(h.key);
+    h.means = h.scores + tile_floats(h.stride);
+    h.values = h.means + tile_floats(h.value);
+    return h;
 }
 
 static size_t attention_scratch(const struct ft_work *w)
 {
-    struct head h;
-    return FT_PARTS_MAX * (lay_out(w, NULL, &h) + LINE);
+    const struct head h = sizes_of(w);
+    return FT_PARTS_MAX *
+           (key_floats(&h) + tile_floats(h.key) + tile_floats(h.stride) + tile_floats(h.value) +
+            (size_t)h.stride * (size_t)round_to_line(h.value));
 }
 
 static void pack_head(const struct ft_work *w, int head, const struct head *h)
@@ -133,8 +144,7 @@ static void attend(const struct ft_work *w, int head, const struct head *h, int 
 
 static void attention(const struct ft_work *w)
 {
-    struct head h = { 0 };
-    lay_out(w, w->scratch, &h);
+    const struct head h = lay_out(w, w->scratch);
     const int from = w->y0 * w->out.w, end = w->y1 * w->out.w;
     for (int head = w->c0 / h.value; head * h.value < w->c1; head++) {
         pack_head(w, head, &h);

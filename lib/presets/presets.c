@@ -1,0 +1,219 @@
+#define _GNU_SOURCE
+#include "presets/presets.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "keras/fields.h"
+#include "presets/transformers.h"
+
+static const char weights_name[] = "model.weights.h5", config_name[] = "config.json",
+                  converter_name[] = "image_converter.json";
+
+enum { MOST_JSON = 1 << 22 };
+
+/* The path of `name` in the folder of `path`. Returns NULL if memory runs out. */
+static char *beside(const char *path, const char *name)
+{
+    const char *slash = strrchr(path, '/');
+    const size_t folder = slash ? (size_t)(slash - path) + 1 : 0, n = strlen(name) + 1;
+    char *to = malloc(folder + n);
+    if (to) {
+        memcpy(to, path, folder);
+        memcpy(to + folder, name, n);
+    }
+    return to;
+}
+
+char *ft_preset_weights(const char *path)
+{
+    struct stat s;
+    char *inside = NULL, *weights = NULL;
+    const char *name = strrchr(path, '/');
+    if (!stat(path, &s) && S_ISDIR(s.st_mode) && asprintf(&inside, "%s/%s", path, config_name) < 0)
+        return NULL;
+    if (inside || !strcmp(name ? name + 1 : path, config_name))
+        weights = beside(inside ? inside : path, weights_name);
+    if (weights && stat(weights, &s)) {
+        free(weights);
+        weights = NULL;
+    }
+    free(inside);
+    return weights;
+}
+
+/* ---- JSON files beside the weights ------------------------------------------------------------
+ */
+
+/* *out is NULL if there is no such file. */
+static int read_json(const char *path, const char *name, cJSON **out, struct ft_error *err)
+{
+    struct ft_bytes bytes = { 0 };
+    struct stat s;
+    char *file = beside(path, name);
+    int rc = file ? 0 : ft_error_nomem(err, "the settings of a preset");
+    *out = NULL;
+    if (!rc && stat(file, &s)) {
+        free(file);
+        return 0;
+    }
+    rc = rc ? rc : ft_file_read(file, MOST_JSON, &bytes, err);
+    if (!rc) {
+        *out = cJSON_ParseWithLength((const char *)bytes.data, bytes.size);
+        if (!*out)
+            rc = ft_error_set(err, FT_EFORMAT, "it is not JSON");
+    }
+    ft_bytes_release(&bytes);
+    free(file);
+    return rc ? ft_error_prefix(err, rc, "'%s'", name) : 0;
+}
+
+static bool recognises(const char *path, const uint8_t *start, size_t n)
+{
+    char *config = ft_h5_is(start, n) ? beside(path, config_name) : NULL;
+    const char *name = strrchr(path, '/');
+    struct stat s;
+    const bool preset =
+        config && !strcmp(name ? name + 1 : path, weights_name) && !stat(config, &s);
+    free(config);
+    return preset;
+}
+
+/* ---- the input ------------------------------------------------------------------------------- */
+
+/* A number, or a list of three. */
+static int read_channels(const cJSON *value, float otherwise, float out[3], struct ft_error *err)
+{
+    for (int i = 0; i < 3; i++) {
+        const cJSON *item = cJSON_IsArray(value) ? cJSON_GetArrayItem(value, i) : value;
+        if (item && !cJSON_IsNumber(item))
+            return ft_error_set(err, FT_EFORMAT, "'%s' has an unexpected scale or offset",
+                                converter_name);
+        out[i] = item ? (float)item->valuedouble : otherwise;
+    }
+    return 0;
+}
+
+/* A Rescaling layer after the input, as image_converter.json says. Without that file, the caller
+ * has to find out what the network expects. */
+static int scaled(struct ft_builder *b, const cJSON *converter, int input)
+{
+    const cJSON *config = ft_field(converter, "config");
+    float scale[3], offset[3];
+    const int64_t three = 3;
+    if (!config || (!ft_field(config, "scale") && !ft_field(config, "offset")))
+        return input;
+    const int at = ft_build_layer(b, FT_LAYER_RESCALING, "rescaling", &input, 1);
+    if (!b->rc)
+        b->rc = read_channels(ft_field(config, "scale"), 1, scale, b->err);
+    if (!b->rc)
+        b->rc = read_channels(ft_field(config, "offset"), 0, offset, b->err);
+    float *s = b->rc ? NULL : ft_build_weight(b, at, FT_W_SCALE, 1, &three),
+          *o = b->rc ? NULL : ft_build_weight(b, at, FT_W_OFFSET, 1, &three);
+    if (s && o) {
+        memcpy(s, scale, sizeof scale);
+        memcpy(o, offset, sizeof offset);
+    }
+    return at;
+}
+
+static int add_input(struct ft_builder *b, const cJSON *settings)
+{
+    const cJSON *shape = ft_field(settings, "image_shape");
+    const int at = ft_build_layer(b, FT_LAYER_INPUT, "images", NULL, 0);
+    if (b->rc)
+        return 0;
+    struct ft_layer_params *p = &ft_build_at(b, at)->params;
+    p->rank = 3;
+    for (int i = 0; i < 3; i++) {
+        const cJSON *n = cJSON_GetArrayItem(shape, i);
+        p->shape[i] = cJSON_IsNumber(n) && n->valuedouble >= 1 && n->valuedouble <= 1 << 14
+                          ? (int)n->valuedouble
+                          : -1;
+    }
+    return at;
+}
+
+/* ---- the network ----------------------------------------------------------------------------- */
+
+static int build(struct ft_builder *b, const cJSON *config, const cJSON *converter)
+{
+    const char *class = cJSON_GetStringValue(ft_field(config, "class_name"));
+    if (!class || !ft_transformer_find(class))
+        return ft_build_fail(b, FT_EUNSUPPORTED,
+                             "the KerasHub backbone '%.100s' is not supported: convert it to a "
+                             "functional Keras model of core layers",
+                             class ? class : "without a class_name");
+    const int input = add_input(b, ft_transformer_settings(config));
+    b->network->output = ft_transformer_build(b, config, scaled(b, converter, input));
+    b->network->name = strdup(class);
+    return b->rc || b->network->name ? b->rc : ft_error_nomem(b->err, "the network");
+}
+
+static int read_preset(const char *path, struct ft_network *network, uint8_t **map, size_t *size,
+                       struct ft_error *err)
+{
+    cJSON *config = NULL, *converter = NULL;
+    struct ft_h5 h5 = { .file = -1 };
+    int rc = read_json(path, config_name, &config, err);
+    if (!rc && !config)
+        rc = ft_error_set(err, FT_EFORMAT, "there is no '%s' in its folder", config_name);
+    rc = rc ? rc : read_json(path, converter_name, &converter, err);
+    rc = rc ? rc : ft_h5_map(path, map, size, err);
+    if (!rc) {
+        network->storage.file = *map;
+        network->storage.file_size = *size;
+        rc = ft_h5_open(path, *map, *size, &h5, err);
+    }
+    if (!rc) {
+        struct ft_builder b = { .network = network, .h5 = &h5, .err = err };
+        rc = build(&b, config, converter);
+    }
+    ft_h5_close(&h5);
+    cJSON_Delete(config);
+    cJSON_Delete(converter);
+    return rc;
+}
+
+/* The mapped file that tensors point into. */
+struct mapping {
+    uint8_t *map; /* [size], or NULL */
+    size_t size;
+};
+
+static void mapping_free(void *source)
+{
+    struct mapping *m = source;
+    if (m->map)
+        munmap(m->map, m->size);
+    free(m);
+}
+
+static int open_preset(const char *path, const struct ft_reader_options *options,
+                       struct ft_network **out, struct ft_error *err)
+{
+    (void)options;
+    struct ft_network *network = calloc(1, sizeof *network);
+    struct mapping *mapping = calloc(1, sizeof *mapping);
+    int rc = network && mapping ? 0 : ft_error_nomem(err, "the network");
+    if (rc) {
+        free(mapping);
+        free(network);
+        return rc;
+    }
+    network->storage = (struct ft_storage){ .source = mapping, .release = mapping_free };
+    rc = read_preset(path, network, &mapping->map, &mapping->size, err);
+    if (rc) {
+        ft_network_free(network);
+        return ft_error_prefix(err, rc, "'%s'", path);
+    }
+    *out = network;
+    return 0;
+}
+
+const struct ft_reader ft_preset_reader = { "KerasHub preset", recognises, open_preset };

@@ -1,0 +1,393 @@
+/* Vision transformers of KerasHub 0.32 (keras_hub/src/models/FAMILY): one row each.
+ *
+ * Tokens are the pixels of a map [1, t, c]. The tokens in front of the patches (class, registers)
+ * are made by padding on the left; their values are added together with the positions. Factors that
+ * follow a product (layer scale) are multiplied into its weights.
+ */
+#include "presets/transformers.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "keras/fields.h"
+#include "presets/transformer_parts.h"
+
+enum { PATH = FT_TOWER_PATH, NAME = FT_TOWER_NAME, MOST_BLOCKS = 1000 };
+
+/* What goes to the head. */
+enum features {
+    CLASS_TOKEN,    /* A. Dosovitskiy et al., An Image is Worth 16x16 Words, 2021 */
+    CLASS_AND_MEAN, /* class token and mean of the patches: M. Oquab et al., DINOv2, 2024 */
+    POOLED,         /* attention pooling: X. Zhai et al., Sigmoid Loss..., 2023 */
+};
+
+/* Paths are relative to the transformer's own group. */
+struct family {
+    const char *class; /* of the transformer alone */
+    const char *joint,
+        *tower; /* class of a model of pictures and text, and group of its pictures' part */
+    const char *patches;
+    const char *tokens[2]; /* variables [1, 1, c] or [c] in front of the patches */
+    const char *positions;
+    /* the variables of this group, in order: class token, mask token, registers, positions; in
+     * place of `tokens` and `positions`; nullable */
+    const char *variables;
+    const char *norm_before, *norm_after;
+    const char *block; /* the next ones are called block_1, block_2, ... */
+    const char *norm1, *attention, *scale1, *norm2, *up, *down, *scale2; /* in a block */
+    const char *gated, *gated_down; /* in place of `up` and `down`: SwiGLU */
+    const char *pool;               /* POOLED only */
+    double epsilon;
+    enum features features;
+};
+
+static const struct family families[] = {
+    { .class = "ViTBackbone",
+      .patches = "layers/vi_t_patching_and_embedding/patch_embedding",
+      .tokens = { "layers/vi_t_patching_and_embedding/vars/0" },
+      .positions = "layers/vi_t_patching_and_embedding/position_embedding/vars/0",
+      .block = "layers/vi_t_encoder/encoder_layers/vi_t_encoder_block",
+      .norm1 = "layer_norm_1",
+      .attention = "mha",
+      .norm2 = "layer_norm_2",
+      .up = "mlp/dense_1",
+      .down = "mlp/dense_2",
+      .norm_after = "layers/vi_t_encoder/layer_norm",
+      .epsilon = 1e-6,
+      .features = CLASS_TOKEN },
+    { .class = "DeiTBackbone",
+      .patches = "layers/dei_t_embeddings/patch_embedding",
+      .tokens = { "layers/dei_t_embeddings/vars/0", "layers/dei_t_embeddings/vars/1" },
+      .positions = "layers/dei_t_embeddings/vars/2",
+      .block = "layers/dei_t_encoder/encoder_layers/dei_t_encoder_block",
+      .norm1 = "layer_norm_1",
+      .attention = "mha",
+      .norm2 = "layer_norm_2",
+      .up = "mlp/dense",
+      .down = "output_layer/dense",
+      .norm_after = "layers/dei_t_encoder/layer_norm",
+      .epsilon = 1e-6,
+      .features = CLASS_TOKEN },
+    { .class = "DINOV2Backbone",
+      .patches = "layers/dinov2_embedding/patch_embeddings/projection",
+      .variables = "layers/dinov2_embedding",
+      .block = "layers/dinov2_encoder/layers/dinov2_layer",
+      .norm1 = "norm1",
+      .attention = "attention/attention",
+      .scale1 = "layer_scale1",
+      .norm2 = "norm2",
+      .up = "mlp/fc1",
+      .down = "mlp/fc2",
+      .gated = "mlp/weights_in",
+      .gated_down = "mlp/weights_out",
+      .scale2 = "layer_scale2",
+      .norm_after = "layers/layer_normalization",
+      .epsilon = 1e-6,
+      .features = CLASS_AND_MEAN },
+    { .class = "CLIPVisionEncoder",
+      .joint = "CLIPBackbone",
+      .tower = "layers/clip_vision_encoder/",
+      .patches = "layers/clip_vision_embedding/patch_embedding",
+      .tokens = { "layers/clip_vision_embedding/vars/0" },
+      .positions = "layers/clip_vision_embedding/position_embedding/vars/0",
+      .norm_before = "layers/layer_normalization",
+      .block = "layers/clip_encoder_layer",
+      .norm1 = "layer_norm_1",
+      .attention = "attention",
+      .norm2 = "layer_norm_2",
+      .up = "dense_1",
+      .down = "dense_2",
+      .norm_after = "layers/layer_normalization_1",
+      .epsilon = 1e-5,
+      .features = CLASS_TOKEN },
+    { .class = "SigLIPVisionEncoder",
+      .joint = "SigLIPBackbone",
+      .tower = "layers/sig_lip_vision_encoder/",
+      .patches = "layers/sig_lip_vision_embedding/patch_embedding",
+      .positions = "layers/sig_lip_vision_embedding/position_embedding/vars/0",
+      .block = "layers/sig_lip_encoder_layer",
+      .norm1 = "layer_norm1",
+      .attention = "self_attn",
+      .norm2 = "layer_norm2",
+      .up = "mlp/fc1",
+      .down = "mlp/fc2",
+      .norm_after = "layers/layer_normalization",
+      .pool = "layers/sig_lip_multi_head_attention_pooling",
+      .epsilon = 1e-6,
+      .features = POOLED },
+};
+
+/* A transformer that is being built. */
+struct build {
+    struct ft_builder *b;
+    struct ft_tower tower;
+    const struct family *family;
+    const cJSON *config;
+    int blocks, patch[2], height, width;
+    int tokens; /* in front of the patches */
+};
+
+static int block(struct build *x, int i, int input)
+{
+    const struct family *f = x->family;
+    char group[PATH], name[NAME], of[NAME], path[PATH];
+    bool gated = false;
+    snprintf(group, sizeof group, i ? "%s_%d" : "%s", f->block, i);
+    snprintf(name, sizeof name, "block_%d", i + 1);
+    snprintf(of, sizeof of, "%s_norm_1", name);
+    const int normed = ft_tower_norm(&x->tower, of, input, group, f->norm1);
+    const struct ft_tensor scale1 = ft_tower_layer_scale(&x->tower, group, f->scale1),
+                           scale2 = ft_tower_layer_scale(&x->tower, group, f->scale2);
+    snprintf(of, sizeof of, "%s_attention", name);
+    snprintf(path, sizeof path, "%s/%s", group, f->attention);
+    const int attended = ft_tower_attention(&x->tower, of, &normed, 1, path);
+    ft_tower_scale(&x->tower, attended, FT_W_OUTPUT, &scale1, 1);
+    ft_tower_scale(&x->tower, attended, FT_W_OUTPUT_BIAS, &scale1, 1);
+    const int sum = ft_tower_two(&x->tower, FT_LAYER_ADD, name, "sum_1", input, attended);
+    snprintf(of, sizeof of, "%s_norm_2", name);
+    const int again = ft_tower_norm(&x->tower, of, sum, group, f->norm2);
+    if (f->gated && ft_field_bool(x->config, "use_swiglu_ffn", &gated, x->b->err))
+        ft_build_fail(x->b, FT_EFORMAT, "'use_swiglu_ffn' has an unexpected value");
+    const int down =
+        gated ? ft_tower_gated_mlp(&x->tower, name, again, group, f->gated, f->gated_down)
+              : ft_tower_mlp(&x->tower, name, again, group, f->up, f->down);
+    ft_tower_scale(&x->tower, down, FT_W_KERNEL, &scale2, 1);
+    ft_tower_scale(&x->tower, down, FT_W_BIAS, &scale2, 1);
+    return ft_tower_two(&x->tower, FT_LAYER_ADD, name, "sum_2", sum, down);
+}
+
+/* ---- input and output ------------------------------------------------------------------------ */
+
+/* What is added to the tokens in front of the patches, and to the patches. */
+struct embedding {
+    struct ft_tensor tokens[2], positions;
+    int positioned; /* tokens in front that have a position; the others come after them */
+};
+
+static struct embedding read_embedding(struct build *x)
+{
+    const struct family *f = x->family;
+    struct embedding e = { .positioned = 2 };
+    char path[PATH], rest[NAME];
+    if (!f->variables) {
+        for (int i = 0; i < 2; i++)
+            if (f->tokens[i])
+                e.tokens[i] =
+                    ft_build_tensor(x->b, ft_tower_path(&x->tower, f->tokens[i], "", path), true);
+        e.positions = ft_build_tensor(x->b, ft_tower_path(&x->tower, f->positions, "", path), true);
+        return e;
+    }
+    int at = 0, registers = 0;
+    bool masked = true;
+    if (ft_field_bool(x->config, "use_mask_token", &masked, x->b->err) ||
+        ft_field_int(x->config, "num_register_tokens", 0, &registers, x->b->err))
+        ft_build_fail(x->b, FT_EFORMAT, "the number of tokens has an unexpected value");
+    e.positioned = 1;
+    e.tokens[0] =
+        ft_build_tensor(x->b, ft_tower_path(&x->tower, f->variables, "vars/0", path), true);
+    at = masked ? 2 : 1;
+    if (registers) {
+        snprintf(rest, sizeof rest, "vars/%d", at++);
+        e.tokens[1] =
+            ft_build_tensor(x->b, ft_tower_path(&x->tower, f->variables, rest, path), true);
+    }
+    snprintf(rest, sizeof rest, "vars/%d", at);
+    e.positions = ft_build_tensor(x->b, ft_tower_path(&x->tower, f->variables, rest, path), true);
+    return e;
+}
+
+/* [patches, c] to [1, tokens + patches, c], with tokens and positions. */
+static int embed(struct build *x, int input, int64_t c)
+{
+    const struct embedding e = read_embedding(x);
+    const int64_t patches = (int64_t)(x->height / x->patch[0]) * (x->width / x->patch[1]);
+    int64_t front = 0, positioned = 0;
+    for (int i = 0; i < 2; i++) {
+        front += (int64_t)e.tokens[i].count / c;
+        positioned += i < e.positioned ? (int64_t)e.tokens[i].count / c : 0;
+    }
+    if (!x->b->rc && (int64_t)e.positions.count != (positioned + patches) * c)
+        ft_build_fail(x->b, FT_EUNSUPPORTED,
+                      "the position embedding has %zu values, but an input of %d x %d needs %lld",
+                      e.positions.count, x->height, x->width,
+                      (long long)((positioned + patches) * c));
+    x->tokens = (int)front;
+    if (front) {
+        input = ft_build_layer(x->b, FT_LAYER_ZERO_PAD, "tokens", &input, 1);
+        if (!x->b->rc)
+            ft_build_at(x->b, input)->params.pad[2] = (int)front;
+    }
+    const int at = ft_build_layer(x->b, FT_LAYER_MAP_RESCALING, "positions", &input, 1);
+    float *to = ft_build_weight(x->b, at, FT_W_OFFSET, 3, (int64_t[]){ 1, front + patches, c }),
+          *one = ft_build_weight(x->b, at, FT_W_SCALE, 1, (int64_t[]){ 1 });
+    if (!to || !one)
+        return 0;
+    *one = 1;
+    size_t n = 0;
+    for (int i = 0; i < 2; i++)
+        if (e.tokens[i].data) {
+            memcpy(to + n, e.tokens[i].data, e.tokens[i].count * sizeof *to);
+            n += e.tokens[i].count;
+        }
+    for (int64_t i = 0; i < positioned * c; i++)
+        to[i] += e.positions.data[i];
+    memcpy(to + n, e.positions.data + positioned * c, (size_t)(patches * c) * sizeof *to);
+    return at;
+}
+
+static int patches(struct build *x, int input)
+{
+    char path[PATH];
+    const int at = ft_build_layer(x->b, FT_LAYER_CONV2D, "patches", &input, 1);
+    ft_build_read(x->b, at, FT_W_KERNEL,
+                  ft_tower_path(&x->tower, x->family->patches, "vars/0", path));
+    const struct ft_tensor bias =
+        ft_build_tensor(x->b, ft_tower_path(&x->tower, x->family->patches, "vars/1", path), false);
+    if (x->b->rc)
+        return 0;
+    struct ft_layer *layer = ft_build_at(x->b, at);
+    const struct ft_tensor *kernel = &layer->weights[FT_W_KERNEL];
+    if (kernel->rank != 4) {
+        ft_build_fail(x->b, FT_EFORMAT, "the kernel of the patches has %d axes", kernel->rank);
+        return 0;
+    }
+    layer->weights[FT_W_BIAS] = bias;
+    layer->params.filters = (int)kernel->shape[3];
+    for (int i = 0; i < 2; i++)
+        x->patch[i] = layer->params.kernel[i] = layer->params.stride[i] = (int)kernel->shape[i];
+    const int64_t c = kernel->shape[3];
+    const int n = (x->height / x->patch[0]) * (x->width / x->patch[1]);
+    const int flat = ft_build_layer(x->b, FT_LAYER_RESHAPE, "tokens_of_patches", &at, 1);
+    if (x->b->rc)
+        return 0;
+    struct ft_layer_params *p = &ft_build_at(x->b, flat)->params;
+    p->rank = 3;
+    p->shape[0] = 1;
+    p->shape[1] = n;
+    p->shape[2] = (int)c;
+    return embed(x, flat, c);
+}
+
+/* Tokens first .. first + n - 1. */
+static int take_tokens(struct build *x, const char *name, int input, int first, int n, int all)
+{
+    const int at = ft_build_layer(x->b, FT_LAYER_CROPPING, name, &input, 1);
+    if (x->b->rc)
+        return 0;
+    int *pad = ft_build_at(x->b, at)->params.pad;
+    pad[2] = first;
+    pad[3] = all - first - n;
+    return at;
+}
+
+/* A learned query attends over all tokens; then norm, two dense layers and a sum. */
+static int pool(struct build *x, int input, int all)
+{
+    const char *group = x->family->pool;
+    char path[PATH];
+    const struct ft_tensor probe =
+        ft_build_tensor(x->b, ft_tower_path(&x->tower, group, "vars/0", path), true);
+    const int first = take_tokens(x, "pool_slot", input, 0, 1, all),
+              query = ft_build_layer(x->b, FT_LAYER_RESCALING, "pool_query", &first, 1);
+    const int64_t c = (int64_t)probe.count;
+    float *scale = c ? ft_build_weight(x->b, query, FT_W_SCALE, 1, &c) : NULL,
+          *offset = c ? ft_build_weight(x->b, query, FT_W_OFFSET, 1, &c) : NULL;
+    if (!scale || !offset)
+        return 0;
+    memset(scale, 0, (size_t)c * sizeof *scale);
+    memcpy(offset, probe.data, (size_t)c * sizeof *offset);
+    snprintf(path, sizeof path, "%s/attention", group);
+    const int attended =
+                  ft_tower_attention(&x->tower, "pool_attention", (int[]){ query, input }, 2, path),
+              normed = ft_tower_norm(&x->tower, "pool_norm", attended, group, "layer_norm"),
+              down = ft_tower_mlp(&x->tower, "pool", normed, group, "mlp/fc1", "mlp/fc2");
+    return ft_tower_two(&x->tower, FT_LAYER_ADD, "pool", "sum", attended, down);
+}
+
+static int vector(struct build *x, const char *name, int input)
+{
+    return ft_build_layer(x->b, FT_LAYER_FLATTEN, name, &input, 1);
+}
+
+static int output(struct build *x, int input)
+{
+    const int n = (x->height / x->patch[0]) * (x->width / x->patch[1]), all = x->tokens + n;
+    if (x->family->features == POOLED)
+        return vector(x, "features", pool(x, input, all));
+    const int class = vector(x, "class_token", take_tokens(x, "class_slot", input, 0, 1, all));
+    if (x->family->features == CLASS_TOKEN)
+        return class;
+    const int rest = take_tokens(x, "patch_tokens", input, x->tokens, n, all),
+              mean = ft_build_layer(x->b, FT_LAYER_GLOBAL_AVERAGE_POOL, "mean_token", &rest, 1);
+    return ft_build_layer(x->b, FT_LAYER_CONCATENATE, "features", (int[]){ class, mean }, 2);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+static int read_settings(struct build *x)
+{
+    const cJSON *shape = ft_field(x->config, "image_shape"),
+                *activation = ft_field(x->config, "intermediate_activation");
+    struct ft_error *err = x->b->err;
+    x->tower.epsilon = x->family->epsilon;
+    x->tower.activation = activation ? cJSON_GetStringValue(activation) : "gelu";
+    int size[2] = { 0 }, rc = ft_field_int(x->config, "num_layers", 1, &x->blocks, err);
+    rc = rc ? rc : ft_field_number(x->config, "layer_norm_epsilon", &x->tower.epsilon, err);
+    for (int i = 0; i < 2; i++) {
+        const cJSON *n = cJSON_GetArrayItem(shape, i);
+        size[i] = cJSON_IsNumber(n) && n->valuedouble >= 1 && n->valuedouble <= 1 << 14
+                      ? (int)n->valuedouble
+                      : 0;
+    }
+    if (!rc &&
+        (!size[0] || !size[1] || !x->tower.activation || x->blocks < 1 || x->blocks > MOST_BLOCKS))
+        rc = ft_error_set(err, FT_EFORMAT,
+                          "'config.json' has no valid 'image_shape', 'num_layers' or activation");
+    x->height = size[0];
+    x->width = size[1];
+    x->b->rc = x->b->rc ? x->b->rc : rc;
+    return x->b->rc;
+}
+
+static const struct family *find(const char *class, bool joint)
+{
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+        const char *name = joint ? families[i].joint : families[i].class;
+        if (name && !strcmp(name, class))
+            return &families[i];
+    }
+    return NULL;
+}
+
+bool ft_transformer_find(const char *class)
+{
+    return find(class, false) || find(class, true);
+}
+
+const cJSON *ft_transformer_settings(const cJSON *json)
+{
+    const char *class = cJSON_GetStringValue(ft_field(json, "class_name"));
+    const cJSON *config = ft_field(json, "config");
+    return class && find(class, true) ? ft_field(ft_field(config, "vision_encoder"), "config")
+                                      : config;
+}
+
+int ft_transformer_build(struct ft_builder *b, const cJSON *json, int input)
+{
+    const char *class = cJSON_GetStringValue(ft_field(json, "class_name"));
+    const bool joint = find(class, true);
+    struct build x = { .b = b,
+                       .family = find(class, joint),
+                       .config = ft_transformer_settings(json),
+                       .tower = { .b = b, .root = joint ? find(class, true)->tower : "" } };
+    if (read_settings(&x))
+        return 0;
+    int at = patches(&x, input);
+    if (x.family->norm_before)
+        at = ft_tower_norm(&x.tower, "norm_before", at, "", x.family->norm_before);
+    for (int i = 0; i < x.blocks && !b->rc; i++)
+        at = block(&x, i, at);
+    at = ft_tower_norm(&x.tower, "norm_after", at, "", x.family->norm_after);
+    return output(&x, at);
+}
