@@ -142,6 +142,7 @@ void backbone_options(const struct settings *s, struct ft_backbone_options *out)
 {
     *out = (struct ft_backbone_options){ .rule = s->resize,
                                          .layer = s->layer,
+                                         .layers = s->depths,
                                          .preprocess = s->preprocess,
                                          .architecture = s->architecture,
                                          .classes = s->classes,

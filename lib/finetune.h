@@ -84,6 +84,10 @@ struct ft_backbone_options {
     /* the layer whose output is the feature. NULL: the input of the last Dense layer, or the
      * network's output if it has none */
     const char *layer;
+    /* which layers the feature consists of. "last" or NULL: `layer` alone. "all": also the averages
+     * of one map for each block of the network, before those of `layer`. "NAME,NAME": also the
+     * averages of these layers */
+    const char *layers;
     const char *preprocess; /* "tf", "torch", "caffe", "none" or "SCALE,OFFSET". NULL: recognised */
     /* names of the classes of a model that another program trained: A,B,C or a file with one name
      * on each line. NULL: labels.txt or class_indices.json beside the model */

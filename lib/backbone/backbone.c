@@ -207,6 +207,8 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
     if (!rc && ft_network_rank(network, last) == 3)
         rc = ft_network_pool(network, last, &b->last, err);
     if (!rc)
+        rc = ft_backbone_add_layers(b, options ? options->layers : NULL, err);
+    if (!rc)
         rc = ft_plan_new(
             network,
             &(struct ft_plan_options){ .height = height, .width = width, .layer = b->last },
@@ -215,6 +217,8 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
         rc = ft_error_set(err, FT_EUNSUPPORTED,
                           "layer '%s' gives neither a map nor a vector of features",
                           network->layers[b->last].name);
+    if (!rc)
+        rc = ft_backbone_find_blocks(b, err);
     if (rc) {
         ft_backbone_free(b);
         return ft_error_prefix(err, rc, "'%s'", path);
@@ -302,6 +306,8 @@ void ft_backbone_free(struct ft_backbone *b)
     ft_workspaces_free(b->workspaces);
     ft_plan_free(b->plan);
     ft_network_free(b->network);
+    ft_backbone_free(b->parent);
+    free(b->blocks);
     free(b->path);
     free(b->name);
     free(b);
@@ -331,6 +337,31 @@ void ft_backbone_step(const struct ft_backbone *b, int i, struct ft_layer_info *
 {
     ft_plan_step(b->plan, i, out);
     out->place = FT_LAYER_STEP;
+}
+
+int ft_backbone_last_block(struct ft_backbone *b, struct ft_backbone **out, struct ft_error *err)
+{
+    if (b->top == b->last) {
+        *out = ft_backbone_share(b);
+        return 0;
+    }
+    struct ft_network *network = NULL;
+    struct ft_backbone *cut = NULL;
+    int rc = ft_network_cut(b->network, b->top, &network, err);
+    if (rc)
+        return rc;
+    const int last = network->output;
+    cJSON *json = cJSON_CreateObject(), *from = cJSON_AddObjectToObject(json, "backbone");
+    cJSON_AddStringToObject(from, "name", b->name);
+    cJSON_AddItemToObject(json, "input", ft_geometry_write(&b->geometry));
+    rc = ft_backbone_new(network, last, b->path, json, false, NULL, &cut, err);
+    cJSON_Delete(json);
+    if (rc)
+        return rc;
+    strcpy(cut->warning, b->warning);
+    cut->parent = ft_backbone_share(b);
+    *out = cut;
+    return 0;
 }
 
 /* RECIPE must be increased when a change of decoding, resizing, the hash of networks or a kernel

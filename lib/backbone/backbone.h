@@ -17,6 +17,10 @@ struct ft_backbone {
     char warning[1000]; /* lines; "": none */
     struct ft_network *network;
     int last; /* the layer whose output is the feature */
+    int top;  /* the layer whose output is the last block of the feature */
+    int n_blocks;
+    struct ft_block *blocks;    /* [n_blocks] */
+    struct ft_backbone *parent; /* an owner of the tensors of `network`; NULL: `network` has them */
     struct ft_geometry geometry;
     struct ft_plan *plan;
 };
@@ -26,12 +30,18 @@ struct ft_backbone {
 int ft_backbone_key(const struct ft_backbone *backbone, uint64_t key[2], struct ft_error *err);
 
 /* Makes a backbone from `network` after ft_preprocess: cuts it at layer `last`, adds a global
- * average if the output is a map, and plans it. Takes ownership of `network`, also on failure.
- * `json` is its parsed `finetune` attribute, or NULL. `foreign`: the network was trained as a
- * classifier by another program. */
+ * average if the output is a map and the layers of options->layers, and plans it. Takes ownership
+ * of `network`, also on failure. `json` is its parsed `finetune` attribute, or NULL. `foreign`: the
+ * network was trained as a classifier by another program. */
 int ft_backbone_new(struct ft_network *network, int last, const char *path, const cJSON *json,
                     bool foreign, const struct ft_backbone_options *options,
                     struct ft_backbone **out, struct ft_error *err);
+
+/* Appends the layers that `layers` names (ft_backbone_options.layers) to the feature of `b`, whose
+ * network and geometry are known. Sets last and top. */
+int ft_backbone_add_layers(struct ft_backbone *b, const char *layers, struct ft_error *err);
+/* Sets the blocks of a backbone from its network. */
+int ft_backbone_find_blocks(struct ft_backbone *b, struct ft_error *err);
 
 /* Adds an owner, who must call ft_backbone_free as well. Returns `backbone`. */
 struct ft_backbone *ft_backbone_share(struct ft_backbone *backbone);

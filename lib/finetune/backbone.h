@@ -41,6 +41,17 @@ struct ft_geometry {
 int ft_backbone_list(const struct ft_backbone_options *options,
                      int (*each)(void *user, const char *name, const char *path), void *user);
 const char *ft_backbone_name(const struct ft_backbone *backbone);
+/* Features [from, from + width) of a backbone are those of one layer. */
+struct ft_block {
+    const char *layer; /* owned by the backbone */
+    int from, width;
+};
+/* The blocks that the feature consists of: out [*n], owned by the backbone. The last block is that
+ * of ft_backbone_options.layer. */
+const struct ft_block *ft_backbone_blocks(const struct ft_backbone *backbone, int *n);
+/* The same network, whose feature is the last block alone. Freed with ft_backbone_free. */
+int ft_backbone_last_block(struct ft_backbone *backbone, struct ft_backbone **out,
+                           struct ft_error *err);
 /* Messages for the user, one on each line: what was assumed of a network, for instance its
  * preprocessing, and the option that says otherwise. NULL: none. */
 const char *ft_backbone_warning(const struct ft_backbone *backbone);

@@ -96,6 +96,27 @@ static void find_lifetimes(struct ft_plan *p)
     touch(p, &p->result, p->n_steps);
 }
 
+static bool pools_globally(const struct ft_node *node)
+{
+    return node->needed && ft_layer_kind_info(node->kind)->flags & FT_KIND_GLOBAL_POOL;
+}
+
+/* Emits the nodes in their order, but a global pool directly after the node that it reads. So the
+ * memory of a map that is averaged for the features of all depths is free when the network has
+ * passed it, wherever a file lists the pool. */
+static void emit_nodes(struct ft_emitter *e)
+{
+    const struct ft_nodes *nodes = e->nodes;
+    for (int i = 0; i < nodes->n; i++) {
+        if (!nodes->node[i].needed || pools_globally(&nodes->node[i]))
+            continue;
+        emit_node(e, i);
+        for (int j = i + 1; j < nodes->n; j++)
+            if (pools_globally(&nodes->node[j]) && nodes->node[j].inputs[0] == i)
+                emit_node(e, j);
+    }
+}
+
 /* A step for each input, one for a mean or a copy, and one for the activation. */
 static size_t most_steps(const struct ft_nodes *nodes)
 {
@@ -115,9 +136,7 @@ int ft_plan_emit(struct ft_plan *plan, const struct ft_nodes *nodes, struct ft_e
         free(e.values);
         return ft_error_nomem(err, "the plan of a network");
     }
-    for (int i = 0; i < nodes->n; i++)
-        if (nodes->node[i].needed)
-            emit_node(&e, i);
+    emit_nodes(&e);
     plan->result = e.values[nodes->output];
     plan->output = nodes->node[nodes->output].shape;
     find_lifetimes(plan);

@@ -204,3 +204,27 @@ int ft_network_pool(struct ft_network *n, int layer, int *out, struct ft_error *
     *out = n->n_layers - 1;
     return 0;
 }
+
+int ft_network_concatenate(struct ft_network *n, const int *layers, int count, int *out,
+                           struct ft_error *err)
+{
+    int *inputs = malloc((size_t)count * sizeof *inputs), rc = 0;
+    if (!inputs)
+        return ft_error_nomem(err, "the features of several layers");
+    for (int i = 0; !rc && i < count; i++) {
+        inputs[i] = layers[i];
+        if (ft_network_rank(n, layers[i]) == 3)
+            rc = ft_network_pool(n, layers[i], &inputs[i], err);
+    }
+    struct ft_layer *all = rc ? NULL : make_room(n, n->n_layers, "features", inputs[0]);
+    if (!all) {
+        free(inputs);
+        return rc ? rc : ft_error_nomem(err, "the features of several layers");
+    }
+    all->kind = FT_LAYER_CONCATENATE;
+    free(all->inputs);
+    all->inputs = inputs;
+    all->n_inputs = count;
+    *out = n->n_layers - 1;
+    return 0;
+}

@@ -17,7 +17,7 @@ int ft_network_with_head(const struct ft_network *network, int last, const char 
                          const float *w, const float *b, struct ft_network **out,
                          struct ft_error *err);
 
-/* The two functions below change a network in place, and the indices of layers change. If one
+/* The functions below change a network in place, and the indices of layers change. If one
  * fails, the network can only be freed. */
 
 /* Inserts a Rescaling layer after the input, which must be layer 0: scale, offset [channels].
@@ -28,5 +28,9 @@ int ft_network_scale(struct ft_network *network, int channels, const float *scal
 /* Appends a layer that averages the map [h, w, c] of `layer` to [c]; *out is its index. The output
  * of the network does not change. */
 int ft_network_pool(struct ft_network *network, int layer, int *out, struct ft_error *err);
+/* Appends a layer that concatenates the outputs of `layers` [count]: vectors [c], and maps as their
+ * averages; *out is its index. The output of the network does not change. */
+int ft_network_concatenate(struct ft_network *network, const int *layers, int count, int *out,
+                           struct ft_error *err);
 
 #endif

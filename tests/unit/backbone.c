@@ -61,6 +61,55 @@ static void a_saved_backbone_gives_the_same_features(void)
     unlink(at("b.h5"));
 }
 
+/* Each block is the feature that the layer gives by itself, and the whole network can be cut back.
+ */
+static void the_features_of_all_layers_are_blocks(void)
+{
+    static float all[20000];
+    float one[1280];
+    struct ft_backbone *deep = NULL, *last = NULL;
+    int n = 0, from = 0;
+    CHECK(ft_backbone_open(NULL, &(struct ft_backbone_options){ .layers = "all" }, &deep, NULL) ==
+          0);
+    const struct ft_block *blocks = ft_backbone_blocks(deep, &n);
+    CHECK(n == 17 && ft_backbone_features(deep) == 10240); /* 16 depthwise convolutions */
+    CHECK(ft_feature_file(deep, picture(), all, NULL) == 0);
+    for (int i = 0; i < n; i++) {
+        struct ft_backbone *single = NULL;
+        CHECK(blocks[i].from == from && blocks[i].width <= 1280);
+        from += blocks[i].width;
+        const struct ft_backbone_options options = { .layer = blocks[i].layer };
+        CHECK(ft_backbone_open(NULL, &options, &single, NULL) == 0);
+        CHECK(ft_backbone_features(single) == blocks[i].width);
+        CHECK(ft_feature_file(single, picture(), one, NULL) == 0);
+        for (int j = 0; j < blocks[i].width; j++)
+            CHECK_NEAR(one[j], all[blocks[i].from + j], 1e-4);
+        ft_backbone_free(single);
+    }
+    CHECK(from == 10240);
+    CHECK(ft_backbone_last_block(deep, &last, NULL) == 0 && ft_backbone_features(last) == D);
+    ft_backbone_free(deep); /* `last` still owns the network */
+    CHECK(ft_feature_file(last, picture(), one, NULL) == 0);
+    for (int j = 0; j < D; j++)
+        CHECK_NEAR(one[j], all[10240 - D + j], 1e-4);
+    ft_backbone_free(last);
+}
+
+static void layers_of_the_features_are_chosen_by_name(void)
+{
+    struct ft_backbone_options options = { .layers = "block3a_relu,block5c_add" };
+    struct ft_backbone *b = NULL;
+    struct ft_error err = { 0 };
+    int n = 0;
+    CHECK(ft_backbone_open(NULL, &options, &b, NULL) == 0);
+    const struct ft_block *blocks = ft_backbone_blocks(b, &n);
+    CHECK(n == 3 && ft_backbone_features(b) == 144 + 112 + D);
+    CHECK_STR(blocks[1].layer, "block5c_add");
+    ft_backbone_free(b);
+    options.layers = "block3a_relu,nothing";
+    CHECK(ft_backbone_open(NULL, &options, &b, &err) == FT_EARG && strstr(err.msg, "'nothing'"));
+}
+
 static int seen;
 static int see(void *user, const char *name, const char *path)
 {
@@ -164,6 +213,8 @@ int main(void)
         return 1;
     RUN(the_bundled_network_is_efficientnet_lite0);
     RUN(a_saved_backbone_gives_the_same_features);
+    RUN(the_features_of_all_layers_are_blocks);
+    RUN(layers_of_the_features_are_chosen_by_name);
     RUN(a_list_has_the_bundled_network_once);
     RUN(benchmarks_measure_time);
     RUN(a_feature_file_has_its_rows);
