@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Small classifiers of other people, for tests/cli/foreign.sh: golden_heads.py [OUT_DIR], default tests/golden/heads.
 
-NAME.keras, NAME.h5   one dense head each: sigmoid, logits, an activation as a layer, an int8 kernel, several sigmoids
+NAME.keras, NAME.h5   one dense head each: sigmoid, logits, an activation as a layer, an int8 kernel, several sigmoids;
+                      inputs and outputs by name; subclasses of Model and Sequential inside one another
 wide.png              a picture that is three times as wide as high
 expected.txt          file, then the probabilities that Keras gives for wide.png, resized as load_img does (bilinear)
 imagenet.txt          what Keras gives for imagenet.h5, whose last layer is that of a published network: index and
@@ -30,6 +31,30 @@ def base(k, units, activation, layer=None, name="head"):
     return k.Model(x, layer(y) if layer else y)
 
 
+def answer(net, pixels):
+    y = net({"picture": pixels}) if isinstance(net.input, dict) else net(pixels)
+    return y["label"] if isinstance(y, dict) else y
+
+
+def named(k):
+    net = base(k, 3, "softmax")
+    return k.Model({"picture": net.inputs[0]}, {"label": net.outputs[0]})
+
+
+def subclass(k):
+    class MySequential(k.Sequential):
+        pass
+
+    class MyModel(k.Model):
+        pass
+
+    start = k.Input((SIZE, SIZE, 3))
+    inner = MySequential([k.layers.Conv2D(6, 3, strides=2, activation="relu"), k.layers.GlobalAveragePooling2D()])
+    middle = MyModel(start, inner(k.layers.Rescaling(1 / 127.5, -1)(start)))
+    end = k.Input((SIZE, SIZE, 3))
+    return MyModel(end, k.layers.Dense(3, activation="softmax")(middle(end)))
+
+
 def main():
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "tests" / "golden" / "heads"
     out.mkdir(parents=True, exist_ok=True)
@@ -47,16 +72,18 @@ def main():
             "layer": (base(k, 3, None, k.layers.Softmax()), lambda p: p),
             "labels": (base(k, 3, "sigmoid"), lambda p: p),
         }
+        nets["named"], nets["subclass"] = (named(k), lambda p: p), (subclass(k), lambda p: p)
         if k is keras:
             nets["int8"] = (base(k, 3, "softmax"), lambda p: p)
         for name, (net, judge) in nets.items():
-            for i, w in enumerate(net.weights):
-                w.assign(rng.normal(0, 0.5, w.shape))
+            draw = np.random.default_rng(9) if name in ("named", "subclass") else rng
+            for w in net.weights:
+                w.assign(draw.normal(0, 0.5, w.shape))
             if name == "int8":
                 net.get_layer("head").quantize("int8")
             net.save(out / (name + end))
             if judge:
-                p = judge(np.asarray(net(pixels))[0].astype("float64"))
+                p = judge(np.asarray(answer(net, pixels))[0].astype("float64"))
                 lines.append(name + end + "".join(" %.6f" % v for v in p))
     net = base(keras, 1000, "softmax", name="predictions")
     for w in net.weights:

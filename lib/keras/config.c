@@ -47,9 +47,29 @@ struct ft_member *ft_member_find(const struct ft_model_config *m, const char *na
 
 /* ---- models ---------------------------------------------------------------------------------- */
 
-static bool is_model(const char *kind)
+static bool is_model_class(const char *kind)
 {
     return !strcmp(kind, "Sequential") || !strcmp(kind, "Functional") || !strcmp(kind, "Model");
+}
+
+/* Returns whether the JSON of a layer describes a model: by its class, or because it has layers of
+ * its own. The latter are subclasses of Model and Sequential that were made as these are; Keras
+ * stores them in the same form. */
+static bool is_model(const cJSON *entry)
+{
+    const char *kind = text_of(entry, "class_name");
+    const cJSON *list = ft_field(ft_field(entry, "config"), "layers");
+    return kind && (is_model_class(kind) ||
+                    (cJSON_IsArray(list) && list->child && text_of(list->child, "class_name") &&
+                     cJSON_IsObject(ft_field(list->child, "config"))));
+}
+
+/* A subclass of Sequential has no input_layers, like Sequential itself. */
+static bool is_sequential(const cJSON *entry)
+{
+    const char *kind = text_of(entry, "class_name");
+    return !strcmp(kind, "Sequential") ||
+           (!is_model_class(kind) && !ft_field(ft_field(entry, "config"), "input_layers"));
 }
 
 /* Keras names groups of a .weights.h5 after classes: "BatchNormalization" is batch_normalization
@@ -90,8 +110,8 @@ static int name_groups(struct ft_model_config *m, struct ft_error *err)
             counts[kinds++] = (struct kind_count){ member->kind, 0 };
         }
         member->number = counts[k].n++;
-        snake(member->inner && strcmp(member->kind, "Sequential") ? "Functional" : member->kind,
-              member->group, sizeof member->group);
+        snake(strcmp(member->kind, "Model") ? member->kind : "Functional", member->group,
+              sizeof member->group);
     }
     return 0;
 }
@@ -140,7 +160,7 @@ static int member_parse(const cJSON *entry, bool sequential, int depth, int *tot
     out->name = text_of(entry, "name");
     if (!out->name)
         out->name = text_of(config, "name");
-    if (!out->kind || (!out->name && !is_model(out->kind)) || (out->name && !*out->name) || !config)
+    if (!out->kind || (!out->name && !is_model(entry)) || (out->name && !*out->name) || !config)
         return ft_error_set(err, FT_EFORMAT, "a layer has no class, name or settings");
     if (!out->name) /* nested models of Keras 1 have no name */
         out->name = out->kind;
@@ -151,7 +171,7 @@ static int member_parse(const cJSON *entry, bool sequential, int depth, int *tot
     if (*total > FT_DRAFT_LIMIT - out->n_calls)
         return ft_error_set(err, FT_ELIMIT, "the network has more than %d layers", FT_DRAFT_LIMIT);
     *total += out->n_calls;
-    if (!is_model(out->kind))
+    if (!is_model(entry))
         return 0;
     const int rc = ft_model_config_parse(entry, depth + 1, total, &out->inner, err);
     if (!rc)
@@ -168,12 +188,14 @@ int ft_model_config_parse(const cJSON *json, int depth, int *total, struct ft_mo
     const cJSON *config = ft_field(json, "config"),
                 *list = cJSON_IsArray(config) ? config : ft_field(config, "layers"), *entry;
     const char *kind = text_of(json, "class_name");
-    if (!kind || !cJSON_IsArray(list))
+    if (!kind)
         return ft_error_set(err, FT_EFORMAT, "the configuration does not describe a network");
-    if (!is_model(kind))
+    if (!cJSON_IsArray(list) || !is_model(json))
         return ft_error_set(
             err, FT_EUNSUPPORTED,
-            "a network of class '%s' is not supported: only Functional and Sequential are", kind);
+            "the class '%s' has its layers in Python code, not in the file: build the network as "
+            "keras.Sequential or keras.Model(inputs, outputs), copy the weights and save that",
+            kind);
     if (depth > DEPTH_LIMIT)
         return ft_error_set(err, FT_ELIMIT, "models are nested more than %d deep", DEPTH_LIMIT);
     const int n = cJSON_GetArraySize(list);
@@ -189,7 +211,7 @@ int ft_model_config_parse(const cJSON *json, int depth, int *total, struct ft_mo
     }
     m->json = json;
     m->config = config;
-    m->sequential = !strcmp(kind, "Sequential");
+    m->sequential = is_sequential(json);
     int rc = 0;
     cJSON_ArrayForEach(entry, list)
     {

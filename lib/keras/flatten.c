@@ -190,6 +190,15 @@ static bool is_reference(const cJSON *value)
            cJSON_IsNumber(name->next->next);
 }
 
+/* Returns whether `value` is {name: tensor}, an input by its name. Of several inputs by name the
+ * order is not known here. */
+static bool is_named(const cJSON *value)
+{
+    const cJSON *one = cJSON_IsObject(value) ? value->child : NULL;
+    return one && !one->next &&
+           (is_reference(one) || ft_field(ft_field(one, "config"), "keras_history"));
+}
+
 /* ["name", node, tensor, {}], lists of these; {"args": [...], "kwargs": {}}; {"class_name":
  * "__keras_tensor__", ...}. Tensors may be keyword arguments. *others counts arguments that are not
  * layers. The recursion is bounded by the depth that cJSON accepts. */
@@ -208,6 +217,8 @@ static int collect(const struct scope *s, struct list *list, const cJSON *value,
     if (cJSON_IsObject(value)) {
         const cJSON *history = ft_field(ft_field(value, "config"), "keras_history"),
                     *args = ft_field(value, "args"), *keywords = ft_field(value, "kwargs");
+        if (is_named(value))
+            return collect(s, list, value->child, others, err);
         if (history || !args)
             return history ? collect(s, list, history, others, err) : (++*others, 0);
         rc = collect(s, list, args, others, err);
@@ -276,7 +287,12 @@ static int functional_ends(const struct scope *s, const char *key, struct list *
 {
     int others = 0;
     const cJSON *ends = ft_field(s->model->config, key);
-    const int rc = ends ? collect(s, out, ends, &others, err) : 0;
+    int rc = 0;
+    if (cJSON_IsObject(ends)) /* by name */
+        for (const cJSON *one = ends->child; !rc && one; one = one->next)
+            rc = collect(s, out, one, &others, err);
+    else if (ends)
+        rc = collect(s, out, ends, &others, err);
     if (!rc && out->n && !others)
         return 0;
     return rc ? ft_error_prefix(err, rc, "'%s'", key)
@@ -362,6 +378,18 @@ static int follow(const struct ft_draft *d, int at, int *out, struct ft_error *e
     return 0;
 }
 
+static int refuse_outputs(const struct ft_draft *d, const struct list *outputs,
+                          struct ft_error *err)
+{
+    const char *first = d->layers[outputs->at[0]].layer.name;
+    return ft_error_set(
+        err, FT_EUNSUPPORTED,
+        "the network has %d outputs, of layers '%.100s' and '%.100s'%s: only one is "
+        "supported; save keras.Model(model.input, model.get_layer('%.100s').output)",
+        outputs->n, first, d->layers[outputs->at[1]].layer.name, outputs->n > 2 ? ", ..." : "",
+        first);
+}
+
 int ft_model_config_flatten(const struct ft_model_config *m, struct ft_draft *draft,
                             struct ft_error *err)
 {
@@ -370,8 +398,7 @@ int ft_model_config_flatten(const struct ft_model_config *m, struct ft_draft *dr
     struct call ends = { 0 };
     int rc = flatten(&x, &s, &ends, err);
     if (!rc && ends.outputs.n != 1)
-        rc = ft_error_set(err, FT_EUNSUPPORTED, "the network has %d outputs: only one is supported",
-                          ends.outputs.n);
+        rc = refuse_outputs(draft, &ends.outputs, err);
     for (int i = 0; !rc && i < draft->n; i++)
         for (int j = 0; !rc && j < draft->layers[i].layer.n_inputs; j++)
             rc = follow(draft, draft->layers[i].layer.inputs[j], &draft->layers[i].layer.inputs[j],

@@ -62,9 +62,10 @@ int ft_h5_names(const struct ft_h5 *h5, int64_t group, const char *name, struct 
                 struct ft_error *err);
 void ft_names_release(struct ft_names *names);
 
-/* The numeric dataset `name` in `group` as float32. If possible it points into the mapping and
- * *heap is NULL, else it is read to *heap, which the caller must free. */
-int ft_h5_tensor(const struct ft_h5 *h5, int64_t group, const char *name, struct ft_tensor *out,
-                 void **heap, struct ft_error *err);
+/* The numeric dataset `name` in `group` as float32. `integers`: it may be stored as integers. If
+ * possible it points into the mapping and *heap is NULL, else it is read to *heap, which the caller
+ * must free. */
+int ft_h5_tensor(const struct ft_h5 *h5, int64_t group, const char *name, bool integers,
+                 struct ft_tensor *out, void **heap, struct ft_error *err);
 
 #endif

@@ -78,8 +78,8 @@ static int dataset_read(hid_t dataset, const char *name, const struct ft_tensor 
     return 0;
 }
 
-int ft_h5_tensor(const struct ft_h5 *h5, int64_t group, const char *name, struct ft_tensor *out,
-                 void **heap, struct ft_error *err)
+int ft_h5_tensor(const struct ft_h5 *h5, int64_t group, const char *name, bool integers,
+                 struct ft_tensor *out, void **heap, struct ft_error *err)
 {
     struct ft_tensor t = { 0 };
     hid_t dataset = -1;
@@ -92,6 +92,11 @@ int ft_h5_tensor(const struct ft_h5 *h5, int64_t group, const char *name, struct
     const H5T_class_t class = H5Tget_class(type);
     if (!rc && class != H5T_FLOAT && class != H5T_INTEGER)
         rc = ft_error_set(err, FT_EUNSUPPORTED, "weight '%s' is not numeric", name);
+    if (!rc && class == H5T_INTEGER && !integers)
+        rc = ft_error_set(err, FT_EUNSUPPORTED,
+                          "weight '%s' is stored as integers, but the layer has no scale for them: "
+                          "expected floating point, or a layer of model.quantize(\"int8\")",
+                          name);
     /* HDF5 gives an offset for contiguous storage inside this file only, and contiguous storage has
      * no filters. */
     const haddr_t offset = rc ? HADDR_UNDEF : H5Dget_offset(dataset);

@@ -95,7 +95,7 @@ static int find_weights(struct source *s, struct ft_error *err)
     if (!rc && !layers)
         rc = ft_h5_group_open(s->h5.file, "_layer_checkpoint_dependencies", &layers, err);
     ft_h5_group_close(layers);
-    if (!rc && !layers)
+    if (!rc && !layers && !s->config) /* else the configuration says what is missing */
         rc = ft_error_set(
             err, FT_EFORMAT,
             "not a Keras file: neither 'model_config' nor weights of layers are in it");

@@ -20,10 +20,13 @@ static int check_dtype(const cJSON *config, struct ft_draft_layer *out, struct f
     const char *mode = cJSON_GetStringValue(ft_field(policy, "mode"));
     if (out->layer.kind == FT_LAYER_INPUT || !dtype)
         return 0;
-    if (cJSON_IsObject(dtype) && !name && !mode)
+    if (!name && !mode) {
+        const char *class = cJSON_GetStringValue(ft_field(dtype, "class_name"));
         return ft_error_set(err, FT_EUNSUPPORTED,
-                            "its dtype policy '%s' is not supported: save the network in float32",
-                            cJSON_GetStringValue(ft_field(dtype, "class_name")));
+                            "its dtype policy '%s' has no name: expected one such as 'float32', "
+                            "'mixed_float16' or 'int8_from_float32'",
+                            class ? class : "of no class");
+    }
     name = mode ? mode : name;
     const bool quantized = mode || (name && strstr(name, "_from_"));
     if (quantized)

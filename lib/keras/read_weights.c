@@ -81,14 +81,15 @@ static int folder_move(struct folder *folder, int64_t top, const char *path, siz
 }
 
 static int read_weight(const struct ft_h5 *h5, int64_t top, struct folder *folder, const char *path,
-                       struct ft_tensor *out, struct ft_storage *storage, struct ft_error *err)
+                       bool integers, struct ft_tensor *out, struct ft_storage *storage,
+                       struct ft_error *err)
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     void *block;
     int rc = folder_move(folder, top, path, slash ? (size_t)(slash - path) : 0, err);
     if (rc)
         return rc;
-    rc = ft_h5_tensor(h5, folder->group ? folder->group : top, name, out, &block, err);
+    rc = ft_h5_tensor(h5, folder->group ? folder->group : top, name, integers, out, &block, err);
     return ft_storage_add(storage, block) && !rc ? ft_error_nomem(err, "weights") : rc;
 }
 
@@ -271,7 +272,8 @@ static int read_layer_scale(const struct ft_h5 *h5, struct shelf *shelf, struct 
         if (strncmp(last, "kernel_scale", 12) ||
             (d->inner && !parts_alike(class_of(d), name, d->scope)))
             continue;
-        const int rc = read_weight(h5, shelf->group, &shelf->folder, name, &scale, storage, err);
+        const int rc =
+            read_weight(h5, shelf->group, &shelf->folder, name, false, &scale, storage, err);
         return rc ? rc : dequantize(d, &scale, storage, err);
     }
     return ft_error_set(err, FT_EFORMAT, "the scale of its quantized kernel is missing");
@@ -304,8 +306,9 @@ static int read_layer(const struct ft_h5 *h5, int64_t parent, struct shelf *shel
                               ft_pattern_first(class->weights[w]), class->weights[w]);
         else {
             shelf->taken[places[w]] = true;
-            rc = read_weight(h5, shelf->group, &shelf->folder, shelf->names.names[places[w]],
-                             &layer->weights[w], storage, err);
+            rc =
+                read_weight(h5, shelf->group, &shelf->folder, shelf->names.names[places[w]],
+                            w == FT_W_KERNEL && has_scale(draft), &layer->weights[w], storage, err);
         }
     }
     return rc || !has_scale(draft) ? rc : read_layer_scale(h5, shelf, draft, storage, err);
@@ -332,8 +335,8 @@ static int read_stored(const struct ft_h5 *h5, struct folder *folder, struct ft_
             return ft_error_set(err, FT_ELIMIT, "the name of a weight is too long");
         folder->path = NULL; /* `path` is reused */
         folder->length = 0;
-        rc = read_weight(h5, h5->file, folder, path, last ? &scale : &layer->weights[w], storage,
-                         err);
+        rc = read_weight(h5, h5->file, folder, path, w == FT_W_KERNEL && has_scale(draft),
+                         last ? &scale : &layer->weights[w], storage, err);
         if (!rc && last)
             rc = dequantize(draft, &scale, storage, err);
         folder->path = NULL;

@@ -122,7 +122,9 @@ static int check_ranks(struct ft_draft *draft, struct ft_error *err)
         if (!rc && layer->kind == FT_LAYER_ATTENTION)
             rc = ft_attention_inputs(d, err);
         if (!rc && layer->kind == FT_LAYER_INPUT && i)
-            rc = ft_error_set(err, FT_EUNSUPPORTED, "layer '%s': a second input is not supported",
+            rc = ft_error_set(err, FT_EUNSUPPORTED,
+                              "layer '%s' is a second input: only networks with one input, a "
+                              "picture, are supported",
                               layer->name);
     }
     free(rank);

@@ -14,7 +14,8 @@
 struct opening {
     cJSON *json; /* the attribute `finetune`; NULL: a file of another program */
     char warning[sizeof(((struct ft_backbone *)0)->warning)];
-    int head; /* index of the head's layer */
+    int head;    /* index of the head's layer */
+    bool logits; /* the last layer has no activation */
     enum { NAMES_KNOWN, NAMES_IMAGENET, NAMES_NUMBERS } names;
 };
 
@@ -168,14 +169,17 @@ static int read_model(struct ft_model *m, struct ft_network *network, const char
     o->head = ft_network_head(network, &activation);
     if (o->head < 0)
         return ft_error_set(err, FT_EARG,
-                            "does not end in a Dense layer with a softmax or sigmoid: it is a "
-                            "backbone, not a trained model (finetune train makes one)");
+                            "ends in layer '%.200s', not in a Dense layer with a softmax, with "
+                            "sigmoids or without an activation: it is a backbone, not a trained "
+                            "model (finetune train -b FILE makes one of it)",
+                            network->layers[network->output].name);
     int rc = check_format(o->json, err);
     if (rc)
         return rc;
     rc = read_head(m, &network->layers[o->head], activation, err);
     if (rc)
         return rc;
+    o->logits = activation == FT_ACT_LINEAR;
     rc = read_classes(m, network, path, options, o, err);
     return rc ? rc : keep_record(m, o->json, err);
 }
@@ -197,6 +201,9 @@ static void say_assumptions(struct ft_model *m, const struct ft_network *network
                       "pad takes another rule"
                     : "pictures are squashed to the input's size with a bilinear filter, as the "
                       "data loaders of Keras do; --resize crop or pad takes another rule");
+    if (o->logits)
+        warn(o, "its last layer has no activation: what it gives is taken for logits of classes "
+                "(from_logits=True)");
     if (o->names == NAMES_IMAGENET)
         warn(o, "its classes are taken for the 1000 of ImageNet, by the name of its last layer; "
                 "--classes gives other names");

@@ -44,7 +44,7 @@ mkdir tm
 cp "$network" tm/keras_model.h5
 : >tm/labels.txt
 status 1 finetune predict -m tm/keras_model.h5 "$one"
-has err "has 0 names for 2 classes"
+has err "0 names for 2 classes"
 
 begin "a temporary file of a process that died is removed, others are not"
 dead=$(sh -c 'echo $$')
