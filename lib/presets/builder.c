@@ -85,7 +85,7 @@ struct ft_tensor ft_build_tensor(struct ft_builder *b, const char *path, bool re
     if (!b->rc && group)
         b->rc = ft_h5_object_open(group, slash + 1, &dataset, b->err);
     if (!b->rc && dataset)
-        b->rc = ft_h5_tensor(b->h5, group, slash + 1, &t, &block, b->err);
+        b->rc = ft_h5_tensor(b->h5, group, slash + 1, false, &t, &block, b->err);
     if (!b->rc && ft_storage_add(&b->network->storage, block))
         b->rc = ft_error_nomem(b->err, "weights");
     if (!b->rc && !dataset && required)
