@@ -17,6 +17,7 @@ done <"$heads/expected.txt"
 
 begin "several sigmoids: every label has a probability and a threshold of its own"
 several="finetune predict -m $heads/labels.h5 $heads/wide.png --classes cat,dog,red"
+# shellcheck disable=SC2046
 set -- $(grep '^labels.h5' "$heads/expected.txt")
 status 0 $several --format csv
 equal "$(head -1 out)" "path,label,probability,status,error,cat,dog,red"

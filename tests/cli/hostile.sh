@@ -249,13 +249,14 @@ for round in $(seq "${FT_ROUNDS:-4}"); do
     "$FINETUNE" train "$sample/train" -q --cache cache -o changing.h5 >out 2>err &
     pid=$!
     sleep "$(awk -v seed="$round$$" 'BEGIN { srand(seed); printf "%.4f", 0.08 * rand() }')"
-    for f in $(find cache -type f -size +20k); do
+    find cache -type f -size +20k >large
+    while read -r f; do
         if [ $((round % 2)) = 0 ]; then
             truncate -s 9000 "$f"
         else
             dd if=/dev/urandom of="$f" bs=4096 count=8 seek=1 conv=notrunc 2>/dev/null
         fi
-    done
+    done <large
     wait $pid
     got=$?
     [ $got = 0 ] || complain "round $round: exit status $got: $(tail -1 err)"
