@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "keras/fields.h"
+#include "presets/positions.h"
 #include "presets/transformer_parts.h"
 
 enum { PATH = FT_TOWER_PATH, NAME = FT_TOWER_NAME, MOST_BLOCKS = 1000 };
@@ -165,6 +166,39 @@ struct embedding {
     int positioned; /* tokens in front that have a position; the others come after them */
 };
 
+/* Positions of another input size: [1 + rows * columns, c] for `position_embedding_shape` become
+ * those for `image_shape`; the first stays. */
+static void interpolate(struct build *x, struct ft_tensor *positions)
+{
+    const cJSON *shape = ft_field(x->config, "position_embedding_shape");
+    const int to[2] = { x->height / x->patch[0], x->width / x->patch[1] };
+    int from[2], rc = x->b->rc;
+    for (int i = 0; i < 2; i++) {
+        const cJSON *n = cJSON_GetArrayItem(shape, i);
+        from[i] = cJSON_IsNumber(n) && n->valuedouble >= 1 && n->valuedouble <= 1 << 14
+                      ? (int)n->valuedouble / x->patch[i]
+                      : to[i];
+    }
+    if (rc || (from[0] == to[0] && from[1] == to[1]))
+        return;
+    const size_t rows = (size_t)from[0] * (size_t)from[1] + 1,
+                 n = (size_t)to[0] * (size_t)to[1] + 1, c = positions->count / rows;
+    if (!c || positions->count != rows * c || !n) {
+        ft_build_fail(x->b, FT_EFORMAT,
+                      "the position embedding does not have the 'position_embedding_shape'");
+        return;
+    }
+    float *values = ft_storage_alloc(&x->b->network->storage, n * c);
+    if (!values) {
+        x->b->rc = ft_error_nomem(x->b->err, "weights");
+        return;
+    }
+    memcpy(values, positions->data, c * sizeof *values);
+    ft_resize_positions(positions->data + c, from, values + c, to, (int)c);
+    positions->data = values;
+    positions->count = n * c;
+}
+
 static struct embedding read_embedding(struct build *x)
 {
     const struct family *f = x->family;
@@ -192,8 +226,10 @@ static struct embedding read_embedding(struct build *x)
         e.tokens[1] =
             ft_build_tensor(x->b, ft_tower_path(&x->tower, f->variables, rest, path), true);
     }
-    snprintf(rest, sizeof rest, "vars/%d", at);
+    /* After them are the positions for this input, which Keras computes again, and the original. */
+    snprintf(rest, sizeof rest, "vars/%d", at + 1);
     e.positions = ft_build_tensor(x->b, ft_tower_path(&x->tower, f->variables, rest, path), true);
+    interpolate(x, &e.positions);
     return e;
 }
 

@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Small KerasHub presets of every supported family with random weights, for tests/unit/presets.c:
+golden_presets.py [OUT_DIR], default tests/golden/presets. Needs keras-hub (pip install keras-hub).
+
+FAMILY/config.json, model.weights.h5, image_converter.json    the preset, as save_to_preset writes it
+FAMILY/expected.txt    seed of the pixels, then the features that go to the head, as in golden_layers.py
+"""
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+import keras_hub
+import numpy as np
+
+from golden_graph import Noise
+
+ROOT = Path(__file__).resolve().parent.parent
+M, C = keras_hub.models, keras_hub.layers
+SHAPE = (32, 32, 3)
+COMMON = dict(num_layers=2, num_heads=3, hidden_dim=24, image_shape=SHAPE)
+TOWER = dict(patch_size=8, intermediate_dim=48, **COMMON)
+TEXT = dict(vocabulary_size=16, embedding_dim=24, hidden_dim=24, num_layers=1, num_heads=3, intermediate_dim=24, max_sequence_length=4)
+DINOV2 = dict(position_embedding_shape=(64, 64, 3), **TOWER)
+
+
+def class_token(tokens):
+    return tokens[:, 0]
+
+
+def class_and_mean(registers):
+    return lambda tokens: np.concatenate([tokens[:, 0], tokens[:, 1 + registers :].mean(axis=1)], axis=1)
+
+
+def pooled(vector):
+    return vector
+
+
+# name: backbone, image converter, features from the output of its pictures' part
+FAMILIES = {
+    "vit": (lambda: M.ViTBackbone(patch_size=8, mlp_dim=48, **COMMON), lambda: C.ViTImageConverter(image_size=SHAPE[:2], scale=1 / 127.5, offset=-1), class_token),
+    "deit": (lambda: M.DeiTBackbone(**TOWER), None, class_token),
+    "dinov2": (
+        lambda: M.DINOV2Backbone(**DINOV2),
+        lambda: C.DINOV2ImageConverter(image_size=SHAPE[:2], scale=[1 / 58.0, 1 / 57.0, 1 / 57.5], offset=[-2.1, -2.0, -1.8]),
+        class_and_mean(0),
+    ),
+    "dinov2_gated": (lambda: M.DINOV2Backbone(num_register_tokens=4, use_swiglu_ffn=True, **DINOV2), None, class_and_mean(4)),
+    "clip_vision": (lambda: M.CLIPVisionEncoder(**TOWER), None, class_token),
+    "clip": (lambda: M.CLIPBackbone(vision_encoder=M.CLIPVisionEncoder(**TOWER), text_encoder=M.CLIPTextEncoder(**TEXT), projection_dim=8), None, class_token),
+    "siglip_vision": (lambda: M.SigLIPVisionEncoder(**TOWER), None, pooled),
+    "siglip": (lambda: M.SigLIPBackbone(vision_encoder=M.SigLIPVisionEncoder(**TOWER), text_encoder=M.SigLIPTextEncoder(**TEXT)), None, pooled),
+}
+
+
+def draw(backbone, noise):
+    for w in backbone.weights:
+        name, shape = w.path.split("/")[-1], tuple(w.shape)
+        n = int(np.prod(shape))
+        if name == "position_ids":
+            w.assign(np.arange(n).reshape(shape))
+            continue
+        bound = (3 / np.prod(shape[:-1])) ** 0.5 if name == "kernel" else 0.5
+        lo, hi = (0.5, 1.5) if name == "gamma" else (-bound, bound)
+        w.assign(noise.uniform(n, lo, hi).reshape(shape))
+
+
+def golden(out, name, seed):
+    make, converter, features = FAMILIES[name]
+    backbone, folder = make(), out / name
+    folder.mkdir(parents=True, exist_ok=True)
+    draw(backbone, Noise(seed))
+    backbone.save_to_preset(str(folder))
+    (folder / "metadata.json").unlink()
+    pixels = Noise(seed + 1000).pixels((1, *SHAPE))
+    entry = pixels
+    if converter:
+        made = converter()
+        made.save_to_preset(str(folder))
+        entry = pixels * np.float32(made.scale) + np.float32(made.offset)
+    loaded = type(backbone).from_preset(str(folder))  # as users get it: DINOv2 interpolates its positions
+    tower = getattr(loaded, "vision_encoder", loaded)
+    y = features(np.asarray(tower({"images": entry} if isinstance(tower.input, dict) else entry, training=False))).ravel()
+    places = np.unique(np.linspace(0, y.size - 1, 12).astype(int))
+    last = {class_token: "class_token"}.get(features, "features")
+    line = "%s %d %.7g %d" % (last, y.size, np.abs(y).max(), len(places)) + "".join(" %d %.7g" % (p, y[p]) for p in places)
+    (folder / "expected.txt").write_text("%d %d %d %d\n%s\n" % (seed + 1000, *SHAPE, line))
+
+
+def main():
+    out = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "tests" / "golden" / "presets"
+    for i, name in enumerate(FAMILIES):
+        golden(out, name, 700 + i)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+/* Every family of KerasHub presets against keras_hub: the small presets of golden/presets
+ * (scripts/golden_presets.py), as they are, and again after they have been written as a Keras file
+ * and read back. */
+#define _GNU_SOURCE
+#include "../test.h"
+
+#include <dirent.h>
+#include <unistd.h>
+
+#include "backbone/backbone.h"
+#include "expected.h"
+#include "keras/keras.h"
+#include "network/hash.h"
+
+static void check_preset(const char *name)
+{
+    char path[4096], again[64];
+    struct ft_network *network = NULL, *back = NULL;
+    struct ft_error err = { 0 };
+    uint64_t a[2], b[2];
+    snprintf(again, sizeof again, "/tmp/ft-presets-%d.h5", (int)getpid());
+    snprintf(path, sizeof path, "%s/golden/presets/%s/expected.txt", getenv("FT_TEST_DATA"), name);
+    FILE *f = fopen(path, "r");
+    *strrchr(path, '/') = 0;
+    CHECK(f && !ft_network_open(path, NULL, &network, &err));
+    CHECK(network && !ft_keras_write(network, NULL, again, &err) &&
+          !ft_network_open(again, NULL, &back, &err));
+    if (back) {
+        check_network(network, f);
+        check_network(back, f);
+        CHECK(!ft_network_hash(network, network->output, a, NULL));
+        CHECK(!ft_network_hash(back, back->output, b, NULL));
+        CHECK(!memcmp(a, b, sizeof a));
+    } else {
+        printf("# %s: %s\n", name, err.msg);
+    }
+    if (f)
+        fclose(f);
+    unlink(again);
+    ft_network_free(back);
+    ft_network_free(network);
+}
+
+static void families_agree_with_keras_hub(void)
+{
+    char path[4096];
+    int presets = 0;
+    snprintf(path, sizeof path, "%s/golden/presets", getenv("FT_TEST_DATA"));
+    DIR *dir = opendir(path);
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (entry->d_name[0] != '.') {
+            check_preset(entry->d_name);
+            presets++;
+        }
+    if (dir)
+        closedir(dir);
+    CHECK(presets == 8 && compared == 8 * 3 * 2 * 2);
+}
+
+/* config.json names the preset as its folder does. */
+static void config_names_a_preset(void)
+{
+    char path[4096];
+    struct ft_network *network = NULL;
+    snprintf(path, sizeof path, "%s/golden/presets/vit/config.json", getenv("FT_TEST_DATA"));
+    CHECK(!ft_network_open(path, NULL, &network, NULL));
+    CHECK(network && !strcmp(network->name, "ViTBackbone"));
+    ft_network_free(network);
+}
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    CHECK(f && fputs(text, f) >= 0);
+    if (f)
+        fclose(f);
+}
+
+/* The settings of the ViT preset, with one of them replaced, above its weights. */
+static void settings_are_checked(void)
+{
+    static const struct {
+        const char *config, *message;
+    } cases[] = {
+        { "{\"class_name\": \"GemmaBackbone\", \"config\": {}}",
+          "'GemmaBackbone' is not supported" },
+        { "{\"class_name\": \"ViTBackbone\", \"config\": {\"image_shape\": [32, 32, 3]}}",
+          "no valid 'image_shape', 'num_layers'" },
+        { "{\"class_name\": \"ViTBackbone\", \"config\": {\"image_shape\": [64, 32, 3], "
+          "\"num_layers\": 2}}",
+          "position embedding has 408 values, but an input of 64 x 32 needs 792" },
+        { "{\"class_name\": \"ViTBackbone\", \"config\": {\"image_shape\": [32, 32, 3], "
+          "\"num_layers\": 9}}",
+          "are missing from 'model.weights.h5'" },
+        { "{\"class_name\": ", "'config.json': it is not JSON" },
+    };
+    char folder[] = "/tmp/ft-preset-XXXXXX", path[4096], weights[4096], link[4096];
+    CHECK(mkdtemp(folder));
+    snprintf(weights, sizeof weights, "%s/golden/presets/vit/model.weights.h5",
+             getenv("FT_TEST_DATA"));
+    snprintf(link, sizeof link, "%s/model.weights.h5", folder);
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    CHECK(!symlink(weights, link));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ft_network *network = NULL;
+        struct ft_error err = { 0 };
+        write_file(path, cases[i].config);
+        CHECK(ft_network_open(folder, NULL, &network, &err));
+        if (!strstr(err.msg, cases[i].message))
+            printf("# %s\n", err.msg);
+        CHECK(!network && strstr(err.msg, cases[i].message));
+    }
+    unlink(link);
+    unlink(path);
+    rmdir(folder);
+}
+
+int main(void)
+{
+    RUN(families_agree_with_keras_hub);
+    RUN(config_names_a_preset);
+    RUN(settings_are_checked);
+    return test_end();
+}
