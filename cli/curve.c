@@ -98,6 +98,9 @@ static int enter(struct contest *x, const char *name, struct ft_error *err)
 static int curve_main(const struct settings *s)
 {
     struct ft_error err;
+    const int wrong = source_check(s, "curve");
+    if (wrong)
+        return wrong;
     struct contest x = { .settings = s, .options = fit_settings(s) };
     int rc = source_part(s, "using", &x.dataset, &x.dir, &err);
     if (!rc && x.dataset->n_classes < 2)
@@ -130,9 +133,8 @@ const struct command curve_command = {
     .name = "curve",
     .arguments = "DIR",
     .summary = "estimate the accuracy with more pictures, another L2 or another backbone",
-    .least = 1,
     .most = 1,
     .run = curve_main,
-    .options = { curve_options, resize_options, class_options, fit_options, thread_options,
-                 picture_options, cache_options },
+    .options = { curve_options, resize_options, label_options, class_options, fit_options,
+                 thread_options, picture_options, cache_options },
 };

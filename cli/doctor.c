@@ -100,6 +100,9 @@ static int print(const struct doctor *x, const struct settings *s, struct ft_err
 static int doctor_main(const struct settings *s)
 {
     struct ft_error err;
+    const int wrong = source_check(s, "doctor");
+    if (wrong)
+        return wrong;
     struct doctor x = { 0 };
     int rc = source_part(s, "checking", &x.dataset, &x.dir, &err);
     if (!rc && !x.dataset->n) {
@@ -139,11 +142,10 @@ const struct command doctor_command = {
     .name = "doctor",
     .arguments = "DIR",
     .summary = "check a folder for copies, wrong labels, outliers, bad pictures and shortcuts",
-    .least = 1,
     .most = 1,
     .run = doctor_main,
     .more = "No file is changed. A shortcut is a property that predicts the class without the "
             "picture's content, such as the size of the file.",
-    .options = { backbone_name_options, resize_options, class_options, fit_options, thread_options,
-                 picture_options, cache_options },
+    .options = { backbone_name_options, resize_options, label_options, class_options, fit_options,
+                 thread_options, picture_options, cache_options },
 };

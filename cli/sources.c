@@ -126,9 +126,22 @@ int source_part(const struct settings *s, const char *doing, struct ft_dataset *
                 struct ft_error *err)
 {
     struct ft_layout layout = { 0 };
+    if (s->labels) {
+        *name = strdup(s->labels);
+        return *name ? open_table(s, s->n_arguments ? s->arguments[0] : NULL, out, err)
+                     : out_of_memory(err, s->labels);
+    }
     const int rc = open_folder(s, s->arguments[0], doing, false, &layout, out, name, err);
     ft_layout_release(&layout);
     return rc;
+}
+
+int source_check(const struct settings *s, const char *command)
+{
+    if (s->n_arguments || s->labels)
+        return 0;
+    say("%s: DIR is missing (or --labels FILE); see finetune %s --help", command, command);
+    return EXIT_USAGE;
 }
 
 static int open_test(const struct settings *s, struct ft_dataset **out, struct ft_error *err)

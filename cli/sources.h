@@ -15,9 +15,11 @@ int source_folder(const struct settings *settings, const char *dir, struct ft_da
 /* The name of this source for messages. */
 const char *source_name(const struct settings *settings);
 
-/* Opens the folder of the first argument, or train in it if it contains train, val and test;
- * `doing` ("checking") is used in the note about that. `name` receives the path that was opened; it
- * must be freed, also after a failure. */
+/* Returns 0 if there is a folder or a table for source_part, else EXIT_USAGE after a message. */
+int source_check(const struct settings *settings, const char *command);
+/* Opens the table of --labels, or the folder of the first argument, or train in it if it contains
+ * train, val and test; `doing` ("checking") is used in the note about that. `name` receives the
+ * path that was opened; it must be freed, also after a failure. */
 int source_part(const struct settings *settings, const char *doing, struct ft_dataset **out,
                 char **name, struct ft_error *err);
 

@@ -247,6 +247,42 @@ static int open_parts(const char *dir, const struct parts *p, struct ft_layout *
     return 0;
 }
 
+/* Refuses cat/train, cat/test, dog/train, ...: as classes, they would be trained on their test
+ * pictures. Folders below the first FEW classes are looked at. */
+static int check_inverted(const char *dir, const struct content *c, struct ft_error *err)
+{
+    enum { FEW = 16 };
+    char train[40] = "", test[40] = "";
+    if (c->n_folders < 2)
+        return 0;
+    for (size_t i = 0; i < c->n_folders && i < FEW; i++) {
+        struct content inner;
+        bool has[N_ROLES] = { false };
+        char *path = ft_walk_join(dir, c->folders[i]);
+        const int rc = path ? look_into(path, &inner, NULL) : FT_ENOMEM;
+        free(path);
+        if (rc)
+            return 0; /* ft_dataset_open reports the reason */
+        for (size_t j = 0; j < inner.n_folders; j++) {
+            const enum role role = role_of(inner.folders[j]);
+            has[role] = true;
+            if (role == TRAIN)
+                snprintf(train, sizeof train, "%s", inner.folders[j]);
+            else if (role == TEST || role == VAL)
+                snprintf(test, sizeof test, "%s", inner.folders[j]);
+        }
+        content_release(&inner);
+        if (!has[TRAIN] || !(has[TEST] || has[VAL]))
+            return 0;
+    }
+    return ft_error_set(err, FT_EARG,
+                        "'%s' has '%s' and '%s' inside each class: use \"finetune train %s "
+                        "--label-from '([^/]+)/%s/'\" and \"finetune evaluate %s --label-from "
+                        "'([^/]+)/%s/'\", or 'finetune train %s --label-from folder' for all "
+                        "pictures of each class",
+                        dir, train, test, dir, train, dir, test, dir);
+}
+
 static int find_layout(const char *dir, int depth, struct ft_layout *out, struct ft_error *err)
 {
     struct content c, inner;
@@ -266,7 +302,8 @@ static int find_layout(const char *dir, int depth, struct ft_layout *out, struct
             only = NULL;
         }
         content_release(&inner);
-    }
+    } else
+        rc = check_inverted(dir, &c, err);
     free(only);
     content_release(&c);
     return rc;

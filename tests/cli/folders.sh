@@ -86,6 +86,38 @@ cp -r classes/dog plain/bus
 status 0 finetune train plain -o m.h5
 has out "bus 6, train 6"
 
+begin "train and test inside each class are noticed, and the commands of the message work"
+for k in cat dog; do
+    mkdir -p inside/$k/train inside/$k/test
+    cp $(ls -d classes/$k/* | head -4) inside/$k/train
+    cp $(ls -d classes/$k/* | tail -2) inside/$k/test
+done
+for command in train doctor curve; do
+    status 1 finetune $command inside
+    has err "'inside' has 'train' and 'test' inside each class"
+done
+status 0 finetune train inside --label-from '([^/]+)/train/' -o m.h5
+has out "8 in 2 classes: cat 4, dog 4"
+status 0 finetune evaluate inside --label-from '([^/]+)/test/' -m m.h5
+has out "of 4;"
+status 0 finetune train inside --label-from folder -o m.h5
+has out "$both"
+mkdir single # folders in one class only are no such layout
+cp -r inside/cat classes/dog single
+status 0 finetune train single -o m.h5
+
+begin "doctor and curve take labels from a table and from names"
+mkdir many
+cp $(ls -d "$sample"/train/cat/* | head -12) $(ls -d "$sample"/train/dog/* | head -12) many
+for f in many/*; do echo "${f#many/},$(basename "$f" | cut -d. -f1)"; done >labels.csv
+for command in doctor curve; do
+    status 0 finetune $command many --labels labels.csv
+    has err "24 rows: paths from column 1"
+    status 0 finetune $command many --label-from name
+    status 2 finetune $command
+    has err "$command: DIR is missing (or --labels FILE)"
+done
+
 begin "classes from the names of files"
 status 1 finetune train flat -o m.h5
 has err "'flat' contains 12 pictures but no class folders"
