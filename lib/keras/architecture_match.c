@@ -339,7 +339,7 @@ int ft_architecture_draft(const struct ft_h5 *h5, int64_t group,
     else if (!rc)
         rc = ft_error_set(err, FT_EUNSUPPORTED,
                           "a weights-only file of a network that is not known: %s, or name its "
-                          "architecture (--arch)",
+                          "architecture (finetune import --arch NAME)",
                           hint);
     contents_release(&c);
     free(list);

@@ -12,8 +12,7 @@ int ft_draft_parse(const char *text, struct ft_draft *out, struct ft_error *err)
 {
     cJSON *json = cJSON_Parse(text);
     if (!json)
-        return ft_error_set(err, FT_EFORMAT,
-                            "attribute 'model_config' is not JSON: the file is damaged");
+        return ft_error_set(err, FT_EFORMAT, "its configuration is not JSON: the file is damaged");
     return ft_draft_new(json, out, err);
 }
 

@@ -195,12 +195,10 @@ static void warn(struct opening *o, const char *line)
 static void say_assumptions(struct ft_model *m, const struct ft_network *network,
                             const struct ft_backbone_options *options, struct opening *o)
 {
-    if (!(options && options->rule))
-        warn(o, ft_network_find(network, "dense_Dense2") >= 0
-                    ? "pictures are cut to a square, as Teachable Machine does; --resize squash or "
-                      "pad takes another rule"
-                    : "pictures are squashed to the input's size with a bilinear filter, as the "
-                      "data loaders of Keras do; --resize crop or pad takes another rule");
+    const bool teachable = ft_network_find(network, "dense_Dense2") >= 0; /* its rule is known */
+    if (!(options && options->rule) && !teachable)
+        warn(o, "pictures are squashed to the input's size with a bilinear filter, as the data "
+                "loaders of Keras do; --resize crop or pad takes another rule");
     if (o->logits)
         warn(o, "its last layer has no activation: what it gives is taken for logits of classes "
                 "(from_logits=True)");

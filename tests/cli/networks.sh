@@ -19,7 +19,7 @@ has out "2: Cat, Big dog"
 has out "crop of 1 "
 printf '0 Cat\n' >tm/labels.txt
 status 1 finetune predict -m tm/keras_model.h5 "$one"
-has err "labels.txt' beside it has 1 names for 2 classes"
+has err "'tm/labels.txt': 1 name for 2 classes"
 rm tm/labels.txt
 status 0 finetune info tm/keras_model.h5
 has out "2: 0, 1"
@@ -129,6 +129,18 @@ printf '\034\0\0\0TFL3\024\0\040\0' >lite.h5
 other lite.h5 "a TensorFlow Lite network"
 printf 'GGUF\003\0\0\0\0\0\0\0' >words.bin
 other words.bin "a GGUF file"
+printf 'version https://git-lfs.github.com/spec/v1\noid sha256:00\n' >lfs.h5
+other lfs.h5 "a pointer of Git LFS"
+echo '<!DOCTYPE html><html>' >page.h5
+other page.h5 "a web page"
+echo '{"class_name": "Functional"}' >model.json
+other model.json "a JSON text"
+printf '\010\007\022\007pytorch\032\0051.9.0' >net.onnx
+other net.onnx "an ONNX network"
+printf '\010\001\022\003abc' >saved_model.pb
+other saved_model.pb "a TensorFlow graph"
+cp "$FT_TESTS/golden/heads/wide.png" picture.h5
+other picture.h5 "a picture, not a Keras file"
 printf '\072\0\0\0\0\0\0\0{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}  \0\0\0\0' >w.keras
 other w.keras "weights in safetensors format"
 printf 'PK\003\004\0\0\010\010\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\020\0\0\0archive/data.pkl' >new.pt
