@@ -12,12 +12,14 @@ static inline float sigmoid(float x)
     return x < 0 ? e * s : s;
 }
 
-/* The normal distribution function: erfc(z) = t e^(Q(t) - z^2) with t = 1 / (1 + z / 2); Q is a
- * least-squares fit of degree 9 on Chebyshev nodes, correct to 4e-7 of the value for all x, the
- * small tail included. */
-static inline float normal(float x)
+/* x times the normal distribution function: max(x, 0) - |x| erfc(|x| / sqrt(2)) / 2, where erfc(z)
+ * = t e^(Q(t) - z^2) with t = 1 / (1 + z / 2); Q is a least-squares fit of degree 9 on Chebyshev
+ * nodes, correct to 4e-7 of the value for all x, the small tail included. From 30 on it is less
+ * than any float, and infinity times it is not 0. */
+static inline float gelu(float x)
 {
-    const float z = fabsf(x) * 0.70710678f, t = 1 / (1 + 0.5f * z);
+    const float size = fabsf(x) > 30 ? 30 : fabsf(x), z = size * 0.70710678f,
+                t = 1 / (1 + 0.5f * z);
     float q = 0.139546826f;
     q = q * t - 0.651341438f;
     q = q * t + 1.08690858f;
@@ -28,8 +30,8 @@ static inline float normal(float x)
     q = q * t + 0.389675438f;
     q = q * t + 0.998275161f;
     q = q * t - 1.26543021f;
-    const float half = 0.5f * t * exp_negative(q - z * z);
-    return x < 0 ? half : 1 - half;
+    const float tail = 0.5f * t * exp_negative(q - z * z);
+    return (x < 0 ? 0 : x) - size * tail;
 }
 
 /* tanh(ln(1 + e^x)) */
@@ -85,7 +87,7 @@ static void apply(const struct ft_work *w, const float *in, int n, float *out)
     case FT_ACT_HARD_SWISH:
         EACH(x * ft_clampf(x + 3, 0, 6) * (1.0f / 6));
     case FT_ACT_GELU:
-        EACH(x * normal(x));
+        EACH(gelu(x));
     case FT_ACT_SOFTMAX:
         softmax(in, n, out);
         break;

@@ -1,6 +1,8 @@
-/* Activations of the pixels that a convolution has just stored, while they are in the cache. Swish
- * and hard_swish use vectors, which are fast for few channels too; the others use the loops of
+/* Activations of the pixels that a convolution has just stored, while they are in the cache. Swish,
+ * hard_swish and gelu use vectors, which are fast for few channels too; the others use the loops of
  * loops/activate.c. exp is the same as there. */
+#include <math.h>
+
 #include "kernels/simd/simd.h"
 
 FT_INLINE vec exponential(vec x)
@@ -24,6 +26,24 @@ FT_INLINE vec swish(vec x)
 {
     const vec negative = subtract(repeat(0), x);
     return divide(x, add(repeat(1), exponential(clamp(negative, repeat(-87), repeat(87)))));
+}
+
+/* As in loops/activate.c. */
+FT_INLINE vec gelu(vec x)
+{
+    static const float terms[] = { -0.651341438f, 1.08690858f,   -0.602669239f,
+                                   -0.15827997f,  0.0430634432f, 0.0202513598f,
+                                   0.389675438f,  0.998275161f,  -1.26543021f };
+    const vec none = repeat(0), most = repeat(INFINITY),
+              size = clamp(x, subtract(none, x), repeat(30)),
+              z = multiply(size, repeat(0.70710678f)),
+              t = divide(repeat(1), multiply_add(z, repeat(0.5f), repeat(1)));
+    vec q = repeat(0.139546826f);
+    for (size_t i = 0; i < sizeof terms / sizeof *terms; i++)
+        q = multiply_add(q, t, repeat(terms[i]));
+    const vec e = exponential(clamp(minus_product(z, z, q), repeat(-87), none)),
+              tail = multiply(multiply(repeat(0.5f), t), e);
+    return minus_product(size, tail, clamp(x, none, most));
 }
 
 FT_INLINE vec hard_swish(vec x)
@@ -52,6 +72,8 @@ void FT_NAME(activate_pixels)(const struct ft_work *w, float *x, const ptrdiff_t
         each(x, at, pixels, n, swish);
     } else if (w->activation == FT_ACT_HARD_SWISH) {
         each(x, at, pixels, n, hard_swish);
+    } else if (w->activation == FT_ACT_GELU) {
+        each(x, at, pixels, n, gelu);
     } else {
         for (int i = 0; i < pixels; i++)
             FT_NAME(activate_values)(w, x + at[i], n);
