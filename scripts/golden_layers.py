@@ -116,6 +116,7 @@ class Ops:
         pairs = {"maximum": (o.maximum, t.maximum), "minimum": (o.minimum, t.minimum), "square": (o.square, t.square),
                  "stack": (o.stack, t.stack), "concat": (o.concatenate, t.concat), "reshape": (o.reshape, t.reshape),
                  "take": (o.take, t.gather), "repeat": (o.repeat, t.repeat), "expand": (o.expand_dims, t.expand_dims),
+                 "split": (o.split, t.split), "unstack": (o.unstack, t.unstack),
                  "clip": (o.clip, t.clip_by_value), "softmax": (o.softmax, t.nn.softmax), "leaky": (o.leaky_relu, t.nn.leaky_relu),
                  "cast": (o.cast, t.cast), "squeeze": (o.squeeze, t.squeeze), "pad": (o.pad, t.pad), "transpose": (o.transpose, t.transpose),
                  "mean": (o.mean, t.reduce_mean), "max": (o.max, t.reduce_max), "absolute": (o.absolute, t.abs)}
@@ -206,6 +207,28 @@ def net_selections(k, x):
     return mark(o.concat([L.Dense(4)(x)[:, 1:3], p, p[:, ::-1]], axis=1))
 
 
+def net_parts(k, x):
+    """Operations with several outputs, and constants that give a tensor of one channel more."""
+    L, o, c = k.layers, Ops(k), 0
+
+    def mark(x):
+        nonlocal c
+        c += 1
+        return L.Activation("linear", name="check_%d" % c)(x)
+
+    r, g, b = o.unstack(x, axis=-1)
+    x = mark(o.stack([b * 0.02, r * 0.01, g * 0.03], axis=-1))
+    x = L.Conv2D(8, 3, padding="same")(x)
+    p, q, s, t = o.split(x, 4, axis=-1)
+    x = mark(o.concat([t, q, L.Conv2D(2, 1)(p)], axis=-1))  # s is not used
+    one, two, three = o.split(x, [1, 3] if o.three else [1, 2, 3], axis=-1)
+    x = mark(L.Add()([three, o.concat([two, one], axis=-1)]))
+    one, _ = o.split(x, [1] if o.three else [1, 2], axis=-1)
+    x = mark(one * np.array([1.0, -0.5, 0.25], "f"))
+    x = mark(o.maximum(L.Conv2D(1, 2)(x), np.array([[[[0.1, -0.2, 0.3, 0.0]]]], "f")))
+    return mark(L.GlobalAveragePooling2D()(x))
+
+
 def net_attention(k, x):
     L, c = k.layers, 0
 
@@ -231,7 +254,7 @@ def net_attention(k, x):
 NETS = [("activations", net_activations, (6, 7, 3)), ("norms", net_norms, (7, 6, 3)), ("convolutions", net_convolutions, (11, 12, 3)),
         ("shapes", net_shapes, (13, 12, 3)), ("merges", net_merges, (7, 8, 3)),
         ("arithmetic", net_arithmetic, (7, 8, 3)), ("selections", net_selections, (12, 13, 3)), ("resizing", net_resizing, (13, 11, 3)),
-        ("attention", net_attention, (9, 11, 3))]
+        ("attention", net_attention, (9, 11, 3)), ("parts", net_parts, (6, 7, 3))]
 
 
 def draw(model, noise):

@@ -24,6 +24,9 @@ struct ft_draft_layer {
     const cJSON *node;
     const struct ft_keras_operation
         *operation; /* NULL: a layer. The operation takes constants, too */
+    /* of an operation with several outputs, such as split: which one this is, and, if it is not
+     * 0, the index of the layer for output 0 */
+    int part, part_of;
     /* Its output has the axes [t, c] in Keras (tokens). Here it is a map [1, t, c]. */
     bool tokens;
     int attention_axes; /* how many axes Keras attends over; 0: all but batch and channels */

@@ -10,9 +10,10 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "keras/fields.h"
+#include "keras/operations.h"
 #include "keras/read_layer.h"
 
-enum { INPUTS_LIMIT = 1 << 10, NO_CALLER = -1, OPEN = -2 };
+enum { INPUTS_LIMIT = 1 << 10, PARTS_LIMIT = 64, NO_CALLER = -1, OPEN = -2 };
 
 struct list {
     int *at;
@@ -24,6 +25,11 @@ struct call {
     struct list inputs, outputs; /* layers of the draft; inputs: of a model only */
 };
 
+struct flattening {
+    struct ft_draft *draft;
+    size_t capacity;
+};
+
 /* A model being flattened. */
 struct scope {
     const struct ft_model_config *model;
@@ -31,11 +37,7 @@ struct scope {
     const struct ft_member *member; /* this model, as a member of `outer`; NULL: the network */
     struct call *calls;             /* [model->n_calls] */
     int *origin;                    /* the next unused origin */
-};
-
-struct flattening {
-    struct ft_draft *draft;
-    size_t capacity;
+    struct flattening *x;
 };
 
 static int list_add(struct list *list, int value, struct ft_error *err)
@@ -141,6 +143,7 @@ static int call_member(struct flattening *x, const struct scope *s, const struct
             struct scope inner = { .model = member->inner,
                                    .outer = s,
                                    .member = member,
+                                   .x = x,
                                    .origin = i ? &again : s->origin };
             again = origin;
             rc = flatten(x, &inner, call, err);
@@ -152,6 +155,28 @@ static int call_member(struct flattening *x, const struct scope *s, const struct
 }
 
 /* ---- inputs ---------------------------------------------------------------------------------- */
+
+/* Adds layers for further outputs of an operation, up to number `part`. They get the inputs of
+ * output 0 once all are known. */
+static int add_parts(const struct scope *s, const struct ft_member *member, struct list *outputs,
+                     int part, struct ft_error *err)
+{
+    const int first = outputs->at[0];
+    int rc = 0;
+    while (!rc && outputs->n <= part) {
+        struct ft_draft_layer *layer = add_layer(s->x, err);
+        if (!layer)
+            return err ? err->code : FT_ENOMEM;
+        rc = ft_draft_layer_parse(member, s->x->draft->layers[first].node, layer, err);
+        layer->part = outputs->n;
+        layer->part_of = first;
+        layer->inner = s->member;
+        layer->top = top_of(s, member->name);
+        if (!rc)
+            rc = list_add(outputs, s->x->draft->n - 1, err);
+    }
+    return rc;
+}
 
 static int add_reference(const struct scope *s, struct list *list, const char *name,
                          const cJSON *node, const cJSON *tensor, int *others, struct ft_error *err)
@@ -175,7 +200,14 @@ static int add_reference(const struct scope *s, struct list *list, const char *n
         return ft_error_set(err, FT_EFORMAT,
                             "its input '%s' is called %d times, but a later call is wanted", name,
                             member->n_calls);
-    const struct list *outputs = &s->calls[member->first + call].outputs;
+    struct list *outputs = &s->calls[member->first + call].outputs;
+    if (cJSON_IsNumber(tensor) && tensor->valuedouble >= outputs->n &&
+        tensor->valuedouble < PARTS_LIMIT && !member->inner && outputs->n &&
+        ft_operation_has_parts(s->x->draft->layers[outputs->at[0]].operation)) {
+        const int rc = add_parts(s, member, outputs, (int)tensor->valuedouble, err);
+        if (rc)
+            return rc;
+    }
     if (!cJSON_IsNumber(tensor) || !(tensor->valuedouble >= 0 && tensor->valuedouble < outputs->n))
         return ft_error_set(err, FT_EUNSUPPORTED,
                             "its input '%s' has %d outputs, but another is wanted", name,
@@ -378,6 +410,25 @@ static int follow(const struct ft_draft *d, int at, int *out, struct ft_error *e
     return 0;
 }
 
+/* Each output of an operation is computed from the same inputs. */
+static int share_inputs(struct ft_draft *d, struct ft_error *err)
+{
+    for (int i = 0; i < d->n; i++) {
+        if (!d->layers[i].part)
+            continue;
+        const struct ft_layer *first = &d->layers[d->layers[i].part_of].layer;
+        struct ft_layer *layer = &d->layers[i].layer;
+        const size_t n = (size_t)first->n_inputs;
+        layer->inputs = malloc((n + 1) * sizeof *layer->inputs);
+        if (!layer->inputs)
+            return ft_error_nomem(err, "inputs of layers");
+        for (size_t k = 0; k < n; k++)
+            layer->inputs[k] = first->inputs[k];
+        layer->n_inputs = first->n_inputs;
+    }
+    return 0;
+}
+
 static int refuse_outputs(const struct ft_draft *d, const struct list *outputs,
                           struct ft_error *err)
 {
@@ -394,11 +445,13 @@ int ft_model_config_flatten(const struct ft_model_config *m, struct ft_draft *dr
                             struct ft_error *err)
 {
     struct flattening x = { .draft = draft };
-    struct scope s = { .model = m, .origin = &draft->n_origins };
+    struct scope s = { .model = m, .origin = &draft->n_origins, .x = &x };
     struct call ends = { 0 };
     int rc = flatten(&x, &s, &ends, err);
     if (!rc && ends.outputs.n != 1)
         rc = refuse_outputs(draft, &ends.outputs, err);
+    if (!rc)
+        rc = share_inputs(draft, err);
     for (int i = 0; !rc && i < draft->n; i++)
         for (int j = 0; !rc && j < draft->layers[i].layer.n_inputs; j++)
             rc = follow(draft, draft->layers[i].layer.inputs[j], &draft->layers[i].layer.inputs[j],

@@ -1,9 +1,11 @@
 #include "keras/operation_steps.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/numbers.h"
 
 struct ft_layer *ft_step_layer(const struct ft_build *b, int i)
 {
@@ -34,6 +36,25 @@ int ft_step_relu(struct ft_build *b, int x, double most, int *out)
     return rc;
 }
 
+/* The number of channels that a constant has values for; 1: it is the same for all. */
+static int constant_channels(const struct ft_constant *c)
+{
+    return c->rank == 1 ? (int)c->shape[0] : c->rank == 3 ? (int)c->shape[2] : 1;
+}
+
+/* A tensor of one channel is repeated where a constant has several, as numpy broadcasts it. */
+static int broadcast(struct ft_build *b, int x, int channels, int *out)
+{
+    *out = x;
+    if (channels < 2 || ft_draft_channels(b->draft, x) != 1)
+        return 0;
+    int *from = calloc((size_t)channels, sizeof *from);
+    const int rc = from ? ft_step_selection(b, x, from, channels, 1, out)
+                        : ft_error_nomem(b->err, "a constant");
+    free(from);
+    return rc;
+}
+
 int ft_step_rescaling(struct ft_build *b, int x, double factor, const struct ft_constant *scale,
                       double sign, const struct ft_constant *offset, int *out)
 {
@@ -42,7 +63,10 @@ int ft_step_rescaling(struct ft_build *b, int x, double factor, const struct ft_
     offset = offset ? offset : &none;
     if (b->squeezed && (scale->count > 1 || offset->count > 1))
         return ft_step_unsupported(b, "a constant for each column");
-    const int rc = ft_step_add(b, FT_LAYER_RESCALING, &x, 1, out);
+    const int channels = ft_max(constant_channels(scale), constant_channels(offset));
+    int rc = b->squeezed ? 0 : broadcast(b, x, channels, &x);
+    if (!rc)
+        rc = ft_step_add(b, FT_LAYER_RESCALING, &x, 1, out);
     return rc ? rc
               : ft_constants_apply(&b->draft->layers[*out], factor, scale, sign, offset, b->err);
 }

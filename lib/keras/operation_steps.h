@@ -29,6 +29,9 @@ struct ft_keras_operation {
     int detail; /* what `build` needs to know: a layer kind, an activation, a number */
 };
 
+/* `detail` of an operation with several outputs; the layer's `part` says which one to build. */
+#define FT_OPERATION_PARTS 1000
+
 /* Tables that end with a row without names. */
 extern const struct ft_keras_operation ft_arithmetic_operations[], ft_shape_operations[];
 

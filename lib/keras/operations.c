@@ -63,6 +63,11 @@ int ft_operation_parse(const cJSON *entry, struct ft_draft_layer *out, struct ft
                                          name);
 }
 
+bool ft_operation_has_parts(const struct ft_keras_operation *operation)
+{
+    return operation && operation->detail == FT_OPERATION_PARTS;
+}
+
 /* Other layers would miss the axis that an index removed. */
 static bool takes_squeezed(const struct ft_draft_layer *d)
 {
@@ -104,18 +109,30 @@ static int build(struct ft_draft *draft, int i, struct ft_error *err)
     return rc;
 }
 
+static int build_if_operation(struct ft_draft *draft, int i, struct ft_error *err)
+{
+    const struct ft_draft_layer *d = &draft->layers[i];
+    int rc = 0;
+    if (d->operation && !d->layer.n_inputs)
+        rc = ft_error_set(err, FT_EFORMAT, "the operation has no input");
+    else if (d->operation)
+        rc = build(draft, i, err);
+    return rc ? ft_error_prefix(err, rc, "layer '%s'", draft->layers[i].layer.name) : 0;
+}
+
 int ft_operations_build(struct ft_draft *draft, struct ft_error *err)
 {
     const int n = draft->n;
     for (int i = 0; i < n; i++) {
-        const struct ft_draft_layer *d = &draft->layers[i];
-        int rc = 0;
-        if (d->operation && !d->layer.n_inputs)
-            rc = ft_error_set(err, FT_EFORMAT, "the operation has no input");
-        else if (d->operation)
-            rc = build(draft, i, err);
+        if (draft->layers[i].part) /* built with output 0, before what takes it */
+            continue;
+        const bool parts = ft_operation_has_parts(draft->layers[i].operation);
+        int rc = build_if_operation(draft, i, err);
+        for (int j = i + 1; !rc && parts && j < n; j++)
+            if (draft->layers[j].part && draft->layers[j].part_of == i)
+                rc = build_if_operation(draft, j, err);
         if (rc)
-            return ft_error_prefix(err, rc, "layer '%s'", draft->layers[i].layer.name);
+            return rc;
     }
     for (int i = 0; i < n; i++)
         for (int k = 0; k < draft->layers[i].layer.n_inputs; k++)

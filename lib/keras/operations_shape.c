@@ -170,6 +170,68 @@ static int build_flip(struct ft_build *b, const struct ft_keras_operation *opera
     return ft_step_selection(b, b->x, from, channels, channels, last);
 }
 
+/* The channels of one part: sections of equal size, their sizes (tf.split), or the channels at
+ * which they begin (keras.ops.split). */
+static bool part_range(const cJSON *sections, bool sizes, int channels, int part, int *from,
+                       int *to)
+{
+    if (cJSON_IsNumber(sections)) {
+        const int n = integer_of(sections, 0);
+        if (n < 1 || channels % n || part >= n)
+            return false;
+        *from = channels / n * part;
+        *to = channels / n * (part + 1);
+        return true;
+    }
+    if (!cJSON_IsArray(sections))
+        return false;
+    int at = 0, i = 0;
+    *from = part ? -1 : 0;
+    *to = sizes ? -1 : channels;
+    for (const cJSON *item = sections->child; item; item = item->next, i++) {
+        const int value = integer_of(item, -1);
+        if (value < 0)
+            return false;
+        at = sizes ? at + value : value;
+        if (i == part)
+            *to = at;
+        if (i + 1 == part)
+            *from = at;
+    }
+    return *from >= 0 && *from < *to && *to <= channels;
+}
+
+/* One output of a split of the channels. */
+static int build_split(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
+{
+    (void)operation;
+    const int channels = ft_draft_channels(b->draft, b->x);
+    const cJSON *keras = ft_argument_find(b->node, b->config, "indices_or_sections", 1),
+                *sections =
+                    keras ? keras : ft_argument_find(b->node, b->config, "num_or_size_splits", 1);
+    int from, to, list[MOST_CHANNELS];
+    if (!is_last_axis(b, ft_argument_find(b->node, b->config, "axis", 2)) || !channels ||
+        channels > MOST_CHANNELS ||
+        !part_range(sections, !keras, channels, b->draft->layers[b->layer].part, &from, &to))
+        return ft_step_unsupported(b, "this split of a tensor");
+    for (int j = from; j < to; j++)
+        list[j - from] = j;
+    return ft_step_selection(b, b->x, list, to - from, channels, last);
+}
+
+/* One channel, without the axis. */
+static int build_unstack(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
+{
+    (void)operation;
+    const int channels = ft_draft_channels(b->draft, b->x), part = b->draft->layers[b->layer].part;
+    if (!is_last_axis(b, ft_argument_find(b->node, b->config, "axis", 2)) || part >= channels)
+        return ft_step_unsupported(b, "this unstacking of a tensor");
+    const int rc = ft_step_selection(b, b->x, &part, 1, channels, last);
+    if (!rc)
+        b->draft->layers[*last].squeezed = true;
+    return rc;
+}
+
 /* Channels by a list of numbers. */
 static int build_take(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
 {
@@ -343,6 +405,8 @@ const struct ft_keras_operation ft_shape_operations[] = {
     { "Take|compat.v1.gather|gather", build_take, FT_SQUEEZED_REFUSED, 0 },
     { "Repeat|Tile|repeat|tile", build_repeat, FT_SQUEEZED_REFUSED, 0 },
     { "image.grayscale_to_rgb", build_repeat, FT_SQUEEZED_REFUSED, 3 },
+    { "Split|split", build_split, FT_SQUEEZED_REFUSED, FT_OPERATION_PARTS },
+    { "Unstack|unstack", build_unstack, FT_SQUEEZED_REFUSED, FT_OPERATION_PARTS },
     { "Concatenate|concat", build_concatenate, FT_SQUEEZED_REFUSED, 0 },
     { "Stack|stack", build_stack, FT_SQUEEZED_ENDED, 0 },
     { "Mean|math.reduce_mean", build_reduce, FT_SQUEEZED_REFUSED, FT_LAYER_GLOBAL_AVERAGE_POOL },
