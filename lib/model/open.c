@@ -199,6 +199,10 @@ static void say_assumptions(struct ft_model *m, const struct ft_network *network
     if (!(options && options->rule) && !teachable)
         warn(o, "pictures are squashed to the input's size with a bilinear filter, as the data "
                 "loaders of Keras do; --resize crop or pad takes another rule");
+    if (network->preprocess && strcmp(network->preprocess, "none") &&
+        !(options && options->preprocess))
+        warn(o, "it has weights only, so pixels are scaled as for the published network of this "
+                "architecture; --preprocess takes another scaling (0.00392157,0 for pixels / 255)");
     if (o->logits)
         warn(o, "its last layer has no activation: what it gives is taken for logits of classes "
                 "(from_logits=True)");
