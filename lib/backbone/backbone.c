@@ -128,7 +128,8 @@ int ft_backbone_network(const char *path, const struct ft_backbone_options *o,
     ft_blas_alone(); /* early: its threads take the time of who reads the network */
     const bool there = ft_architectures_folder(o ? o->weights_dir : NULL, folder, sizeof folder);
     const struct ft_reader_options options = { .architectures = there ? folder : NULL,
-                                               .architecture = o ? o->architecture : NULL };
+                                               .architecture = o ? o->architecture : NULL,
+                                               .size = o ? o->size : 0 };
     return ft_network_open(path, &options, out, err);
 }
 

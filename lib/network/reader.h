@@ -11,6 +11,8 @@ struct ft_reader_options {
     const char *architectures;
     /* the architecture to use, without ".txt"; NULL: the one that fits */
     const char *architecture;
+    /* rows and columns of the input, for formats whose weights depend on it. 0: as the file says */
+    int size;
     /* the process ends after the network is sent, so files need not be closed, which would take
      * time */
     bool leave_open;

@@ -122,7 +122,7 @@ static int scaled(struct ft_builder *b, const cJSON *converter, int input)
     return at;
 }
 
-static int add_input(struct ft_builder *b, const cJSON *settings)
+static int add_input(struct ft_builder *b, const cJSON *settings, int size)
 {
     const cJSON *shape = ft_field(settings, "image_shape");
     const int at = ft_build_layer(b, FT_LAYER_INPUT, "images", NULL, 0);
@@ -135,13 +135,15 @@ static int add_input(struct ft_builder *b, const cJSON *settings)
         p->shape[i] = cJSON_IsNumber(n) && n->valuedouble >= 1 && n->valuedouble <= 1 << 14
                           ? (int)n->valuedouble
                           : -1;
+        if (size && i < 2)
+            p->shape[i] = size;
     }
     return at;
 }
 
 /* ---- the network ----------------------------------------------------------------------------- */
 
-static int build(struct ft_builder *b, const cJSON *config, const cJSON *converter)
+static int build(struct ft_builder *b, const cJSON *config, const cJSON *converter, int size)
 {
     const char *class = cJSON_GetStringValue(ft_field(config, "class_name"));
     if (!class || !ft_transformer_find(class))
@@ -149,14 +151,14 @@ static int build(struct ft_builder *b, const cJSON *config, const cJSON *convert
                              "the KerasHub backbone '%.100s' is not supported: convert it to a "
                              "functional Keras model of core layers",
                              class ? class : "without a class_name");
-    const int input = add_input(b, ft_transformer_settings(config));
-    b->network->output = ft_transformer_build(b, config, scaled(b, converter, input));
+    const int input = add_input(b, ft_transformer_settings(config), size);
+    b->network->output = ft_transformer_build(b, config, size, scaled(b, converter, input));
     b->network->name = strdup(class);
     return b->rc || b->network->name ? b->rc : ft_error_nomem(b->err, "the network");
 }
 
-static int read_preset(const char *path, struct ft_network *network, uint8_t **map, size_t *size,
-                       struct ft_error *err)
+static int read_preset(const char *path, int wanted, struct ft_network *network, uint8_t **map,
+                       size_t *size, struct ft_error *err)
 {
     cJSON *config = NULL, *converter = NULL;
     struct ft_h5 h5 = { .file = -1 };
@@ -172,7 +174,7 @@ static int read_preset(const char *path, struct ft_network *network, uint8_t **m
     }
     if (!rc) {
         struct ft_builder b = { .network = network, .h5 = &h5, .err = err };
-        rc = build(&b, config, converter);
+        rc = build(&b, config, converter, wanted);
     }
     ft_h5_close(&h5);
     cJSON_Delete(config);
@@ -197,7 +199,6 @@ static void mapping_free(void *source)
 static int open_preset(const char *path, const struct ft_reader_options *options,
                        struct ft_network **out, struct ft_error *err)
 {
-    (void)options;
     struct ft_network *network = calloc(1, sizeof *network);
     struct mapping *mapping = calloc(1, sizeof *mapping);
     int rc = network && mapping ? 0 : ft_error_nomem(err, "the network");
@@ -207,7 +208,8 @@ static int open_preset(const char *path, const struct ft_reader_options *options
         return rc;
     }
     network->storage = (struct ft_storage){ .source = mapping, .release = mapping_free };
-    rc = read_preset(path, network, &mapping->map, &mapping->size, err);
+    rc =
+        read_preset(path, options ? options->size : 0, network, &mapping->map, &mapping->size, err);
     if (rc) {
         ft_network_free(network);
         return ft_error_prefix(err, rc, "'%s'", path);

@@ -1,6 +1,6 @@
 /* KerasHub presets: a folder with config.json, which names the class and the settings of a
  * backbone, model.weights.h5, and image_converter.json, which says how pixels are scaled. A preset
- * has no graph: each family of backbones is a description here (transformers.c).
+ * has no graph: each family of backbones is a description here (families.c).
  */
 #ifndef FT_PRESETS_PRESETS_H
 #define FT_PRESETS_PRESETS_H

@@ -1,4 +1,4 @@
-/* Vision transformers of KerasHub 0.32 (keras_hub/src/models/FAMILY): one row each.
+/* A vision transformer from its family's row (families.c) and its settings.
  *
  * Tokens are the pixels of a map [1, t, c]. The tokens in front of the patches (class, registers)
  * are made by padding on the left; their values are added together with the positions. Factors that
@@ -11,127 +11,26 @@
 
 #include "base/error.h"
 #include "keras/fields.h"
+#include "presets/families.h"
 #include "presets/positions.h"
 #include "presets/transformer_parts.h"
 
 enum { PATH = FT_TOWER_PATH, NAME = FT_TOWER_NAME, MOST_BLOCKS = 1000 };
 
-/* What goes to the head. */
-enum features {
-    CLASS_TOKEN,    /* A. Dosovitskiy et al., An Image is Worth 16x16 Words, 2021 */
-    CLASS_AND_MEAN, /* class token and mean of the patches: M. Oquab et al., DINOv2, 2024 */
-    POOLED,         /* attention pooling: X. Zhai et al., Sigmoid Loss..., 2023 */
-};
-
-/* Paths are relative to the transformer's own group. */
-struct family {
-    const char *class; /* of the transformer alone */
-    const char *joint,
-        *tower; /* class of a model of pictures and text, and group of its pictures' part */
-    const char *patches;
-    const char *tokens[2]; /* variables [1, 1, c] or [c] in front of the patches */
-    const char *positions;
-    /* the variables of this group, in order: class token, mask token, registers, positions; in
-     * place of `tokens` and `positions`; nullable */
-    const char *variables;
-    const char *norm_before, *norm_after;
-    const char *block; /* the next ones are called block_1, block_2, ... */
-    const char *norm1, *attention, *scale1, *norm2, *up, *down, *scale2; /* in a block */
-    const char *gated, *gated_down; /* in place of `up` and `down`: SwiGLU */
-    const char *pool;               /* POOLED only */
-    double epsilon;
-    enum features features;
-};
-
-static const struct family families[] = {
-    { .class = "ViTBackbone",
-      .patches = "layers/vi_t_patching_and_embedding/patch_embedding",
-      .tokens = { "layers/vi_t_patching_and_embedding/vars/0" },
-      .positions = "layers/vi_t_patching_and_embedding/position_embedding/vars/0",
-      .block = "layers/vi_t_encoder/encoder_layers/vi_t_encoder_block",
-      .norm1 = "layer_norm_1",
-      .attention = "mha",
-      .norm2 = "layer_norm_2",
-      .up = "mlp/dense_1",
-      .down = "mlp/dense_2",
-      .norm_after = "layers/vi_t_encoder/layer_norm",
-      .epsilon = 1e-6,
-      .features = CLASS_TOKEN },
-    { .class = "DeiTBackbone",
-      .patches = "layers/dei_t_embeddings/patch_embedding",
-      .tokens = { "layers/dei_t_embeddings/vars/0", "layers/dei_t_embeddings/vars/1" },
-      .positions = "layers/dei_t_embeddings/vars/2",
-      .block = "layers/dei_t_encoder/encoder_layers/dei_t_encoder_block",
-      .norm1 = "layer_norm_1",
-      .attention = "mha",
-      .norm2 = "layer_norm_2",
-      .up = "mlp/dense",
-      .down = "output_layer/dense",
-      .norm_after = "layers/dei_t_encoder/layer_norm",
-      .epsilon = 1e-6,
-      .features = CLASS_TOKEN },
-    { .class = "DINOV2Backbone",
-      .patches = "layers/dinov2_embedding/patch_embeddings/projection",
-      .variables = "layers/dinov2_embedding",
-      .block = "layers/dinov2_encoder/layers/dinov2_layer",
-      .norm1 = "norm1",
-      .attention = "attention/attention",
-      .scale1 = "layer_scale1",
-      .norm2 = "norm2",
-      .up = "mlp/fc1",
-      .down = "mlp/fc2",
-      .gated = "mlp/weights_in",
-      .gated_down = "mlp/weights_out",
-      .scale2 = "layer_scale2",
-      .norm_after = "layers/layer_normalization",
-      .epsilon = 1e-6,
-      .features = CLASS_AND_MEAN },
-    { .class = "CLIPVisionEncoder",
-      .joint = "CLIPBackbone",
-      .tower = "layers/clip_vision_encoder/",
-      .patches = "layers/clip_vision_embedding/patch_embedding",
-      .tokens = { "layers/clip_vision_embedding/vars/0" },
-      .positions = "layers/clip_vision_embedding/position_embedding/vars/0",
-      .norm_before = "layers/layer_normalization",
-      .block = "layers/clip_encoder_layer",
-      .norm1 = "layer_norm_1",
-      .attention = "attention",
-      .norm2 = "layer_norm_2",
-      .up = "dense_1",
-      .down = "dense_2",
-      .norm_after = "layers/layer_normalization_1",
-      .epsilon = 1e-5,
-      .features = CLASS_TOKEN },
-    { .class = "SigLIPVisionEncoder",
-      .joint = "SigLIPBackbone",
-      .tower = "layers/sig_lip_vision_encoder/",
-      .patches = "layers/sig_lip_vision_embedding/patch_embedding",
-      .positions = "layers/sig_lip_vision_embedding/position_embedding/vars/0",
-      .block = "layers/sig_lip_encoder_layer",
-      .norm1 = "layer_norm1",
-      .attention = "self_attn",
-      .norm2 = "layer_norm2",
-      .up = "mlp/fc1",
-      .down = "mlp/fc2",
-      .norm_after = "layers/layer_normalization",
-      .pool = "layers/sig_lip_multi_head_attention_pooling",
-      .epsilon = 1e-6,
-      .features = POOLED },
-};
-
 /* A transformer that is being built. */
 struct build {
     struct ft_builder *b;
     struct ft_tower tower;
-    const struct family *family;
+    const struct ft_family *family;
     const cJSON *config;
-    int blocks, patch[2], height, width;
-    int tokens; /* in front of the patches */
+    int blocks, patch[2];
+    int from[2], height, width; /* rows and columns of the input: in the settings, and as wanted */
+    int tokens;                 /* in front of the patches */
 };
 
 static int block(struct build *x, int i, int input)
 {
-    const struct family *f = x->family;
+    const struct ft_family *f = x->family;
     char group[PATH], name[NAME], of[NAME], path[PATH];
     bool gated = false;
     snprintf(group, sizeof group, i ? "%s_%d" : "%s", f->block, i);
@@ -166,26 +65,30 @@ struct embedding {
     int positioned; /* tokens in front that have a position; the others come after them */
 };
 
-/* Positions of another input size: [1 + rows * columns, c] for `position_embedding_shape` become
- * those for `image_shape`; the first stays. */
-static void interpolate(struct build *x, struct ft_tensor *positions)
+/* Positions of another input size: [front + rows * columns, c] become those of the wanted size;
+ * those in front stay. DINOv2 says for which size they are (position_embedding_shape). keras_hub
+ * has no rule for the other families: theirs are interpolated in the same way. */
+static void interpolate(struct build *x, struct ft_tensor *positions, size_t front)
 {
     const cJSON *shape = ft_field(x->config, "position_embedding_shape");
     const int to[2] = { x->height / x->patch[0], x->width / x->patch[1] };
-    int from[2], rc = x->b->rc;
+    int from[2];
     for (int i = 0; i < 2; i++) {
         const cJSON *n = cJSON_GetArrayItem(shape, i);
         from[i] = cJSON_IsNumber(n) && n->valuedouble >= 1 && n->valuedouble <= 1 << 14
                       ? (int)n->valuedouble / x->patch[i]
-                      : to[i];
+                      : x->from[i] / x->patch[i];
     }
-    if (rc || (from[0] == to[0] && from[1] == to[1]))
+    if (x->b->rc || (from[0] == to[0] && from[1] == to[1]))
         return;
-    const size_t rows = (size_t)from[0] * (size_t)from[1] + 1,
-                 n = (size_t)to[0] * (size_t)to[1] + 1, c = positions->count / rows;
+    const size_t rows = (size_t)from[0] * (size_t)from[1] + front,
+                 n = (size_t)to[0] * (size_t)to[1] + front, c = positions->count / rows;
     if (!c || positions->count != rows * c || !n) {
-        ft_build_fail(x->b, FT_EFORMAT,
-                      "the position embedding does not have the 'position_embedding_shape'");
+        ft_build_fail(
+            x->b, FT_EFORMAT,
+            "the position embedding has %zu values, but the input size in 'config.json' needs "
+            "%zu tokens",
+            positions->count, rows);
         return;
     }
     float *values = ft_storage_alloc(&x->b->network->storage, n * c);
@@ -193,15 +96,15 @@ static void interpolate(struct build *x, struct ft_tensor *positions)
         x->b->rc = ft_error_nomem(x->b->err, "weights");
         return;
     }
-    memcpy(values, positions->data, c * sizeof *values);
-    ft_resize_positions(positions->data + c, from, values + c, to, (int)c);
+    memcpy(values, positions->data, front * c * sizeof *values);
+    ft_resize_positions(positions->data + front * c, from, values + front * c, to, (int)c);
     positions->data = values;
     positions->count = n * c;
 }
 
-static struct embedding read_embedding(struct build *x)
+static struct embedding read_embedding(struct build *x, int64_t c)
 {
-    const struct family *f = x->family;
+    const struct ft_family *f = x->family;
     struct embedding e = { .positioned = 2 };
     char path[PATH], rest[NAME];
     if (!f->variables) {
@@ -210,6 +113,7 @@ static struct embedding read_embedding(struct build *x)
                 e.tokens[i] =
                     ft_build_tensor(x->b, ft_tower_path(&x->tower, f->tokens[i], "", path), true);
         e.positions = ft_build_tensor(x->b, ft_tower_path(&x->tower, f->positions, "", path), true);
+        interpolate(x, &e.positions, (e.tokens[0].count + e.tokens[1].count) / (size_t)c);
         return e;
     }
     int at = 0, registers = 0;
@@ -229,14 +133,14 @@ static struct embedding read_embedding(struct build *x)
     /* After them are the positions for this input, which Keras computes again, and the original. */
     snprintf(rest, sizeof rest, "vars/%d", at + 1);
     e.positions = ft_build_tensor(x->b, ft_tower_path(&x->tower, f->variables, rest, path), true);
-    interpolate(x, &e.positions);
+    interpolate(x, &e.positions, 1);
     return e;
 }
 
 /* [patches, c] to [1, tokens + patches, c], with tokens and positions. */
 static int embed(struct build *x, int input, int64_t c)
 {
-    const struct embedding e = read_embedding(x);
+    const struct embedding e = read_embedding(x, c);
     const int64_t patches = (int64_t)(x->height / x->patch[0]) * (x->width / x->patch[1]);
     int64_t front = 0, positioned = 0;
     for (int i = 0; i < 2; i++) {
@@ -349,10 +253,10 @@ static int vector(struct build *x, const char *name, int input)
 static int output(struct build *x, int input)
 {
     const int n = (x->height / x->patch[0]) * (x->width / x->patch[1]), all = x->tokens + n;
-    if (x->family->features == POOLED)
+    if (x->family->features == FT_POOLED)
         return vector(x, "features", pool(x, input, all));
     const int class = vector(x, "class_token", take_tokens(x, "class_slot", input, 0, 1, all));
-    if (x->family->features == CLASS_TOKEN)
+    if (x->family->features == FT_CLASS_TOKEN)
         return class;
     const int rest = take_tokens(x, "patch_tokens", input, x->tokens, n, all),
               mean = ft_build_layer(x->b, FT_LAYER_GLOBAL_AVERAGE_POOL, "mean_token", &rest, 1);
@@ -361,7 +265,7 @@ static int output(struct build *x, int input)
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-static int read_settings(struct build *x)
+static int read_settings(struct build *x, int wanted)
 {
     const cJSON *shape = ft_field(x->config, "image_shape"),
                 *activation = ft_field(x->config, "intermediate_activation");
@@ -380,44 +284,38 @@ static int read_settings(struct build *x)
         (!size[0] || !size[1] || !x->tower.activation || x->blocks < 1 || x->blocks > MOST_BLOCKS))
         rc = ft_error_set(err, FT_EFORMAT,
                           "'config.json' has no valid 'image_shape', 'num_layers' or activation");
-    x->height = size[0];
-    x->width = size[1];
+    for (int i = 0; i < 2; i++)
+        x->from[i] = size[i];
+    x->height = wanted ? wanted : size[0];
+    x->width = wanted ? wanted : size[1];
     x->b->rc = x->b->rc ? x->b->rc : rc;
     return x->b->rc;
 }
 
-static const struct family *find(const char *class, bool joint)
-{
-    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
-        const char *name = joint ? families[i].joint : families[i].class;
-        if (name && !strcmp(name, class))
-            return &families[i];
-    }
-    return NULL;
-}
-
 bool ft_transformer_find(const char *class)
 {
-    return find(class, false) || find(class, true);
+    return ft_family_find(class, false) || ft_family_find(class, true);
 }
 
 const cJSON *ft_transformer_settings(const cJSON *json)
 {
     const char *class = cJSON_GetStringValue(ft_field(json, "class_name"));
     const cJSON *config = ft_field(json, "config");
-    return class && find(class, true) ? ft_field(ft_field(config, "vision_encoder"), "config")
-                                      : config;
+    return class && ft_family_find(class, true)
+               ? ft_field(ft_field(config, "vision_encoder"), "config")
+               : config;
 }
 
-int ft_transformer_build(struct ft_builder *b, const cJSON *json, int input)
+int ft_transformer_build(struct ft_builder *b, const cJSON *json, int size, int input)
 {
     const char *class = cJSON_GetStringValue(ft_field(json, "class_name"));
-    const bool joint = find(class, true);
+    const bool joint = ft_family_find(class, true);
     struct build x = { .b = b,
-                       .family = find(class, joint),
+                       .family = ft_family_find(class, joint),
                        .config = ft_transformer_settings(json),
-                       .tower = { .b = b, .root = joint ? find(class, true)->tower : "" } };
-    if (read_settings(&x))
+                       .tower = { .b = b,
+                                  .root = joint ? ft_family_find(class, true)->tower : "" } };
+    if (read_settings(&x, size))
         return 0;
     int at = patches(&x, input);
     if (x.family->norm_before)

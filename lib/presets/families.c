@@ -1,0 +1,90 @@
+#include "presets/families.h"
+
+#include <stddef.h>
+#include <string.h>
+
+static const struct ft_family families[] = {
+    { .class = "ViTBackbone",
+      .patches = "layers/vi_t_patching_and_embedding/patch_embedding",
+      .tokens = { "layers/vi_t_patching_and_embedding/vars/0" },
+      .positions = "layers/vi_t_patching_and_embedding/position_embedding/vars/0",
+      .block = "layers/vi_t_encoder/encoder_layers/vi_t_encoder_block",
+      .norm1 = "layer_norm_1",
+      .attention = "mha",
+      .norm2 = "layer_norm_2",
+      .up = "mlp/dense_1",
+      .down = "mlp/dense_2",
+      .norm_after = "layers/vi_t_encoder/layer_norm",
+      .epsilon = 1e-6,
+      .features = FT_CLASS_TOKEN },
+    { .class = "DeiTBackbone",
+      .patches = "layers/dei_t_embeddings/patch_embedding",
+      .tokens = { "layers/dei_t_embeddings/vars/0", "layers/dei_t_embeddings/vars/1" },
+      .positions = "layers/dei_t_embeddings/vars/2",
+      .block = "layers/dei_t_encoder/encoder_layers/dei_t_encoder_block",
+      .norm1 = "layer_norm_1",
+      .attention = "mha",
+      .norm2 = "layer_norm_2",
+      .up = "mlp/dense",
+      .down = "output_layer/dense",
+      .norm_after = "layers/dei_t_encoder/layer_norm",
+      .epsilon = 1e-6,
+      .features = FT_CLASS_TOKEN },
+    { .class = "DINOV2Backbone",
+      .patches = "layers/dinov2_embedding/patch_embeddings/projection",
+      .variables = "layers/dinov2_embedding",
+      .block = "layers/dinov2_encoder/layers/dinov2_layer",
+      .norm1 = "norm1",
+      .attention = "attention/attention",
+      .scale1 = "layer_scale1",
+      .norm2 = "norm2",
+      .up = "mlp/fc1",
+      .down = "mlp/fc2",
+      .gated = "mlp/weights_in",
+      .gated_down = "mlp/weights_out",
+      .scale2 = "layer_scale2",
+      .norm_after = "layers/layer_normalization",
+      .epsilon = 1e-6,
+      .features = FT_CLASS_AND_MEAN },
+    { .class = "CLIPVisionEncoder",
+      .joint = "CLIPBackbone",
+      .tower = "layers/clip_vision_encoder/",
+      .patches = "layers/clip_vision_embedding/patch_embedding",
+      .tokens = { "layers/clip_vision_embedding/vars/0" },
+      .positions = "layers/clip_vision_embedding/position_embedding/vars/0",
+      .norm_before = "layers/layer_normalization",
+      .block = "layers/clip_encoder_layer",
+      .norm1 = "layer_norm_1",
+      .attention = "attention",
+      .norm2 = "layer_norm_2",
+      .up = "dense_1",
+      .down = "dense_2",
+      .norm_after = "layers/layer_normalization_1",
+      .epsilon = 1e-5,
+      .features = FT_CLASS_TOKEN },
+    { .class = "SigLIPVisionEncoder",
+      .joint = "SigLIPBackbone",
+      .tower = "layers/sig_lip_vision_encoder/",
+      .patches = "layers/sig_lip_vision_embedding/patch_embedding",
+      .positions = "layers/sig_lip_vision_embedding/position_embedding/vars/0",
+      .block = "layers/sig_lip_encoder_layer",
+      .norm1 = "layer_norm1",
+      .attention = "self_attn",
+      .norm2 = "layer_norm2",
+      .up = "mlp/fc1",
+      .down = "mlp/fc2",
+      .norm_after = "layers/layer_normalization",
+      .pool = "layers/sig_lip_multi_head_attention_pooling",
+      .epsilon = 1e-6,
+      .features = FT_POOLED },
+};
+
+const struct ft_family *ft_family_find(const char *class, bool joint)
+{
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+        const char *name = joint ? families[i].joint : families[i].class;
+        if (name && !strcmp(name, class))
+            return &families[i];
+    }
+    return NULL;
+}
