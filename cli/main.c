@@ -15,14 +15,26 @@ static void help(FILE *to)
     for (int i = 0; i < n_commands; i++)
         fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(to, "\nfinetune COMMAND --help lists the options of a command. finetune --version "
-                "prints the version and the picture formats.\n");
+                "prints the version and the formats of pictures and networks.\n");
 }
+
+#ifdef FT_HAVE_LIBZIP
+#define ARCHIVES ", .keras"
+#else
+#define ARCHIVES ""
+#endif
+#ifdef FT_HAVE_PROTOBUF_C
+#define ONNX ", ONNX"
+#else
+#define ONNX ""
+#endif
 
 static void version(void)
 {
     char formats[200];
     ft_picture_formats(formats, sizeof formats);
-    printf("finetune %s\npictures: %s\n", ft_version(), formats);
+    printf("finetune %s\npictures: %s\nnetworks: Keras .h5" ARCHIVES ONNX "\n", ft_version(),
+           formats);
 }
 
 static int unknown_command(const char *name)

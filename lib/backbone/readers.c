@@ -12,11 +12,13 @@
 #include "base/isolate.h"
 #include "base/snapshot.h"
 #include "keras/keras.h"
+#include "onnx/onnx.h"
 #include "presets/presets.h"
 #include "backbone/backbone.h"
 #include "network/transfer.h"
 
-static const struct ft_reader *const readers[] = { &ft_preset_reader, &ft_keras_reader };
+static const struct ft_reader *const readers[] = { &ft_preset_reader, &ft_onnx_reader,
+                                                   &ft_keras_reader };
 #define N_READERS (sizeof readers / sizeof *readers)
 
 struct request {

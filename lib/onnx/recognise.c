@@ -1,0 +1,30 @@
+/* What does not need protobuf-c. */
+#include <string.h>
+
+#include "base/error.h"
+#include "onnx/onnx.h"
+
+bool ft_onnx_is(const char *path, const uint8_t *start, size_t n)
+{
+    const size_t length = strlen(path);
+    /* field 1, a small number, then a field of ModelProto */
+    const bool begins = n > 4 && start[0] == 0x08 && start[1] >= 1 && start[1] <= 32 &&
+                        (start[2] == 0x12 || start[2] == 0x3a || start[2] == 0x42);
+    return begins || (length > 5 && !strcmp(path + length - 5, ".onnx"));
+}
+
+#ifndef FT_HAVE_PROTOBUF_C
+static int refuse(const char *path, const struct ft_reader_options *options,
+                  struct ft_network **out, struct ft_error *err)
+{
+    (void)options;
+    (void)out;
+    return ft_error_set(
+        err, FT_EUNSUPPORTED,
+        "'%s': an ONNX file, and this program was built without protobuf-c: install "
+        "libprotobuf-c and build again",
+        path);
+}
+
+const struct ft_reader ft_onnx_reader = { "ONNX", ft_onnx_is, refuse };
+#endif

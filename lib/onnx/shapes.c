@@ -1,0 +1,362 @@
+/* Operators that move values: most of them change a view and need no layer. */
+#include <string.h>
+
+#include "base/error.h"
+#include "onnx/import.h"
+
+static int set_or_refuse(struct ft_import *x, bool done, const struct ft_view *view)
+{
+    return done ? ft_onnx_set_view(x, 0, view)
+                : ft_onnx_refuse(x, "this change of shape is not supported: export with a batch of "
+                                    "one picture, or a dynamic batch");
+}
+
+static int identity(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    (void)row;
+    return ft_onnx_set_view(x, 0, &ft_onnx_input(x, 0)->view);
+}
+
+static int reshape(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    (void)row;
+    struct ft_view v = ft_onnx_input(x, 0)->view;
+    int64_t dims[FT_ONNX_RANK], known = 1;
+    const bool zero = ft_onnx_int(x->node, "allowzero", 0);
+    const int n = ft_onnx_ints(x, "shape", 1, dims, FT_ONNX_RANK);
+    int open = -1;
+    if (n < 1)
+        return ft_onnx_refuse(x, "its shape is not a constant");
+    for (int i = 0; i < n; i++) {
+        if (!dims[i] && !zero && i < v.rank)
+            dims[i] = v.dims[i];
+        if (dims[i] == -1)
+            open = i;
+        else if (dims[i] < 1 || __builtin_mul_overflow(known, dims[i], &known))
+            return ft_onnx_refuse(x, "its shape is not valid");
+    }
+    if (open >= 0)
+        dims[open] = ft_view_count(&v) / known;
+    return set_or_refuse(x, ft_view_reshape(&v, n, dims), &v);
+}
+
+static int flatten(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    (void)row;
+    struct ft_view v = ft_onnx_input(x, 0)->view;
+    int64_t axis = ft_onnx_int(x->node, "axis", 1), dims[2] = { 1, 1 };
+    axis += axis < 0 ? v.rank : 0;
+    for (int d = 0; d < v.rank; d++)
+        dims[d >= axis] *= v.dims[d];
+    return set_or_refuse(x, ft_view_reshape(&v, 2, dims), &v);
+}
+
+static int transpose(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    (void)row;
+    struct ft_view v = ft_onnx_input(x, 0)->view;
+    int64_t given[FT_ONNX_RANK];
+    int order[FT_ONNX_RANK], n = ft_onnx_ints(x, "perm", -1, given, FT_ONNX_RANK);
+    unsigned seen = 0;
+    for (int d = 0; d < v.rank; d++) {
+        const int64_t from = n == -1 ? v.rank - 1 - d : d < n ? given[d] : -1;
+        order[d] = (int)from;
+        seen |= from >= 0 && from < v.rank ? 1u << from : 0;
+    }
+    if (seen != (1u << v.rank) - 1)
+        return ft_onnx_refuse(x, "its permutation is not valid");
+    return set_or_refuse(x, ft_view_transpose(&v, order), &v);
+}
+
+static int squeeze(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    (void)row;
+    struct ft_view v = ft_onnx_input(x, 0)->view;
+    int64_t axes[FT_ONNX_RANK], dims[FT_ONNX_RANK];
+    const int n = ft_onnx_ints(x, "axes", 1, axes, FT_ONNX_RANK);
+    int rank = 0;
+    if (n == -2)
+        return ft_onnx_refuse(x, "its axes are not constants");
+    for (int d = 0; d < v.rank; d++) {
+        bool gone = n == -1 && v.dims[d] == 1;
+        for (int i = 0; i < n; i++)
+            gone = gone || axes[i] == d || axes[i] + v.rank == d;
+        if (!gone)
+            dims[rank++] = v.dims[d];
+    }
+    return set_or_refuse(x, ft_view_reshape(&v, rank, dims), &v);
+}
+
+static int unsqueeze(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    (void)row;
+    struct ft_view v = ft_onnx_input(x, 0)->view;
+    int64_t axes[FT_ONNX_RANK], dims[FT_ONNX_RANK];
+    const int n = ft_onnx_ints(x, "axes", 1, axes, FT_ONNX_RANK), rank = v.rank + n;
+    if (n < 1 || rank > FT_ONNX_RANK)
+        return ft_onnx_refuse(x, "its axes are not constants");
+    for (int d = 0, from = 0; d < rank; d++) {
+        bool added = false;
+        for (int i = 0; i < n; i++)
+            added = added || axes[i] == d || axes[i] + rank == d;
+        if (!added && from == v.rank)
+            return ft_onnx_refuse(x, "its axes are not valid");
+        dims[d] = added ? 1 : v.dims[from++];
+    }
+    return set_or_refuse(x, ft_view_reshape(&v, rank, dims), &v);
+}
+
+/* ---- parts ----------------------------------------------------------------------------------- */
+
+/* A part of axis d. If it cannot be a view, the channels are brought into the order of the view
+ * first. */
+static int part(struct ft_import *x, struct ft_view *v, int d, int64_t start, int64_t size,
+                int64_t step)
+{
+    enum ft_axis roles[FT_ONNX_RANK];
+    if (ft_view_slice(v, d, start, size, step))
+        return 0;
+    if (v->rank != 4)
+        return ft_onnx_refuse(x, "this part of its input is not supported");
+    ft_onnx_roles(v, roles);
+    int layer;
+    const int rc = ft_onnx_place(x, v, roles, false, &layer);
+    if (rc)
+        return rc;
+    *v = roles[1] == FT_AXIS_CHANNELS ? ft_view_first(layer, x->shapes[layer])
+                                      : ft_view_last(layer, x->shapes[layer]);
+    return ft_view_slice(v, d, start, size, step)
+               ? 0
+               : ft_onnx_refuse(x, "this part of its input is not supported");
+}
+
+static int split(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    enum { MOST = 64 };
+    (void)row;
+    const struct ft_view in = ft_onnx_input(x, 0)->view;
+    int64_t sizes[MOST], axis = ft_onnx_int(x->node, "axis", 0), start = 0;
+    const size_t outputs = x->node->n_output;
+    axis += axis < 0 ? in.rank : 0;
+    const int n = ft_onnx_ints(x, "split", 1, sizes, MOST);
+    if (axis < 0 || axis >= in.rank || outputs > MOST || n == -2 ||
+        (n >= 0 && (size_t)n != outputs))
+        return ft_onnx_refuse(x, "its sizes or its axis are not valid");
+    const int64_t all = in.dims[axis], each = (all + (int64_t)outputs - 1) / (int64_t)outputs;
+    for (size_t k = 0; k < outputs; k++) {
+        struct ft_view v = in;
+        const int64_t size = n >= 0 ? sizes[k] : all - start < each ? all - start : each;
+        if (size < 1 || size > all - start)
+            return ft_onnx_refuse(x, "its sizes are not valid");
+        int rc = part(x, &v, (int)axis, start, size, 1);
+        rc = rc ? rc : ft_onnx_set_view(x, k, &v);
+        if (rc)
+            return rc;
+        start += size;
+    }
+    return 0;
+}
+
+static int64_t limited(int64_t v, int64_t n)
+{
+    v += v < 0 ? n : 0;
+    return v < 0 ? 0 : v > n ? n : v;
+}
+
+static int slice(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    (void)row;
+    struct ft_view v = ft_onnx_input(x, 0)->view;
+    int64_t starts[FT_ONNX_RANK], ends[FT_ONNX_RANK], axes[FT_ONNX_RANK], steps[FT_ONNX_RANK];
+    const int n = ft_onnx_ints(x, "starts", 1, starts, FT_ONNX_RANK),
+              m = ft_onnx_ints(x, "ends", 2, ends, FT_ONNX_RANK),
+              a = ft_onnx_ints(x, "axes", 3, axes, FT_ONNX_RANK),
+              s = ft_onnx_ints(x, "steps", 4, steps, FT_ONNX_RANK);
+    if (n < 0 || m != n || (a != n && a != -1) || (s != n && s != -1))
+        return ft_onnx_refuse(x, "its range is not a constant");
+    for (int i = 0; i < n; i++) {
+        int64_t d = a < 0 ? i : axes[i];
+        const int64_t step = s < 0 ? 1 : steps[i];
+        d += d < 0 ? v.rank : 0;
+        if (d < 0 || d >= v.rank || step < 1)
+            return ft_onnx_refuse(x, "its range is not valid, or runs backwards");
+        const int64_t from = limited(starts[i], v.dims[d]), to = limited(ends[i], v.dims[d]);
+        if (from >= to)
+            return ft_onnx_refuse(x, "its range is empty");
+        const int rc = part(x, &v, (int)d, from, (to - from + step - 1) / step, step);
+        if (rc)
+            return rc;
+    }
+    return ft_onnx_set_view(x, 0, &v);
+}
+
+/* Of one index: a slice without its axis. Of several channels: a selection. */
+static int gather(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    (void)row;
+    struct ft_view v = ft_onnx_input(x, 0)->view;
+    const struct ft_constant *index = ft_onnx_constant(x, 1, 0);
+    int64_t axis = ft_onnx_int(x->node, "axis", 0), dims[FT_ONNX_RANK];
+    int rank = 0;
+    axis += axis < 0 ? v.rank : 0;
+    if (!index || !index->i || axis < 0 || axis >= v.rank || index->rank > 1 || !index->count)
+        return ft_onnx_refuse(x, "its indices are not a constant of one axis");
+    const int64_t first = index->i[0] + (index->i[0] < 0 ? v.dims[axis] : 0),
+                  step = index->count > 1 ? index->i[1] - index->i[0] : 1,
+                  size = (int64_t)index->count;
+    for (int64_t k = 0; k < size; k++)
+        if (index->i[k] != index->i[0] + k * step || step < 1)
+            return ft_onnx_refuse(x, "indices that do not rise evenly are not supported");
+    if (first < 0 || first >= v.dims[axis] || size > v.dims[axis] || step > v.dims[axis] ||
+        first + (size - 1) * step >= v.dims[axis])
+        return ft_onnx_refuse(x, "an index is not valid");
+    int rc = part(x, &v, (int)axis, first, size, step);
+    if (rc)
+        return rc;
+    for (int d = 0; d < v.rank; d++)
+        if (d != axis || index->rank)
+            dims[rank++] = v.dims[d];
+    return set_or_refuse(x, ft_view_reshape(&v, rank, dims), &v);
+}
+
+/* ---- Concat ---------------------------------------------------------------------------------- */
+
+/* Parts side by side as rows or columns: each is padded with zeros to the whole, and added.
+ * Constant parts are added at the end. */
+static int join_pixels(struct ft_import *x, int axis, const enum ft_axis *roles, int64_t *dims,
+                       int rank)
+{
+    enum { MOST = 64 };
+    int parts[MOST], n = 0;
+    int64_t start = 0;
+    struct ft_constant offset = { .rank = rank };
+    memcpy(offset.dims, dims, (size_t)rank * sizeof *dims);
+    int rc = ft_constant_new(&offset, false, &x->network->storage, x->err);
+    if (rc)
+        return rc;
+    memset(offset.f, 0, offset.count * sizeof *offset.f);
+    size_t inner = 1;
+    for (int d = axis + 1; d < rank; d++)
+        inner *= (size_t)dims[d];
+    bool constants = false;
+    for (size_t k = 0; k < x->node->n_input; k++) {
+        const struct ft_onnx_value *in = ft_onnx_input(x, k);
+        const int64_t length =
+            in->kind == FT_ONNX_CONSTANT ? in->constant.dims[axis] : in->view.dims[axis];
+        if (in->kind == FT_ONNX_CONSTANT) {
+            const size_t width = (size_t)length * inner, all = (size_t)dims[axis] * inner;
+            for (size_t i = 0; i < in->constant.count; i++)
+                offset.f[i / width * all + (size_t)start * inner + i % width] =
+                    (float)ft_constant_at(&in->constant, i);
+            constants = true;
+            start += length;
+            continue;
+        }
+        const int a = roles[axis] == FT_AXIS_ROWS ? 0 : 1;
+        int layer;
+        rc = n == MOST ? ft_onnx_refuse(x, "too many inputs")
+                       : ft_onnx_place(x, &in->view, roles, false, &layer);
+        if (rc)
+            return rc;
+        int64_t shape[FT_AXES];
+        memcpy(shape, x->shapes[layer], sizeof shape);
+        shape[a] = dims[axis];
+        const int from = layer;
+        rc = ft_onnx_layer(x, FT_LAYER_ZERO_PAD, &from, 1, shape, &parts[n]);
+        if (rc)
+            return rc;
+        int *pad = ft_onnx_at(x, parts[n])->params.pad;
+        pad[2 * a] = (int)start;
+        pad[2 * a + 1] = (int)(dims[axis] - start - length);
+        start += length;
+        n++;
+    }
+    int whole = parts[0];
+    if (n > 1)
+        rc = ft_onnx_layer(x, FT_LAYER_ADD, parts, n, x->shapes[parts[0]], &whole);
+    if (rc)
+        return rc;
+    struct ft_view v = roles[1] == FT_AXIS_CHANNELS ? ft_view_first(whole, x->shapes[whole])
+                                                    : ft_view_last(whole, x->shapes[whole]);
+    if (!ft_view_reshape(&v, rank, dims))
+        return ft_onnx_refuse(x, "this order of axes is not supported");
+    if (constants)
+        rc = ft_onnx_rescale(x, &v, NULL, &offset, &v);
+    return rc ? rc : ft_onnx_set_view(x, 0, &v);
+}
+
+static int concat(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    enum { MOST = 256 };
+    (void)row;
+    const struct ft_view *pattern = NULL;
+    int layers[MOST], n = 0;
+    int64_t axis = ft_onnx_int(x->node, "axis", 1), dims[FT_ONNX_RANK], channels = 0;
+    enum ft_axis roles[FT_ONNX_RANK];
+    bool constants = false;
+    for (size_t k = 0; k < x->node->n_input; k++) {
+        const struct ft_onnx_value *in = ft_onnx_input(x, k);
+        if (in && in->kind == FT_ONNX_VIEW && !pattern)
+            pattern = &in->view;
+        constants = constants || (in && in->kind == FT_ONNX_CONSTANT);
+    }
+    const int rank = pattern ? pattern->rank : 0;
+    axis += axis < 0 ? rank : 0;
+    if (axis < 1 || axis >= rank || x->node->n_input > MOST)
+        return ft_onnx_refuse(x, "its axis is not supported");
+    memcpy(dims, pattern->dims, sizeof dims);
+    dims[axis] = 0;
+    for (size_t k = 0; k < x->node->n_input; k++) {
+        const struct ft_onnx_value *in = ft_onnx_input(x, k);
+        const int64_t *of = in && in->kind == FT_ONNX_VIEW       ? in->view.dims
+                            : in && in->kind == FT_ONNX_CONSTANT ? in->constant.dims
+                                                                 : NULL;
+        if (!of || (in->kind == FT_ONNX_VIEW ? in->view.rank : in->constant.rank) != rank)
+            return ft_onnx_refuse(x, "its inputs differ in their axes");
+        for (int d = 0; d < rank; d++)
+            if (d != axis && of[d] != dims[d])
+                return ft_onnx_refuse(x, "its inputs differ in shape");
+        dims[axis] += of[axis];
+    }
+    ft_onnx_roles(pattern, roles);
+    if (roles[axis] != FT_AXIS_CHANNELS || constants)
+        return join_pixels(x, (int)axis, roles, dims, rank);
+    for (size_t k = 0; k < x->node->n_input; k++) {
+        const int rc = ft_onnx_place(x, &ft_onnx_input(x, k)->view, roles, rank == 2, &layers[n++]);
+        if (rc)
+            return rc;
+        channels += x->shapes[layers[n - 1]][2];
+    }
+    const int64_t *of = x->shapes[layers[0]], shape[FT_AXES] = { of[0], of[1], channels };
+    int layer;
+    const int rc = ft_onnx_layer(x, FT_LAYER_CONCATENATE, layers, n, shape, &layer);
+    if (rc)
+        return rc;
+    struct ft_view v = rank == 2                      ? ft_view_vector(layer, channels)
+                       : roles[1] == FT_AXIS_CHANNELS ? ft_view_first(layer, x->shapes[layer])
+                                                      : ft_view_last(layer, x->shapes[layer]);
+    return set_or_refuse(x, ft_view_reshape(&v, rank, dims), &v);
+}
+
+/* Only to the shape that the input has. */
+static int expand(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    (void)row;
+    const struct ft_view *v = &ft_onnx_input(x, 0)->view;
+    int64_t dims[FT_ONNX_RANK];
+    const int n = ft_onnx_ints(x, "shape", 1, dims, FT_ONNX_RANK);
+    bool same = n >= 0 && n <= v->rank;
+    for (int d = 0; same && d < n; d++)
+        same = dims[d] == 1 || dims[d] == v->dims[v->rank - n + d];
+    return same ? ft_onnx_set_view(x, 0, v) : ft_onnx_refuse(x, "only constants can be repeated");
+}
+
+const struct ft_onnx_operator ft_onnx_shapes[] = {
+    { "Identity", identity, 0 }, { "Dropout", identity, 0 },
+    { "Cast", identity, 0 },     { "Reshape", reshape, 0 },
+    { "Flatten", flatten, 0 },   { "Transpose", transpose, 0 },
+    { "Squeeze", squeeze, 0 },   { "Unsqueeze", unsqueeze, 0 },
+    { "Split", split, 0 },       { "Slice", slice, 0 },
+    { "Gather", gather, 0 },     { "Concat", concat, 0 },
+    { "Expand", expand, 0 },     { 0 },
+};

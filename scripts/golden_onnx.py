@@ -1,0 +1,203 @@
+"""Writes tests/golden/onnx: small ONNX networks and what ONNX Runtime makes of them.
+
+    python scripts/golden_onnx.py            (needs onnx, onnxruntime, numpy)
+
+Each NAME.onnx has a NAME.txt: "seed height width channels" of the pixels, then "output COUNT LARGEST N"
+and N pairs of place and value. Pixels come from SplitMix64, places are in the order rows, columns,
+channels."""
+
+import os
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+FOLDER = os.path.join(os.path.dirname(__file__), "..", "tests", "golden", "onnx")
+MASK = (1 << 64) - 1
+
+
+def pixels(seed, count):
+    out, state = np.empty(count, np.uint8), seed
+    for i in range(count):
+        state = (state + 0x9E3779B97F4A7C15) & MASK
+        z = state
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
+        out[i] = (z ^ (z >> 31)) >> 56
+    return out
+
+
+class Graph:
+    """A chain of nodes; every method appends one and returns the name of its output."""
+
+    def __init__(self, seed, size=24, opset=17, last=False):
+        self.random = np.random.default_rng(seed)
+        self.seed, self.size, self.opset, self.last = seed, size, opset, last
+        self.nodes, self.tensors = [], []
+        shape = ["N", size, size, 3] if last else ["N", 3, size, size]
+        self.input = helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)
+        self.start = self.op("Mul", "image", self.constant(np.float32(1 / 128)))
+
+    def constant(self, value):
+        name = f"c{len(self.tensors)}"
+        self.tensors.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def op(self, kind, *inputs, outputs=1, **attributes):
+        names = [f"{kind}_{len(self.nodes)}" + (f"_{k}" if k else "") for k in range(outputs)]
+        self.nodes.append(helper.make_node(kind, list(inputs), names, name=f"/{names[0]}", **attributes))
+        return names[0] if outputs == 1 else names
+
+    def weights(self, *shape):
+        return self.constant(self.random.normal(0, np.prod(shape[1:]) ** -0.5, shape).astype(np.float32))
+
+    def vector(self, n, low=0.5, high=1.5):
+        return self.constant(self.random.uniform(low, high, n).astype(np.float32))
+
+    def ints(self, *values):
+        return self.constant(np.array(values, np.int64))
+
+    def conv(self, x, channels, filters, k=3, group=1, bias=True, **attributes):
+        inputs = [x, self.weights(filters, channels // group, k, k)]
+        if bias:
+            inputs.append(self.vector(filters, -0.5, 0.5))
+        return self.op("Conv", *inputs, group=group, **attributes)
+
+    def write(self, name, output):
+        shape = helper.make_tensor_value_info(output, TensorProto.FLOAT, None)
+        graph = helper.make_graph(self.nodes, name, [self.input], [shape], self.tensors)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=8)
+        path = os.path.join(FOLDER, name + ".onnx")
+        onnx.save(model, path)
+        x = pixels(self.seed, self.size * self.size * 3).reshape(1, self.size, self.size, 3)
+        x = x.astype(np.float32) if self.last else x.transpose(0, 3, 1, 2).astype(np.float32)
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        y = session.run(None, {"image": x})[0]
+        if y.ndim == 4 and not self.last:
+            y = y.transpose(0, 2, 3, 1)
+        y = y.reshape(-1)
+        places = np.unique(np.linspace(0, len(y) - 1, 40).astype(int))
+        with open(path[:-5] + ".txt", "w") as f:
+            f.write(f"{self.seed} {self.size} {self.size} 3\n")
+            f.write(f"output {len(y)} {np.abs(y).max():.9g} {len(places)}\n")
+            f.write("".join(f"{i} {y[i]:.9g}\n" for i in places))
+
+
+def convolutions():
+    g = Graph(1, size=23)
+    x = g.conv(g.start, 3, 8, pads=[1, 1, 1, 1], strides=[2, 2])
+    x = g.conv(x, 8, 8, group=8, auto_pad="SAME_UPPER", strides=[2, 2])
+    x = g.conv(x, 8, 16, group=8, pads=[1, 1, 1, 1])
+    x = g.conv(x, 16, 12, k=3, group=4, dilations=[2, 2], pads=[2, 2, 2, 2])
+    x = g.conv(x, 12, 10, pads=[0, 1, 2, 1], bias=False)
+    x = g.conv(x, 10, 6, k=2, auto_pad="SAME_LOWER")
+    g.write("convolutions", x)
+
+
+def pools():
+    g = Graph(2, size=26)
+    x = g.conv(g.start, 3, 8, pads=[1, 1, 1, 1])
+    parts = [
+        g.op("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
+        g.op("AveragePool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
+        g.op("AveragePool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1], count_include_pad=1),
+        g.op("MaxPool", g.op("Relu", x), kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1),
+        g.op("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2]),
+        g.op("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2], auto_pad="SAME_UPPER"),
+    ]
+    x = g.op("Concat", *parts, axis=1)
+    x = g.op("Pad", x, g.ints(0, 0, 1, 2, 0, 0, 0, 1))
+    g.write("pools", x)
+
+
+def norms():
+    g = Graph(3)
+    x = g.conv(g.start, 3, 8)
+    x = g.op("BatchNormalization", x, g.vector(8), g.vector(8, -1, 1), g.vector(8, -1, 1), g.vector(8))
+    x = g.op("InstanceNormalization", x, g.vector(8), g.vector(8, -1, 1))
+    x = g.op("PRelu", x, g.constant(g.random.uniform(0, 1, (8, 1, 1)).astype(np.float32)))
+    x = g.op("Transpose", x, perm=[0, 2, 3, 1])
+    x = g.op("LayerNormalization", x, g.vector(8), g.vector(8, -1, 1), axis=-1, epsilon=1e-6)
+    mean = g.op("ReduceMean", x, axes=[-1])  # the same, spelled out
+    centred = g.op("Sub", x, mean)
+    variance = g.op("ReduceMean", g.op("Pow", centred, g.constant(np.float32(2))), axes=[-1])
+    root = g.op("Sqrt", g.op("Add", variance, g.constant(np.float32(1e-5))))
+    x = g.op("Add", g.op("Mul", g.op("Div", centred, root), g.vector(8)), g.vector(8))
+    g.write("norms", g.op("Transpose", x, perm=[0, 3, 1, 2]))
+
+
+def activations():
+    g = Graph(4)
+    number = lambda v: g.constant(np.float32(v))
+    x = g.op("Sub", g.conv(g.start, 3, 4), number(1.5))
+    y = [g.op(kind, x) for kind in ["Relu", "Sigmoid", "Tanh", "Softplus", "Softsign", "HardSwish", "Elu", "Selu",
+                                    "LeakyRelu", "HardSigmoid"]]
+    y.append(g.op("Clip", x, number(0), number(6)))
+    y.append(g.op("Clip", x, number(0), number(1.25)))
+    y.append(g.op("Mul", x, g.op("Sigmoid", x)))
+    y.append(g.op("Mul", x, g.op("Tanh", g.op("Softplus", x))))
+    erf = g.op("Add", g.op("Erf", g.op("Div", x, number(2**0.5))), number(1))
+    y.append(g.op("Mul", g.op("Mul", x, erf), number(0.5)))
+    erf = g.op("Add", g.op("Erf", g.op("Mul", x, number(0.5**0.5))), number(1))
+    y.append(g.op("Mul", g.op("Mul", number(0.5), x), erf))
+    relu6 = g.op("Clip", g.op("Add", x, number(3)), number(0), number(6))
+    y.append(g.op("Div", g.op("Mul", x, relu6), number(6)))
+    y.append(g.op("HardSigmoid", x, alpha=1 / 6, beta=0.5))
+    y.append(g.op("Softmax", g.op("Transpose", x, perm=[0, 2, 3, 1]), axis=-1))
+    y[-1] = g.op("Transpose", y[-1], perm=[0, 3, 1, 2])
+    g.write("activations", g.op("Concat", *y, axis=1))
+
+
+def shapes():
+    """Channel shuffle, splits, shape arithmetic, squeeze and excitation, a matrix after a flattened map."""
+    g = Graph(5)
+    x = g.conv(g.start, 3, 12, strides=[2, 2])
+    shape = g.op("Shape", x)
+    n, h, w = (g.op("Unsqueeze", g.op("Gather", shape, g.constant(np.int64(i)), axis=0), g.ints(0)) for i in (0, 2, 3))
+    x = g.op("Reshape", x, g.op("Concat", n, g.ints(3), g.ints(4), h, w, axis=0))
+    x = g.op("Transpose", x, perm=[0, 2, 1, 3, 4])
+    x = g.op("Reshape", x, g.op("Concat", n, g.ints(-1), h, w, axis=0))
+    a, b, c = g.op("Split", x, g.ints(4, 4, 4), axis=1, outputs=3)
+    b = g.op("Add", g.op("Mul", a, b), g.op("Slice", x, g.ints(2), g.ints(10), g.ints(1), g.ints(2)))
+    x = g.op("Concat", c, b, axis=1)
+    pooled = g.op("Reshape", g.op("ReduceMean", x, axes=[2, 3]), g.ints(0, 8))
+    gate = g.op("Sigmoid", g.op("Gemm", pooled, g.weights(8, 8), g.vector(8), transB=1))
+    x = g.op("Mul", x, g.op("Unsqueeze", gate, g.ints(2, 3)))
+    x = g.op("MaxPool", x, kernel_shape=[3, 3], strides=[3, 3])
+    x = g.op("Flatten", x)
+    x = g.op("MatMul", x, g.weights(72, 10))
+    g.write("shapes", g.op("Softmax", g.op("Add", x, g.vector(10)), axis=1))
+
+
+def channels_last():
+    """What tf2onnx writes: the picture has its channels last, transposes around convolutions."""
+    g = Graph(6, last=True, opset=13)
+    x = g.op("Transpose", g.start, perm=[0, 3, 1, 2])
+    x = g.conv(x, 3, 6, auto_pad="SAME_UPPER", strides=[2, 2])
+    x = g.op("Transpose", x, perm=[0, 2, 3, 1])
+    x = g.op("Mul", x, g.vector(6))
+    x = g.op("MatMul", x, g.weights(6, 7))
+    x = g.op("Transpose", x, perm=[0, 3, 1, 2])
+    x = g.op("GlobalAveragePool", x)
+    g.write("channels_last", g.op("Squeeze", x, g.ints(2, 3)))
+
+
+def tokens():
+    """Pixels as tokens: a class token, positions, a part of the tokens."""
+    g = Graph(7)
+    x = g.conv(g.start, 3, 8, k=4, strides=[4, 4])
+    x = g.op("Transpose", g.op("Reshape", x, g.ints(1, 8, 36)), perm=[0, 2, 1])
+    x = g.op("Concat", g.constant(g.random.normal(0, 1, (1, 1, 8)).astype(np.float32)), x, axis=1)
+    x = g.op("Add", x, g.constant(g.random.normal(0, 1, (1, 37, 8)).astype(np.float32)))
+    x = g.op("Add", g.op("MatMul", x, g.weights(8, 8)), g.vector(8))
+    first = g.op("Gather", x, g.constant(np.int64(0)), axis=1)
+    rest = g.op("ReduceMean", g.op("Slice", x, g.ints(1), g.ints(2**62), g.ints(1)), axes=[1], keepdims=0)
+    g.write("tokens", g.op("Concat", first, rest, axis=1))
+
+
+if __name__ == "__main__":
+    os.makedirs(FOLDER, exist_ok=True)
+    for build in [convolutions, pools, norms, activations, shapes, channels_last, tokens]:
+        build()
+        print(build.__name__)
