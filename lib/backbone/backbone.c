@@ -228,10 +228,30 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
     return 0;
 }
 
+/* The convolution whose filters are the classes, if its map is averaged and a softmax ends the
+ * network, as in SqueezeNet; else -1. */
+static int averaged_classes(const struct ft_network *n)
+{
+    bool softmax = false, averaged = false;
+    for (int i = n->output;; i = n->layers[i].inputs[0]) {
+        const struct ft_layer *l = &n->layers[i];
+        const bool passes = l->kind == FT_LAYER_ACTIVATION || l->kind == FT_LAYER_IDENTITY ||
+                            l->kind == FT_LAYER_RESHAPE || l->kind == FT_LAYER_FLATTEN;
+        if (l->kind == FT_LAYER_CONV2D)
+            return softmax && averaged ? i : -1;
+        if (!passes && (l->kind != FT_LAYER_GLOBAL_AVERAGE_POOL || averaged))
+            return -1;
+        softmax |= l->kind == FT_LAYER_ACTIVATION && l->params.activation == FT_ACT_SOFTMAX;
+        averaged |= l->kind == FT_LAYER_GLOBAL_AVERAGE_POOL;
+    }
+}
+
+/* Without a name: what enters the classifier; of a network without one, its output. */
 static int find_layer(const struct ft_network *network, const char *name, int *out,
                       struct ft_error *err)
 {
-    const int head = ft_network_head(network, NULL);
+    const int dense = ft_network_head(network, NULL),
+              head = dense >= 0 ? dense : averaged_classes(network);
     *out = name        ? ft_network_find(network, name)
            : head >= 0 ? network->layers[head].inputs[0]
                        : network->output;

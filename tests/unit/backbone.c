@@ -9,7 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "keras/keras.h"
 #include "models.h"
+#include "small_network.h"
 
 static struct ft_backbone *backbone;
 
@@ -41,6 +43,41 @@ static void the_bundled_network_is_efficientnet_lite0(void)
         CHECK(found && step.place == FT_LAYER_STEP && step.channels > 0);
     }
     free(layers);
+}
+
+static void convolve(struct ft_network *n, int layer, int in, int filters)
+{
+    weigh(n, layer, FT_W_KERNEL, 4, (int64_t[]){ 1, 1, in, filters });
+    n->layers[layer].params.filters = filters;
+}
+
+/* The classes of SqueezeNet are an average over a map: they are not the features. */
+static void averaged_classes_are_no_features(void)
+{
+    struct ft_network *n = calloc(1, sizeof *n);
+    struct ft_backbone *b = NULL;
+    n->name = strdup("pooled");
+    n->layers = calloc(5, sizeof *n->layers);
+    add(n, FT_LAYER_INPUT, "input", -1, -1);
+    n->layers[0].n_inputs = 0;
+    n->layers[0].params.rank = 3;
+    memcpy(n->layers[0].params.shape, (int[]){ 8, 8, 3 }, 3 * sizeof(int));
+    add(n, FT_LAYER_CONV2D, "body", 0, -1);
+    convolve(n, 1, 3, 5);
+    add(n, FT_LAYER_CONV2D, "classes", 1, -1);
+    convolve(n, 2, 5, 2);
+    add(n, FT_LAYER_GLOBAL_AVERAGE_POOL, "average", 2, -1);
+    add(n, FT_LAYER_ACTIVATION, "softmax", 3, -1);
+    n->layers[4].params.activation = FT_ACT_SOFTMAX;
+    n->output = 4;
+    CHECK(!ft_keras_write(n, NULL, at("pooled.h5"), NULL));
+    CHECK(!ft_backbone_open(at("pooled.h5"), NULL, &b, NULL) && ft_backbone_features(b) == 5);
+    ft_backbone_free(b);
+    n->output = 3; /* an average without a softmax is a feature */
+    CHECK(!ft_keras_write(n, NULL, at("pooled.h5"), NULL));
+    CHECK(!ft_backbone_open(at("pooled.h5"), NULL, &b, NULL) && ft_backbone_features(b) == 2);
+    ft_backbone_free(b);
+    ft_network_free(n);
 }
 
 static void a_saved_backbone_gives_the_same_features(void)
@@ -212,6 +249,7 @@ int main(void)
     if (!mkdtemp(directory) || ft_backbone_open(NULL, NULL, &backbone, NULL))
         return 1;
     RUN(the_bundled_network_is_efficientnet_lite0);
+    RUN(averaged_classes_are_no_features);
     RUN(a_saved_backbone_gives_the_same_features);
     RUN(the_features_of_all_layers_are_blocks);
     RUN(layers_of_the_features_are_chosen_by_name);
