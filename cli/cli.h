@@ -112,6 +112,8 @@ int pictures_check_memory(const struct ft_backbone *backbone, const struct ft_da
                           const struct settings *settings, const char *what, struct ft_error *err);
 /* Prints a note for each bad picture. */
 void pictures_list_bad(const struct pictures *pictures);
+/* Prints a note, once in a run, if the file of a picture has further frames or pages. */
+void picture_note(const struct ft_row *row);
 /* Prints notes on empty class folders and on files that are not pictures. */
 void dataset_notes(const struct ft_dataset *dataset, const char *dir);
 void extract_options(const struct settings *settings, struct ft_extract_options *out);

@@ -34,10 +34,19 @@ static int keep_bad(struct pictures *p, const struct ft_row *row, struct ft_erro
     return bad.path && bad.reason ? 0 : out_of_memory(err, row->path);
 }
 
+void picture_note(const struct ft_row *row)
+{
+    static bool said;
+    if (row->more && !said)
+        note("'%s' has several frames or pages: of such files the first is used", row->path);
+    said |= row->more;
+}
+
 static int keep_row(void *user, const struct ft_row *row)
 {
     struct job *j = user;
     progress_step(&j->progress, ++j->done);
+    picture_note(row);
     j->rc = row->status ? keep_bad(j->out, row, &j->error)
                         : ft_features_append(j->out->features, row, j->dataset->labels[row->index],
                                              &j->error);

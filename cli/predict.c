@@ -67,6 +67,7 @@ static int take_row(void *user, const struct ft_row *row)
         .path = row->path, .p = x->p, .order = x->order, .found = x->found
     };
     x->n_rows++;
+    picture_note(row);
     if (row->status) {
         prediction.error = row->error;
         x->n_bad++;

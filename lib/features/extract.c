@@ -86,7 +86,7 @@ static bool work_on(struct extraction *x, struct worker *w, struct slot *s)
 {
     struct ft_row *row = &s->row;
     row->content[0] = row->content[1] = 0;
-    row->cached = false;
+    row->cached = row->more = false;
     row->status = ft_file_read(s->path, FILE_LIMIT, &w->bytes, &s->err);
     if (!row->status) {
         ft_hash(w->bytes.data, w->bytes.size, row->content);
@@ -100,6 +100,7 @@ static bool work_on(struct extraction *x, struct worker *w, struct slot *s)
             ft_image_prepare(&w->preparer, w->bytes.data, w->bytes.size, x->geometry, x->max_pixels,
                              w->pixels + (size_t)w->n_held * x->picture_bytes, &s->err);
         s->full_pixels = w->preparer.full_pixels;
+        row->more = !row->status && w->preparer.more;
     }
     if (row->status == FT_ENOMEM) {
         ft_error_prefix(&s->err, FT_ENOMEM, "'%s'", s->path);

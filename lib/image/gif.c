@@ -148,6 +148,17 @@ static int read_picture(GifFileType *file, struct gif_reader *r)
     }
 }
 
+/* Returns whether another frame follows. What is wrong after the first frame does not matter. */
+static bool has_more(GifFileType *file, struct gif_reader *r)
+{
+    GifRecordType type = UNDEFINED_RECORD_TYPE;
+    r->err = NULL;
+    while (gif.DGifGetRecordType(file, &type) != GIF_ERROR && type == EXTENSION_RECORD_TYPE &&
+           !read_extension(file, r))
+        ;
+    return type == IMAGE_DESC_RECORD_TYPE;
+}
+
 int ft_gif_decode(const uint8_t *bytes, size_t n, const struct ft_decode_request *request,
                   struct ft_image *out, int *orientation, struct ft_error *err)
 {
@@ -162,6 +173,7 @@ int ft_gif_decode(const uint8_t *bytes, size_t n, const struct ft_decode_request
     if (!file)
         return damaged(&r);
     rc = read_picture(file, &r);
+    out->more = !rc && has_more(file, &r);
     gif.DGifCloseFile(file, &why);
     return rc;
 }

@@ -14,6 +14,7 @@ ft_decoder ft_heif_decode;
     X(heif_context_free)                                                                           \
     X(heif_context_set_max_decoding_threads)                                                       \
     X(heif_context_read_from_memory_without_copy)                                                  \
+    X(heif_context_get_number_of_top_level_images)                                                 \
     X(heif_context_get_primary_image_handle)                                                       \
     X(heif_image_handle_release)                                                                   \
     X(heif_image_handle_get_width)                                                                 \
@@ -142,6 +143,7 @@ int ft_heif_decode(const uint8_t *bytes, size_t n, const struct ft_decode_reques
     const struct heif_error why =
         heif.heif_context_read_from_memory_without_copy(file, bytes, n, NULL);
     rc = why.code ? refuse(why, format, err) : decode_primary(file, format, request, out, err);
+    out->more = !rc && heif.heif_context_get_number_of_top_level_images(file) > 1;
     heif.heif_context_free(file);
     return rc;
 }

@@ -15,6 +15,7 @@ int ft_image_decode(const uint8_t *bytes, size_t n, const struct ft_decode_reque
     if (!format || !format->decode)
         return ft_format_refuse(format, n, err);
     int orientation = 1;
+    out->more = false;
     const int rc = format->decode(bytes, n, request, out, &orientation, err);
     return rc ? rc : ft_image_turn(out, orientation, err);
 }
@@ -87,6 +88,8 @@ int ft_image_prepare(struct ft_preparer *preparer, const uint8_t *bytes, size_t 
     int rc = ft_image_decode(bytes, n, &request, &preparer->image, err);
     if (!rc)
         rc = ft_image_fit(image, geometry, &preparer->resizer, out, err);
+    if (!rc)
+        preparer->more = image->more;
     if (!rc)
         preparer->full_pixels = (uint64_t)image->full_width * (uint64_t)image->full_height;
     ft_preparer_finish(preparer);

@@ -16,6 +16,7 @@ struct ft_preparer {
     struct ft_resizer resizer;
     struct ft_claim claim;
     uint64_t full_pixels; /* of the last picture, as it is in the file */
+    bool more;            /* that file has further frames or pages */
 };
 /* Bytes that all threads of a job decode in together; a larger picture is decoded alone. */
 #define FT_IMAGE_MEMORY ((uint64_t)512 << 20)

@@ -94,6 +94,7 @@ int ft_jxl_decode(const uint8_t *bytes, size_t n, const struct ft_decode_request
     if (!rc)
         rc = run(decoder, request, &info, out, err);
     jxl.JxlDecoderDestroy(decoder);
+    out->more = !rc && info.have_animation;
     if (!rc && info.alpha_bits && !info.alpha_premultiplied)
         ft_image_over_white(out->pixels, out->pixels, (size_t)info.xsize * info.ysize);
     if (!rc && info.alpha_bits && info.alpha_premultiplied)

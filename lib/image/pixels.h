@@ -22,6 +22,7 @@ struct ft_image {
     /* The point (x, y) of the full picture is at (left + scale_x x, top + scale_y y) of the pixels.
      */
     double scale_x, scale_y, left, top;
+    bool more; /* the file has further frames or pages, which are not decoded */
 };
 void ft_image_release(struct ft_image *image);
 

@@ -181,6 +181,24 @@ static int check_header(const struct png_reader *r)
                                 r->err);
 }
 
+/* Returns whether the file is an APNG with more than its first picture. The number of frames is in
+ * the acTL chunk; the first picture is one of them if an fcTL chunk comes before its IDAT. */
+static bool has_more(const uint8_t *bytes, size_t n)
+{
+    uint32_t others = 0;
+    for (size_t at = 8; at + 12 <= n;) {
+        const size_t length = png_get_uint_32(bytes + at);
+        if (!memcmp(bytes + at + 4, "IDAT", 4) || length > n - at - 12)
+            return others > 0;
+        if (!memcmp(bytes + at + 4, "acTL", 4) && length >= 4)
+            others = png_get_uint_32(bytes + at + 8);
+        else if (!memcmp(bytes + at + 4, "fcTL", 4) && others)
+            others--;
+        at += length + 12;
+    }
+    return false;
+}
+
 int ft_png_decode(const uint8_t *bytes, size_t n, const struct ft_decode_request *request,
                   struct ft_image *out, int *orientation, struct ft_error *err)
 {
@@ -203,5 +221,6 @@ int ft_png_decode(const uint8_t *bytes, size_t n, const struct ft_decode_request
     png_destroy_read_struct(&r.png, &r.info, NULL);
     free(r.rows);
     *orientation = r.orientation;
+    out->more = !r.rc && has_more(bytes, n);
     return r.rc;
 }

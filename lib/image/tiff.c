@@ -25,6 +25,7 @@ ft_decoder ft_tiff_decode;
     X(TIFFGetField)                                                                                \
     X(TIFFGetFieldDefaulted)                                                                       \
     X(TIFFSetField)                                                                                \
+    X(TIFFLastDirectory)                                                                           \
     X(TIFFIsTiled)                                                                                 \
     X(TIFFIsCODECConfigured)                                                                       \
     X(TIFFComputeTile)                                                                             \
@@ -337,6 +338,7 @@ static int read_picture(TIFF *file, struct tiff_reader *r, const struct ft_decod
         rc = read_pixels(file, r, out);
     if (!rc)
         *orientation = orientation_of(file);
+    out->more = !rc && !tiff.TIFFLastDirectory(file);
     free(r->block);
     free(r->pixels);
     return rc;

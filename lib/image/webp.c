@@ -104,6 +104,7 @@ static int decode_first(const WebPDemuxer *file, const struct ft_decode_request 
         out->scale_x = (double)scaled_width / width;
         out->scale_y = (double)scaled_height / height;
     }
+    out->more = frame.num_frames > 1;
     demux.WebPDemuxReleaseIterator(&frame);
     return rc;
 }

@@ -114,6 +114,16 @@ for f in "$sample"/train/dog/*; do
 done
 status 0 finetune train twins -o twins.h5
 
+begin "of several frames or pages the first is used, which is said once"
+pictures=$FT_TESTS/golden/image
+for file in animated.gif animated.png animated.webp; do
+    "$FINETUNE" --version | grep -qi "$(case $file in *.gif) echo GIF ;; *.webp) echo WebP ;; *) echo PNG ;; esac)" || continue
+    status 0 finetune predict "$pictures/$file" "$pictures/grey8.png" "$pictures/$file"
+    equal "$(grep -c 'has several frames or pages' err)" 1
+done
+status 0 finetune predict "$pictures/grey8.png" "$pictures/411.jpg"
+equal "$(cat err)" ""
+
 begin "a reader that leaves early is no error"
 finetune predict "$@" 2>err | head -1 >out
 hasnt err "cannot write"
