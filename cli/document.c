@@ -18,7 +18,7 @@ static int explain_mistakes(const struct ft_model *model, const struct ft_judged
         rc = ft_explain(model, judged->paths[order[i]], max_pixels, &out[i], err);
         if (rc)
             out[i] = NULL;
-        if (rc != FT_ENOMEM) /* which is no property of the picture */
+        if (rc != FT_ENOMEM) /* not a fault of the picture */
             rc = 0;
     }
     free(order);

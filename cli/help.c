@@ -28,6 +28,7 @@ static void put_wrapped(const char *text, int column, int indent)
     putchar('\n');
 }
 
+/* The description of an option whose name does not fit beside it begins on the next line. */
 static void put_option(const struct option *o)
 {
     char left[64], right[600];
@@ -37,8 +38,11 @@ static void put_option(const struct option *o)
     snprintf(right, sizeof right, "%s%s%s%s%s%s", o->choices ? o->choices : "",
              o->choices ? ": " : "", o->help, o->initial ? " (default " : "",
              o->initial ? o->initial : "", o->initial ? ")" : "");
-    printf("%-*s ", INDENT - 1, left);
-    put_wrapped(right, n < INDENT ? INDENT : n + 1, INDENT);
+    if (n < INDENT)
+        printf("%-*s", INDENT, left);
+    else
+        printf("%s\n%*s", left, INDENT, "");
+    put_wrapped(right, INDENT, INDENT);
 }
 
 /* Lines that begin with two spaces are examples and are kept as they are. */

@@ -15,14 +15,16 @@
  *
  * Threads. Different objects may be used by different threads at the same time. A const model or
  * backbone may be used by any number of threads at the same time; changing or freeing an object
- * needs that no other thread uses it. Opening and saving files call HDF5, whose usual builds are
- * not thread-safe: do that on one thread at a time, and not while the program calls HDF5 elsewhere.
+ * needs that no other thread uses it. Files may be opened and saved by several threads at the same
+ * time, but not while another thread of the program is inside HDF5.
  *
  * The process. The library never prints, exits, installs signal handlers, or changes a file of
- * pictures. It does change two things for the whole process: the first call that opens a network
- * sets OpenBLAS to one thread, because this library has threads of its own; and HDF5's automatic
- * printing of errors is turned off for the calling thread. Files that it writes are replaced
- * atomically.
+ * pictures. These effects concern the whole process: the first call that opens a network sets
+ * OpenBLAS to one thread, because this library has threads of its own; cJSON's allocator is set
+ * when the program starts, to one that is compatible with malloc and free; and HDF5 runs in child
+ * processes. Functions that open or save a network, a model or features call fork() and wait for
+ * the child with waitpid(), so a handler of SIGCHLD is called once for each. A crash of HDF5 on a
+ * damaged file is therefore an error here. Files that the library writes are replaced atomically.
  *
  * Compatibility. Before version 1.0 functions and structs may change with each minor version (0.2,
  * 0.3): compile the program again. The library is static, so an installed program keeps working.
@@ -111,7 +113,8 @@ struct ft_pixels {
     size_t stride;      /* bytes from one row to the next. 0: 3 * width */
 };
 
-/* The feature [d] of one picture: a JPEG or PNG file, the bytes of such a file, or pixels. The
+/* The feature [d] of one picture: a picture file (ft_picture_formats lists the formats), the bytes
+ * of such a file, or pixels. The
  * calling thread does all the work; many threads may call at the same time. */
 int ft_feature_file(const struct ft_backbone *backbone, const char *path, float *feature,
                     struct ft_error *err);

@@ -86,6 +86,23 @@ int ft_weights_folders(const char *weights_dir, const char *dirs[4])
     return n;
 }
 
+static int not_found(const char *name, const char *weights_dir, const char *folder,
+                     struct ft_error *err)
+{
+    char path[4096], known[4400];
+    const bool folders = ft_architectures_folder(weights_dir, path, sizeof path);
+    snprintf(known, sizeof known, "%s/%.256s.txt", path, name);
+    if (folders && *name && !access(known, R_OK))
+        return ft_error_set(err, FT_EIO,
+                            "backbone '%s' is known, but its weights are not installed: "
+                            "scripts/fetch_backbone %s downloads them",
+                            name, name);
+    return ft_error_set(err, FT_EIO,
+                        "no backbone '%s': neither a file, nor in the weights folder '%s'; give "
+                        "the path of a network file, or set FINETUNE_WEIGHTS",
+                        name, folder);
+}
+
 /* A name without a slash that is not a file in the working directory is searched in the weights
  * folders. */
 static int find_file(const char *name, const char *weights_dir, char *path, size_t size,
@@ -103,10 +120,7 @@ static int find_file(const char *name, const char *weights_dir, char *path, size
             if (!access(path, R_OK))
                 return 0;
         }
-    return ft_error_set(err, FT_EIO,
-                        "no backbone '%s': neither a file, nor in the weights folder '%s'; give "
-                        "the path of a Keras file, or set FINETUNE_WEIGHTS",
-                        name, dirs[0]);
+    return not_found(name, weights_dir, dirs[0], err);
 }
 
 bool ft_architectures_folder(const char *weights_dir, char *path, size_t size)

@@ -138,9 +138,9 @@ static int apply(struct ft_network *n, const struct mode *m, struct ft_error *er
     if (channels == 3)
         return ft_network_scale(n, 3, m->scale, m->offset, m->reversed, err);
     if (channels != 1 || m->reversed || m->scale[0] != m->scale[1])
-        return ft_error_set(err, FT_EARG,
-                            "preprocessing '%s' wants 3 colours, but the network takes %d", m->name,
-                            channels);
+        return ft_error_set(
+            err, FT_EARG, "preprocessing '%s' needs 3 colours, but the input of the network has %d",
+            m->name, channels);
     return ft_network_scale(n, 1, m->scale, m->offset, false, err);
 }
 
@@ -163,14 +163,13 @@ int ft_preprocess(struct ft_network *n, const char *wanted, char *warning, size_
     if (!name && (name = recognise(n)))
         snprintf(warning, size,
                  "the names of its layers are those of a published network, so pixels are scaled "
-                 "as for that network ('%s'); if it was trained otherwise, say so with "
+                 "as for that network ('%s'); if it was trained otherwise, set "
                  "--preprocess (0.00392157,0 for pixels / 255)",
                  name);
     if (!name) {
         snprintf(warning, size,
-                 "how the network wants its pixels is not known, and it is given 0-255 as they "
-                 "are: say it with --preprocess "
-                 "(tf, torch, caffe, none, or SCALE,OFFSET)");
+                 "the pixel scaling that the network expects is not known, so its input is 0-255: "
+                 "set the scaling with --preprocess (tf, torch, caffe, none, or SCALE,OFFSET)");
         return 0;
     }
     const int rc = parse(name, &mode, err);

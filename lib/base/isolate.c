@@ -24,16 +24,17 @@
 #include "base/sandbox.h"
 
 #define MEMORY_BASE    ((uint64_t)96 << 20)
-#define MEMORY_TRUSTED ((uint64_t)1 << 20) /* nothing is handed back but an error */
+#define MEMORY_TRUSTED ((uint64_t)1 << 20) /* nothing but an error is returned */
 #define MEMORY_FACTOR  8   /* bytes of memory for each byte of the file: it may be compressed */
 #define MS_BASE        400 /* of processor time */
 #define BYTES_A_MS     ((uint64_t)32 << 10)
 #define HEAP_STEP      (4 << 20)
-#define PATIENCE       20 /* ms on the clock for each of processor time: others need it, too */
-#define MAGIC          UINT64_C(0x66742d6f7574626f)
+#define PATIENCE                                                                                   \
+    20 /* ms on the clock for each of processor time: other processes need the processor, too */
+#define MAGIC UINT64_C(0x66742d6f7574626f)
 
-/* Stands at the beginning of the outbox and is written last, so that a child which ends early has
- * handed back nothing. */
+/* It is at the beginning of the outbox and is written last, so that a child which ends early has
+ * returned nothing. */
 struct head {
     uint64_t magic;
     int64_t rc;
@@ -67,7 +68,7 @@ static struct itimerval timer_of(uint64_t ms)
                                              .tv_usec = (suseconds_t)(ms % 1000) * 1000 } };
 }
 
-/* Bytes of private memory that the process has by now, which count against its limit. */
+/* Bytes of private memory that the process has already, which count against its limit. */
 static uint64_t memory_now(void)
 {
     unsigned long long pages = 0;
@@ -90,8 +91,8 @@ static void restore_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Readers build many small objects. Memory for them comes in one piece and is there before it is
- * used: otherwise the child spends a tenth of its time in hundreds of page faults. */
+/* Readers build many small objects. Memory for them is allocated in one piece and populated before
+ * it is used: otherwise the child spends a tenth of its time in hundreds of page faults. */
 static void prepare_heap(void)
 {
 #if defined(M_TOP_PAD) && defined(MADV_POPULATE_WRITE)
@@ -164,7 +165,7 @@ int ft_isolated_begin(struct ft_isolated *x, uint64_t size,
     return rc;
 }
 
-/* The child's exit status as of waitpid(2); -1: somebody else has collected it. */
+/* The child's exit status as of waitpid(2); -1: the program has collected it elsewhere. */
 static int wait_for(struct ft_isolated *x)
 {
     int status;
@@ -188,7 +189,7 @@ static int explain_end(const struct ft_isolated *x, int status, struct ft_error 
                         number ? ": its reader crashed" : "");
 }
 
-/* What the head says of the child's work. */
+/* The result of the child's work, by the head of its outbox. */
 static int judge(struct ft_isolated *x, struct head *head, int status, struct ft_error *err)
 {
     if (head->magic != MAGIC ||

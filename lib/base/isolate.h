@@ -1,5 +1,5 @@
 /* Runs a function where it can do no harm: in a child process that may read files, allocate a
- * limited amount of memory, compute for a limited time, and hand back bytes. It is for libraries
+ * limited amount of memory, compute for a limited time, and return bytes. It is for libraries
  * that crash, loop or allocate without end on damaged or crafted files.
  *
  * The child is a fork() of the calling process, so that a program which only links the library
@@ -17,7 +17,7 @@
 
 #include "finetune.h"
 
-/* The bytes that the child hands back, in memory that it shares with its parent. */
+/* The bytes that the child returns, in memory that it shares with its parent. */
 struct ft_outbox {
     uint8_t *base; /* [capacity] */
     uint64_t capacity, size;
@@ -37,7 +37,7 @@ struct ft_isolated {
     bool reported; /* after ft_isolated_end: the error is the one that `work` set */
 };
 
-/* As `size`: no limits and no filter. What may crash for want of memory does so in the child. */
+/* As `size`: no limits and no filter. If memory runs out, it is the child that crashes. */
 #define FT_ISOLATED_TRUSTED UINT64_MAX
 
 /* Starts work(user, outbox, err) in a child. `size` is the size in bytes of the file that it
@@ -46,12 +46,12 @@ struct ft_isolated {
 int ft_isolated_begin(struct ft_isolated *isolated, uint64_t size,
                       int (*work)(void *user, struct ft_outbox *outbox, struct ft_error *err),
                       void *user, struct ft_error *err);
-/* Waits for the child. On success *bytes [*n] is a private mapping of what it handed back, which
- * the caller releases with ft_isolated_unmap, and which must not be believed. A failure of `work`
+/* Waits for the child. On success *bytes [*n] is a private mapping of what it returned, which the
+ * caller releases with ft_isolated_unmap. These bytes must not be trusted. A failure of `work`
  * is returned as it is; FT_ELIMIT: it used more memory or time than it may have; FT_EFORMAT: it
  * crashed. Messages do not name the file. */
 int ft_isolated_end(struct ft_isolated *isolated, uint8_t **bytes, size_t *n, struct ft_error *err);
-/* Ends the child and drops what it did. */
+/* Ends the child and discards its results. */
 void ft_isolated_abandon(struct ft_isolated *isolated);
 void ft_isolated_unmap(uint8_t *bytes, size_t n);
 

@@ -1,6 +1,6 @@
-/* cJSON builds a tree by calls of which each may fail for want of memory, and what fails is left
- * out. Instead of asking each, failure is remembered: cJSON's allocator is malloc, with a flag for
- * each thread. */
+/* Each call of cJSON that adds to a tree may fail if memory runs out, and the item is then missing.
+ * Callers do not check each call: cJSON's allocator is malloc, and sets a flag of the thread if it
+ * fails. */
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* The bytes of a file in memory of our own. A mapping would end the process if another program cut
+/* The bytes of a file in private memory. A mapping would end the process if another program cut
  * the file short, and would show what another program writes into it.
  */
 #ifndef FT_BASE_SNAPSHOT_H

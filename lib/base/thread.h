@@ -18,8 +18,8 @@ int ft_team_size(const struct ft_team *team);
 void ft_team_run(struct ft_team *team, void (*function)(void *context, int member), void *context);
 /* Calls function(context, stage, part) for stages 0..n-1 in order and for parts 0..size-1 of each.
  * A stage begins when all parts of the previous one are done. A member takes its own part first,
- * then any part that no member has taken. So a member that the system does not schedule delays
- * nobody, and the function does not wait for it before it returns. */
+ * then any part that no member has taken. A member that the system does not schedule therefore
+ * delays no other member, and the function does not wait for it before it returns. */
 void ft_team_stages(struct ft_team *team, int n,
                     void (*function)(void *context, int stage, int part), void *context);
 

@@ -243,7 +243,7 @@ static struct ft_cache_entry look_up(struct ft_cache *c, const uint64_t content[
 }
 
 /* Must be called with the lock held when a segment no longer exists, because `prune` merged it into
- * another, or because somebody emptied the folder. Reads the new segments, once for each segment
+ * another, or because the folder was emptied. Reads the new segments, once for each segment
  * that has disappeared. */
 static void replace_segment(struct ft_cache *c, uint32_t segment)
 {

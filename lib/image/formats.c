@@ -125,8 +125,7 @@ int ft_format_refuse(const struct ft_format *format, size_t n, struct ft_error *
     if (!n)
         return ft_error_set(err, FT_EFORMAT, "an empty file");
     if (!format)
-        return ft_error_set(err, FT_EFORMAT,
-                            "not a picture: its content is none of %s, whatever its name", known);
+        return ft_error_set(err, FT_EFORMAT, "not a picture: its content is none of %s", known);
     const char *article = strchr("AOSi", format->name[0]) ? "an" : "a";
     if (format->library)
         return ft_error_set(err, FT_EUNSUPPORTED,

@@ -16,9 +16,9 @@ int ft_draft_replace(struct ft_draft *draft, int i, enum ft_layer_kind kind, con
 /* Layers 0..n-1 and the network's output use layer `to` where they used `from`. */
 void ft_draft_redirect(struct ft_draft *draft, int n, int from, int to);
 
-/* Rank of a layer's output: 3 for maps, 1 for vectors, 0 if it cannot be told. */
+/* Rank of a layer's output: 3 for maps, 1 for vectors, 0 if it is not known. */
 int ft_draft_rank(const struct ft_draft *draft, int layer);
-/* Its number of channels, and the rows and columns of a map; 0 if they cannot be told. */
+/* Its number of channels, and the rows and columns of a map; 0 if they are not known. */
 int ft_draft_channels(const struct ft_draft *draft, int layer);
 void ft_draft_size(const struct ft_draft *draft, int layer, int size[2]);
 

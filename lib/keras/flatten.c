@@ -198,7 +198,7 @@ static int add_reference(const struct scope *s, struct list *list, const char *n
         call--;
     if (call < 0 || call >= member->n_calls)
         return ft_error_set(err, FT_EFORMAT,
-                            "its input '%s' is called %d times, but a later call is wanted", name,
+                            "its input '%s' is called %d times, but a later call is used", name,
                             member->n_calls);
     struct list *outputs = &s->calls[member->first + call].outputs;
     if (cJSON_IsNumber(tensor) && tensor->valuedouble >= outputs->n &&
@@ -210,7 +210,7 @@ static int add_reference(const struct scope *s, struct list *list, const char *n
     }
     if (!cJSON_IsNumber(tensor) || !(tensor->valuedouble >= 0 && tensor->valuedouble < outputs->n))
         return ft_error_set(err, FT_EUNSUPPORTED,
-                            "its input '%s' has %d outputs, but another is wanted", name,
+                            "its input '%s' has %d outputs, but another one is used", name,
                             outputs->n);
     return list_add(list, outputs->at[(int)tensor->valuedouble], err);
 }

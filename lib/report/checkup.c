@@ -132,7 +132,7 @@ static void text_rows(struct ft_text *t, const struct ft_checkup *c)
     const struct ft_diagnosis *d = c->diagnosis;
     char *const *paths = c->features->paths;
     add_title(t, "perhaps mislabelled", d->n_suspects,
-              "check these labels, worst first; *: as confident as for correct labels");
+              "check these labels, worst first; *: as probable as a correct label");
     for (size_t i = 0; i < d->n_suspects && i < SHOWN; i++)
         ft_text_add(t, "  %.3f%c %s  labelled %s, looks like %s\n", d->suspects[i].score,
                     d->suspects[i].confident ? '*' : ' ', paths[d->suspects[i].row],

@@ -96,7 +96,7 @@ void ft_html_thumbnail(struct ft_text *t, const char *path, uint64_t max_pixels)
     if (!rc)
         add_image(t, pixels, THUMB, THUMB, "", THUMB, THUMB);
     else if (rc == FT_ENOMEM)
-        t->failed = true; /* no property of the picture */
+        t->failed = true; /* not a fault of the picture */
     else
         ft_text_add(t, "<span class=\"none\">the file can no longer be read</span>");
     ft_preparer_release(&preparer);

@@ -123,6 +123,8 @@ status 1 finetune predict -m missing.h5 "$one"
 has err "'missing.h5': cannot be opened: no such file"
 status 1 finetune train "$sample/train" --backbone no-such-net
 has err "no backbone 'no-such-net'"
+status 1 finetune train "$sample/train" --backbone resnet101
+has err "weights are not installed: scripts/fetch_backbone resnet101"
 status 1 finetune info ""
 has err "no backbone ''"
 status 1 finetune predict -m "$FT_TESTS/../weights/efficientnet-lite0.h5" "$one"

@@ -37,7 +37,7 @@ static void refused(void)
         { "subclass", "the class 'Mine' has its layers in Python code", FT_EUNSUPPORTED },
         { "same-name", "two layers are called 'first'", FT_EFORMAT },
         { "later-call",
-          "layer 'pool': its input 'relu' is called 1 times, but a later call is wanted",
+          "layer 'pool': its input 'relu' is called 1 times, but a later call is used",
           FT_EFORMAT },
         { "slash", "its input 'first' is not in the network", FT_EFORMAT },
         { "soft-link", "'kernel:0' is a soft or external link", FT_EUNSUPPORTED },
