@@ -40,7 +40,7 @@ static const char environment[] =
     ".P\nThe locale has no effect: the decimal separator is always a point.\n"
     ".SH FILES\n"
     ".TP\n.I model.h5\nthe default model file of train, predict, evaluate and explain\n"
-    ".TP\n.I labels.txt\fR, \fIclass_indices.json\nnames of the classes of a model that another "
+    ".TP\n.I labels.txt\\fR, \\fIclass_indices.json\nnames of the classes of a model that another "
     "program "
     "trained, beside its file\n";
 
