@@ -30,9 +30,13 @@ static int measure_curve(struct contest *x, const struct ft_features *f, struct 
     struct progress progress;
     progress_begin(&progress, "heads", "heads", 0);
     const struct ft_training_set set = { .x = ft_features_matrix(f),
+                                         .blocks = f->blocks,
+                                         .n_blocks = f->n_blocks,
                                          .labels = f->labels,
                                          .k = v->k };
-    const struct ft_curve_options options = { .head = x->options,
+    struct ft_train_options fixed = x->options;
+    fixed.depth = v->depth > 0 ? v->depth : FT_DEPTH_NONE;
+    const struct ft_curve_options options = { .head = fixed,
                                               .progress = show_step,
                                               .user = &progress };
     const int rc = ft_curve_measure(&set, v->fold, v->folds, &options, &x->curve, err);
@@ -46,9 +50,12 @@ static int validate(struct contest *x, const struct ft_features *f, struct ft_er
     uint64_t *group = malloc((f->n + 1) * sizeof *group);
     int rc = group ? ft_groups(f, x->dir, x->settings->group_by, x->settings->threads, group, err)
                    : out_of_memory(err, x->dir);
-    const struct ft_training_set set = {
-        .x = ft_features_matrix(f), .labels = f->labels, .groups = group, .k = x->dataset->n_classes
-    };
+    const struct ft_training_set set = { .x = ft_features_matrix(f),
+                                         .blocks = f->blocks,
+                                         .n_blocks = f->n_blocks,
+                                         .labels = f->labels,
+                                         .groups = group,
+                                         .k = x->dataset->n_classes };
     if (!rc)
         rc = ft_train(&set, &x->options, &head, &x->validations[x->n], err);
     free(group);
@@ -59,11 +66,10 @@ static int validate(struct contest *x, const struct ft_features *f, struct ft_er
 /* Measures one backbone: features, cross-validation, speed; for the first one also the curve. */
 static int enter(struct contest *x, const char *name, struct ft_error *err)
 {
-    const struct ft_backbone_options options = { .rule = x->settings->resize };
     struct pictures pictures = { 0 };
     struct ft_metrics *metrics = NULL;
     struct ft_bench bench = { 0 };
-    int rc = ft_backbone_open(name, &options, &x->backbones[x->n], err);
+    int rc = backbone_open_for(x->settings, name, x->dataset, &x->backbones[x->n], err);
     if (!rc &&
         (rc = pictures_check_memory(x->backbones[x->n], x->dataset, x->settings, "curve", err)))
         ft_backbone_free(x->backbones[x->n]);
@@ -136,5 +142,5 @@ const struct command curve_command = {
     .most = 1,
     .run = curve_main,
     .options = { curve_options, resize_options, label_options, class_options, fit_options,
-                 thread_options, picture_options, cache_options },
+                 layer_options, thread_options, picture_options, cache_options },
 };

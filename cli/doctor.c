@@ -64,9 +64,12 @@ static int validate(struct doctor *x, const struct settings *s, struct ft_error 
     uint64_t *group = malloc(f->n * sizeof *group);
     int rc = group ? ft_groups(f, x->dir, s->group_by, s->threads, group, err)
                    : out_of_memory(err, x->dir);
-    const struct ft_training_set set = {
-        .x = ft_features_matrix(f), .labels = f->labels, .groups = group, .k = x->dataset->n_classes
-    };
+    const struct ft_training_set set = { .x = ft_features_matrix(f),
+                                         .blocks = f->blocks,
+                                         .n_blocks = f->n_blocks,
+                                         .labels = f->labels,
+                                         .groups = group,
+                                         .k = x->dataset->n_classes };
     if (!rc)
         rc = ft_train(&set, &options, &x->head, &x->validation, err);
     free(group);
@@ -112,7 +115,7 @@ static int doctor_main(const struct settings *s)
                     x.dir);
     }
     if (!rc)
-        rc = backbone_open(s, &x.backbone, &err);
+        rc = backbone_open_for(s, s->backbone, x.dataset, &x.backbone, &err);
     if (!rc)
         rc = pictures_check_memory(x.backbone, x.dataset, s, "doctor", &err);
     if (!rc)
@@ -147,5 +150,5 @@ const struct command doctor_command = {
     .more = "No file is changed. A shortcut is a property that predicts the class without the "
             "picture's content, such as the size of the file.",
     .options = { backbone_name_options, resize_options, label_options, class_options, fit_options,
-                 thread_options, picture_options, cache_options },
+                 layer_options, thread_options, picture_options, cache_options },
 };

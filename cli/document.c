@@ -50,11 +50,14 @@ static int find_extras(struct extras *x, const struct settings *s, const struct 
     const struct ft_features *f = p->features;
     const struct ft_validation *v = t->validation;
     const struct ft_training_set set = { .x = ft_features_matrix(f),
+                                         .blocks = f->blocks,
+                                         .n_blocks = f->n_blocks,
                                          .labels = f->labels,
                                          .k = v->k };
-    const struct ft_curve_options curve = { .head = t->options };
+    struct ft_curve_options curve = { .head = t->options };
     const struct ft_survey_options survey = { .threads = s->threads,
                                               .max_pixels = (uint64_t)s->max_megapixels << 20 };
+    curve.head.depth = v->depth > 0 ? v->depth : FT_DEPTH_NONE;
     x->facts = calloc(f->n + 1, sizeof *x->facts);
     x->bad_paths = malloc((p->n_bad + 1) * sizeof *x->bad_paths);
     x->bad_reasons = malloc((p->n_bad + 1) * sizeof *x->bad_reasons);
@@ -68,6 +71,7 @@ static int find_extras(struct extras *x, const struct settings *s, const struct 
     x->has_curve = !ft_curve_measure(&set, v->fold, v->folds, &curve, &x->curve, NULL);
     struct ft_train_options fixed = t->options;
     fixed.l2 = v->l2 > 0 ? v->l2 : FT_L2_NONE;
+    fixed.depth = v->depth > 0 ? v->depth : FT_DEPTH_NONE;
     int rc = ft_unknown_measure(&set, v->fold, &fixed, &x->unknown, err);
     if (!rc)
         rc = ft_survey(f->paths, f->n, &survey, x->facts, err);

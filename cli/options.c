@@ -95,6 +95,15 @@ const struct option fit_options[] = {
     { 0 },
 };
 
+const struct option layer_options[] = {
+    { "layers", 0, TEXT(depths), .argument = "last|auto|all|NAME,...", .initial = "auto",
+      .help = "layers that the features come from; last: the last one; all: also the average of a "
+              "map from each block of the network, weighted by cross-validation; NAME,...: of "
+              "these layers; auto: all, or last for more than 20000 pictures or than --memory "
+              "allows" },
+    { 0 },
+};
+
 const struct option thread_options[] = {
     { "threads", 't', INT(threads, 0, 1024), .argument = "N", .initial = "0",
       .help = "number of threads; 0 means one per core" },

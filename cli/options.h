@@ -89,6 +89,7 @@ extern const struct option backbone_name_options[],     /* which network to use 
     network_options[],                                  /* how a network file is read */
     resize_options[], label_options[], class_options[], /* what the classes of a folder are */
     list_options[], report_options[], fit_options[], /* cross-validation and the fit of the head */
+    layer_options[],                                 /* of which layers the features consist */
     thread_options[], picture_options[], cache_options[];
 
 /* ---- commands -------------------------------------------------------------------------------- */

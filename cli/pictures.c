@@ -111,6 +111,8 @@ int pictures_extract(const struct ft_backbone *backbone, const struct ft_dataset
     extract_options(settings, &options);
     options.cache = cache_open(settings);
     int rc = open_features(backbone, dataset, settings, options.cache, &out->features, err);
+    if (!rc)
+        rc = ft_features_set_blocks(out->features, backbone, err);
     progress_begin(&j.progress, "features", "images", dataset->n);
     if (!rc)
         rc = extract(backbone, &options, &j, err);
@@ -184,6 +186,43 @@ int class_named(const char *name, size_t n, char *const *classes, int k)
         if (strlen(classes[c]) == n && !memcmp(classes[c], name, n))
             return c;
     return -1;
+}
+
+/* Whether the features of all layers are too much for --layers auto; says so. */
+static bool too_many(const struct ft_backbone *b, const struct ft_dataset *dataset,
+                     const struct settings *s)
+{
+    const uint64_t bytes = ft_features_bytes(ft_backbone_features(b), dataset->n);
+    char wanted[24], allowed[24];
+    int blocks;
+    ft_backbone_blocks(b, &blocks);
+    if (blocks < 2 || (dataset->n <= FT_LAYERS_MOST && bytes <= s->memory))
+        return false;
+    if (dataset->n > FT_LAYERS_MOST)
+        note("with more than %d pictures --layers auto uses the last layer only; --layers all uses "
+             "all",
+             FT_LAYERS_MOST);
+    else
+        note("the features of all layers take %s, but --memory allows %s: --layers auto uses the "
+             "last layer only",
+             size_text(bytes, wanted), size_text(s->memory, allowed));
+    return true;
+}
+
+int backbone_open_for(const struct settings *s, const char *name, const struct ft_dataset *dataset,
+                      struct ft_backbone **out, struct ft_error *err)
+{
+    struct ft_backbone_options options;
+    backbone_options(s, &options);
+    int rc = ft_backbone_open(name, &options, out, err);
+    if (!rc && !strcmp(s->depths, "auto") && too_many(*out, dataset, s)) {
+        ft_backbone_free(*out);
+        options.layers = "last";
+        rc = ft_backbone_open(name, &options, out, err);
+    }
+    if (!rc)
+        backbone_notes(*out, name);
+    return rc;
 }
 
 int model_open(const struct settings *s, struct ft_model **out, struct ft_error *err)

@@ -64,12 +64,14 @@ static void report_images(const struct training *t)
 static int extract(struct training *t, struct ft_error *err)
 {
     const struct ft_geometry *g = ft_backbone_geometry(t->backbone);
-    if (g->width == g->height)
-        report("backbone", "%s · %d px · %d features", ft_backbone_name(t->backbone), g->width,
-               ft_backbone_features(t->backbone));
-    else
-        report("backbone", "%s · %dx%d px · %d features", ft_backbone_name(t->backbone), g->width,
-               g->height, ft_backbone_features(t->backbone));
+    char size[32], layers[32] = "";
+    int n;
+    ft_backbone_blocks(t->backbone, &n);
+    snprintf(size, sizeof size, g->width == g->height ? "%d" : "%dx%d", g->width, g->height);
+    if (n > 1)
+        snprintf(layers, sizeof layers, " of %d layers", n);
+    report("backbone", "%s · %s px · %d features%s", ft_backbone_name(t->backbone), size,
+           ft_backbone_features(t->backbone), layers);
     const int rc = pictures_extract(t->backbone, t->dataset, t->settings, &t->pictures, err);
     if (rc)
         return rc;
@@ -160,7 +162,10 @@ static int measure_unknown(const struct training *t, struct ft_error *err)
         return 0;
     }
     fixed.l2 = v->l2 > 0 ? v->l2 : FT_L2_NONE;
+    fixed.depth = v->depth > 0 ? v->depth : FT_DEPTH_NONE;
     const struct ft_training_set set = { .x = ft_features_matrix(f),
+                                         .blocks = f->blocks,
+                                         .n_blocks = f->n_blocks,
                                          .labels = f->labels,
                                          .k = t->dataset->n_classes };
     const int rc = ft_unknown_measure(&set, v->fold, &fixed, &u, err);
@@ -195,8 +200,9 @@ static int measure_val(struct training *t, struct ft_error *err)
     if (!dataset)
         return 0;
     t->val_dataset = NULL;
-    const int rc = evaluate_dataset(t->backbone, t->result->head, t->dataset->classes, dataset,
-                                    t->val_name, t->settings, &t->val, err);
+    const int rc =
+        evaluate_dataset(ft_model_backbone(t->model), t->result->head, t->dataset->classes, dataset,
+                         t->val_name, t->settings, &t->val, err);
     const struct ft_metrics *m = t->val.metrics;
     if (rc)
         return rc;
@@ -248,7 +254,7 @@ static int prepare(struct training *t, struct ft_error *err)
     if (!rc)
         rc = open_val(t, err);
     if (!rc)
-        rc = backbone_open(s, &t->backbone, err);
+        rc = backbone_open_for(s, s->backbone, t->dataset, &t->backbone, err);
     if (!rc && s->report)
         rc = pictures_check_memory(t->backbone, t->dataset, s, "--report", err);
     return rc;
@@ -257,9 +263,7 @@ static int prepare(struct training *t, struct ft_error *err)
 static int save(struct training *t, struct ft_error *err)
 {
     const char *output = t->settings->output;
-    int rc = ft_training_model(t->result, t->backbone, &t->model, err);
-    if (rc)
-        return rc;
+    int rc;
     signals_catch(); /* a signal during saving would leave a temporary file behind */
     rc = ft_model_save(t->model, output, &t->bytes, err);
     signals_release();
@@ -294,6 +298,9 @@ static int run(struct training *t, struct ft_error *err)
         return rc;
     report_head(t);
     rc = measure_unknown(t, err);
+    if (rc)
+        return rc;
+    rc = ft_training_model(t->result, t->backbone, &t->model, err);
     if (rc)
         return rc;
     rc = measure_val(t, err);
@@ -359,6 +366,6 @@ const struct command train_command = {
     .more = "Example: images/cat/*.jpg and images/dog/*.png\n"
             "  finetune train images && finetune predict photo.jpg",
     .options = { train_options, backbone_name_options, network_options, resize_options,
-                 label_options, class_options, fit_options, report_options, thread_options,
-                 picture_options, cache_options },
+                 label_options, class_options, fit_options, layer_options, report_options,
+                 thread_options, picture_options, cache_options },
 };

@@ -181,12 +181,18 @@ struct ft_train_options {
     uint64_t seed; /* of the assignment to folds */
     int threads;   /* 0: one per core. Results do not depend on it */
     enum ft_scale scale;
+    /* Of features of several layers: the variance that the layers before the last have together,
+     * relative to that of the last (lib/head/design.h). 0: the best of several values, 0 among
+     * them, by cross-validation. FT_DEPTH_NONE: the last layer only */
+    double depth;
 };
+#define FT_DEPTH_NONE     (-1.0)
 #define FT_TRAIN_DEFAULTS FT_DEFAULTS
 
 struct ft_model_train_options {
     const char *backbone; /* as `name` of ft_backbone_open. NULL: the bundled network */
-    struct ft_backbone_options network; /* how that is read */
+    /* how that is read. layers NULL: "all" for up to 20 000 pictures, else "last" */
+    struct ft_backbone_options network;
     struct ft_train_options head;
     uint64_t max_pixels; /* a larger picture is a bad picture. 0: 256 megapixels */
     /* an extended regular expression: pictures stay in one fold if its first (...) matches the same

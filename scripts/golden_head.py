@@ -2,6 +2,7 @@
 """Expected values for tests/unit/fits.c and metrics.c from scikit-learn, in float64: tests/golden/head.
 
 fit_*.f32 / .i32   features [n, d] and labels [n]
+blocks.txt         name n d k, three widths of blocks, depth, l2, and the probabilities [n, k] of the rows of fit_name: features of several layers
 fits.txt           name n d k scale l2 weighted objective   (the minimum of (1/n) sum c(y) loss + l2/2 |W|^2 on centred features times
                    1 / sqrt(v + mean v) for scale "floor", 1 / sqrt(v) for "standard", v their variances)
 metrics.f32/.i32   probabilities [n, k]; labels [n] then folds [n]
@@ -65,6 +66,42 @@ def minimum(x, y, scale, l2, weighted):
         found.append(objective(z, y, weight, w, b, l2))
     assert max(found) < min(found) * (1 + 1e-7), found
     return min(found)
+
+
+def blocks_minimum(x, y, blocks, depth, l2):
+    """The minimum on features of several layers: each block scaled with a floor of its own, and weighted (lib/head/design.h)."""
+    x = x.astype(np.float64)
+    z, edges = np.zeros_like(x), np.cumsum([0, *blocks])
+    scale, total = [], []
+    for a, b in zip(edges, edges[1:]):
+        v = x[:, a:b].var(0)
+        scale.append(1 / np.sqrt(v + v.mean()))
+        total.append((v / (v + v.mean())).sum())
+        z[:, a:b] = (x[:, a:b] - x[:, a:b].mean(0)) * scale[-1]
+    others = edges[-2]
+    for i, (a, b) in enumerate(zip(edges[:-1], edges[1:-1])):
+        z[:, a:b] *= np.sqrt(depth * total[-1] / total[i] * (b - a) / others)
+    k, n = y.max() + 1, len(y)
+    fit = LogisticRegression(C=(2 if k == 2 else 1) / (l2 * n), solver="newton-cg", tol=1e-11, max_iter=50000).fit(z, y)
+    p = fit.predict_proba(z)
+    w, b = fit.coef_, fit.intercept_
+    if k == 2:
+        w, b = np.vstack([-w, w]) / 2, np.array([-b[0], b[0]]) / 2
+    return objective(z, y, np.ones(n), w, b, l2), p
+
+
+def write_blocks():
+    """Probabilities of the training rows at the minimum, for three blocks of the features of a fit."""
+    lines = []
+    for name, n, d, blocks in ("plain4", 45, 40, (7, 21, 12)), ("wide3", 41, 60, (40, 12, 7)), ("wide2", 50, 90, (30, 29, 30)):
+        x = np.fromfile(os.path.join(OUT, f"fit_{name}.f32"), np.float32).reshape(n, d)[:, : sum(blocks)]
+        y = np.fromfile(os.path.join(OUT, f"fit_{name}.i32"), np.int32)
+        for depth in 0.1, 3.0:
+            for l2 in 0.1, 0.001:
+                p = blocks_minimum(x, y, blocks, depth, l2)[1]
+                lines.append(f"{name} {n} {d} {y.max() + 1} {' '.join(map(str, blocks))} {depth} {l2} {' '.join('%.9g' % v for v in p.ravel())}")
+    with open(os.path.join(OUT, "blocks.txt"), "w") as f:
+        f.write("\n".join(lines) + "\n")
 
 
 def write_fits(rng):
@@ -140,6 +177,7 @@ def main():
     os.makedirs(OUT, exist_ok=True)
     rng = np.random.default_rng(20)
     write_fits(rng)
+    write_blocks()
     write_metrics(rng)
     write_temperature(rng)
     write_tests()

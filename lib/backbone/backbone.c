@@ -221,6 +221,8 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
                               err);
     if (!rc && ft_network_rank(network, last) == 3)
         rc = ft_network_pool(network, last, &b->last, err);
+    const bool blocks = cJSON_GetObjectItemCaseSensitive(
+        cJSON_GetObjectItemCaseSensitive(json, "backbone"), "blocks");
     if (!rc)
         rc = ft_backbone_add_layers(b, options ? options->layers : NULL, err);
     if (!rc)
@@ -232,6 +234,8 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
         rc = ft_error_set(err, FT_EUNSUPPORTED,
                           "layer '%s' gives neither a map nor a vector of features",
                           network->layers[b->last].name);
+    if (!rc && blocks && b->top == b->last && network->layers[b->last].kind == FT_LAYER_CONCATENATE)
+        b->top = network->layers[b->last].inputs[network->layers[b->last].n_inputs - 1];
     if (!rc)
         rc = ft_backbone_find_blocks(b, err);
     if (rc) {
@@ -343,6 +347,7 @@ void ft_backbone_free(struct ft_backbone *b)
     ft_network_free(b->network);
     ft_backbone_free(b->parent);
     free(b->blocks);
+    free(b->widths);
     free(b->path);
     free(b->name);
     free(b);

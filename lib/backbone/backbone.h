@@ -20,6 +20,7 @@ struct ft_backbone {
     int top;  /* the layer whose output is the last block of the feature */
     int n_blocks;
     struct ft_block *blocks;    /* [n_blocks] */
+    int *widths;                /* [n_blocks] theirs */
     struct ft_backbone *parent; /* an owner of the tensors of `network`; NULL: `network` has them */
     struct ft_geometry geometry;
     struct ft_plan *plan;

@@ -40,7 +40,7 @@ int ft_backbone_add_layers(struct ft_backbone *b, const char *layers, struct ft_
     int *taps = ft_alloc(most, sizeof *taps), n = 0, rc = 0;
     if (!taps)
         return ft_error_nomem(err, "the layers of the features");
-    if (strcmp(layers, "all"))
+    if (strcmp(layers, "all") && strcmp(layers, "auto"))
         rc = named_layers(b->network, layers, taps, &n, err);
     else if ((n = ft_network_taps(b->network, b->last, taps)) < 0)
         rc = ft_error_nomem(err, "the layers of the features");
@@ -58,24 +58,21 @@ static int set_blocks(struct ft_backbone *b, const int *layers, int n, struct ft
 {
     const struct ft_network *network = b->network;
     struct ft_layer_info *info = ft_alloc((size_t)network->n_layers, sizeof *info);
-    struct ft_block *blocks = ft_alloc((size_t)n, sizeof *blocks);
-    const int rc = info && blocks ? ft_network_layers(network, b->geometry.height,
-                                                      b->geometry.width, info, err)
-                                  : ft_error_nomem(err, "the layers of the features");
+    b->blocks = ft_alloc((size_t)n, sizeof *b->blocks);
+    b->widths = ft_alloc((size_t)n, sizeof *b->widths);
+    const int rc =
+        info && b->blocks && b->widths
+            ? ft_network_layers(network, b->geometry.height, b->geometry.width, info, err)
+            : ft_error_nomem(err, "the layers of the features");
     for (int i = 0, from = 0; !rc && i < n; i++) {
         const int map = ft_network_averaged(network, layers[i]);
-        blocks[i] = (struct ft_block){ network->layers[map < 0 ? layers[i] : map].name, from,
-                                       info[map < 0 ? layers[i] : map].channels };
-        from += blocks[i].width;
+        b->blocks[i] = (struct ft_block){ network->layers[map < 0 ? layers[i] : map].name, from,
+                                          info[map < 0 ? layers[i] : map].channels };
+        from += b->widths[i] = b->blocks[i].width;
     }
     free(info);
-    if (rc) {
-        free(blocks);
-        return rc;
-    }
-    b->blocks = blocks;
     b->n_blocks = n;
-    return 0;
+    return rc;
 }
 
 int ft_backbone_find_blocks(struct ft_backbone *b, struct ft_error *err)
@@ -90,4 +87,10 @@ const struct ft_block *ft_backbone_blocks(const struct ft_backbone *b, int *n)
 {
     *n = b->n_blocks;
     return b->blocks;
+}
+
+const int *ft_backbone_widths(const struct ft_backbone *b, int *n)
+{
+    *n = b->n_blocks;
+    return b->widths;
 }

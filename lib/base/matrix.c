@@ -125,3 +125,20 @@ int ft_matrix_status(const struct ft_matrix *m, struct ft_error *err)
                                  m->scratch->dir, strerror(failed))
                   : 0;
 }
+
+int ft_matrix_last(const struct ft_matrix *m, int columns, float **out, struct ft_error *err)
+{
+    const size_t d = (size_t)m->d, width = (size_t)columns;
+    float *x = ft_alloc(m->n, width * sizeof *x), *room = ft_alloc(d, sizeof *room);
+    int rc = x && room ? 0 : ft_error_nomem(err, "the features of the last layer");
+    for (size_t i = 0; !rc && i < m->n; i++)
+        memcpy(x + i * width, ft_matrix_rows(m, i, 1, room) + d - width, width * sizeof *x);
+    if (!rc)
+        rc = ft_matrix_status(m, err);
+    free(room);
+    if (rc)
+        free(x);
+    else
+        *out = x;
+    return rc;
+}

@@ -17,6 +17,9 @@ int ft_scratch_append(struct ft_scratch *scratch, const void *data, size_t size,
  * Thread-safe. If reading fails, the rows are zero and ft_matrix_status returns an error from then
  * on. */
 const float *ft_matrix_rows(const struct ft_matrix *matrix, size_t from, size_t rows, float *room);
+/* Copies the last `columns` columns of all rows to *out [n, columns], which must be freed with
+ * free(). */
+int ft_matrix_last(const struct ft_matrix *matrix, int columns, float **out, struct ft_error *err);
 int ft_matrix_status(const struct ft_matrix *matrix, struct ft_error *err);
 
 #endif

@@ -74,6 +74,41 @@ struct ft_matrix ft_features_matrix(const struct ft_features *f)
     return (struct ft_matrix){ .n = f->n, .d = f->d, .x = f->x, .scratch = f->scratch };
 }
 
+int ft_features_set_blocks(struct ft_features *f, const struct ft_backbone *backbone,
+                           struct ft_error *err)
+{
+    int n;
+    const int *widths = ft_backbone_widths(backbone, &n);
+    if (n < 2)
+        return 0;
+    int *copy = ft_alloc((size_t)n, sizeof *copy);
+    if (!copy)
+        return ft_error_nomem(err, "features");
+    memcpy(copy, widths, (size_t)n * sizeof *copy);
+    free(f->blocks);
+    f->blocks = copy;
+    f->n_blocks = n;
+    return 0;
+}
+
+int ft_features_last(const struct ft_features *f, struct ft_matrix *out, float **copy,
+                     struct ft_error *err)
+{
+    const struct ft_matrix all = ft_features_matrix(f);
+    float *x = NULL;
+    if (!f->blocks) {
+        *out = all;
+        *copy = NULL;
+        return 0;
+    }
+    const int width = f->blocks[f->n_blocks - 1], rc = ft_matrix_last(&all, width, &x, err);
+    if (rc)
+        return rc;
+    *out = (struct ft_matrix){ .n = f->n, .d = width, .x = x };
+    *copy = x;
+    return 0;
+}
+
 int ft_features_append(struct ft_features *f, const struct ft_row *row, int32_t label,
                        struct ft_error *err)
 {
@@ -110,6 +145,7 @@ void ft_features_free(struct ft_features *f)
     ft_scratch_free(f->scratch);
     free(f->labels);
     free(f->content);
+    free(f->blocks);
     free((struct ft_features_store *)f);
 }
 

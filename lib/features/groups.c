@@ -71,11 +71,14 @@ static int join_near(const struct ft_features *f, int threads, uint64_t *group,
     size_t n_pairs = 0;
     if (f->n > FT_GROUPS_MOST)
         return 0;
-    const struct ft_matrix x = ft_features_matrix(f);
+    struct ft_matrix x;
+    float *copy = NULL;
     uint64_t *before = ft_alloc(f->n, sizeof *before);
     size_t *size = ft_alloc(f->n, sizeof *size);
-    int rc = before && size ? ft_near_pairs(&x, FT_SAME, threads, &pairs, &n_pairs, err)
+    int rc = before && size ? ft_features_last(f, &x, &copy, err)
                             : ft_error_nomem(err, "the groups of pictures");
+    if (!rc)
+        rc = ft_near_pairs(&x, FT_SAME, threads, &pairs, &n_pairs, err);
     if (!rc) {
         const size_t most = largest(group, f->n, size);
         memcpy(before, group, f->n * sizeof *group);
@@ -85,6 +88,7 @@ static int join_near(const struct ft_features *f, int threads, uint64_t *group,
         if (joined > most && joined > f->n / 5)
             memcpy(group, before, f->n * sizeof *group);
     }
+    free(copy);
     free(pairs);
     free(before);
     free(size);

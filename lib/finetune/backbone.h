@@ -49,6 +49,8 @@ struct ft_block {
 /* The blocks that the feature consists of: out [*n], owned by the backbone. The last block is that
  * of ft_backbone_options.layer. */
 const struct ft_block *ft_backbone_blocks(const struct ft_backbone *backbone, int *n);
+/* Their widths [*n], owned by the backbone. */
+const int *ft_backbone_widths(const struct ft_backbone *backbone, int *n);
 /* The same network, whose feature is the last block alone. Freed with ft_backbone_free. */
 int ft_backbone_last_block(struct ft_backbone *backbone, struct ft_backbone **out,
                            struct ft_error *err);

@@ -105,6 +105,8 @@ struct ft_features {
     char **paths;               /* [n] */
     int32_t *labels;            /* [n]; -1 without a class */
     uint64_t (*content)[2];     /* [n] */
+    /* [n_blocks] columns of each layer's features; NULL: of one layer */
+    int *blocks, n_blocks;
 };
 /* An empty set. Freed with ft_features_free. */
 int ft_features_new(int d, struct ft_features **out, struct ft_error *err);
@@ -113,6 +115,16 @@ int ft_features_new(int d, struct ft_features **out, struct ft_error *err);
  * /var/tmp). Its disk space is reserved here. It has no name, so it disappears with the process. */
 int ft_features_new_bounded(int d, size_t rows, uint64_t memory, const char *dir,
                             struct ft_features **out, struct ft_error *err);
+/* Copies the widths of the blocks of a backbone, whose features the rows are. */
+int ft_features_set_blocks(struct ft_features *features, const struct ft_backbone *backbone,
+                           struct ft_error *err);
+/* The features of the last layer. *copy must be freed with free(); it is NULL if they are borrowed,
+ * because there is one layer. */
+int ft_features_last(const struct ft_features *features, struct ft_matrix *out, float **copy,
+                     struct ft_error *err);
+/* Of larger sets, features of the last layer only are the default: with many pictures the others
+ * take long and gain little. */
+#define FT_LAYERS_MOST 20000
 /* Bytes that a training on `rows` rows needs: the features and a scaled copy. */
 uint64_t ft_features_bytes(int d, size_t rows);
 /* Borrows the rows until the next ft_features_append. */

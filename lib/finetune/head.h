@@ -18,7 +18,14 @@ struct ft_l2_row {
     double l2, log_loss, accuracy;
 };
 
-/* W and b apply to raw features: they include the scaling of features and the temperature. */
+struct ft_depth_row {
+    double depth; /* ft_train_options.depth */
+    /* Out-of-fold, at the L2 with the lowest loss, mean over the repetitions. */
+    double log_loss, accuracy;
+};
+
+/* W and b apply to raw features: they include the scaling of features and the temperature. A head
+ * may take fewer features than the rows that it was trained on have: then it takes their last d. */
 struct ft_head {
     int d, k;
     float *w; /* [d, k] */
@@ -27,6 +34,8 @@ struct ft_head {
      * its own. Only models of other programs have such heads */
     bool independent;
 };
+
+enum { FT_DEPTHS = 6 };
 
 /* Results of the cross-validation. All of them are out-of-fold: each picture is classified by a
  * head, and calibrated by a temperature, that were fitted without it. */
@@ -39,6 +48,9 @@ struct ft_validation {
     double temperature; /* fitted on all out-of-fold logits; the final head includes it */
     double l2;          /* chosen */
     bool weighted;      /* classes were weighted */
+    double depth;       /* chosen or given; 0: the head takes the last block of the features only */
+    int n_depths;       /* 0: depth was given, or there is one block */
+    struct ft_depth_row depths[FT_DEPTHS];
     int n_grid;
     /* [n_grid] sorted from large to small L2; n_grid is 1 if L2 was given. Long trainings skip
      * small values that would only overfit. With FT_SCALE_FLOOR the grid is extended until its best
@@ -52,6 +64,10 @@ struct ft_training_set {
     const int32_t *labels;  /* [n] 0 to k - 1 */
     const uint64_t *groups; /* [n] rows with the same number stay in one fold. NULL: no groups */
     int k;                  /* number of classes */
+    /* [n_blocks] columns of each layer's features, as those of ft_backbone_blocks. NULL: one block
+     */
+    const int *blocks;
+    int n_blocks;
 };
 /* Multinomial logistic regression. Minimises (1/n) sum_i c(y_i) loss_i + l2/2 |W|^2 on scaled
  * features; the bias has no penalty. Rows in memory and rows in a scratch file give the same head,
@@ -63,7 +79,8 @@ void ft_validation_free(struct ft_validation *validation);
 /* p [n, k] = softmax(x [n, d] W + b), or the sigmoid of each value if the classes are independent.
  */
 void ft_head_probabilities(const struct ft_head *head, const float *x, size_t n, float *p);
-/* The same for rows in memory or in a scratch file. Returns FT_EIO if the file cannot be read. */
+/* The same for rows in memory or in a scratch file, of which the last head->d columns are used.
+ * Returns FT_EIO if the file cannot be read. */
 int ft_head_judge(const struct ft_head *head, const struct ft_matrix *x, float *p,
                   struct ft_error *err);
 

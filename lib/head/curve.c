@@ -119,6 +119,7 @@ static void extrapolate(struct ft_curve *c, size_t n, uint64_t seed)
 /* ---- the measurement ------------------------------------------------------------------------- */
 
 struct measurement {
+    const struct ft_training_set *set;
     const float *x;
     const int32_t *y, *fold;
     size_t n;
@@ -162,12 +163,15 @@ static int judge(struct measurement *m, int32_t fold, double share, size_t *righ
     const size_t taken = take(m, fold, share);
     const struct ft_training_set set = { .x = { .n = taken, .d = m->d, .x = m->some_x },
                                          .labels = m->some_y,
-                                         .k = m->k };
-    const int rc = ft_train(&set, &m->options, &head, &validation, err);
+                                         .k = m->k,
+                                         .blocks = m->set->blocks,
+                                         .n_blocks = m->set->n_blocks };
+    int rc = ft_train(&set, &m->options, &head, &validation, err);
     for (size_t i = 0; !rc && i < m->n; i++) {
         if (m->fold[i] != fold)
             continue;
-        ft_head_probabilities(head, m->x + i * (size_t)m->d, 1, m->p);
+        const struct ft_matrix row = { .n = 1, .d = m->d, .x = m->x + i * (size_t)m->d };
+        rc = ft_head_judge(head, &row, m->p, err);
         *right += ft_argmax(m->p, m->k) == m->y[i];
     }
     *images += (double)taken;
@@ -236,7 +240,8 @@ int ft_curve_measure(const struct ft_training_set *set, const int32_t *fold, int
     const uint64_t seed = options->head.seed;
     if (!set->x.x)
         return ft_error_set(err, FT_EARG, "a learning curve needs the features in memory");
-    struct measurement m = { .x = set->x.x,
+    struct measurement m = { .set = set,
+                             .x = set->x.x,
                              .y = set->labels,
                              .fold = fold,
                              .n = n,

@@ -172,10 +172,54 @@ static int moments_take(struct moments *m, struct ft_team *team, struct ft_error
     return rc;
 }
 
-/* 1 / sqrt(variance + floor), or 0 for a feature that does not vary. */
-static double inverse_root(double variance, double floor)
+/* ---- scales ---------------------------------------------------------------------------------- */
+
+/* Writes the scales of the columns of one block, and returns T: the sum of variance * scale^2. */
+static double block_scales(enum ft_scale rule, const double *variance, size_t d, double *scale)
 {
-    return variance > 0 ? 1 / sqrt(variance + floor) : 0;
+    double floor = 0, total = 0;
+    for (size_t j = 0; rule == FT_SCALE_FLOOR && j < d; j++)
+        floor += variance[j] / (double)d;
+    for (size_t j = 0; j < d; j++) {
+        /* 0 for a feature that does not vary */
+        scale[j] = variance[j] > 0 ? 1 / sqrt(variance[j] + floor) : 0;
+        total += variance[j] * scale[j] * scale[j];
+    }
+    return total;
+}
+
+/* Writes the scales of features with these variances [d]. */
+static void find_scales(const struct ft_scaling *s, const double *variance, size_t d, double *scale)
+{
+    const int whole = (int)d, n = s->blocks ? s->n_blocks : 1,
+              *width = s->blocks ? s->blocks : &whole;
+    const size_t last = d - (size_t)width[n - 1];
+    const double total = block_scales(s->rule, variance + last, d - last, scale + last);
+    for (size_t b = 0, from = 0; from < last; from += (size_t)width[b++]) {
+        const size_t columns = (size_t)width[b];
+        const double own = block_scales(s->rule, variance + from, columns, scale + from),
+                     factor = own > 0
+                                  ? sqrt(s->depth * total / own * (double)columns / (double)last)
+                                  : 0;
+        for (size_t j = from; j < from + columns; j++)
+            scale[j] *= factor;
+    }
+}
+
+/* A fit's shift and scale, from the moments of its rows in units of the design. */
+static void fit_scales(const struct ft_design *design, const struct moments *m, size_t i,
+                       double *variance, double *raw_scale, float *shift, float *scale)
+{
+    const size_t d = (size_t)design->d;
+    for (size_t j = 0; j < d; j++) {
+        double mean;
+        const double own = design->scale[j] > 0 ? design->scale[j] : 1;
+        variance[j] = combine(m, i, j, &mean) / (own * own);
+        shift[j] = (float)mean;
+    }
+    find_scales(&design->scaling, variance, d, raw_scale);
+    for (size_t j = 0; j < d; j++)
+        scale[j] = design->scale[j] > 0 ? (float)(raw_scale[j] / design->scale[j]) : 0;
 }
 
 int ft_design_moments(const struct ft_design *design, const float *const *weight, size_t count,
@@ -184,24 +228,20 @@ int ft_design_moments(const struct ft_design *design, const float *const *weight
 {
     struct moments m = { .design = design, .weight = weight, .count = count };
     const size_t d = (size_t)design->d;
-    double *variance = ft_alloc(d, sizeof *variance);
+    if (design->scaling.none) {
+        for (size_t i = 0; i < count; i++)
+            for (size_t j = 0; j < d; j++) {
+                shift[i][j] = 0;
+                scale[i][j] = 1;
+            }
+        return 0;
+    }
+    double *variance = ft_alloc(2 * d, sizeof *variance);
     int rc = variance ? moments_take(&m, team, err) : ft_error_nomem(err, "the features");
     if (rc)
         goto done;
-    for (size_t i = 0; i < count; i++) {
-        double floor = 0; /* in units of the raw features: divided by the design's scale here,
-                             multiplied below */
-        for (size_t j = 0; j < d; j++) {
-            double mean;
-            variance[j] = combine(&m, i, j, &mean);
-            shift[i][j] = (float)mean;
-            if (design->rule == FT_SCALE_FLOOR && variance[j] > 0)
-                floor += variance[j] / (design->scale[j] * design->scale[j]) / (double)d;
-        }
-        for (size_t j = 0; j < d; j++)
-            scale[i][j] =
-                (float)inverse_root(variance[j], floor * design->scale[j] * design->scale[j]);
-    }
+    for (size_t i = 0; i < count; i++)
+        fit_scales(design, &m, i, variance, variance + d, shift[i], scale[i]);
     moments_release(&m);
 done:
     free(variance);
@@ -247,35 +287,32 @@ static int measure(struct ft_design *design, struct ft_team *team, struct ft_err
     int rc = moments_take(&m, team, err);
     if (rc)
         return rc;
-    double *mean = ft_alloc(d, sizeof *mean), *scale = ft_alloc(d, sizeof *scale), floor = 0;
-    design->mean = mean;
-    design->scale = scale;
-    if (!mean || !scale) {
+    double *variance = ft_alloc(d, sizeof *variance);
+    design->mean = ft_alloc(d, sizeof *design->mean);
+    design->scale = ft_alloc(d, sizeof *design->scale);
+    if (!variance || !design->mean || !design->scale) {
         rc = ft_error_nomem(err, "the features");
         goto done;
     }
-    for (size_t j = 0; j < d; j++) { /* scale holds the variances first */
-        scale[j] = combine(&m, 0, j, &mean[j]);
-        finite = finite && !isnan(scale[j]);
-        if (design->rule == FT_SCALE_FLOOR)
-            floor += scale[j] / (double)d;
-    }
     for (size_t j = 0; j < d; j++) {
-        const double variance = scale[j];
-        scale[j] = inverse_root(variance, floor);
-        design->row_square += variance * scale[j] * scale[j];
+        variance[j] = combine(&m, 0, j, &design->mean[j]);
+        finite = finite && !isnan(variance[j]);
     }
+    find_scales(&design->scaling, variance, d, design->scale);
+    for (size_t j = 0; j < d; j++)
+        design->row_square += variance[j] * design->scale[j] * design->scale[j];
     if (!finite)
         rc = not_finite(&design->raw, err);
 done:
+    free(variance);
     moments_release(&m);
     return rc;
 }
 
-int ft_design_init(struct ft_design *out, const struct ft_matrix *raw, enum ft_scale rule,
-                   struct ft_team *team, struct ft_error *err)
+int ft_design_init(struct ft_design *out, const struct ft_matrix *raw,
+                   const struct ft_scaling *scaling, struct ft_team *team, struct ft_error *err)
 {
-    struct ft_design design = { .n = raw->n, .d = raw->d, .raw = *raw, .rule = rule };
+    struct ft_design design = { .n = raw->n, .d = raw->d, .raw = *raw, .scaling = *scaling };
     size_t count;
     int rc = measure(&design, team, err);
     if (!rc && raw->x) {

@@ -6,13 +6,27 @@
  *
  * Scales by enum ft_scale, v_j the variance of feature j over the rows in question:
  *     FT_SCALE_FLOOR     1 / sqrt(v_j + mean of v): a rarely active feature gets no large scale
- *     FT_SCALE_STANDARD  1 / sqrt(v_j) */
+ *     FT_SCALE_STANDARD  1 / sqrt(v_j)
+ *
+ * Features of several layers are blocks of columns, the last layer's the last. The mean of v is
+ * that of the block, T_b is the sum of v_j / (v_j + mean of v) over block b. The scales of every
+ * block but the last are multiplied by sqrt(w * T_last / T_b * d_b / D), where d_b is the number of
+ * its columns and D the sum of d_b over these blocks. So all of them together have w times the
+ * variance of the last block, and with w = 0 only the last block counts. */
 #ifndef FT_HEAD_DESIGN_H
 #define FT_HEAD_DESIGN_H
 
 #include "base/matrix.h"
 #include "base/thread.h"
 #include "finetune-tools.h"
+
+struct ft_scaling {
+    enum ft_scale rule;
+    bool none;         /* the features are scaled already: they are neither centred nor scaled */
+    const int *blocks; /* [n_blocks] columns of each; NULL: one block */
+    int n_blocks;
+    double depth; /* w */
+};
 
 struct ft_design {
     size_t n;
@@ -21,13 +35,13 @@ struct ft_design {
     float *x;
     struct ft_matrix raw;
     double *mean, *scale; /* [d]; scale is 0 for a feature that does not vary */
-    enum ft_scale rule;
+    struct ft_scaling scaling;
     double row_square; /* mean over the rows of the squared length of a row of x */
 };
 
-/* Borrows raw. Returns FT_EFORMAT if a feature is not a finite number. */
-int ft_design_init(struct ft_design *out, const struct ft_matrix *raw, enum ft_scale rule,
-                   struct ft_team *team, struct ft_error *err);
+/* Borrows raw and the blocks. Returns FT_EFORMAT if a feature is not a finite number. */
+int ft_design_init(struct ft_design *out, const struct ft_matrix *raw,
+                   const struct ft_scaling *scaling, struct ft_team *team, struct ft_error *err);
 void ft_design_release(struct ft_design *design);
 
 /* Rows [from, from + rows) of the design, [rows, d]: borrowed from the design, or computed in the

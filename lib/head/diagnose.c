@@ -14,11 +14,11 @@ enum { PRINT_BITS = 18 };
 
 /* Finds near pairs whose perceptual hashes agree. Pairs of files with the same bytes are left
  * out. */
-static int find_near(const struct ft_features *f, const struct ft_facts *facts, int threads,
-                     struct ft_diagnosis *out, struct ft_error *err)
+static int find_near(const struct ft_features *f, const struct ft_matrix *x,
+                     const struct ft_facts *facts, int threads, struct ft_diagnosis *out,
+                     struct ft_error *err)
 {
-    const struct ft_matrix x = ft_features_matrix(f);
-    const int rc = ft_near_pairs(&x, FT_NEAR, threads, &out->near, &out->n_near, err);
+    const int rc = ft_near_pairs(x, FT_NEAR, threads, &out->near, &out->n_near, err);
     size_t kept = 0;
     for (size_t i = 0; !rc && i < out->n_near; i++) {
         const struct ft_near *p = &out->near[i];
@@ -128,18 +128,23 @@ int ft_diagnose(const struct ft_features *f, const struct ft_facts *facts,
                 struct ft_error *err)
 {
     struct ft_diagnosis *d = ft_alloc_zero(1, sizeof *d);
+    struct ft_matrix x; /* distances are those of the last layer's features */
+    float *copy = NULL;
     if (!d)
         return ft_error_nomem(err, "the diagnosis");
-    int rc = f->n ? find_near(f, facts, threads, d, err) : 0;
+    int rc = ft_features_last(f, &x, &copy, err);
+    if (!rc && f->n)
+        rc = find_near(f, &x, facts, threads, d, err);
     if (!rc)
         rc = find_faults(facts, f->n, d, err);
     if (!rc && f->n)
-        rc = ft_outliers_find(f->x, f->n, f->d, threads, &d->outliers, &d->n_outliers, err);
+        rc = ft_outliers_find(x.x, f->n, x.d, threads, &d->outliers, &d->n_outliers, err);
     if (!rc && v)
         rc = ft_suspects_find(v->calibrated, f->labels, v->n, v->k, &d->suspects, &d->n_suspects,
                               err);
     if (!rc && v)
         rc = find_shortcuts(facts, f->labels, v, d, err);
+    free(copy);
     if (rc)
         ft_diagnosis_free(d);
     else

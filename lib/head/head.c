@@ -30,32 +30,40 @@ void ft_head_apply(const struct ft_head *head, const float *logits, float *p)
         p[c] = (float)(1 / (1 + exp(-(double)logits[c])));
 }
 
-void ft_head_probabilities(const struct ft_head *head, const float *x, size_t n, float *p)
+/* x: rows that are `stride` floats apart. */
+static void probabilities(const struct ft_head *head, const float *x, size_t stride, size_t n,
+                          float *p)
 {
-    const size_t d = (size_t)head->d, k = (size_t)head->k;
+    const size_t k = (size_t)head->k;
     ft_blas_alone();
     for (size_t from = 0; from < n; from += BLOCK) {
         const size_t rows = n - from < BLOCK ? n - from : BLOCK;
         float *z = p + from * k;
         for (size_t i = 0; i < rows * k; i++)
             z[i] = head->b[i % k];
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)k, (int)d, 1,
-                    x + from * d, (int)d, head->w, (int)k, 1, z, (int)k);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)k, head->d, 1,
+                    x + from * stride, (int)stride, head->w, (int)k, 1, z, (int)k);
         for (size_t i = 0; i < rows; i++)
             ft_head_apply(head, z + i * k, z + i * k);
     }
 }
 
+void ft_head_probabilities(const struct ft_head *head, const float *x, size_t n, float *p)
+{
+    probabilities(head, x, (size_t)head->d, n, p);
+}
+
 int ft_head_judge(const struct ft_head *head, const struct ft_matrix *x, float *p,
                   struct ft_error *err)
 {
-    float *room = ft_alloc(x->x ? 1 : BLOCK, (size_t)x->d * sizeof *room);
+    const size_t d = (size_t)x->d;
+    float *room = ft_alloc(x->x ? 1 : BLOCK, d * sizeof *room);
     if (!room)
         return ft_error_nomem(err, "features");
     for (size_t from = 0; from < x->n; from += BLOCK) {
         const size_t rows = x->n - from < BLOCK ? x->n - from : BLOCK;
-        ft_head_probabilities(head, ft_matrix_rows(x, from, rows, room), rows,
-                              p + from * (size_t)head->k);
+        probabilities(head, ft_matrix_rows(x, from, rows, room) + d - (size_t)head->d, d, rows,
+                      p + from * (size_t)head->k);
     }
     free(room);
     return ft_matrix_status(x, err);

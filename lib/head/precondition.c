@@ -11,8 +11,9 @@
 #include "kernels/kernels.h"
 
 /* READ: rows that a work item reads. SAMPLE: C is computed from this many rows for each feature.
- * Eigenvalues that are wrong with so few rows are small compared with l2. */
-enum { PANEL = 128, PIECE = 4096, READ = 128, SAMPLE = 4 };
+ * Eigenvalues that are wrong with so few rows are small compared with l2. WIDEST: columns, because
+ * C needs the square of their number. */
+enum { PANEL = 128, PIECE = 4096, READ = 128, SAMPLE = 4, WIDEST = 4096 };
 
 /* With many classes, most rows are classified with confidence at the minimum, so p (1 - p) is a
  * fraction of the 1/k at the start. Number of evaluations to reach 1e-5 of the minimum for
@@ -28,7 +29,8 @@ bool ft_precondition_pays(const struct ft_design *design, int k)
 {
     /* C costs d / (4 k) evaluations and saves tens of them. A solve costs d / (2 n) of an
      * evaluation. */
-    return k > 2 && design->n >= (size_t)design->d && design->d <= 60 * k;
+    return k > 2 && design->n >= (size_t)design->d && design->d <= 60 * k && design->d <= WIDEST &&
+           !design->scaling.none;
 }
 
 struct covariance {
@@ -150,6 +152,21 @@ static void factor_block(float *a, size_t d, size_t count, double least)
     }
 }
 
+void ft_cholesky(float *a, size_t d, double least)
+{
+    for (size_t from = 0; from < d; from += PANEL) {
+        const size_t count = d - from < PANEL ? d - from : PANEL, below = d - from - count;
+        float *block = a + from * d + from, *panel = block + count * d, *rest = panel + count;
+        factor_block(block, d, count, least);
+        if (!below)
+            break;
+        cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, (int)below,
+                    (int)count, 1, block, (int)d, panel, (int)d);
+        cblas_ssyrk(CblasRowMajor, CblasLower, CblasNoTrans, (int)below, (int)count, -1, panel,
+                    (int)d, 1, rest, (int)d);
+    }
+}
+
 void ft_precondition_factor(struct ft_precondition *p, double l2)
 {
     const size_t d = (size_t)p->d;
@@ -159,18 +176,7 @@ void ft_precondition_factor(struct ft_precondition *p, double l2)
         for (size_t j = 0; j <= i; j++)
             p->factor[i * d + j] = p->curvature * p->covariance[i * d + j] + (i == j ? ridge : 0);
     }
-    for (size_t from = 0; from < d; from += PANEL) {
-        const size_t count = d - from < PANEL ? d - from : PANEL, below = d - from - count;
-        float *block = p->factor + from * d + from, *panel = block + count * d,
-              *rest = panel + count;
-        factor_block(block, d, count, ridge / 2);
-        if (!below)
-            break;
-        cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, (int)below,
-                    (int)count, 1, block, (int)d, panel, (int)d);
-        cblas_ssyrk(CblasRowMajor, CblasLower, CblasNoTrans, (int)below, (int)count, -1, panel,
-                    (int)d, 1, rest, (int)d);
-    }
+    ft_cholesky(p->factor, d, ridge / 2);
 }
 
 void ft_precondition_apply(const struct ft_precondition *p, float *w, size_t rows)

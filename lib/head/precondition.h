@@ -23,6 +23,10 @@ void ft_precondition_release(struct ft_precondition *p);
 /* Computes the factor for one l2. */
 void ft_precondition_factor(struct ft_precondition *p, double l2);
 
+/* Replaces the lower triangle of a symmetric a [d, d] by its Cholesky factor. Pivots are at least
+ * sqrt(least), for matrices that are singular up to rounding. */
+void ft_cholesky(float *a, size_t d, double least);
+
 /* In place, for w or g [rows, d]: apply computes W L, undo W L^-1, gradient G L^-T. */
 void ft_precondition_apply(const struct ft_precondition *p, float *w, size_t rows);
 void ft_precondition_undo(const struct ft_precondition *p, float *w, size_t rows);

@@ -1,5 +1,6 @@
 /* Training: cross-validation (crossval.c), a fit on all rows, and one head for raw features that
  * includes scaling and temperature. */
+#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,9 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "finetune-tools.h"
+#include "base/matrix.h"
 #include "head/crossval.h"
+#include "head/depths.h"
 
 /* The final fit ends when the predicted decrease of the objective, relative to the objective, is
  * below this: at the minimum, to the precision of float32. */
@@ -43,28 +46,62 @@ static int fold_head(const struct ft_head_training *t, const struct ft_fit *fit,
     return 0;
 }
 
-static int final_fit(struct ft_head_training *t, double temperature, struct ft_head **out,
-                     struct ft_error *err)
+/* Fits all rows of t->design, from the parameters `start` on (NULL: from zero). The caller releases
+ * the fit, also after a failure. */
+static int fit_all(struct ft_head_training *t, const float *start, struct ft_fit *fit,
+                   struct ft_error *err)
 {
-    struct ft_fit fit;
-    int rc = ft_fit_init(&fit, t->design.d, t->k, err);
+    int rc = ft_fit_init(fit, t->design.d, t->k, err);
     if (rc)
         return rc;
-    rc = ft_fit_set_up(t, -1, t->weight, t->absent, &fit, err);
+    rc = ft_fit_set_up(t, -1, t->weight, t->absent, fit, err);
+    if (rc)
+        return rc;
+    if (start)
+        memcpy(fit->optimiser.x, start, fit->optimiser.n * sizeof *start);
     for (int j = 0; j < t->design.d; j++) { /* the design is scaled over all rows already */
-        fit.shift[j] = 0;
-        fit.scale[j] = t->design.scale[j] > 0;
+        fit->shift[j] = 0;
+        fit->scale[j] = t->design.scaling.none || t->design.scale[j] > 0;
     }
     if (t->preconditioned) {
         ft_precondition_factor(&t->precondition, t->l2);
-        fit.precondition = &t->precondition;
+        fit->precondition = &t->precondition;
     }
-    fit.l2 = t->l2;
-    fit.optimiser.tolerance = tolerance_final;
-    if (!rc)
-        rc = ft_softmax_fit(&t->design, t->y, t->k, &fit, 1, t->team, err);
-    if (!rc)
-        rc = fold_head(t, &fit, temperature, out, err);
+    fit->l2 = t->l2;
+    fit->optimiser.tolerance = tolerance_final;
+    return ft_softmax_fit(&t->design, t->y, t->k, fit, 1, t->team, err);
+}
+
+/* Fits the dual form, which t->design is, and replaces it by the features, scaled. *start receives
+ * the same solution in terms of the features: W = A X, where A solves A Z = W of the dual form. */
+static int fit_dual(struct ft_head_training *t, const struct ft_matrix *x,
+                    const struct ft_scaling *scaling, float **start, struct ft_error *err)
+{
+    const size_t n = t->n, d = (size_t)x->d, columns = (size_t)ft_softmax_columns(t->k);
+    struct ft_fit fit = { 0 };
+    struct ft_design design;
+    float *w = NULL;
+    int rc = fit_all(t, NULL, &fit, err);
+    if (rc)
+        goto done;
+    cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, (int)columns,
+                (int)n, 1, t->design.x, (int)n, fit.optimiser.x, (int)n);
+    rc = ft_design_init(&design, x, scaling, t->team, err);
+    if (rc)
+        goto done;
+    rc = ft_head_training_design(t, &design, t->l2, err);
+    if (rc || !t->design.x) /* rows in a file: the features are fitted from zero on */
+        goto done;
+    w = ft_alloc(columns * (d + 1), sizeof *w);
+    if (!w) {
+        rc = ft_error_nomem(err, "the head");
+        goto done;
+    }
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)columns, (int)d, (int)n, 1,
+                fit.optimiser.x, (int)n, t->design.x, (int)d, 0, w, (int)d);
+    memcpy(w + columns * d, fit.optimiser.x + columns * n, columns * sizeof *w);
+    *start = w;
+done:
     ft_fit_release(&fit);
     return rc;
 }
@@ -83,6 +120,14 @@ static int check_arguments(const struct ft_training_set *set,
             err, FT_EARG,
             "%zu pictures of %d features in %d classes: every class needs at least one picture", n,
             d, k);
+    int columns = 0;
+    for (int b = 0; b < set->n_blocks; b++)
+        columns += set->blocks[b];
+    if (set->n_blocks && columns != d)
+        return ft_error_set(err, FT_EARG, "blocks of %d features in all, but rows of %d", columns,
+                            d);
+    if (isnan(options->depth) || isinf(options->depth))
+        return ft_error_set(err, FT_EARG, "the weight of the layers is not a finite number");
     if (isnan(options->l2) || isinf(options->l2))
         return ft_error_set(
             err, FT_EARG,
@@ -93,27 +138,85 @@ static int check_arguments(const struct ft_training_set *set,
     return 0;
 }
 
-int ft_train(const struct ft_training_set *set, const struct ft_train_options *options,
-             struct ft_head **head, struct ft_validation **validation, struct ft_error *err)
+/* Cross-validation and the head, with features of several layers weighted by `depths`. The
+ * cross-validation is in the dual form if that has been prepared. */
+static int train(const struct ft_training_set *set, const struct ft_train_options *options,
+                 const struct ft_depths *depths, struct ft_head **head,
+                 struct ft_validation **validation, struct ft_error *err)
 {
-    static const struct ft_train_options defaults = FT_TRAIN_DEFAULTS;
-    options = options ? options : &defaults;
-    int rc = check_arguments(set, options, err);
-    if (rc)
-        return rc;
     struct ft_head_training t = { .y = set->labels, .n = set->x.n, .k = set->k };
     struct ft_validation *measured = NULL;
-    rc = ft_head_training_init(&t, &set->x, set->groups, options, err);
+    const struct ft_scaling scaling = { .rule = options->scale,
+                                        .blocks = set->blocks,
+                                        .n_blocks = set->n_blocks,
+                                        .depth = depths->depth };
+    struct ft_design design;
+    struct ft_fit fit = { 0 };
+    float *start = NULL;
+    const bool dual = depths->gram.n > 0;
+    int rc = ft_head_training_init(&t, set->groups, options, err);
+    if (!rc)
+        rc = dual ? ft_gram_design(&depths->gram, depths->depth, &design, err)
+                  : ft_design_init(&design, &set->x, &scaling, t.team, err);
+    if (!rc)
+        rc = ft_head_training_design(&t, &design, options->l2, err);
     if (!rc)
         rc = ft_cross_validate(&t, err);
     if (!rc)
         rc = ft_validation_make(&t, &measured, err);
+    if (!rc && dual)
+        rc = fit_dual(&t, &set->x, &scaling, &start, err);
     if (!rc)
-        rc = final_fit(&t, measured->temperature, head, err);
+        rc = fit_all(&t, start, &fit, err);
+    if (!rc)
+        rc = fold_head(&t, &fit, measured->temperature, head, err);
+    ft_fit_release(&fit);
+    free(start);
     if (!rc)
         *validation = measured;
     else
         ft_validation_free(measured);
     ft_head_training_release(&t);
+    return rc;
+}
+
+/* The head of the last block alone: the same as if the features had no others. */
+static int train_last_block(const struct ft_training_set *set,
+                            const struct ft_train_options *options, struct ft_head **head,
+                            struct ft_validation **validation, struct ft_error *err)
+{
+    struct ft_training_set last = *set;
+    float *x = NULL;
+    int rc = ft_matrix_last(&set->x, set->blocks[set->n_blocks - 1], &x, err);
+    if (rc)
+        return rc;
+    last.x = (struct ft_matrix){ .n = set->x.n, .d = set->blocks[set->n_blocks - 1], .x = x };
+    last.blocks = NULL;
+    last.n_blocks = 0;
+    rc = train(&last, options, &(struct ft_depths){ 0 }, head, validation, err);
+    free(x);
+    return rc;
+}
+
+int ft_train(const struct ft_training_set *set, const struct ft_train_options *options,
+             struct ft_head **head, struct ft_validation **validation, struct ft_error *err)
+{
+    static const struct ft_train_options defaults = FT_TRAIN_DEFAULTS;
+    const bool several = set->n_blocks > 1;
+    struct ft_depths depths = { 0 };
+    options = options ? options : &defaults;
+    int rc = check_arguments(set, options, err);
+    if (!rc && several && options->depth >= 0)
+        rc = ft_depths_choose(set, options, &depths, err);
+    if (rc)
+        return rc;
+    rc = several && depths.depth == 0 ? train_last_block(set, options, head, validation, err)
+                                      : train(set, options, &depths, head, validation, err);
+    if (!rc) {
+        (*validation)->depth = depths.depth;
+        (*validation)->n_depths = depths.n;
+        memcpy((*validation)->depths, depths.rows, sizeof depths.rows);
+    }
+    ft_depths_release(&depths);
     return rc;
 }

@@ -90,7 +90,7 @@ static void set_grid(struct ft_head_training *t, double l2)
 {
     t->n_grid = l2 == 0 ? FT_L2_GRID : 1;
     t->first = STRONGEST;
-    t->extend = l2 == 0 && t->design.rule == FT_SCALE_FLOOR;
+    t->extend = l2 == 0 && t->design.scaling.rule == FT_SCALE_FLOOR;
     while (t->extend && t->first + t->n_grid < FT_L2_MOST &&
            ft_l2_values[t->first + t->n_grid - 1] > 1e-5 * t->design.row_square)
         t->n_grid++;
@@ -111,9 +111,8 @@ void ft_head_training_release(struct ft_head_training *t)
     free(t->absent);
 }
 
-int ft_head_training_init(struct ft_head_training *t, const struct ft_matrix *x,
-                          const uint64_t *group, const struct ft_train_options *options,
-                          struct ft_error *err)
+int ft_head_training_init(struct ft_head_training *t, const uint64_t *group,
+                          const struct ft_train_options *options, struct ft_error *err)
 {
     const size_t k = (size_t)t->k, want = options->folds ? (size_t)options->folds : DEFAULT_FOLDS,
                  folds = want < t->n ? want : t->n;
@@ -126,17 +125,33 @@ int ft_head_training_init(struct ft_head_training *t, const struct ft_matrix *x,
         !(t->weight = ft_alloc(folds, t->n * sizeof(float))) ||
         !(t->absent = ft_alloc(folds, k * sizeof(bool))))
         return ft_error_nomem(err, "the training of the head");
-    int rc = count_classes(t, options, err);
-    if (rc)
-        return rc;
-    rc = ft_folds_assign(t->y, group, t->n, t->k, (int)folds, options->seed, t->fold, err);
+    const int rc = count_classes(t, options, err);
+    return rc ? rc : ft_head_training_repeat(t, group, options, 0, err);
+}
+
+int ft_head_training_repeat(struct ft_head_training *t, const uint64_t *group,
+                            const struct ft_train_options *options, int repeat,
+                            struct ft_error *err)
+{
+    const size_t want = options->folds ? (size_t)options->folds : DEFAULT_FOLDS;
+    const int rc = ft_folds_assign(t->y, group, t->n, t->k, (int)(want < t->n ? want : t->n),
+                                   options->seed + (uint64_t)repeat, t->fold, err);
     if (rc < 0)
         return rc;
     t->folds = rc;
-    rc = ft_design_init(&t->design, x, options->scale, t->team, err);
     set_grid(t, options->l2);
-    t->preconditioned = !rc && ft_precondition_pays(&t->design, t->k);
+    return 0;
+}
+
+int ft_head_training_design(struct ft_head_training *t, const struct ft_design *design, double l2,
+                            struct ft_error *err)
+{
+    ft_precondition_release(&t->precondition);
+    ft_design_release(&t->design);
+    t->design = *design;
+    set_grid(t, l2);
+    t->preconditioned = ft_precondition_pays(&t->design, t->k);
     return t->preconditioned
                ? ft_precondition_init(&t->precondition, &t->design, t->k, t->team, err)
-               : rc;
+               : 0;
 }

@@ -36,10 +36,18 @@ struct ft_head_training {
     double l2;
 };
 
-/* Checks the labels, assigns rows to folds and scales x, which is borrowed. */
-int ft_head_training_init(struct ft_head_training *t, const struct ft_matrix *x,
-                          const uint64_t *group, const struct ft_train_options *options,
-                          struct ft_error *err);
+/* Checks the labels and assigns rows to folds. The caller has set y, n and k. */
+int ft_head_training_init(struct ft_head_training *t, const uint64_t *group,
+                          const struct ft_train_options *options, struct ft_error *err);
+/* Takes ownership of a design, also on failure, in place of an earlier one, and sets the grid of L2
+ * values for it: the value l2, or a search if that is 0. */
+int ft_head_training_design(struct ft_head_training *t, const struct ft_design *design, double l2,
+                            struct ft_error *err);
+/* Assigns rows to other folds, number `repeat` of them (0: the first ones), and starts a new search
+ * of L2. */
+int ft_head_training_repeat(struct ft_head_training *t, const uint64_t *group,
+                            const struct ft_train_options *options, int repeat,
+                            struct ft_error *err);
 void ft_head_training_release(struct ft_head_training *t);
 
 /* Sets up a fit on the rows outside fold `held_out` (-1: on all rows): weight [n], with a sum of 1

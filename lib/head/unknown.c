@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
+#include "base/matrix.h"
 #include "base/thread.h"
 #include "head/precondition.h"
 #include "head/ranking.h"
@@ -16,6 +17,7 @@
 static const double ridge = 0.1; /* added to variances of 1 */
 
 struct trial {
+    const struct ft_training_set *set;
     const float *x; /* [n, d] */
     const int32_t *y, *fold;
     size_t n;
@@ -56,11 +58,15 @@ static int by_probability(struct trial *t, double *auc, struct ft_error *err)
     float *p = ft_alloc(t->n_test, (size_t)k * sizeof *p);
     const struct ft_training_set set = { .x = { .n = t->n_known, .d = t->d, .x = t->known },
                                          .labels = t->labels,
-                                         .k = k };
+                                         .k = k,
+                                         .blocks = t->set->blocks,
+                                         .n_blocks = t->set->n_blocks };
+    const struct ft_matrix test = { .n = t->n_test, .d = t->d, .x = t->test };
     int rc = p ? ft_train(&set, t->options, &head, &validation, err)
                : ft_error_nomem(err, "a left-out class");
+    if (!rc)
+        rc = ft_head_judge(head, &test, p, err);
     if (!rc) {
-        ft_head_probabilities(head, t->test, t->n_test, p);
         for (size_t i = 0; i < t->n_test; i++) {
             const float *row = p + i * (size_t)k;
             t->score[i] = -row[ft_argmax(row, k)];
@@ -157,7 +163,10 @@ static bool possible(const struct trial *t)
     return ok;
 }
 
-static int measure(struct trial *t, struct ft_unknown *out, struct ft_error *err)
+/* Which of the two scores are measured. */
+enum { PROBABILITY = 1, DISTANCE = 2 };
+
+static int measure(struct trial *t, unsigned which, struct ft_unknown *out, struct ft_error *err)
 {
     const int classes = t->k < FT_LEFT_OUT ? t->k : FT_LEFT_OUT;
     double probability = 0, distance = 0, auc;
@@ -168,9 +177,9 @@ static int measure(struct trial *t, struct ft_unknown *out, struct ft_error *err
         if (!possible(t))
             continue;
         int rc = 0;
-        if (t->k > 2 && !(rc = by_probability(t, &auc, err)))
+        if (which & PROBABILITY && t->k > 2 && !(rc = by_probability(t, &auc, err)))
             probability += auc;
-        if (!rc && !(rc = by_distance(t, &auc, err)))
+        if (!rc && which & DISTANCE && !(rc = by_distance(t, &auc, err)))
             distance += auc;
         if (rc)
             return rc;
@@ -181,18 +190,17 @@ static int measure(struct trial *t, struct ft_unknown *out, struct ft_error *err
     return 0;
 }
 
-int ft_unknown_measure(const struct ft_training_set *set, const int32_t *fold,
-                       const struct ft_train_options *options, struct ft_unknown *out,
-                       struct ft_error *err)
+static int measure_set(const struct ft_training_set *set, const int32_t *fold,
+                       const struct ft_train_options *options, unsigned which,
+                       struct ft_unknown *out, struct ft_error *err)
 {
     const size_t n = set->x.n, width = (size_t)set->x.d * sizeof(float);
     const int k = set->k;
     struct ft_train_options fixed = FT_TRAIN_DEFAULTS;
     if (options)
         fixed = *options;
-    if (!set->x.x)
-        return ft_error_set(err, FT_EARG, "measuring unknown classes needs the features in memory");
-    struct trial t = { .x = set->x.x,
+    struct trial t = { .set = set,
+                       .x = set->x.x,
                        .y = set->labels,
                        .fold = fold,
                        .n = n,
@@ -208,7 +216,7 @@ int ft_unknown_measure(const struct ft_training_set *set, const int32_t *fold,
     t.is_unknown = ft_alloc(n, sizeof *t.is_unknown);
     t.score = ft_alloc(n, sizeof *t.score);
     const bool ok = t.team && t.known && t.test && t.mean && t.labels && t.is_unknown && t.score;
-    const int rc = ok ? measure(&t, out, err) : ft_error_nomem(err, "a left-out class");
+    const int rc = ok ? measure(&t, which, out, err) : ft_error_nomem(err, "a left-out class");
     ft_team_free(t.team);
     free(t.known);
     free(t.test);
@@ -217,4 +225,33 @@ int ft_unknown_measure(const struct ft_training_set *set, const int32_t *fold,
     free(t.is_unknown);
     free(t.score);
     return rc;
+}
+
+/* The covariance is that of the last layer's features: those of all layers are too many. */
+int ft_unknown_measure(const struct ft_training_set *set, const int32_t *fold,
+                       const struct ft_train_options *options, struct ft_unknown *out,
+                       struct ft_error *err)
+{
+    if (!set->x.x)
+        return ft_error_set(err, FT_EARG, "measuring unknown classes needs the features in memory");
+    if (set->n_blocks < 2)
+        return measure_set(set, fold, options, PROBABILITY | DISTANCE, out, err);
+    struct ft_training_set last = *set;
+    struct ft_unknown probability, distance;
+    float *x = NULL;
+    int rc = measure_set(set, fold, options, PROBABILITY, &probability, err);
+    if (rc)
+        return rc;
+    rc = ft_matrix_last(&set->x, set->blocks[set->n_blocks - 1], &x, err);
+    if (rc)
+        return rc;
+    last.x = (struct ft_matrix){ .n = set->x.n, .d = set->blocks[set->n_blocks - 1], .x = x };
+    last.n_blocks = 0;
+    rc = measure_set(&last, fold, options, DISTANCE, &distance, err);
+    free(x);
+    if (rc)
+        return rc;
+    *out = distance;
+    out->probability = probability.probability;
+    return 0;
 }

@@ -1,7 +1,9 @@
 /* Shows which places in a picture support a class. If the feature is a global average, the logit of
  * class c is the sum of h(y, x) . w_c / cells over the cells of the last map, plus the bias (Zhou
- * et al. 2016, Learning Deep Features for Discriminative Localization). For other features, each
- * cell of a grid over the input is covered in turn with the mean colour of the picture. */
+ * et al. 2016, Learning Deep Features for Discriminative Localization). If the feature consists of
+ * the averages of several maps, the shares of each map are divided over the cells of the finest one
+ * that they cover, so that the sum stays exact. For other features, each cell of a grid over the
+ * input is covered in turn with the mean colour of the picture. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,21 +13,11 @@
 #include "base/numbers.h"
 #include "head/softmax.h"
 #include "image/image.h"
+#include "network/taps.h"
 #include "backbone/backbone.h"
 
 enum { OCCLUSION_GRID = 7, ZOOM = 2 };
 #define FILE_LIMIT ((size_t)1 << 30)
-
-/* The layer whose map is averaged to the feature; -1: the feature is not an average. */
-static int map_layer(const struct ft_network *n, int last)
-{
-    int i = last;
-    while (n->layers[i].kind == FT_LAYER_IDENTITY || n->layers[i].kind == FT_LAYER_FLATTEN ||
-           (n->layers[i].kind == FT_LAYER_ACTIVATION &&
-            n->layers[i].params.activation == FT_ACT_LINEAR))
-        i = n->layers[i].inputs[0];
-    return n->layers[i].kind == FT_LAYER_GLOBAL_AVERAGE_POOL ? n->layers[i].inputs[0] : -1;
-}
 
 static int explanation_alloc(struct ft_explanation *e, int height, int width, struct ft_error *err)
 {
@@ -58,45 +50,148 @@ static void run(const struct ft_plan *plan, uint8_t *pixels, void *arena, float 
     ft_plan_run(plan, pixels, arena, output);
 }
 
-/* `pixels` may be changed. */
-static int activation_map(const struct ft_backbone *b, const struct ft_head *head, int layer,
-                          uint8_t *pixels, struct ft_explanation *e, struct ft_error *err)
+/* Maps whose averages, one after the other, are the feature. */
+struct maps {
+    int n;
+    int *layers;            /* [n] */
+    struct ft_plan **plans; /* [n] */
+};
+
+static void maps_release(struct maps *m)
 {
-    struct ft_plan *plan = NULL;
-    const struct ft_plan_options options = { .height = b->geometry.height,
-                                             .width = b->geometry.width,
-                                             .layer = layer };
-    int rc = ft_plan_new(b->network, &options, &plan, err);
-    if (rc)
-        return rc;
-    const struct ft_shape s = ft_plan_output(plan);
-    const size_t cells = (size_t)s.h * (size_t)s.w, d = (size_t)s.c, k = (size_t)head->k;
+    for (int i = 0; m->plans && i < m->n; i++)
+        ft_plan_free(m->plans[i]);
+    free(m->layers);
+    free(m->plans);
+}
+
+/* Finds the maps. n is 0 if the feature is not made of averages. */
+static int find_maps(const struct ft_network *network, int last, struct maps *out,
+                     struct ft_error *err)
+{
+    const struct ft_layer *all = &network->layers[last];
+    const bool several = all->kind == FT_LAYER_CONCATENATE;
+    const int n = several ? all->n_inputs : 1;
+    struct maps m = { 0 };
+    m.layers = ft_alloc((size_t)n, sizeof *m.layers);
+    m.plans = ft_alloc_zero((size_t)n, sizeof *m.plans);
+    if (!m.layers || !m.plans) {
+        maps_release(&m);
+        return ft_error_nomem(err, "the explanation");
+    }
+    for (int i = 0; i < n; i++) {
+        m.layers[i] = ft_network_averaged(network, several ? all->inputs[i] : last);
+        m.n += m.layers[i] >= 0;
+    }
+    m.n = m.n == n ? n : 0;
+    *out = m;
+    return 0;
+}
+
+static int plan_maps(const struct ft_backbone *b, struct maps *m, struct ft_error *err)
+{
+    int rc = 0;
+    for (int i = 0; !rc && i < m->n; i++) {
+        const struct ft_plan_options options = { .height = b->geometry.height,
+                                                 .width = b->geometry.width,
+                                                 .layer = m->layers[i] };
+        rc = ft_plan_new(b->network, &options, &m->plans[i], err);
+    }
+    return rc;
+}
+
+/* The cell of a coarse row of `from` cells that cell i of `to` cells lies in. */
+static int coarse(int i, int to, int from)
+{
+    return (int)(((long long)2 * i + 1) * from / (2LL * to));
+}
+
+/* How many of `to` cells lie in the same cell of `from` as cell i. */
+static int together(int i, int to, int from)
+{
+    int n = 0;
+    for (int j = 0; j < to; j++)
+        n += coarse(j, to, from) == coarse(i, to, from);
+    return n;
+}
+
+/* Adds the shares of a map [s.h, s.w, s.c], whose weights are w [s.c, k], to the cells of e. */
+static int add_shares(const float *map, struct ft_shape s, const float *w, struct ft_explanation *e,
+                      struct ft_error *err)
+{
+    const size_t cells = (size_t)s.h * (size_t)s.w, d = (size_t)s.c, k = (size_t)e->k;
+    float *shares = ft_alloc(cells, k * sizeof *shares);
+    if (!shares)
+        return ft_error_nomem(err, "the explanation");
+    for (size_t i = 0; i < cells; i++)
+        for (size_t c = 0; c < k; c++) {
+            double sum = 0;
+            for (size_t j = 0; j < d; j++)
+                sum += (double)map[i * d + j] * (double)w[j * k + c];
+            shares[i * k + c] = (float)(sum / (double)cells);
+        }
+    for (int y = 0; y < e->height; y++) {
+        const int rows = together(y, e->height, s.h), from = coarse(y, e->height, s.h) * s.w;
+        for (int x = 0; x < e->width; x++) {
+            const float part = 1 / (float)(rows * together(x, e->width, s.w));
+            const float *share = shares + (size_t)(from + coarse(x, e->width, s.w)) * k;
+            float *to = e->shares + ((size_t)y * (size_t)e->width + (size_t)x) * k;
+            for (size_t c = 0; c < k; c++)
+                to[c] += share[c] * part;
+        }
+    }
+    free(shares);
+    return 0;
+}
+
+/* Runs one plan and adds its map to the explanation, where its features begin at `from`. */
+static int explain_map(const struct ft_plan *plan, const struct ft_head *head, int from,
+                       const uint8_t *pixels, struct ft_explanation *e, struct ft_error *err)
+{
+    const struct ft_shape in = ft_plan_input(plan), s = ft_plan_output(plan);
+    const size_t cells = (size_t)s.h * (size_t)s.w, d = (size_t)s.c,
+                 size = (size_t)in.h * (size_t)in.w * 3;
     float *map = ft_alloc(cells, d * sizeof *map);
+    uint8_t *copy = ft_alloc(size, 1);
     void *arena = ft_alloc(1, ft_plan_arena_bytes(plan, 1));
-    rc =
-        map && arena ? explanation_alloc(e, s.h, s.w, err) : ft_error_nomem(err, "the explanation");
+    int rc = map && copy && arena ? 0 : ft_error_nomem(err, "the explanation");
     if (!rc) {
-        run(plan, pixels, arena, map);
-        for (size_t i = 0; i < cells; i++)
-            for (size_t c = 0; c < k; c++) {
-                double sum = 0;
-                for (size_t j = 0; j < d; j++)
-                    sum += (double)map[i * d + j] * (double)head->w[j * k + c];
-                e->shares[i * k + c] = (float)(sum / (double)cells);
-            }
+        memcpy(copy, pixels, size);
+        run(plan, copy, arena, map);
         for (size_t j = 0; j < d; j++) {
             double sum = 0;
             for (size_t i = 0; i < cells; i++)
                 sum += (double)map[i * d + j];
-            e->feature[j] = (float)(sum / (double)cells);
+            e->feature[(size_t)from + j] = (float)(sum / (double)cells);
         }
-        logits_of(head, e->feature, e->logits);
-        e->exact = true;
+        rc = add_shares(map, s, head->w + (size_t)from * (size_t)head->k, e, err);
     }
     free(map);
+    free(copy);
     free(arena);
-    ft_plan_free(plan);
     return rc;
+}
+
+static int activation_map(const struct ft_backbone *b, const struct ft_head *head, struct maps *m,
+                          const uint8_t *pixels, struct ft_explanation *e, struct ft_error *err)
+{
+    int height = 0, width = 0, from = 0;
+    int rc = plan_maps(b, m, err);
+    for (int i = 0; !rc && i < m->n; i++) {
+        height = ft_max(height, ft_plan_output(m->plans[i]).h);
+        width = ft_max(width, ft_plan_output(m->plans[i]).w);
+    }
+    if (!rc)
+        rc = explanation_alloc(e, height, width, err);
+    for (int i = 0; !rc && i < m->n; i++) {
+        rc = explain_map(m->plans[i], head, from, pixels, e, err);
+        from += ft_plan_output(m->plans[i]).c;
+    }
+    if (rc)
+        return rc;
+    logits_of(head, e->feature, e->logits);
+    e->exact = true;
+    return 0;
 }
 
 /* Fills rows [y0, y1) and columns [x0, x1) of pixels [., width, 3] with one colour. */
@@ -176,15 +271,19 @@ int ft_explain(const struct ft_model *model, const char *path, uint64_t max_pixe
         e && pixels && (e->picture = ft_alloc(size, ZOOM * ZOOM)) ? 0 : ft_error_nomem(err, path);
     if (!rc) {
         e->d = head->d;
+        e->last_d = b->n_blocks ? b->widths[b->n_blocks - 1] : head->d;
         e->k = head->k;
         e->picture_width = ZOOM * b->geometry.width;
         e->picture_height = ZOOM * b->geometry.height;
         rc = prepare(&b->geometry, path, max_pixels, pixels, e->picture, err);
     }
-    const int layer = map_layer(b->network, b->last);
+    struct maps maps = { 0 };
     if (!rc)
-        rc = layer >= 0 ? activation_map(b, head, layer, pixels, e, err)
-                        : occlusion(b, head, pixels, e, err);
+        rc = find_maps(b->network, b->last, &maps, err);
+    if (!rc)
+        rc = maps.n ? activation_map(b, head, &maps, pixels, e, err)
+                    : occlusion(b, head, pixels, e, err);
+    maps_release(&maps);
     free(pixels);
     if (rc) {
         ft_explanation_free(e);

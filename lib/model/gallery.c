@@ -71,11 +71,11 @@ void ft_gallery_free(struct ft_gallery *g)
 int ft_gallery_new(const struct ft_features *f, const char *dir, struct ft_gallery **out,
                    struct ft_error *err)
 {
-    const size_t n = f->n < FT_GALLERY_MOST ? f->n : FT_GALLERY_MOST, d = (size_t)f->d,
-                 skip = strlen(dir);
+    const size_t n = f->n < FT_GALLERY_MOST ? f->n : FT_GALLERY_MOST, skip = strlen(dir);
     struct ft_gallery *g = gallery_alloc(n);
     const struct ft_matrix x = ft_features_matrix(f);
-    float *projection = projections(f->d), *room = ft_alloc(d, sizeof *room), code[FT_CODE];
+    const int d = f->blocks ? f->blocks[f->n_blocks - 1] : f->d;
+    float *projection = projections(d), *room = ft_alloc((size_t)f->d, sizeof *room), code[FT_CODE];
     bool ok = g && projection && room;
     ft_blas_alone();
     for (size_t i = 0; ok && i < n; i++) {
@@ -83,7 +83,7 @@ int ft_gallery_new(const struct ft_features *f, const char *dir, struct ft_galle
         const char *path = f->paths[row];
         if (!strncmp(path, dir, skip))
             path += skip + strspn(path + skip, "/");
-        encode(ft_matrix_rows(&x, row, 1, room), f->d, projection, code);
+        encode(ft_matrix_rows(&x, row, 1, room) + f->d - d, d, projection, code);
         for (int c = 0; c < FT_CODE; c++)
             g->codes[i * FT_CODE + (size_t)c] = (int8_t)lrintf(code[c] * 127);
         g->labels[i] = f->labels[row];

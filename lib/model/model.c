@@ -29,6 +29,14 @@ static int make_attribute(const struct ft_model *m, cJSON **out, struct ft_error
              (unsigned long long)hash[1]);
     cJSON_AddStringToObject(from, "name", b->name);
     cJSON_AddStringToObject(from, "hash", hex);
+    for (int i = 0; b->n_blocks > 1 && i < b->n_blocks; i++) {
+        cJSON *blocks = i ? cJSON_GetObjectItemCaseSensitive(from, "blocks")
+                          : cJSON_AddArrayToObject(from, "blocks"),
+              *one = cJSON_CreateObject();
+        cJSON_AddStringToObject(one, "layer", b->blocks[i].layer);
+        cJSON_AddNumberToObject(one, "features", b->blocks[i].width);
+        cJSON_AddItemToArray(blocks, one);
+    }
     cJSON *training = m->record ? cJSON_Parse(m->record) : NULL;
     if (training)
         cJSON_AddItemToObject(json, "training", training);

@@ -4,6 +4,9 @@
  *     {"format": 1, "classes": [...], "input": {...}, "backbone": {"name", "hash"}, "training":
  *         {...}}
  *
+ * If the features come from several layers, "backbone" also has "blocks": a list of {"layer",
+ * "features"}, the name of each and how many features it gives, in the order of the features.
+ *
  * Private to the library. */
 #ifndef FT_MODEL_MODEL_H
 #define FT_MODEL_MODEL_H

@@ -56,6 +56,22 @@ static void add_grid(cJSON *json, const struct ft_validation *v)
     }
 }
 
+/* The weight of the layers before the last, and the weights that were tried. */
+static void add_depths(cJSON *json, const struct ft_validation *v)
+{
+    cJSON_AddNumberToObject(json, "depth", v->depth);
+    if (!v->n_depths)
+        return;
+    cJSON *list = cJSON_AddArrayToObject(json, "depths");
+    for (int i = 0; i < v->n_depths; i++) {
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddNumberToObject(one, "depth", v->depths[i].depth);
+        cJSON_AddNumberToObject(one, "log_loss", v->depths[i].log_loss);
+        cJSON_AddNumberToObject(one, "accuracy", v->depths[i].accuracy);
+        cJSON_AddItemToArray(list, one);
+    }
+}
+
 char *ft_training_record(const struct ft_training *t)
 {
     const struct ft_validation *v = t->validation;
@@ -71,6 +87,7 @@ char *ft_training_record(const struct ft_training *t)
     cJSON_AddNumberToObject(json, "folds", v->folds);
     cJSON_AddStringToObject(json, "scale",
                             t->options.scale == FT_SCALE_STANDARD ? "standard" : "floor");
+    add_depths(json, v);
     cJSON_AddNumberToObject(json, "l2", v->l2);
     cJSON_AddBoolToObject(json, "class_weight", v->weighted);
     cJSON_AddNumberToObject(json, "temperature", v->temperature);

@@ -14,10 +14,14 @@ int ft_model_train_features(struct ft_backbone *backbone, const struct ft_sample
         if (!isfinite(samples->x[i]))
             return ft_error_set(err, FT_EARG, "feature %zu of row %zu is not finite", i % (size_t)d,
                                 i / (size_t)d);
+    int n_blocks;
+    const int *blocks = ft_backbone_widths(backbone, &n_blocks);
     const struct ft_training_set set = { .x = { .n = samples->n, .d = d, .x = samples->x },
                                          .labels = samples->labels,
                                          .groups = samples->groups,
-                                         .k = samples->n_classes };
+                                         .k = samples->n_classes,
+                                         .blocks = blocks,
+                                         .n_blocks = n_blocks };
     struct ft_training *training = NULL;
     int rc =
         ft_training_fit(&set, samples->classes, 0, options ? options : &defaults, &training, err);
@@ -92,11 +96,16 @@ static int open_folder(struct folder *f, const char *dir, struct ft_error *err)
     rc = check_classes(f->dataset, dir, err);
     if (rc)
         return rc;
-    rc = ft_backbone_open(o->backbone, &o->network, &f->backbone, err);
+    struct ft_backbone_options network = o->network;
+    if (!network.layers)
+        network.layers = f->dataset->n > FT_LAYERS_MOST ? "last" : "all";
+    rc = ft_backbone_open(o->backbone, &network, &f->backbone, err);
     if (rc)
         return rc;
     rc = o->cache ? ft_cache_open(o->cache, &f->cache, err) : 0;
-    return rc ? rc : ft_features_new(ft_backbone_features(f->backbone), &f->features, err);
+    if (!rc)
+        rc = ft_features_new(ft_backbone_features(f->backbone), &f->features, err);
+    return rc ? rc : ft_features_set_blocks(f->features, f->backbone, err);
 }
 
 static int train_folder(struct folder *f, const char *dir, struct ft_model **out,

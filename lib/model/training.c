@@ -84,7 +84,12 @@ int ft_training_run(const struct ft_features *f, char *const *classes, int k,
     if (!groups)
         return ft_error_nomem(err, "the groups of pictures");
     int rc = ft_groups(f, dir, options->group_by, options->head.threads, groups, err);
-    const struct ft_training_set set = { ft_features_matrix(f), f->labels, groups, k };
+    const struct ft_training_set set = { .x = ft_features_matrix(f),
+                                         .labels = f->labels,
+                                         .groups = groups,
+                                         .k = k,
+                                         .blocks = f->blocks,
+                                         .n_blocks = f->n_blocks };
     if (!rc)
         rc = ft_training_fit(&set, classes, options->skipped, &options->head, &t, err);
     free(groups);
@@ -102,7 +107,14 @@ int ft_training_model(const struct ft_training *t, struct ft_backbone *backbone,
                       struct ft_model **out, struct ft_error *err)
 {
     const struct ft_model_parts parts = { t->head, t->classes, t->record, t->gallery };
-    return ft_model_new(backbone, &parts, out, err);
+    struct ft_backbone *last = NULL;
+    if (t->head->d == ft_backbone_features(backbone))
+        return ft_model_new(backbone, &parts, out, err);
+    int rc = ft_backbone_last_block(backbone, &last, err);
+    if (!rc)
+        rc = ft_model_new(last, &parts, out, err);
+    ft_backbone_free(last);
+    return rc;
 }
 
 void ft_training_free(struct ft_training *t)

@@ -47,7 +47,7 @@ static int run_fit(const float *x, const int32_t *y, size_t n, int d, int k, dou
     int status = !team || !weight
                      ? ft_error_nomem(err, "the benchmark")
                      : ft_design_init(&design, &(struct ft_matrix){ .n = n, .d = d, .x = x },
-                                      FT_SCALE_STANDARD, team, err);
+                                      &(struct ft_scaling){ .rule = FT_SCALE_STANDARD }, team, err);
     const bool pays = !status && ft_precondition_pays(&design, k);
     if (pays && !(status = ft_precondition_init(&precondition, &design, k, team, err)))
         ft_precondition_factor(&precondition, l2);

@@ -13,7 +13,7 @@ at_least() {
 begin "train prints what it did and writes a model"
 status 0 finetune train "$sample/train"
 has out "44 in 2 classes: cat 22, dog 22"
-has out "efficientnet-lite0 · 224 px · 1280 features"
+has out "efficientnet-lite0 · 224 px · 10240 features of 17 layers"
 has out "softmax regression"
 has out "(cross-validated)"
 has out "next       finetune predict img.jpg"

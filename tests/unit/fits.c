@@ -87,8 +87,71 @@ static void same_minimum_as_scikit_learn(void)
     fclose(f);
 }
 
+/* The probabilities of a head, which include its temperature, at temperature 1. */
+static void undo_temperature(float *p, int k, double temperature)
+{
+    double sum = 0;
+    for (int c = 0; c < k; c++)
+        sum += pow((double)p[c], temperature);
+    for (int c = 0; c < k; c++)
+        p[c] = (float)(pow((double)p[c], temperature) / sum);
+}
+
+/* Rows are fewer than features, so the dual form is used, and the head has W of the features. */
+static void blocks_of_several_layers_as_scikit_learn(void)
+{
+    FILE *f = open_golden("blocks", ".txt");
+    char name[32], file[64];
+    size_t n;
+    int d, k, blocks[3], rows = 0;
+    double depth, l2;
+    while (fscanf(f, "%31s %zu %d %d %d %d %d %lf %lf", name, &n, &d, &k, &blocks[0], &blocks[1],
+                  &blocks[2], &depth, &l2) == 9) {
+        const int used = blocks[0] + blocks[1] + blocks[2];
+        snprintf(file, sizeof file, "fit_%s", name);
+        float *all = read_golden(file, ".f32", n * (size_t)d),
+              *x = malloc(n * (size_t)used * sizeof *x), *p = malloc(n * (size_t)k * sizeof *p);
+        int32_t *y = read_golden(file, ".i32", n);
+        for (size_t i = 0; i < n; i++)
+            memcpy(x + i * (size_t)used, all + i * (size_t)d, (size_t)used * sizeof *x);
+        const struct ft_train_options options = {
+            .l2 = l2, .class_weight = FT_WEIGHT_NONE, .folds = 2, .threads = 2, .depth = depth
+        };
+        const struct ft_training_set set = {
+            .x = { .n = n, .d = used, .x = x }, .labels = y, .k = k, .blocks = blocks, .n_blocks = 3
+        };
+        struct ft_head *head = NULL;
+        struct ft_validation *v = NULL;
+        double worst = 0;
+        CHECK(ft_train(&set, &options, &head, &v, NULL) == 0);
+        CHECK(head->d == used && v->depth == depth && v->n_depths == 0);
+        ft_head_probabilities(head, x, n, p);
+        for (size_t i = 0; i < n; i++) {
+            undo_temperature(p + i * (size_t)k, k, v->temperature);
+            for (int c = 0; c < k; c++) {
+                double want = NAN;
+                CHECK(fscanf(f, "%lf", &want) == 1);
+                worst = fmax(worst, fabs(p[i * (size_t)k + (size_t)c] - want));
+            }
+        }
+        if (!(worst < 2e-4))
+            printf("# %s depth %g l2 %g: probabilities differ by %.3g\n", name, depth, l2, worst);
+        CHECK(worst < 2e-4);
+        ft_head_free(head);
+        ft_validation_free(v);
+        free(all);
+        free(x);
+        free(y);
+        free(p);
+        rows++;
+    }
+    CHECK(rows == 12);
+    fclose(f);
+}
+
 int main(void)
 {
+    RUN(blocks_of_several_layers_as_scikit_learn);
     RUN(same_minimum_as_scikit_learn);
     return test_end();
 }
