@@ -16,6 +16,8 @@
  * below this: at the minimum, to the precision of float32. */
 static const double tolerance_final = 1e-9;
 
+enum { BLOCK = 128 }; /* rows of the features at a time */
+
 /* ---- the final head -------------------------------------------------------------------------- */
 
 static int fold_head(const struct ft_head_training *t, const struct ft_fit *fit, double temperature,
@@ -80,7 +82,7 @@ static int fit_dual(struct ft_head_training *t, const struct ft_matrix *x,
     const size_t n = t->n, d = (size_t)x->d, columns = (size_t)ft_softmax_columns(t->k);
     struct ft_fit fit = { 0 };
     struct ft_design design;
-    float *w = NULL;
+    float *w = NULL, *room = NULL;
     int rc = fit_all(t, NULL, &fit, err);
     if (rc)
         goto done;
@@ -90,18 +92,29 @@ static int fit_dual(struct ft_head_training *t, const struct ft_matrix *x,
     if (rc)
         goto done;
     rc = ft_head_training_design(t, &design, t->l2, err);
-    if (rc || !t->design.x) /* rows in a file: the features are fitted from zero on */
+    if (rc)
         goto done;
-    w = ft_alloc(columns * (d + 1), sizeof *w);
-    if (!w) {
+    w = ft_alloc_zero(columns * (d + 1), sizeof *w);
+    room = ft_design_room(&t->design, BLOCK);
+    if (!w || !room) {
         rc = ft_error_nomem(err, "the head");
         goto done;
     }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)columns, (int)d, (int)n, 1,
-                fit.optimiser.x, (int)n, t->design.x, (int)d, 0, w, (int)d);
+    for (size_t from = 0; from < n; from += BLOCK) {
+        const size_t rows = n - from < BLOCK ? n - from : BLOCK;
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)columns, (int)d, (int)rows, 1,
+                    fit.optimiser.x + from, (int)n, ft_design_rows(&t->design, from, rows, room),
+                    (int)d, 1, w, (int)d);
+    }
     memcpy(w + columns * d, fit.optimiser.x + columns * n, columns * sizeof *w);
-    *start = w;
+    rc = ft_design_status(&t->design, err);
+    if (!rc) {
+        *start = w;
+        w = NULL;
+    }
 done:
+    free(w);
+    free(room);
     ft_fit_release(&fit);
     return rc;
 }

@@ -5,31 +5,39 @@ sample=$FT_TESTS/data/cats-vs-dogs
 features=$XDG_CACHE_HOME/finetune/features
 
 begin "a training that may hold nothing in memory writes the same model"
-status 0 finetune train "$sample/train" -o inside.h5 --val "$sample/test"
+status 0 finetune train "$sample/train" --layers last -o inside.h5 --val "$sample/test"
 hasnt out "scratch file"
 sed 1,3d out >inside.txt
 for threads in 1 3; do
-    status 0 finetune train "$sample/train" -o outside.h5 --val "$sample/test" --memory 0 -t $threads
+    status 0 finetune train "$sample/train" --layers last -o outside.h5 --val "$sample/test" --memory 0 -t $threads
     has out "memory     the features take 451 kB, but --memory allows 0 bytes: they are read from a scratch file"
     sed -e 1,3d -e /^memory/d -e s/outside/inside/ out >outside.txt
     cmp -s inside.txt outside.txt || complain "results differ: $(diff inside.txt outside.txt)"
     cmp -s inside.h5 outside.h5 || complain "models differ"
 done
-status 0 finetune train "$sample/train" -o outside.h5 --no-cache --memory 450559 --json
+status 0 finetune train "$sample/train" --layers last -o outside.h5 --no-cache --memory 450559 --json
 has out '"memory":{"limit":450559,"features":450560,"scratch":true}'
 cmp -s inside.h5 outside.h5 || complain "models differ"
 
+begin "so does a training on the features of all layers; auto takes the last layer where memory is short"
+status 0 finetune train "$sample/train" --layers all -o inside-all.h5
+status 0 finetune train "$sample/train" --layers all -o outside-all.h5 --memory 0
+cmp -s inside-all.h5 outside-all.h5 || complain "models differ"
+status 0 finetune train "$sample/train" -o auto.h5 --memory 1M
+has err "--layers auto uses the last layer only"
+cmp -s inside.h5 auto.h5 || complain "auto is not the last layer"
+
 begin "450560 bytes are enough, and how sizes are written"
-status 0 finetune train "$sample/train" -o other.h5 --memory 450560 --json
+status 0 finetune train "$sample/train" --layers last -o other.h5 --memory 450560 --json
 has out '"limit":450560,"features":450560,"scratch":false'
 for size in 440K 440k 0.5m 2G 1t 50%; do
-    status 0 finetune train "$sample/train" -o other.h5 --memory $size --json
+    status 0 finetune train "$sample/train" --layers last -o other.h5 --memory $size --json
     has out '"scratch":false'
 done
-status 0 finetune train "$sample/train" -o other.h5 --memory 439.9K --json
+status 0 finetune train "$sample/train" --layers last -o other.h5 --memory 439.9K --json
 has out '"limit":450457'
 for size in x 5X 5MB -1 % '' nan; do
-    status 2 finetune train "$sample/train" -o other.h5 --memory "$size"
+    status 2 finetune train "$sample/train" --layers last -o other.h5 --memory "$size"
     has err "expected a size such as 500M, 2G or 50%"
 done
 
@@ -64,23 +72,23 @@ for command in doctor curve "train --report page.html"; do
     has err "needs the features of 44 pictures in memory: 451 kB, but --memory allows 10.2 kB"
 done
 [ ! -e "$features" ] || equal "$(find "$features" -name '*.ftc' | wc -l)" 0
-status 0 finetune train "$sample/train" -v --memory 10K -o outside.h5
+status 0 finetune train "$sample/train" --layers last -v --memory 10K -o outside.h5
 has out "unknown    not measured, because the features are not in memory"
 
 begin "no room for the scratch file: said before the work, nothing is lost"
 cp inside.h5 model.h5
 (
     ulimit -f 200
-    status 1 finetune train "$sample/train" --memory 10K
+    status 1 finetune train "$sample/train" --layers last --memory 10K
     has err "no room for 0.1 MB of features in a scratch file in '"
     [ -z "$wrong" ]
 ) || wrong=1
 cmp -s inside.h5 model.h5 || complain "the old model has gone"
-status 0 finetune train "$sample/train" --json
+status 0 finetune train "$sample/train" --layers last --json
 has out '"hits":44'
 
 begin "the scratch file is made elsewhere where there is no cache"
-status 0 finetune train "$sample/train" --memory 10K --cache /dev/null/x -o outside.h5
+status 0 finetune train "$sample/train" --layers last --memory 10K --cache /dev/null/x -o outside.h5
 cmp -s inside.h5 outside.h5 || complain "models differ"
 mkdir temporary
 status 1 env TMPDIR=/nowhere "$FINETUNE" train "$sample/train" --memory 10K --no-cache
@@ -104,7 +112,7 @@ for signal in INT TERM KILL; do
     [ $? -gt 128 ] || complain "it was not stopped by $signal"
     equal "$(find temporary "$XDG_CACHE_HOME" -type f ! -name '*.ftc' | wc -l)" 0
 done
-status 0 finetune train many -q --memory 10K -o outside.h5
-status 0 finetune train many -q -o inside.h5
+status 0 finetune train many --layers last -q --memory 10K -o outside.h5
+status 0 finetune train many --layers last -q -o inside.h5
 cmp -s inside.h5 outside.h5 || complain "models differ"
 end
