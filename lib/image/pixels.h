@@ -44,7 +44,8 @@ struct ft_claim {
     uint64_t bytes;
 };
 /* A decoder calls this once for each picture, before it allocates: waits until the budget of all
- * threads has that much. Who asked for the picture returns it with ft_claim_return. */
+ * threads has that much. The caller that requested the picture returns it
+ * with ft_claim_return. */
 void ft_image_claim(const struct ft_decode_request *request, uint64_t bytes);
 void ft_claim_return(struct ft_claim *claim);
 

@@ -243,7 +243,7 @@ int ft_gallery_read(const char *path, int k, struct ft_gallery **out, struct ft_
     size_t size;
     *out = NULL;
     if (stat(path, &st))
-        return ft_error_errno(err, "'%s' cannot be opened", path);
+        return ft_error_errno(err, "'%s': cannot be opened", path);
     int rc = ft_isolated_begin(&isolated, (uint64_t)st.st_size, read_isolated, (void *)path, err);
     if (!rc)
         rc = ft_isolated_end(&isolated, &bytes, &size, err);

@@ -23,7 +23,7 @@ build() {
     # FT_CFLAGS and what pkg-config says are lists of words
     # shellcheck disable=SC2046,SC2086
     "$@" -Wall -Wextra -Wpedantic -Werror $FT_CFLAGS "$FT_TESTS/examples/$name_.c" -o "$name_" \
-        $(pkg-config --define-variable=prefix="$prefix" --cflags --libs --static finetune) >said 2>&1 ||
+        $(pkg-config --define-variable=prefix="$prefix" --cflags --libs finetune) >said 2>&1 ||
         complain "$name_: $(grep -E 'error|undefined' said | head -n 3 | tr '\n' ' ')"
 }
 

@@ -89,7 +89,7 @@ if command -v script >/dev/null; then
     [ -z "$(grep '.\{20\}' drawn)" ] || complain "wider than the terminal: $(grep -m 1 '.\{20\}' drawn)"
 fi
 
-begin "told to stop while the reader is slow: the rows that are known arrive"
+begin "stopped while the reader is slow: the rows that are known are printed"
 status 0 finetune train "$sample/train" -q -o model.h5
 yes "$one" | head -4000 >list
 mkfifo slow
