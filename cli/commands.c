@@ -5,7 +5,7 @@
 
 #define COMMANDS(row)                                                                              \
     row(train) row(predict) row(evaluate) row(explain) row(doctor) row(curve) row(features)        \
-        row(info) row(bench) row(import) row(backbones) row(cache)
+        row(info) row(bench) row(import) row(export) row(backbones) row(cache)
 
 #define DECLARE(name) extern const struct command name##_command;
 #define POINTER(name) &name##_command,

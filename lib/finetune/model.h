@@ -56,6 +56,20 @@ const char *ft_model_record(const struct ft_model *model);
 /* A copy of the model's gallery, freed by the caller. *out is NULL if the model has none. */
 int ft_model_gallery(const struct ft_model *model, struct ft_gallery **out, struct ft_error *err);
 
+struct ft_export_options {
+    bool channels_first; /* the input is [n, 3, h, w], not [n, h, w, 3] */
+    const char
+        *labels; /* also writes the names of the classes to this file, one a line; nullable */
+};
+/* Writes an ONNX file, replaced atomically. Its input `image` is RGB, float32, 0-255; its outputs
+ * are `probabilities` [n, k] and `features` [n, d]; its metadata_props are the names of the classes
+ * (`classes`, a JSON list), how a picture is fitted to the input (`input`), the threshold, and the
+ * attribute of the model file (`finetune`). `options` and `bytes` are nullable. Returns
+ * FT_EUNSUPPORTED if the network has a layer that ONNX cannot express, or if the library was built
+ * without protobuf-c. */
+int ft_model_export(const struct ft_model *model, const struct ft_export_options *options,
+                    const char *path, uint64_t *bytes, struct ft_error *err);
+
 /* ---- training -------------------------------------------------------------------------------- */
 
 struct ft_training_options {

@@ -44,8 +44,7 @@ static int make_attribute(const struct ft_model *m, cJSON **out, struct ft_error
     return 0;
 }
 
-/* The contents of the attribute `finetune`; *out must be freed with free(). */
-static int attribute_text(const struct ft_model *m, char **out, struct ft_error *err)
+int ft_model_attribute(const struct ft_model *m, char **out, struct ft_error *err)
 {
     cJSON *json = NULL;
     const int rc = make_attribute(m, &json, err);
@@ -79,7 +78,7 @@ int ft_model_save(const struct ft_model *m, const char *path, uint64_t *bytes, s
     struct ft_extra extra = { .name = FT_GALLERY_NAME };
     uint8_t *gallery = NULL;
     char *text = NULL;
-    int rc = attribute_text(m, &text, err);
+    int rc = ft_model_attribute(m, &text, err);
     if (rc)
         goto done;
     rc = gallery_bytes(m, &gallery, &extra.size, err);

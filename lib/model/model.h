@@ -25,6 +25,8 @@ struct ft_model {
     struct ft_gallery *gallery; /* NULL: none, or in the file */
 };
 
+/* The contents of the attribute `finetune`; *out must be freed with free(). */
+int ft_model_attribute(const struct ft_model *model, char **out, struct ft_error *err);
 /* An empty model: threshold and accuracy are not known. Returns NULL if memory runs out. */
 struct ft_model *ft_model_alloc(void);
 /* Sets threshold and accuracy if the record (nullable) has them. */

@@ -3,19 +3,50 @@
 
 #include "onnx/import.h"
 
+static int add_activation(struct ft_import *x, int input, const struct ft_layer_params *p, int *out)
+{
+    const int rc = ft_onnx_layer(x, FT_LAYER_ACTIVATION, &input, 1, x->shapes[input], out);
+    if (rc)
+        return rc;
+    struct ft_layer_params *q = &ft_onnx_at(x, *out)->params;
+    q->activation = p->activation;
+    q->alpha = p->alpha;
+    q->most = p->most;
+    return 0;
+}
+
+/* clip(x / 6 + 1/2, 0, 1), times x for hard_swish, as three layers: Keras 2 and 3 do not agree on
+ * hard_sigmoid, so it cannot be written to a Keras file. The plan of a network makes it one step.
+ */
+static int add_hard(struct ft_import *x, int input, bool swish, int *out)
+{
+    const struct ft_layer_params clip = { .activation = FT_ACT_RELU_SHAPED, .most = 1 };
+    int scaled, clipped;
+    int rc = ft_onnx_layer(x, FT_LAYER_RESCALING, &input, 1, x->shapes[input], &scaled);
+    for (int w = FT_W_SCALE; !rc && w <= FT_W_OFFSET; w++) {
+        float *value = ft_onnx_weight(x, scaled, w, 1, (int64_t[]){ 1 });
+        if (!value)
+            return FT_ENOMEM;
+        *value = w == FT_W_SCALE ? 1.0f / 6 : 0.5f;
+    }
+    rc = rc ? rc : add_activation(x, scaled, &clip, &clipped);
+    if (rc || !swish) {
+        if (!rc)
+            *out = clipped;
+        return rc;
+    }
+    return ft_onnx_layer(x, FT_LAYER_MULTIPLY, (int[]){ input, clipped }, 2, x->shapes[input], out);
+}
+
 int ft_onnx_activate(struct ft_import *x, const struct ft_view *view,
                      const struct ft_layer_params *p, size_t output)
 {
     struct ft_view to = *view;
-    const int rc =
-        ft_onnx_layer(x, FT_LAYER_ACTIVATION, &view->layer, 1, x->shapes[view->layer], &to.layer);
-    if (rc)
-        return rc;
-    struct ft_layer_params *q = &ft_onnx_at(x, to.layer)->params;
-    q->activation = p->activation;
-    q->alpha = p->alpha;
-    q->most = p->most;
-    return ft_onnx_set_view(x, output, &to);
+    const bool swish = p->activation == FT_ACT_HARD_SWISH;
+    const int rc = swish || p->activation == FT_ACT_HARD_SIGMOID
+                       ? add_hard(x, view->layer, swish, &to.layer)
+                       : add_activation(x, view->layer, p, &to.layer);
+    return rc ? rc : ft_onnx_set_view(x, output, &to);
 }
 
 /* ---- view * scale + offset ------------------------------------------------------------------- */

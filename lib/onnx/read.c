@@ -309,6 +309,22 @@ static int set_output(struct ft_import *x)
     return rc ? rc : remove_unused(x);
 }
 
+/* What this program writes beside the graph. */
+static int take_attribute(struct ft_network *network, const Ft__Onnx__Model *model,
+                          struct ft_error *err)
+{
+    for (size_t i = 0; i < model->n_metadata_props; i++) {
+        const Ft__Onnx__Entry *entry = model->metadata_props[i];
+        if (!entry->key || !entry->value || strcmp(entry->key, "finetune"))
+            continue;
+        free(network->attribute);
+        network->attribute = ft_strdup(entry->value);
+        if (!network->attribute)
+            return ft_error_nomem(err, "the description of the model");
+    }
+    return 0;
+}
+
 static int import(struct ft_import *x, const Ft__Onnx__Model *model)
 {
     if (!model->graph || !model->graph->n_node)
@@ -326,7 +342,8 @@ static int import(struct ft_import *x, const Ft__Onnx__Model *model)
         return ft_error_set(x->err, FT_ELIMIT, "a graph of %zu nodes: at most %d are supported",
                             model->graph->n_node, MOST_NODES);
     x->graph = model->graph;
-    int rc = collect_names(x);
+    int rc = take_attribute(x->network, model, x->err);
+    rc = rc ? rc : collect_names(x);
     rc = rc ? rc : set_initializers(x);
     rc = rc ? rc : set_input(x);
     for (size_t i = 0; !rc && i < x->graph->n_node; i++) {

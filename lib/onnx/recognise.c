@@ -27,4 +27,15 @@ static int refuse(const char *path, const struct ft_reader_options *options,
 }
 
 const struct ft_reader ft_onnx_reader = { "ONNX", ft_onnx_is, refuse };
+
+int ft_onnx_write(const struct ft_network *network, const struct ft_onnx_export *options,
+                  const char *path, uint64_t *size, struct ft_error *err)
+{
+    (void)network, (void)options, (void)size;
+    return ft_error_set(
+        err, FT_EUNSUPPORTED,
+        "'%s' cannot be written: this program was built without protobuf-c: install "
+        "libprotobuf-c and build again",
+        path);
+}
 #endif

@@ -1,0 +1,84 @@
+/* finetune export: writes a trained model for other programs. */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+
+#include "cli.h"
+
+static int export_main(const struct settings *s)
+{
+    struct ft_error err;
+    struct ft_model *model = NULL;
+    const struct ft_backbone_options options = { .preprocess = s->preprocess,
+                                                 .rule = s->resize,
+                                                 .classes = s->classes };
+    const struct ft_export_options how = { .channels_first = s->channels_first,
+                                           .labels = s->labels };
+    uint64_t bytes = 0;
+    int rc = ft_output_check(s->output, &err);
+    if (!rc && s->labels)
+        rc = ft_output_check(s->labels, &err);
+    if (!rc)
+        rc = ft_model_open(s->arguments[0], &options, &model, &err);
+    if (!rc)
+        backbone_notes(ft_model_backbone(model), s->arguments[0]);
+    if (!rc)
+        rc = ft_model_export(model, &how, s->output, &bytes, &err);
+    if (!rc) {
+        const struct ft_geometry *g = ft_backbone_geometry(ft_model_backbone(model));
+        report("input",
+               s->channels_first ? "image [n, 3, %d, %d] · float32 RGB 0-255"
+                                 : "image [n, %d, %d, 3] · float32 RGB 0-255",
+               g->height, g->width);
+        report("outputs", "probabilities [n, %d] · features [n, %d]", ft_model_classes(model),
+               ft_backbone_features(ft_model_backbone(model)));
+        report("saved", "%s (%.1f MB)", s->output, (double)bytes / 1e6);
+        if (s->labels)
+            report("labels", "%s", s->labels);
+    }
+    if (!rc && s->json) {
+        cJSON *json = cJSON_CreateObject();
+        cJSON_AddNumberToObject(json, "classes", ft_model_classes(model));
+        cJSON_AddStringToObject(json, "output", s->output);
+        cJSON_AddNumberToObject(json, "bytes", (double)bytes);
+        json_print(json);
+    }
+    ft_model_free(model);
+    return rc ? fail(&err) : EXIT_DONE;
+}
+
+static const struct option export_options[] = {
+    { "output", 'o', TEXT(output), .argument = "FILE", .initial = "model.onnx",
+      .help = "ONNX file to write" },
+    { "labels", 0, TEXT(labels), .argument = "FILE",
+      .help = "also write the names of the classes, one a line" },
+    { "nchw", 0, FLAG(channels_first),
+      .help = "the input has its channels first: [n, 3, h, w], not [n, h, w, 3]" },
+    { 0 },
+};
+static const struct option foreign_options[] = {
+    { "preprocess", 0, TEXT(preprocess), .argument = "MODE",
+      .help = "pixel scaling that the network expects: tf, torch, caffe, none or SCALE,OFFSET "
+              "(default: detected)" },
+    { "resize", 0, TEXT(resize), .argument = "RULE", .choices = "crop|squash|pad",
+      .help = "how a picture is fitted to the input of a model that another program trained" },
+    { "classes", 0, TEXT(classes), .argument = "A,B,...|FILE",
+      .help = "names of the classes of a model that another program trained" },
+    { 0 },
+};
+
+const struct command export_command = {
+    .name = "export",
+    .arguments = "MODEL",
+    .summary = "write a trained model as ONNX, for ONNX Runtime and other programs",
+    .least = 1,
+    .most = 1,
+    .run = export_main,
+    .more =
+        "The input 'image' takes RGB values 0-255 as float32; scaling is part of the network.\n"
+        "Outputs are 'probabilities' and 'features'. The metadata of the file contain the names\n"
+        "of the classes, how a picture is cropped and resized, the threshold, and how the model\n"
+        "was trained.\n"
+        "Example:\n"
+        "  finetune export model.h5 -o model.onnx --labels labels.txt",
+    .options = { export_options, foreign_options },
+};

@@ -1,0 +1,48 @@
+#!/bin/sh
+# ONNX files: import, export, and what is refused.
+. "$FT_TESTS/cli/tap.sh"
+golden=$FT_TESTS/golden/onnx
+data=$FT_TESTS/data/cats-vs-dogs
+
+if ! "$FINETUNE" --version | grep -q ONNX; then
+    begin "an ONNX file is refused with a hint"
+    status 1 "$FINETUNE" info "$golden/pools.onnx"
+    has err "without protobuf-c"
+    end
+    exit
+fi
+
+begin "a network of an ONNX file is converted to a Keras file with the same layers"
+for file in "$golden"/[acst]*.onnx; do
+    status 0 "$FINETUNE" import "$file" -o "$(basename "$file" .onnx).h5" --preprocess none
+done
+status 0 "$FINETUNE" info --layers channels_last.h5
+has out "Dense"
+
+begin "a model is trained on an ONNX network"
+status 0 "$FINETUNE" train "$data/train" --backbone "$golden/channels_last.onnx" --preprocess none --size 24 -o small.h5
+status 0 "$FINETUNE" predict -m small.h5 "$data/test/cat/cat.52.jpg"
+
+begin "export writes a file that gives the same probabilities"
+status 0 "$FINETUNE" train "$data/train" -o model.h5
+status 0 "$FINETUNE" export model.h5 -o model.onnx --labels labels.txt
+equal "$(cat labels.txt)" "cat
+dog"
+status 0 "$FINETUNE" export model.h5 -o first.onnx --nchw
+"$FINETUNE" predict -m model.h5 --format tsv --probabilities "$data/test" >expected
+for file in model.onnx first.onnx; do
+    status 0 "$FINETUNE" predict -m $file --format tsv --probabilities "$data/test"
+    awk -F'\t' 'NR == FNR { for (i = 3; i <= NF; i++) want[FNR, i] = $i; next }
+        { for (i = 3; i <= NF; i++) if (FNR > 1 && $i ~ /^[0-9.]+$/) { n++; d = $i - want[FNR, i]; if (d < -2e-6 || d > 2e-6) bad++ } }
+        END { print (n > 20 && !bad) ? "same" : "differs " n " " bad }' expected out >compared
+    equal "$(cat compared)" same
+done
+
+begin "damaged and hostile files are refused with a message"
+: >empty.onnx
+head -c 300 "$golden/pools.onnx" >short.onnx
+for file in empty short; do
+    status 1 "$FINETUNE" info $file.onnx
+    grep -q "$file.onnx" err || complain "$(cat err)"
+done
+end
