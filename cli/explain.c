@@ -36,15 +36,16 @@ static int find_question(struct explain *x, const struct settings *s, struct ft_
     for (const char *comma = strchr(both, ','); comma; comma = strchr(comma + 1, ',')) {
         const int a = class_named(both, (size_t)(comma - both), classes, k),
                   b = class_named(comma + 1, strlen(comma + 1), classes, k);
-        if (a >= 0 && b >= 0) {
+        if (a >= 0 && b >= 0 && a != b) {
             x->question = (struct ft_question){ a, b };
             return 0;
         }
     }
-    return refuse(err, FT_EARG,
-                  "--compare '%s': expected two classes of the model, as A,B; finetune info %s "
-                  "lists the classes",
-                  both, s->model);
+    return refuse(
+        err, FT_EARG,
+        "--compare '%s': expected two different classes of the model, as A,B; finetune info %s "
+        "lists the classes",
+        both, s->model);
 }
 
 static int find_neighbours(struct explain *x, const struct settings *s, struct ft_error *err)

@@ -46,8 +46,10 @@ equal "$(head -c 4 why.png | tail -c 3)" PNG
 begin "wrong names and files"
 status 1 finetune explain "$one" --class cow
 has err "'cow' is not a class of the model"
+status 1 finetune explain "$one" --compare dog,dog
+has err "expected two different classes"
 status 1 finetune explain "$one" --compare cat
-has err "expected two classes of the model"
+has err "expected two different classes of the model"
 status 1 finetune explain missing.jpg
 has err "'missing.jpg': cannot be opened: no such file"
 echo text >text.jpg
