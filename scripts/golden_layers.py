@@ -251,10 +251,33 @@ def net_attention(k, x):
     return mark(L.Concatenate()([L.GlobalAveragePooling1D()(x), L.GlobalMaxPooling1D()(x)]))
 
 
+def net_tokens(k, x):
+    """Operations on tokens, and layers that only Keras 3 has."""
+    L, o, c = k.layers, k.ops, 0
+
+    def mark(x):
+        nonlocal c
+        c += 1
+        return L.Activation("linear", name="check_%d" % c)(x)
+
+    x = L.Conv2D(12, 2, strides=2)(L.Rescaling(1 / 127.5, offset=-1)(x))
+    x = mark(o.reshape(x, (-1, 20, 12)))
+    x = mark(L.RMSNormalization(epsilon=1e-3)(x))
+    x = mark(L.EinsumDense("abc,cd->abd", output_shape=(20, 10), bias_axes="d", activation="gelu")(x))
+    x = mark(L.EinsumDense("...x,xy->...y", output_shape=8)(x))
+    x = mark(L.MultiHeadAttention(2, 4, output_shape=14)(x, x))
+    x = mark(o.gelu(x, approximate=True))
+    x = mark(o.transpose(x, (0, 2, 1)))
+    x = mark(o.transpose(L.Dense(9)(x), (0, 2, 1))[:, 1:-1])
+    x = mark(L.AveragePooling1D(2)(L.MaxPooling1D(2, strides=1, padding="same")(x)))
+    y = [x[:, 0], x[:, -1, 2:], o.mean(x, axis=1), o.max(x, axis=-2), L.Flatten()(o.mean(x, axis=1, keepdims=True))]
+    return mark(L.Concatenate()(y))
+
+
 NETS = [("activations", net_activations, (6, 7, 3)), ("norms", net_norms, (7, 6, 3)), ("convolutions", net_convolutions, (11, 12, 3)),
         ("shapes", net_shapes, (13, 12, 3)), ("merges", net_merges, (7, 8, 3)),
         ("arithmetic", net_arithmetic, (7, 8, 3)), ("selections", net_selections, (12, 13, 3)), ("resizing", net_resizing, (13, 11, 3)),
-        ("attention", net_attention, (9, 11, 3)), ("parts", net_parts, (6, 7, 3))]
+        ("attention", net_attention, (9, 11, 3)), ("parts", net_parts, (6, 7, 3)), ("tokens", net_tokens, (8, 10, 3))]
 
 
 def draw(model, noise):
@@ -304,7 +327,7 @@ def main():
     for i, (name, build, shape) in enumerate(NETS):
         if name != "convolutions":
             golden(out, keras, "-3", name, build, shape, 300 + i)
-        if name not in ("norms", "shapes"):
+        if name not in ("norms", "shapes", "tokens"):
             golden(out, tf_keras, "-2", name, build, shape, 400 + i)
 
 

@@ -147,6 +147,7 @@ const struct ft_kind ft_kinds_channels[] = {
       .weights = group_norm_weights,
       .operation = FT_OP_GROUP_NORM,
       .settings = group_norm_settings },
+    { .kind = FT_LAYER_RMS_NORM, .weights = norm_weights, .operation = FT_OP_RMS_NORM },
     { .kind = FT_LAYER_UNIT_NORM, .operation = FT_OP_UNIT_NORM },
     { .kind = FT_LAYER_PRELU,
       .weights = prelu_weights,

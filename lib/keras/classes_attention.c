@@ -16,6 +16,23 @@ static int refuse_settings(const cJSON *config, struct ft_error *err)
     return rc;
 }
 
+/* null, 20 or [20] */
+static int read_output_shape(const cJSON *config, int *channels, struct ft_error *err)
+{
+    const cJSON *shape = ft_field(config, "output_shape");
+    if (cJSON_IsObject(shape))
+        shape = ft_field(shape, "items");
+    if (cJSON_IsArray(shape) && cJSON_GetArraySize(shape) == 1)
+        shape = shape->child;
+    if (!shape)
+        return 0;
+    if (!cJSON_IsNumber(shape) || !(shape->valuedouble >= 1 && shape->valuedouble <= 1 << 20))
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "an output_shape of several axes is not supported");
+    *channels = (int)shape->valuedouble;
+    return 0;
+}
+
 static int parse_attention(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
 {
     struct ft_layer_params *p = &out->layer.params;
@@ -26,6 +43,7 @@ static int parse_attention(const cJSON *config, struct ft_draft_layer *out, stru
     p->filters = p->units;
     rc = rc ? rc : ft_field_int(config, "value_dim", 1, &p->filters, err);
     rc = rc ? rc : ft_field_bool(config, "use_bias", &biased, err);
+    rc = rc ? rc : read_output_shape(config, &out->channels, err);
     const cJSON *axes = ft_field(config, "attention_axes");
     out->attention_axes = cJSON_IsArray(axes) ? cJSON_GetArraySize(axes) : axes ? 1 : 0;
     for (int w = FT_W_QUERY; w <= FT_W_OUTPUT; w += FT_W_KEY)

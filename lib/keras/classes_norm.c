@@ -98,6 +98,21 @@ static int parse_layer_norm(const cJSON *config, struct ft_draft_layer *out, str
     return rc ? rc : parse_affine_norm(config, out, err);
 }
 
+static int parse_rms_norm(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
+{
+    double epsilon = 1e-6;
+    int rc = ft_field_axis(config, &out->axis, err);
+    rc = rc ? rc : ft_field_number(config, "epsilon", &epsilon, err);
+    out->layer.params.epsilon = (float)epsilon;
+    out->needs = FT_NEEDS(FT_W_GAMMA);
+    return rc;
+}
+
+static void write_rms_norm(const struct ft_layer *layer, cJSON *config)
+{
+    cJSON_AddItemToObject(config, "epsilon", ft_json_float(layer->params.epsilon));
+}
+
 static int parse_group_norm(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
 {
     out->layer.params.groups = 32;
@@ -194,6 +209,8 @@ const struct ft_layer_class ft_norm_classes[] = {
       .weights = { "gamma", "beta" } },
     { "GroupNormalization", FT_LAYER_GROUP_NORM, parse_group_norm, write_group_norm,
       .weights = { "gamma", "beta" } },
+    { "RMSNormalization", FT_LAYER_RMS_NORM, parse_rms_norm, write_rms_norm,
+      .weights = { "scale" } },
     { "UnitNormalization", FT_LAYER_UNIT_NORM, parse_unit_norm, .write = ft_write_nothing },
     { "Normalization", FT_LAYER_RESCALING, parse_normalization, NULL,
       .weights = { "mean", "variance", "count" }, .ignored = 1u << 2,

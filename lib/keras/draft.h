@@ -29,6 +29,7 @@ struct ft_draft_layer {
     int part, part_of;
     /* Its output has the axes [t, c] in Keras (tokens). Here it is a map [1, t, c]. */
     bool tokens;
+    int channels;       /* of the output of attention, if its settings say them; else 0 */
     int attention_axes; /* how many axes Keras attends over; 0: all but batch and channels */
     bool squeezed; /* a map [h, w, 1] that Keras has as [h, w], or [1] that it has as a number */
     /* the class in the file; NULL: the class that writes this layer */

@@ -70,14 +70,27 @@ void ft_draft_redirect(struct ft_draft *draft, int n, int from, int to)
 
 /* ---- what a layer gives ---------------------------------------------------------------------- */
 
-int ft_draft_rank(const struct ft_draft *draft, int layer)
+/* The first layer, from `layer` back along first inputs, whose rank does not depend on its input;
+ * -1 if there is a circle. */
+static int origin_of_rank(const struct ft_draft *draft, int layer)
 {
-    int kinds = 0, i = layer;
-    /* The rank of the first input that does not depend on another, carried back to the layer. */
-    while (kinds++ < draft->n && draft->layers[i].layer.n_inputs &&
+    int visits = 0, i = layer;
+    while (visits++ < draft->n && draft->layers[i].layer.n_inputs &&
            ft_layer_rank(&draft->layers[i].layer, 1) != ft_layer_rank(&draft->layers[i].layer, 3))
         i = draft->layers[i].layer.inputs[0];
-    return kinds > draft->n ? 0 : ft_layer_rank(&draft->layers[i].layer, 1);
+    return visits > draft->n ? -1 : i;
+}
+
+int ft_draft_rank(const struct ft_draft *draft, int layer)
+{
+    const int origin = origin_of_rank(draft, layer);
+    return origin < 0 ? 0 : ft_layer_rank(&draft->layers[origin].layer, 1);
+}
+
+bool ft_draft_tokens(const struct ft_draft *draft, int layer)
+{
+    const int origin = origin_of_rank(draft, layer);
+    return origin >= 0 && draft->layers[origin].tokens;
 }
 
 /* Rows (axis 0) or columns (1) after a layer that has n before it; 0: not known. */
@@ -104,6 +117,12 @@ static int length_after(const struct ft_layer *l, int axis, int n)
     case FT_LAYER_ACTIVATION:
     case FT_LAYER_IDENTITY:
     case FT_LAYER_BATCH_NORM:
+    case FT_LAYER_LAYER_NORM:
+    case FT_LAYER_RMS_NORM:
+    case FT_LAYER_GROUP_NORM:
+    case FT_LAYER_UNIT_NORM:
+    case FT_LAYER_DENSE:
+    case FT_LAYER_ATTENTION:
     case FT_LAYER_PRELU:
     case FT_LAYER_CONCATENATE:
         return n;
@@ -112,34 +131,50 @@ static int length_after(const struct ft_layer *l, int axis, int n)
     }
 }
 
-static int length(const struct ft_draft *draft, int layer, int axis, int depth)
+static int channels(const struct ft_draft *draft, int i, int *visits);
+
+/* Length of an axis of a map: 0 rows, 1 columns, 2 channels. */
+static int length(const struct ft_draft *draft, int layer, int axis, int *visits)
 {
     const struct ft_layer *l = &draft->layers[layer].layer;
+    const int *shape = l->params.shape;
+    if (--*visits < 0)
+        return 0;
+    if (axis == 2)
+        return channels(draft, layer, visits);
     if (l->kind == FT_LAYER_INPUT || l->kind == FT_LAYER_RESHAPE || l->kind == FT_LAYER_RESIZE)
-        return l->params.rank > axis && l->params.shape[axis] > 0 ? l->params.shape[axis] : 0;
+        return l->params.rank > axis && shape[axis] > 0 ? shape[axis] : 0;
     if (ft_layer_kind_info(l->kind)->flags & FT_KIND_GLOBAL_POOL)
         return 1;
-    if (!l->n_inputs || depth > draft->n)
+    if (!l->n_inputs)
         return 0;
-    const int n = length(draft, l->inputs[0], axis, depth + 1),
+    if (l->kind == FT_LAYER_PERMUTE)
+        return l->params.rank == 3 && shape[axis] >= 1 && shape[axis] <= 3
+                   ? length(draft, l->inputs[0], shape[axis] - 1, visits)
+                   : 0;
+    const int n = length(draft, l->inputs[0], axis, visits),
               after = n > 0 ? length_after(l, axis, n) : 0;
     return after > 0 ? after : 0;
 }
 
-void ft_draft_size(const struct ft_draft *draft, int layer, int size[2])
+static void size_of(const struct ft_draft *draft, int layer, int size[2], int *visits)
 {
     for (int axis = 0; axis < 2; axis++)
-        size[axis] = length(draft, layer, axis, 0);
+        size[axis] = length(draft, layer, axis, visits);
 }
 
-static int channels(const struct ft_draft *draft, int i, int *visits);
+void ft_draft_size(const struct ft_draft *draft, int layer, int size[2])
+{
+    int visits = VISITS;
+    size_of(draft, layer, size, &visits);
+}
 
 /* How many values a layer gives: of a vector, its channels. */
 static int values(const struct ft_draft *draft, int i, int *visits)
 {
     int size[2] = { 1, 1 };
     if (ft_draft_rank(draft, i) == 3)
-        ft_draft_size(draft, i, size);
+        size_of(draft, i, size, visits);
     const long long n = (long long)size[0] * size[1] * channels(draft, i, visits);
     return n <= 1 << 24 ? (int)n : 0;
 }
@@ -162,7 +197,13 @@ static int channels(const struct ft_draft *draft, int i, int *visits)
     case FT_LAYER_DENSE:
         return p->units;
     case FT_LAYER_PERMUTE:
-        return 0;
+        return p->rank == 3 && l->n_inputs && p->shape[2] >= 1 && p->shape[2] <= 3
+                   ? length(draft, l->inputs[0], p->shape[2] - 1, visits)
+                   : 0;
+    case FT_LAYER_ATTENTION:
+        if (draft->layers[i].channels)
+            return draft->layers[i].channels;
+        return l->n_inputs ? channels(draft, l->inputs[0], visits) : 0;
     case FT_LAYER_FLATTEN:
         return l->n_inputs ? values(draft, l->inputs[0], visits) : 0;
     case FT_LAYER_DEPTHWISE_CONV2D:

@@ -18,6 +18,8 @@ void ft_draft_redirect(struct ft_draft *draft, int n, int from, int to);
 
 /* Rank of a layer's output: 3 for maps, 1 for vectors, 0 if it is not known. */
 int ft_draft_rank(const struct ft_draft *draft, int layer);
+/* Returns whether the output has the axes [t, c] in Keras; here it is a map [1, t, c]. */
+bool ft_draft_tokens(const struct ft_draft *draft, int layer);
 /* Its number of channels, and the rows and columns of a map; 0 if they are not known. */
 int ft_draft_channels(const struct ft_draft *draft, int layer);
 void ft_draft_size(const struct ft_draft *draft, int layer, int size[2]);

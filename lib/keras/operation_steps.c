@@ -97,3 +97,17 @@ int ft_step_selection(struct ft_build *b, int x, const int *from, int n, int cha
             : (struct ft_tensor){ 2, { channels, n }, count, kernel };
     return 0;
 }
+
+int ft_step_integer(const cJSON *value, int otherwise)
+{
+    return value && cJSON_IsNumber(value) && fabs(value->valuedouble) < 1 << 20
+               ? (int)value->valuedouble
+               : otherwise;
+}
+
+bool ft_step_last_axis(const struct ft_build *b, const cJSON *axis)
+{
+    const cJSON *one = cJSON_IsArray(axis) && cJSON_GetArraySize(axis) == 1 ? axis->child : axis;
+    const int last = ft_draft_tokens(b->draft, b->x) ? 2 : ft_draft_rank(b->draft, b->x);
+    return cJSON_IsNumber(one) && (one->valuedouble == -1 || one->valuedouble == last);
+}

@@ -33,7 +33,13 @@ struct ft_keras_operation {
 #define FT_OPERATION_PARTS 1000
 
 /* Tables that end with a row without names. */
-extern const struct ft_keras_operation ft_arithmetic_operations[], ft_shape_operations[];
+extern const struct ft_keras_operation ft_arithmetic_operations[], ft_selection_operations[],
+    ft_shape_operations[];
+
+/* A whole number; `otherwise` if the value is absent or not one. */
+int ft_step_integer(const cJSON *value, int otherwise);
+/* Whether `axis` is that of the channels: -1, 3 of a map, 2 of tokens, 1 of a vector. */
+bool ft_step_last_axis(const struct ft_build *b, const cJSON *axis);
 
 /* Returns FT_EUNSUPPORTED with a message that names `what`. */
 int ft_step_unsupported(const struct ft_build *b, const char *what);

@@ -33,8 +33,9 @@ static bool is_no_layer(const cJSON *entry, const char *kind)
 static const struct ft_keras_operation *find(const char *name)
 {
     static const struct ft_keras_operation *const tables[] = { ft_arithmetic_operations,
+                                                               ft_selection_operations,
                                                                ft_shape_operations };
-    for (int t = 0; t < 2; t++)
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
         for (const struct ft_keras_operation *o = tables[t]; o->names; o++)
             if (ft_pattern_matches(o->names, name, strlen(name)))
                 return o;

@@ -131,6 +131,24 @@ static int build_clip(struct ft_build *b, const struct ft_keras_operation *opera
 
 /* ---- activations and casts ------------------------------------------------------------------- */
 
+/* gelu by tanh: x * sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3)) (D. Hendrycks and K. Gimpel, 2016).
+ */
+static int build_gelu_approximate(struct ft_build *b, int *last)
+{
+    const double factor = 1.5957691216057308;
+    float one = (float)factor;
+    const struct ft_constant offset = { .count = 1, .values = &one };
+    int square, cubic, inner;
+    int rc = ft_step_add(b, FT_LAYER_MULTIPLY, (int[]){ b->x, b->x }, 2, &square);
+    rc = rc ? rc : ft_step_rescaling(b, square, 0.044715 * factor, NULL, 1, &offset, &cubic);
+    rc = rc ? rc : ft_step_add(b, FT_LAYER_MULTIPLY, (int[]){ b->x, cubic }, 2, &inner);
+    rc = rc ? rc : ft_step_add(b, FT_LAYER_ACTIVATION, &inner, 1, &inner);
+    if (rc)
+        return rc;
+    ft_step_layer(b, inner)->params.activation = FT_ACT_SIGMOID;
+    return ft_step_add(b, FT_LAYER_MULTIPLY, (int[]){ b->x, inner }, 2, last);
+}
+
 static int build_activation(struct ft_build *b, const struct ft_keras_operation *operation,
                             int *last)
 {
@@ -139,7 +157,7 @@ static int build_activation(struct ft_build *b, const struct ft_keras_operation 
     const cJSON *slope = ft_argument_find(b->node, b->config, "negative_slope", 1);
     slope = slope ? slope : ft_argument_find(b->node, b->config, "alpha", 1);
     if (activation == FT_ACT_GELU && cJSON_IsTrue(approximate))
-        return ft_step_unsupported(b, "gelu by its approximation with tanh");
+        return build_gelu_approximate(b, last);
     if (activation == FT_ACT_SOFTMAX) {
         const cJSON *axis = ft_argument_find(b->node, b->config, "axis", 1);
         if (axis && !(cJSON_IsNumber(axis) && axis->valuedouble == -1))

@@ -115,6 +115,7 @@ enum ft_operation {
      * pixel */
     FT_OP_LAYER_NORM,
     FT_OP_GROUP_NORM, /* the same, over all pixels and the channels of a group */
+    FT_OP_RMS_NORM,   /* out = in / sqrt(mean square + epsilon) * weights[c], as above */
     FT_OP_UNIT_NORM,  /* out = in / |in|, over the channels of a pixel */
     FT_OP_PRELU,      /* out = in < 0 ? in * weights : in */
     /* out = clamp(in * weights + bias), each value with its own: weights are all scales [h, w, c],

@@ -47,6 +47,7 @@ EVERYWHERE(maximum);
 EVERYWHERE(minimum);
 EVERYWHERE(layer_norm);
 EVERYWHERE(group_norm);
+EVERYWHERE(rms_norm);
 EVERYWHERE(unit_norm);
 EVERYWHERE(prelu);
 EVERYWHERE(attention);
@@ -83,6 +84,10 @@ static const struct ft_operation_info operations[FT_OPERATIONS] = {
                            .rows = group_norm_rows,
                            .weights = FT_WEIGHTS_CHANNELS,
                            .cut = FT_CUT_NOWHERE },
+    [FT_OP_RMS_NORM] = { .name = "RMS norm",
+                         .rows = rms_norm_rows,
+                         .weights = FT_WEIGHTS_CHANNELS,
+                         .cut = FT_CUT_ROWS },
     [FT_OP_UNIT_NORM] = { .name = "unit norm", .rows = unit_norm_rows, .cut = FT_CUT_ROWS },
     [FT_OP_PRELU] = { .name = "prelu", .rows = prelu_rows, .weights = FT_WEIGHTS_ALPHA },
     [FT_OP_AFFINE_MAP] = { .name = "affine map",

@@ -80,6 +80,7 @@ static const struct ft_layer_kind_info kinds[FT_LAYER_KINDS] = {
                               1,
                               1,
                               { { "gamma" }, { "beta" } } },
+    [FT_LAYER_RMS_NORM] = { "RMSNormalization", FT_PARAM_EPSILON, 0, 1, 1, { { "scale", "c" } } },
     [FT_LAYER_UNIT_NORM] = { "UnitNormalization", 0, 0, 1, 1 },
     [FT_LAYER_PRELU] = { "PReLU", 0, 0, 1, 1, { { "alpha" } } },
     [FT_LAYER_CROPPING] = { "Cropping2D", FT_PARAM_PAD, 0, 1, 1 },

@@ -34,6 +34,7 @@ enum ft_layer_kind {
     /* over rows, columns and the channels of a group: GAMMA, BETA, params.epsilon as above;
      * params.groups, -1: one group for each channel */
     FT_LAYER_GROUP_NORM,
+    FT_LAYER_RMS_NORM,   /* channels divided by the root of their mean square: GAMMA [c]; epsilon */
     FT_LAYER_UNIT_NORM,  /* channels divided by their Euclidean length */
     FT_LAYER_PRELU,      /* ALPHA [h, w, c], any of them 1 */
     FT_LAYER_CROPPING,   /* params.pad */

@@ -54,6 +54,13 @@ static void layer_norm(const struct ft_work *w)
 }
 FT_KERNEL_ROW(layer_norm);
 
+static void rms_norm(const struct ft_work *w)
+{
+    EACH_PIXEL(w, const float factor = 1 / sqrtf(squares_of(in, n, 0) / (float)n + w->epsilon);
+               for (int i = 0; i < n; i++) out[i] = in[i] * factor * w->weights[i];)
+}
+FT_KERNEL_ROW(rms_norm);
+
 static void unit_norm(const struct ft_work *w)
 {
     EACH_PIXEL(w, const float squares = squares_of(in, n, 0);
