@@ -63,19 +63,27 @@ static int validate(struct contest *x, const struct ft_features *f, struct ft_er
     return rc;
 }
 
+/* Opens all backbones before the long work, so that errors in their names are reported at once. */
+static int open_all(struct contest *x, struct ft_error *err)
+{
+    const struct list *names = &x->settings->backbones;
+    int rc = 0;
+    for (int i = 0; !rc && (i < names->n || !i); i++) {
+        rc = backbone_open_for(x->settings, names->n ? names->items[i] : NULL, x->dataset,
+                               &x->backbones[i], err);
+        if (!rc)
+            rc = pictures_check_memory(x->backbones[i], x->dataset, x->settings, "curve", err);
+    }
+    return rc;
+}
+
 /* Measures one backbone: features, cross-validation, speed; for the first one also the curve. */
-static int enter(struct contest *x, const char *name, struct ft_error *err)
+static int measure(struct contest *x, struct ft_error *err)
 {
     struct pictures pictures = { 0 };
     struct ft_metrics *metrics = NULL;
     struct ft_bench bench = { 0 };
-    int rc = backbone_open_for(x->settings, name, x->dataset, &x->backbones[x->n], err);
-    if (!rc &&
-        (rc = pictures_check_memory(x->backbones[x->n], x->dataset, x->settings, "curve", err)))
-        ft_backbone_free(x->backbones[x->n]);
-    if (rc)
-        return rc;
-    rc = pictures_extract(x->backbones[x->n], x->dataset, x->settings, &pictures, err);
+    int rc = pictures_extract(x->backbones[x->n], x->dataset, x->settings, &pictures, err);
     if (!rc && !x->n)
         pictures_list_bad(&pictures);
     if (!rc)
@@ -112,14 +120,14 @@ static int curve_main(const struct settings *s)
     if (!rc && x.dataset->n_classes < 2)
         rc = refuse(&err, FT_EARG,
                     "'%s' contains fewer than two classes: each is a folder of pictures", x.dir);
-    if (!rc && !s->backbones.n)
-        rc = enter(&x, NULL, &err);
-    for (int i = 0; !rc && i < s->backbones.n; i++)
-        rc = enter(&x, s->backbones.items[i], &err);
+    if (!rc)
+        rc = open_all(&x, &err);
+    while (!rc && x.n < LIST_LIMIT && x.backbones[x.n])
+        rc = measure(&x, &err);
     if (!rc && (s->json ? json_print_text(ft_report_curve_json(&x.curve, x.contenders, x.n))
                         : print_text(ft_report_curve_text(&x.curve, x.contenders, x.n))))
         rc = out_of_memory(&err, x.dir);
-    for (int i = 0; i < x.n; i++) {
+    for (int i = 0; i < LIST_LIMIT; i++) {
         ft_validation_free(x.validations[i]);
         ft_backbone_free(x.backbones[i]);
     }

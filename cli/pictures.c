@@ -217,6 +217,7 @@ int backbone_open_for(const struct settings *s, const char *name, const struct f
     int rc = ft_backbone_open(name, &options, out, err);
     if (!rc && !strcmp(s->depths, "auto") && too_many(*out, dataset, s)) {
         ft_backbone_free(*out);
+        *out = NULL;
         options.layers = "last";
         rc = ft_backbone_open(name, &options, out, err);
     }

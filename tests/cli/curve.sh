@@ -25,6 +25,14 @@ status 0 finetune curve "$sample/train" -b efficientnet-lite0 -b "$FT_TESTS/../w
 equal "$(grep -c '^efficientnet-lite0 ' out)" 2
 has out "ms/image"
 
+begin "all backbones are opened before the first picture is read"
+mkdir -p broken
+cp -r "$sample/train/cat" "$sample/train/dog" broken/
+echo "no picture" >broken/cat/broken.jpg
+status 1 finetune curve broken -b efficientnet-lite0 -b absent
+has err "no backbone 'absent'"
+grep -q "broken.jpg" err && complain "the pictures were read first"
+
 begin "too few pictures are said so"
 mkdir -p few/cat few/dog
 for class in cat dog; do
