@@ -11,10 +11,10 @@
 
 enum { RANK_LIMIT = 8 };
 
-void ft_constant_release(struct ft_constant *constant)
+void ft_constant_release(struct ft_keras_constant *constant)
 {
     free(constant->values);
-    *constant = (struct ft_constant){ 0 };
+    *constant = (struct ft_keras_constant){ 0 };
 }
 
 /* {"class_name": "__tensor__", "config": {"value": ...}}, {"class_name": "__tuple__", "items":
@@ -107,7 +107,8 @@ static int fill(const cJSON *value, int rank, const int64_t *shape, float **at,
 }
 
 /* Axes of length 1 in front mean nothing; one axis is channels, two are columns and channels. */
-static int set_shape(struct ft_constant *out, int rank, const int64_t *shape, struct ft_error *err)
+static int set_shape(struct ft_keras_constant *out, int rank, const int64_t *shape,
+                     struct ft_error *err)
 {
     while (rank && *shape == 1) {
         rank--;
@@ -122,12 +123,12 @@ static int set_shape(struct ft_constant *out, int rank, const int64_t *shape, st
     return 0;
 }
 
-int ft_constant_parse(const cJSON *value, struct ft_constant *out, struct ft_error *err)
+int ft_constant_parse(const cJSON *value, struct ft_keras_constant *out, struct ft_error *err)
 {
     int64_t shape[RANK_LIMIT];
     int rank;
     size_t count = 1;
-    struct ft_constant c = { 0 };
+    struct ft_keras_constant c = { 0 };
     value = unwrap(value);
     int rc = measure(value, &rank, shape, err);
     if (rc)
@@ -150,7 +151,7 @@ int ft_constant_parse(const cJSON *value, struct ft_constant *out, struct ft_err
     return rc;
 }
 
-static struct ft_tensor tensor_of(const struct ft_constant *c, const float *values)
+static struct ft_tensor tensor_of(const struct ft_keras_constant *c, const float *values)
 {
     struct ft_tensor t = { .rank = c->rank ? c->rank : 1,
                            .shape = { 1, 1, 1 },
@@ -161,8 +162,9 @@ static struct ft_tensor tensor_of(const struct ft_constant *c, const float *valu
     return t;
 }
 
-int ft_constants_apply(struct ft_draft_layer *layer, double factor, const struct ft_constant *scale,
-                       double sign, const struct ft_constant *offset, struct ft_error *err)
+int ft_constants_apply(struct ft_draft_layer *layer, double factor,
+                       const struct ft_keras_constant *scale, double sign,
+                       const struct ft_keras_constant *offset, struct ft_error *err)
 {
     const size_t n = scale->count ? scale->count : 1, m = offset->count ? offset->count : 1;
     float *values = ft_draft_constants(layer, n + m);

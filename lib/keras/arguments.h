@@ -14,21 +14,21 @@
 #include "network/network.h"
 
 /* A constant that broadcasts against a map [h, w, c] or a vector [c]. A zeroed struct is empty. */
-struct ft_constant {
+struct ft_keras_constant {
     int rank; /* 0: one number. 1: [c]. 3: [h, w, c], any of them 1 */
     int64_t shape[3];
     size_t count;
     float *values; /* [count] owned */
 };
 
-void ft_constant_release(struct ft_constant *constant);
+void ft_constant_release(struct ft_keras_constant *constant);
 
 enum ft_argument_kind { FT_ARGUMENT_NONE, FT_ARGUMENT_TENSOR, FT_ARGUMENT_CONSTANT };
 
 /* An operand of a step: the output of another layer, or a constant. */
 struct ft_argument {
     enum ft_argument_kind kind;
-    struct ft_constant constant;
+    struct ft_keras_constant constant;
 };
 
 /* The setting `name` of a call: a keyword, else the positional argument `position` of a Keras 3
@@ -46,10 +46,11 @@ int ft_arguments_operands(const cJSON *node, struct ft_argument operands[2], str
  * 0) and offset * sign. A constant without values is 1, or 0. Makes it a RESCALING, or a
  * MAP_RESCALING if a constant varies along rows or columns. Returns 0 or FT_ENOMEM. */
 struct ft_draft_layer;
-int ft_constants_apply(struct ft_draft_layer *layer, double factor, const struct ft_constant *scale,
-                       double sign, const struct ft_constant *offset, struct ft_error *err);
+int ft_constants_apply(struct ft_draft_layer *layer, double factor,
+                       const struct ft_keras_constant *scale, double sign,
+                       const struct ft_keras_constant *offset, struct ft_error *err);
 
 /* Nested lists of numbers as a constant. */
-int ft_constant_parse(const cJSON *value, struct ft_constant *out, struct ft_error *err);
+int ft_constant_parse(const cJSON *value, struct ft_keras_constant *out, struct ft_error *err);
 
 #endif

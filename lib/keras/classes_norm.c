@@ -10,7 +10,7 @@
 
 /* One or two settings that are numbers or nested lists; absent ones stay empty. */
 static int parse_constants(const cJSON *config, const char *const keys[2],
-                           struct ft_constant out[2], struct ft_error *err)
+                           struct ft_keras_constant out[2], struct ft_error *err)
 {
     for (int i = 0; i < 2; i++) {
         const cJSON *value = ft_field(config, keys[i]);
@@ -40,7 +40,7 @@ static void add_constant(cJSON *config, const char *key, const struct ft_tensor 
 
 static int parse_rescaling(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
 {
-    struct ft_constant of[2] = { { 0 } };
+    struct ft_keras_constant of[2] = { { 0 } };
     int rc = parse_constants(config, (const char *const[]){ "scale", "offset" }, of, err);
     if (!rc)
         rc = ft_constants_apply(out, 1, &of[0], 1, &of[1], err);
@@ -147,7 +147,7 @@ static int parse_normalization(const cJSON *config, struct ft_draft_layer *out,
         out->needs = FT_NEEDS(FT_W_NORM_MEAN) | FT_NEEDS(FT_W_NORM_VARIANCE);
         return 0;
     }
-    struct ft_constant of[2] = { { 0 } };
+    struct ft_keras_constant of[2] = { { 0 } };
     rc = parse_constants(config, (const char *const[]){ "mean", "variance" }, of, err);
     if (!rc)
         rc = ft_constants_apply(out, 1, &of[0], 1, &of[1], err);

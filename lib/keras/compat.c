@@ -35,8 +35,8 @@ static bool hard(enum ft_activation activation)
 /* Makes the layer x * scale + offset. */
 static bool make_rescaling(struct ft_draft_layer *layer, float scale, float offset)
 {
-    const struct ft_constant a = { .count = 1, .values = &scale },
-                             b = { .count = 1, .values = &offset };
+    const struct ft_keras_constant a = { .count = 1, .values = &scale },
+                                   b = { .count = 1, .values = &offset };
     layer->class = NULL;
     layer->layer.params.activation = FT_ACT_LINEAR;
     return !ft_constants_apply(layer, 1, &a, 1, &b, NULL);

@@ -37,7 +37,7 @@ int ft_step_relu(struct ft_build *b, int x, double most, int *out)
 }
 
 /* The number of channels that a constant has values for; 1: it is the same for all. */
-static int constant_channels(const struct ft_constant *c)
+static int constant_channels(const struct ft_keras_constant *c)
 {
     return c->rank == 1 ? (int)c->shape[0] : c->rank == 3 ? (int)c->shape[2] : 1;
 }
@@ -55,10 +55,11 @@ static int broadcast(struct ft_build *b, int x, int channels, int *out)
     return rc;
 }
 
-int ft_step_rescaling(struct ft_build *b, int x, double factor, const struct ft_constant *scale,
-                      double sign, const struct ft_constant *offset, int *out)
+int ft_step_rescaling(struct ft_build *b, int x, double factor,
+                      const struct ft_keras_constant *scale, double sign,
+                      const struct ft_keras_constant *offset, int *out)
 {
-    static const struct ft_constant none = { 0 };
+    static const struct ft_keras_constant none = { 0 };
     scale = scale ? scale : &none;
     offset = offset ? offset : &none;
     if (b->squeezed && (scale->count > 1 || offset->count > 1))

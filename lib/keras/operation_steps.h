@@ -51,8 +51,9 @@ int ft_step_add(struct ft_build *b, enum ft_layer_kind kind, const int *inputs, 
 int ft_step_relu(struct ft_build *b, int x, double most, int *out);
 /* x * factor * scale + sign * offset; x / scale if `factor` is 0. A constant may be NULL: 1 for
  * the scale, 0 for the offset. */
-int ft_step_rescaling(struct ft_build *b, int x, double factor, const struct ft_constant *scale,
-                      double sign, const struct ft_constant *offset, int *out);
+int ft_step_rescaling(struct ft_build *b, int x, double factor,
+                      const struct ft_keras_constant *scale, double sign,
+                      const struct ft_keras_constant *offset, int *out);
 /* Channel j of the output is channel from[j] of x, which has `channels`. */
 int ft_step_selection(struct ft_build *b, int x, const int *from, int n, int channels, int *out);
 

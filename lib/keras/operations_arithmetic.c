@@ -10,7 +10,8 @@
 enum { DIVIDE = FT_LAYER_KINDS };
 
 /* max(x, v) = relu(x - v) + v; min(x, v) = v - relu(v - x) */
-static int add_bound(struct ft_build *b, int x, bool upper, const struct ft_constant *v, int *last)
+static int add_bound(struct ft_build *b, int x, bool upper, const struct ft_keras_constant *v,
+                     int *last)
 {
     const double direction = upper ? -1 : 1;
     int rc = ft_step_rescaling(b, x, direction, NULL, -direction, v, last);
@@ -22,7 +23,7 @@ static int add_bound(struct ft_build *b, int x, bool upper, const struct ft_cons
 }
 
 static int build_with_constant(struct ft_build *b, int kind, bool first,
-                               const struct ft_constant *v, int *last)
+                               const struct ft_keras_constant *v, int *last)
 {
     switch (kind) {
     case FT_LAYER_ADD:
@@ -102,7 +103,7 @@ static int build_power(struct ft_build *b, const struct ft_keras_operation *oper
 
 /* The number `name`, or `other_name`, as a constant; `count` stays 0 where it is absent. */
 static int number_argument(const struct ft_build *b, const char *name, const char *other_name,
-                           int position, struct ft_constant *out)
+                           int position, struct ft_keras_constant *out)
 {
     const cJSON *value = ft_argument_find(b->node, b->config, name, position);
     value = value ? value : ft_argument_find(b->node, b->config, other_name, -1);
@@ -111,7 +112,7 @@ static int number_argument(const struct ft_build *b, const char *name, const cha
 
 static int build_clip(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
 {
-    struct ft_constant low = { 0 }, high = { 0 };
+    struct ft_keras_constant low = { 0 }, high = { 0 };
     (void)operation;
     int rc = number_argument(b, "x_min", "clip_value_min", 1, &low);
     if (!rc)
@@ -137,7 +138,7 @@ static int build_gelu_approximate(struct ft_build *b, int *last)
 {
     const double factor = 1.5957691216057308;
     float one = (float)factor;
-    const struct ft_constant offset = { .count = 1, .values = &one };
+    const struct ft_keras_constant offset = { .count = 1, .values = &one };
     int square, cubic, inner;
     int rc = ft_step_add(b, FT_LAYER_MULTIPLY, (int[]){ b->x, b->x }, 2, &square);
     rc = rc ? rc : ft_step_rescaling(b, square, 0.044715 * factor, NULL, 1, &offset, &cubic);

@@ -92,7 +92,9 @@ struct ft_tensor ft_build_tensor(struct ft_builder *b, const char *path, bool re
         ft_build_fail(b, FT_EFORMAT, "the weights '%s' are missing from 'model.weights.h5'", path);
     ft_h5_group_close(dataset);
     ft_h5_group_close(group);
-    return b->rc ? (struct ft_tensor){ 0 } : t;
+    if (b->rc)
+        t = (struct ft_tensor){ 0 };
+    return t;
 }
 
 void ft_build_read(struct ft_builder *b, int layer, int w, const char *path)

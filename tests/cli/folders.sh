@@ -87,6 +87,7 @@ status 0 finetune train plain -o m.h5
 has out "bus 6, train 6"
 
 begin "train and test inside each class are noticed, and the commands of the message work"
+# shellcheck disable=SC2046
 for k in cat dog; do
     mkdir -p inside/$k/train inside/$k/test
     cp $(ls -d classes/$k/* | head -4) inside/$k/train
@@ -108,6 +109,7 @@ status 0 finetune train single -o m.h5
 
 begin "doctor and curve take labels from a table and from names"
 mkdir many
+# shellcheck disable=SC2046
 cp $(ls -d "$sample"/train/cat/* | head -12) $(ls -d "$sample"/train/dog/* | head -12) many
 for f in many/*; do echo "${f#many/},$(basename "$f" | cut -d. -f1)"; done >labels.csv
 for command in doctor curve; do
