@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Accuracy against the number of training pictures, by the finetune binary: accuracy.py [--seeds N] [FINETUNE]
 
-For each set below ../shared/data, draws training sets of 5, 10, 20 pictures per class and of all, trains with `--scale standard` and with the
-default, and measures on pictures that were not drawn: those of test/, or for sets with fewer than 20 training pictures per class all the
+For each set below ../shared/data, draws training sets of 5, 10, 20 pictures per class and of all, trains with `--scale standard --layers last`,
+with `--layers last` and with the default, and measures on pictures that were not drawn: those of test/, or for sets with fewer than 20 training pictures per class all the
 others. Prints mean accuracies over the seeds with their standard errors, as the table of lib/head/README.md. Every size has the same draws
-for both columns. Features are cached, so a run takes a fraction of a second.
+for all columns. Features are cached, so a run takes a fraction of a second.
 """
 import argparse
 import concurrent.futures
@@ -83,8 +83,8 @@ def label(size):
 
 
 def table(finetune, seeds, pool):
-    columns = ["--scale", "standard"], []
-    print("| set | per class | `--scale standard` | default | difference |\n|---|---|---|---|---|")
+    columns = ["--scale", "standard", "--layers", "last"], ["--layers", "last"], []
+    print("| set | per class | `--scale standard --layers last` | `--layers last` | default | default - first | default - second |\n|---|---|---|---|---|---|---|")
     for name in SETS:
         for size in SIZES:
             if not draw(name, size, 0):
@@ -92,8 +92,8 @@ def table(finetune, seeds, pool):
             jobs = [[pool.submit(trial, finetune, name, size, seed, options) for seed in range(1, seeds + 1)] for options in columns]
             values = [[job.result()[1]["accuracy"] for job in column] for column in jobs]
             cells = ["%.3f ± %.3f" % mean_and_error(column) for column in values]
-            gain = "%+.3f ± %.3f" % mean_and_error([b - a for a, b in zip(*values)])
-            print(f"| {name} | {label(size)} | {' | '.join(cells)} | {gain} |", flush=True)
+            gains = ["%+.3f ± %.3f" % mean_and_error([b - a for a, b in zip(column, values[-1])]) for column in values[:-1]]
+            print(f"| {name} | {label(size)} | {' | '.join(cells + gains)} |", flush=True)
 
 
 def main():

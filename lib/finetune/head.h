@@ -84,6 +84,12 @@ void ft_head_probabilities(const struct ft_head *head, const float *x, size_t n,
 int ft_head_judge(const struct ft_head *head, const struct ft_matrix *x, float *p,
                   struct ft_error *err);
 
+/* How much each block of the features contributes to the logits of a head that takes all of them:
+ * the variance over the rows of the block's part of a logit, summed over the classes, as a share of
+ * the sum over the blocks. share [set->n_blocks]. */
+int ft_head_contributions(const struct ft_head *head, const struct ft_training_set *set,
+                          double *share, struct ft_error *err);
+
 /* ---- metrics --------------------------------------------------------------------------------- */
 
 /* The definitions are those of scikit-learn. */

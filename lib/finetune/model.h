@@ -88,6 +88,9 @@ struct ft_training {
     struct ft_train_options options;
     struct ft_head *head;
     struct ft_validation *validation;
+    /* [n_blocks] ft_head_contributions of the layers; NULL: the head takes the last layer only */
+    double *contributions;
+    int n_blocks;
     struct ft_metrics *raw, *calibrated; /* of the out-of-fold probabilities */
     char *const *classes;                /* [k] borrowed from the caller of ft_training_run */
     size_t *counts;                      /* [k] pictures of each class */

@@ -69,6 +69,57 @@ int ft_head_judge(const struct ft_head *head, const struct ft_matrix *x, float *
     return ft_matrix_status(x, err);
 }
 
+/* Adds the parts of the logits that `rows` rows x get from a block of columns, which begins at
+ * `from`: sums and sums of squares for each class. z [rows, k] is scratch memory. */
+static void add_parts(const struct ft_head *head, const float *x, size_t rows, int from, int width,
+                      float *z, double *sum, double *square)
+{
+    const size_t k = (size_t)head->k;
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)k, width, 1, x + from,
+                head->d, head->w + (size_t)from * k, (int)k, 0, z, (int)k);
+    for (size_t i = 0; i < rows * k; i++) {
+        sum[i % k] += (double)z[i];
+        square[i % k] += (double)z[i] * (double)z[i];
+    }
+}
+
+int ft_head_contributions(const struct ft_head *head, const struct ft_training_set *set,
+                          double *share, struct ft_error *err)
+{
+    const struct ft_matrix *x = &set->x;
+    const size_t k = (size_t)head->k, n = (size_t)set->n_blocks;
+    if (head->d != x->d)
+        return ft_error_set(err, FT_EARG, "the head takes %d of %d features", head->d, x->d);
+    float *room = ft_alloc(x->x ? 1 : BLOCK, (size_t)x->d * sizeof *room),
+          *z = ft_alloc(BLOCK, k * sizeof *z);
+    double *sums = ft_alloc_zero(2 * n, k * sizeof *sums), total = 0;
+    int rc = room && z && sums ? 0 : ft_error_nomem(err, "the contributions of the layers");
+    ft_blas_alone();
+    for (size_t from = 0; !rc && from < x->n; from += BLOCK) {
+        const size_t rows = x->n - from < BLOCK ? x->n - from : BLOCK;
+        const float *row = ft_matrix_rows(x, from, rows, room);
+        for (size_t b = 0, at = 0; b < n; at += (size_t)set->blocks[b++])
+            add_parts(head, row, rows, (int)at, set->blocks[b], z, sums + 2 * b * k,
+                      sums + (2 * b + 1) * k);
+    }
+    if (!rc)
+        rc = ft_matrix_status(x, err);
+    for (size_t b = 0; !rc && b < n; b++) {
+        share[b] = 0;
+        for (size_t c = 0; c < k; c++) {
+            const double mean = sums[2 * b * k + c] / (double)x->n;
+            share[b] += sums[(2 * b + 1) * k + c] / (double)x->n - mean * mean;
+        }
+        total += share[b];
+    }
+    for (size_t b = 0; !rc && b < n; b++)
+        share[b] = total > 0 ? share[b] / total : 0;
+    free(room);
+    free(z);
+    free(sums);
+    return rc;
+}
+
 void ft_validation_free(struct ft_validation *validation)
 {
     if (!validation)

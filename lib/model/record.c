@@ -88,6 +88,9 @@ char *ft_training_record(const struct ft_training *t)
     cJSON_AddStringToObject(json, "scale",
                             t->options.scale == FT_SCALE_STANDARD ? "standard" : "floor");
     add_depths(json, v);
+    if (t->contributions)
+        cJSON_AddItemToObject(json, "contributions",
+                              cJSON_CreateDoubleArray(t->contributions, t->n_blocks));
     cJSON_AddNumberToObject(json, "l2", v->l2);
     cJSON_AddBoolToObject(json, "class_weight", v->weighted);
     cJSON_AddNumberToObject(json, "temperature", v->temperature);

@@ -60,6 +60,14 @@ int ft_training_fit(const struct ft_training_set *set, char *const *classes, siz
     rc = measure(t, set, err);
     if (rc)
         goto fail;
+    if (t->validation->depth > 0) {
+        t->n_blocks = set->n_blocks;
+        t->contributions = ft_alloc((size_t)set->n_blocks, sizeof *t->contributions);
+        rc = t->contributions ? ft_head_contributions(t->head, set, t->contributions, err)
+                              : ft_error_nomem(err, "the training");
+        if (rc)
+            goto fail;
+    }
     t->record = ft_training_record(t);
     if (!t->record) {
         rc = ft_error_nomem(err, "the record of the training");
@@ -126,6 +134,7 @@ void ft_training_free(struct ft_training *t)
     ft_metrics_free(t->raw);
     ft_metrics_free(t->calibrated);
     ft_gallery_free(t->gallery);
+    free(t->contributions);
     free(t->counts);
     free(t->record);
     free(t);

@@ -23,6 +23,23 @@ static void explain_l2(struct ft_text *t, const struct ft_validation *v)
             v->l2, v->n_grid, chosen->log_loss, v->folds, next->l2, next->log_loss);
 }
 
+static void explain_depths(struct ft_text *t, const struct ft_training *training)
+{
+    const struct ft_validation *v = training->validation;
+    if (v->n_depths && v->depth > 0)
+        ft_text_add(t, "The layers before the last have %g times its weight: chosen by ", v->depth);
+    else if (v->n_depths)
+        ft_text_add(t, "Only the last layer is used: chosen by ");
+    for (int i = 0; i < v->n_depths; i++)
+        ft_text_add(t, "%s%g %.4f%s",
+                    i ? ", " : "out-of-fold log-loss, by weight: ", v->depths[i].depth,
+                    v->depths[i].log_loss, i + 1 < v->n_depths ? "" : ".\n");
+    for (int b = 0; b < training->n_blocks; b++)
+        ft_text_add(t, "%s%.1f%s",
+                    b ? ", " : "Each layer's share of the logits' variance in %, first to last: ",
+                    100 * training->contributions[b], b + 1 < training->n_blocks ? "" : ".\n");
+}
+
 char *ft_report_choices_text(const struct ft_training *t)
 {
     const struct ft_validation *v = t->validation;
@@ -32,6 +49,7 @@ char *ft_report_choices_text(const struct ft_training *t)
         least = t->counts[c] < least ? t->counts[c] : least;
         most = t->counts[c] > most ? t->counts[c] : most;
     }
+    explain_depths(&text, t);
     explain_l2(&text, v);
     const char *by_user = t->options.class_weight == FT_WEIGHT_AUTO ? "" : ", as set by the user";
     if (v->weighted)
