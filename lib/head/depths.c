@@ -12,8 +12,8 @@
 
 /* MOST: rows of the dual form. EACH: rows that each class keeps, if it has them. JUDGED: rows that
  * are judged with each w, in REPEATS repetitions at most. FEW: rows from which on the lowest loss
- * wins. */
-enum { MOST = 1500, EACH = 4, JUDGED = 300, REPEATS = 10, FEW = 50 };
+ * wins; with fewer than FEWEST, the last layer alone is used. */
+enum { MOST = 1500, EACH = 4, JUDGED = 300, REPEATS = 10, FEW = 50, FEWEST = 15 };
 
 static const double weights[FT_DEPTHS] = { 0, 0.1, 0.3, 1, 3, 9 };
 
@@ -142,7 +142,7 @@ static int search(struct search *s, struct ft_depths *out, struct ft_error *err)
         best = out->rows[i].log_loss < out->rows[best].log_loss ? i : best;
     }
     int chosen = s->n < FEW ? 0 : best;
-    while (chosen < best && clearly_worse(s, chosen, best))
+    while (s->n >= FEWEST && chosen < best && clearly_worse(s, chosen, best))
         chosen++;
     out->depth = weights[chosen];
     out->n = FT_DEPTHS;
