@@ -196,8 +196,33 @@ def tokens():
     g.write("tokens", g.op("Concat", first, rest, axis=1))
 
 
+def attention():
+    """A block of a vision transformer with queries, keys and values from one matrix, as PyTorch writes it."""
+    g = Graph(8, size=16)
+    x = g.conv(g.start, 3, 12, k=4, strides=[4, 4])
+    x = g.op("Transpose", g.op("Reshape", x, g.ints(1, 12, 16)), perm=[0, 2, 1])
+    y = g.op("LayerNormalization", x, g.vector(12), g.vector(12, -1, 1), axis=-1)
+    y = g.op("Add", g.op("MatMul", y, g.weights(12, 36)), g.vector(36, -1, 1))
+    y = g.op("Transpose", g.op("Reshape", y, g.ints(1, 16, 3, 3, 4)), perm=[2, 0, 3, 1, 4])
+    q, k, v = (g.op("Gather", y, g.constant(np.int64(i)), axis=0) for i in range(3))
+    q = g.op("Mul", q, g.constant(np.float32(0.5)))
+    p = g.op("Softmax", g.op("MatMul", q, g.op("Transpose", k, perm=[0, 1, 3, 2])), axis=-1)
+    y = g.op("Transpose", g.op("MatMul", p, v), perm=[0, 2, 1, 3])
+    y = g.op("MatMul", g.op("Reshape", y, g.ints(1, 16, 12)), g.weights(12, 12))
+    x = g.op("Add", x, g.op("Add", y, g.vector(12)))
+    g.write("attention", g.op("ReduceMean", x, axes=[1], keepdims=0))
+
+
+def external():
+    """Weights in a file beside the model."""
+    g = Graph(9, size=12)
+    g.write("external", g.op("GlobalAveragePool", g.conv(g.start, 3, 64)))
+    path = os.path.join(FOLDER, "external.onnx")
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="external.bin", size_threshold=256)
+
+
 if __name__ == "__main__":
     os.makedirs(FOLDER, exist_ok=True)
-    for build in [convolutions, pools, norms, activations, shapes, channels_last, tokens]:
+    for build in [convolutions, pools, norms, activations, shapes, channels_last, tokens, attention, external]:
         build()
         print(build.__name__)

@@ -85,7 +85,8 @@ static int read_both(const struct request *r, struct source *s, bool *named, str
     if (rc)
         return rc;
     ft_snapshot_bytes(s->snapshot, &size);
-    rc = ft_isolated_begin(&isolated, size, read_isolated, (void *)r, err);
+    rc = ft_isolated_begin(&isolated, size + ft_onnx_bytes_beside(r->path), read_isolated,
+                           (void *)r, err);
     if (rc)
         return rc;
     rc = ft_snapshot_load(s->snapshot, err);

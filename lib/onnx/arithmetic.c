@@ -142,6 +142,33 @@ static int power(struct ft_import *x, const struct ft_onnx_operator *row)
 
 /* ---- MatMul, Gemm ---------------------------------------------------------------------------- */
 
+/* The matrix after attention is the output kernel of that layer. */
+static int project(struct ft_import *x, int from, const struct ft_constant *kernel, bool transposed,
+                   const struct ft_view *in, struct ft_view *out)
+{
+    const int64_t d = kernel->dims[transposed], units = kernel->dims[!transposed];
+    int64_t dims[FT_ONNX_RANK];
+    int layer;
+    const int rc = ft_onnx_again(x, from, &layer);
+    if (rc)
+        return rc;
+    const struct ft_layer_params *p = &ft_onnx_at(x, layer)->params;
+    float *to =
+        ft_onnx_weight(x, layer, FT_W_OUTPUT, 3, (int64_t[]){ p->groups, p->filters, units });
+    if (!to)
+        return FT_ENOMEM;
+    for (int64_t i = 0; i < d; i++)
+        for (int64_t u = 0; u < units; u++)
+            to[i * units + u] = kernel->f[transposed ? u * d + i : i * units + u];
+    x->shapes[layer][FT_AXIS_CHANNELS] = units;
+    memcpy(dims, in->dims, sizeof dims);
+    dims[in->rank - 1] = units;
+    *out = ft_view_last(layer, x->shapes[layer]);
+    return ft_view_reshape(out, in->rank, dims)
+               ? 0
+               : ft_onnx_refuse(x, "this order of axes is not supported");
+}
+
 /* Row r of a kernel [d, units] belongs to value order[r] of the placed input. If all of a map is
  * one row, the layer has the order [h, w, c]. */
 static int dense(struct ft_import *x, const struct ft_view *in, const struct ft_constant *kernel,
@@ -156,16 +183,18 @@ static int dense(struct ft_import *x, const struct ft_view *in, const struct ft_
         return ft_onnx_refuse(x, "its second input is not a constant matrix that fits the first");
     if (!ft_view_align(&v, first))
         return ft_onnx_refuse(x, "this shape of its input is not supported");
-    for (int k = 0; k < rank; k++)
-        roles[k] = k == last ? FT_AXIS_CHANNELS : k == last - 1 ? FT_AXIS_COLUMNS : FT_AXIS_ROWS;
+    ft_onnx_roles_of(&v, last, roles);
     const int64_t *s = x->shapes[v.layer], all = s[0] * s[1] * s[2];
-    const bool flat = rank == 2 && d == all && (s[0] > 1 || s[1] > 1) && s[2] > 1;
+    const bool vector = rank == 2 && v.dims[0] == 1,
+               flat = vector && d == all && (s[0] > 1 || s[1] > 1) && s[2] > 1;
     int rc;
     if (flat) {
         rc = ft_onnx_layer(x, FT_LAYER_FLATTEN, &v.layer, 1, (int64_t[]){ 1, 1, all }, &from);
     } else {
-        rc = ft_onnx_place(x, in, roles, rank == 2, &from);
+        rc = ft_onnx_place(x, in, roles, vector, &from);
     }
+    if (!rc && factor == 1 && !vector && ft_onnx_is_bare_attention(ft_onnx_at(x, from)))
+        return project(x, from, kernel, transposed, &v, out);
     const int64_t *of = rc ? s : x->shapes[from];
     rc =
         rc ? rc
@@ -191,7 +220,7 @@ static int dense(struct ft_import *x, const struct ft_view *in, const struct ft_
     int64_t dims[FT_ONNX_RANK];
     memcpy(dims, v.dims, sizeof dims);
     dims[last] = units;
-    *out = rank == 2 ? ft_view_vector(layer, units) : ft_view_last(layer, x->shapes[layer]);
+    *out = vector ? ft_view_vector(layer, units) : ft_view_last(layer, x->shapes[layer]);
     return ft_view_reshape(out, rank, dims)
                ? 0
                : ft_onnx_refuse(x, "this order of axes is not supported");

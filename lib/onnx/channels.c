@@ -103,8 +103,7 @@ static int place_axis(struct ft_import *x, int64_t axis, int *layer, struct ft_v
         return ft_onnx_refuse(x, "axis %lld is not supported", (long long)axis);
     ft_onnx_roles(in, roles);
     if (roles[d] != FT_AXIS_CHANNELS)
-        for (int k = 0; k < rank; k++)
-            roles[k] = k == d ? FT_AXIS_CHANNELS : k == rank - 1 ? FT_AXIS_COLUMNS : FT_AXIS_ROWS;
+        ft_onnx_roles_of(in, d, roles);
     const int rc = ft_onnx_place(x, in, roles, rank == 2, layer);
     if (rc)
         return rc;

@@ -53,6 +53,13 @@ int ft_onnx_fold(struct ft_import *x, bool *done);
 /* Replaces the expression that ends at the current node by layers, if it is a known pattern. */
 int ft_onnx_match(struct ft_import *x, bool *done);
 
+/* The same for attention. */
+int ft_onnx_match_attention(struct ft_import *x, bool *done);
+/* Adds biases of zeros to layers of attention that have some of theirs: Keras has all or none. */
+int ft_onnx_complete_attention(struct ft_import *x);
+/* Whether a layer is attention without an output kernel: its kernel is the identity. */
+bool ft_onnx_is_bare_attention(const struct ft_layer *layer);
+
 /* ---- the current node ------------------------------------------------------------------------ */
 
 /* FT_EUNSUPPORTED with the operator and the name of the node. */
@@ -98,9 +105,14 @@ int ft_onnx_map(struct ft_import *x, const struct ft_view *view, int *out);
 /* Roles that need the fewest layers: the axis with the channels of the layer is FT_AXIS_CHANNELS.
  */
 void ft_onnx_roles(const struct ft_view *view, enum ft_axis *roles);
+/* Roles with axis `channels` as FT_AXIS_CHANNELS. */
+void ft_onnx_roles_of(const struct ft_view *view, int channels, enum ft_axis *roles);
 /* channels from[j] of a layer, as output channel j [n]. */
 int ft_onnx_select(struct ft_import *x, int layer, const int64_t *from, int64_t n, int *out);
 
+/* Appends a copy of a layer of at most two inputs, which shares its weights. The original is
+ * removed at the end if nothing else uses it. */
+int ft_onnx_again(struct ft_import *x, int layer, int *out);
 /* An activation of a view: the same view of another layer. */
 int ft_onnx_activate(struct ft_import *x, const struct ft_view *view,
                      const struct ft_layer_params *activation, size_t output);

@@ -12,6 +12,11 @@ extern const struct ft_reader ft_onnx_reader;
  * field is a version of the format. */
 bool ft_onnx_is(const char *path, const uint8_t *start, size_t n);
 
+/* Bytes of the files beside an ONNX file whose names begin with its name without ".onnx": its
+ * external data, as exporters name them. The memory of the process that reads it is limited in
+ * proportion to both. */
+uint64_t ft_onnx_bytes_beside(const char *path);
+
 struct ft_onnx_export {
     int features; /* the layer that gives the output `features` */
     int height, width, channels, classes, feature_count;

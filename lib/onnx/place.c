@@ -238,6 +238,18 @@ int ft_onnx_map(struct ft_import *x, const struct ft_view *view, int *out)
     return ft_onnx_place(x, view, roles, false, out);
 }
 
+void ft_onnx_roles_of(const struct ft_view *v, int channels, enum ft_axis *roles)
+{
+    int columns = channels == v->rank - 1 ? v->rank - 2 : v->rank - 1;
+    for (int d = columns; v->rank < 4 && d >= 0; d--)
+        if (d != channels && v->dims[d] > 1) {
+            columns = d; /* tokens [t, 1, c] are a map of one row, like [1, t, c] */
+            break;
+        }
+    for (int d = 0; d < v->rank; d++)
+        roles[d] = d == channels ? FT_AXIS_CHANNELS : d == columns ? FT_AXIS_COLUMNS : FT_AXIS_ROWS;
+}
+
 void ft_onnx_roles(const struct ft_view *view, enum ft_axis *roles)
 {
     struct ft_view v = *view;
@@ -246,8 +258,5 @@ void ft_onnx_roles(const struct ft_view *view, enum ft_axis *roles)
         for (int d = v.rank - 1; d >= 0; d--)
             if (ft_view_axes(&v, first, d) & 1u << FT_AXIS_CHANNELS)
                 channels = d;
-    for (int d = 0; d < v.rank; d++) {
-        const bool last = d == v.rank - 1 || (d == v.rank - 2 && channels == v.rank - 1);
-        roles[d] = d == channels ? FT_AXIS_CHANNELS : last ? FT_AXIS_COLUMNS : FT_AXIS_ROWS;
-    }
+    ft_onnx_roles_of(&v, channels, roles);
 }

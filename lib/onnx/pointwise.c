@@ -123,16 +123,18 @@ static int absorbs(const struct ft_layer *l, bool scale)
     case FT_LAYER_DEPTHWISE_CONV2D:
     case FT_LAYER_DENSE:
         return !scale && free_bias ? FT_W_BIAS : -1;
+    case FT_LAYER_ATTENTION:
+        return scale || l->weights[FT_W_OUTPUT_BIAS].data ? -1 : FT_W_OUTPUT_BIAS;
     default:
         return -1;
     }
 }
 
-/* The same layer once more; what it was made from is removed later if nothing uses it. */
-static int again(struct ft_import *x, int layer, int *out)
+int ft_onnx_again(struct ft_import *x, int layer, int *out)
 {
-    const int from = ft_onnx_at(x, layer)->inputs[0];
-    const int rc = ft_onnx_layer(x, ft_onnx_at(x, layer)->kind, &from, 1, x->shapes[layer], out);
+    const struct ft_layer *l = ft_onnx_at(x, layer);
+    const int from[] = { l->inputs[0], l->inputs[l->n_inputs - 1] };
+    const int rc = ft_onnx_layer(x, l->kind, from, l->n_inputs, x->shapes[layer], out);
     if (rc)
         return rc;
     ft_onnx_at(x, *out)->params = ft_onnx_at(x, layer)->params;
@@ -155,7 +157,7 @@ int ft_onnx_rescale(struct ft_import *x, const struct ft_view *view,
     const int w = scale && offset ? -1 : absorbs(ft_onnx_at(x, v.layer), scale != NULL);
     int layer, rc;
     if (w >= 0 && channels_only && whole) {
-        rc = again(x, v.layer, &layer);
+        rc = ft_onnx_again(x, v.layer, &layer);
         rc = rc ? rc : spread(x, &v, first, scale ? scale : offset, axes, layer, w, scale ? 1 : 0);
     } else {
         rc = ft_onnx_layer(x, channels_only ? FT_LAYER_RESCALING : FT_LAYER_MAP_RESCALING, &v.layer,

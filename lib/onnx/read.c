@@ -21,13 +21,16 @@ enum { MOST_NODES = 1 << 15, OPEN_SIZE = 224, MOST_SIDE = 1 << 14, OLDEST_OPSET 
  * largest structures. */
 struct budget {
     size_t left;
+    bool exhausted;
 };
 
 static void *take(void *user, size_t size)
 {
     struct budget *b = user;
-    if (size > b->left)
+    if (size > b->left) {
+        b->exhausted = true;
         return NULL;
+    }
     b->left -= size;
     return malloc(size ? size : 1);
 }
@@ -40,14 +43,14 @@ static void give_back(void *user, void *block)
 
 static int unpack(const uint8_t *bytes, size_t size, Ft__Onnx__Model **out, struct ft_error *err)
 {
-    struct budget budget = { 4 * size + ((size_t)16 << 20) };
+    struct budget budget = { .left = 4 * size + ((size_t)16 << 20) };
     ProtobufCAllocator allocator = { take, give_back, &budget };
     *out = ft__onnx__model__unpack(&allocator, size, bytes);
     if (*out)
         return 0;
     return ft_error_set(err, FT_EFORMAT,
-                        budget.left < 4096 ? "an ONNX file of too many small parts"
-                                           : "not an ONNX file, or a damaged one");
+                        budget.exhausted ? "an ONNX file of too many small parts"
+                                         : "not an ONNX file, or a damaged one");
 }
 
 static void model_free(void *source)
@@ -249,6 +252,8 @@ static int visit(struct ft_import *x)
     int rc;
     if (reason) {
         rc = ft_onnx_match(x, &done);
+        if (!rc && !done)
+            rc = ft_onnx_match_attention(x, &done);
         rc = rc || done ? rc : suspend(x, reason);
     } else {
         rc = build(x);
@@ -306,7 +311,9 @@ static int set_output(struct ft_import *x)
     if (!x->node)
         return ft_error_set(x->err, FT_EFORMAT, "its output is its input");
     const int rc = ft_onnx_place(x, &v->view, roles, v->view.rank == 2, &x->network->output);
-    return rc ? rc : remove_unused(x);
+    if (rc || remove_unused(x))
+        return rc ? rc : FT_ENOMEM;
+    return ft_onnx_complete_attention(x);
 }
 
 /* What this program writes beside the graph. */

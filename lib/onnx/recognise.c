@@ -1,5 +1,9 @@
 /* What does not need protobuf-c. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "onnx/onnx.h"
@@ -11,6 +15,30 @@ bool ft_onnx_is(const char *path, const uint8_t *start, size_t n)
     const bool begins = n > 4 && start[0] == 0x08 && start[1] >= 1 && start[1] <= 32 &&
                         (start[2] == 0x12 || start[2] == 0x3a || start[2] == 0x42);
     return begins || (length > 5 && !strcmp(path + length - 5, ".onnx"));
+}
+
+uint64_t ft_onnx_bytes_beside(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const size_t length = strlen(name);
+    char folder[4096] = ".";
+    uint64_t bytes = 0;
+    if (length < 6 || strcmp(name + length - 5, ".onnx") || (size_t)(name - path) >= sizeof folder)
+        return 0;
+    if (slash) {
+        memcpy(folder, path, (size_t)(name - path));
+        folder[name - path] = 0;
+    }
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        struct stat st;
+        if (!strncmp(entry->d_name, name, length - 5) && strcmp(entry->d_name, name) &&
+            !fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode))
+            bytes += (uint64_t)st.st_size;
+    }
+    if (dir)
+        closedir(dir);
+    return bytes;
 }
 
 #ifndef FT_HAVE_PROTOBUF_C

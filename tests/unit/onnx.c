@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <math.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "graph/plan.h"
@@ -29,6 +30,7 @@ static void compare(const struct ft_network *network, FILE *f, const char *name)
     struct ft_error err = { 0 };
     CHECK(fscanf(f, "%llu %d %d %d", &seed, &h, &w, &c) == 4);
     CHECK(fscanf(f, "%63s %d %lf %d", word, &count, &largest, &n) == 4);
+    CHECK(largest > 0);
     uint64_t state = seed;
     uint8_t *pixels = malloc((size_t)(h * w * c));
     for (int i = 0; i < h * w * c; i++)
@@ -100,6 +102,97 @@ static void files_agree_with_onnx_runtime(void)
     CHECK(files > 0);
 }
 
+/* ---- files that are not what they say ---- */
+
+static uint8_t *read_all(const char *name, size_t *size)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/golden/onnx/%s.onnx", getenv("FT_TEST_DATA"), name);
+    FILE *f = fopen(path, "rb");
+    uint8_t *bytes = malloc(1 << 20);
+    *size = f ? fread(bytes, 1, 1 << 20, f) : 0;
+    if (f)
+        fclose(f);
+    CHECK(*size > 100);
+    return bytes;
+}
+
+/* Opens bytes as a file in /tmp. Returns the result of the reader. */
+static int open_bytes(const uint8_t *bytes, size_t size, char *message)
+{
+    char path[64];
+    struct ft_network *network = NULL;
+    struct ft_error err = { 0 };
+    snprintf(path, sizeof path, "/tmp/ft-onnx-%d.onnx", (int)getpid());
+    FILE *f = fopen(path, "wb");
+    CHECK(f && fwrite(bytes, 1, size, f) == size);
+    fclose(f);
+    const int rc = ft_onnx_reader.open(path, NULL, &network, &err);
+    unlink(path);
+    ft_network_free(network);
+    if (message)
+        snprintf(message, 512, "%s", rc ? err.msg : "");
+    return rc;
+}
+
+static void damaged_files_are_refused_or_read(void)
+{
+    static const char *const names[] = { "shapes", "attention", "pools", "norms" };
+    uint64_t state = 1;
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        size_t size;
+        uint8_t *bytes = read_all(names[k], &size), *copy = malloc(size);
+        for (size_t n = 0; n < size; n += 37)
+            CHECK(open_bytes(bytes, n, NULL) < 0);
+        for (int i = 0; i < 400; i++) {
+            memcpy(copy, bytes, size);
+            for (int j = 0; j <= i % 4; j++)
+                copy[next(&state) % size] = (uint8_t)next(&state);
+            open_bytes(copy, size, NULL); /* must return */
+        }
+        free(copy);
+        free(bytes);
+    }
+}
+
+/* A model whose graph is `count` nodes without content. */
+static void many_nodes_are_refused(void)
+{
+    const size_t count = 1000000, length = 2 * count;
+    uint8_t *bytes = malloc(length + 16), *p = bytes;
+    char message[512];
+    const uint8_t head[] = { 0x08, 0x08, 0x42, 0x02, 0x10, 0x11, 0x3a };
+    memcpy(p, head, sizeof head);
+    p += sizeof head;
+    for (size_t n = length; n; n >>= 7)
+        *p++ = (uint8_t)((n & 127) | (n > 127 ? 128 : 0));
+    for (size_t i = 0; i < count; i++) {
+        *p++ = 0x0a;
+        *p++ = 0x00;
+    }
+    CHECK(open_bytes(bytes, (size_t)(p - bytes), message) < 0);
+    CHECK(strstr(message, "too many small parts") || strstr(message, "nodes"));
+    free(bytes);
+}
+
+/* The name of the file of weights is replaced by one of the same length. */
+static void external_data_stays_in_the_folder(void)
+{
+    static const char *const places[] = { "../../ab.bin", "/etc/passwd1", "a/../../b.in" };
+    static const char name[] = "external.bin";
+    size_t size;
+    uint8_t *bytes = read_all("external", &size);
+    uint8_t *at = memmem(bytes, size, name, strlen(name));
+    CHECK(at != NULL);
+    for (size_t i = 0; at && i < sizeof places / sizeof *places; i++) {
+        char message[512];
+        memcpy(at, places[i], strlen(name));
+        CHECK(open_bytes(bytes, size, message) < 0);
+        CHECK(strstr(message, "outside the folder"));
+    }
+    free(bytes);
+}
+
 int main(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++)
@@ -107,5 +200,8 @@ int main(int argc, char **argv)
     if (argc > 1)
         return test_end();
     RUN(files_agree_with_onnx_runtime);
+    RUN(damaged_files_are_refused_or_read);
+    RUN(many_nodes_are_refused);
+    RUN(external_data_stays_in_the_folder);
     return test_end();
 }
