@@ -102,8 +102,10 @@ static int of_layers(struct ft_import *x, const struct ft_view *a, const struct 
         layers[1] = first;
     }
     rc = rc ? rc : ft_onnx_layer(x, kind, layers, 2, x->shapes[v.layer], &layer);
+    if (rc)
+        return rc;
     v.layer = layer;
-    return rc ? rc : ft_onnx_set_view(x, 0, &v);
+    return ft_onnx_set_view(x, 0, &v);
 }
 
 static int binary(struct ft_import *x, const struct ft_onnx_operator *row)
