@@ -135,5 +135,5 @@ int ft_onnx_write(const struct ft_network *network, const struct ft_onnx_export 
     ft_message_release(&m);
     free(order);
     free(values);
-    return rc;
+    return rc && rc != FT_EIO ? ft_error_prefix(err, rc, "'%s'", path) : rc;
 }

@@ -19,13 +19,28 @@ static const char *gelu(struct ft_message *m, const char *x)
     return ft_message_node(m, "Mul", y, ft_message_number(m, 0.5f), NULL, NULL);
 }
 
+static const char *limited(struct ft_message *m, const struct ft_layer_params *p, const char *x)
+{
+    return isinf(p->most) ? x
+                          : ft_message_node(m, "Min", x, ft_message_number(m, p->most), NULL, NULL);
+}
+
+/* x, or alpha * (x - threshold) below the threshold */
+static const char *above_threshold(struct ft_message *m, const struct ft_layer_params *p,
+                                   const char *x)
+{
+    const char *threshold = ft_message_number(m, p->threshold),
+               *below = ft_message_node(m, "Less", x, threshold, NULL, NULL);
+    const char *y = ft_message_node(m, "Sub", x, threshold, NULL, NULL);
+    y = ft_message_node(m, "Mul", y, ft_message_number(m, p->alpha), NULL, NULL);
+    return limited(m, p, ft_message_node(m, "Where", below, y, x, NULL));
+}
+
 /* The ReLU layer: below 0 a slope, above a limit. */
 static const char *shaped(struct ft_message *m, const struct ft_layer_params *p, const char *x)
 {
-    if (p->threshold != 0) {
-        ft_message_fail(m, FT_EUNSUPPORTED, "a ReLU with a threshold cannot be written");
-        return "";
-    }
+    if (p->threshold != 0)
+        return above_threshold(m, p, x);
     if (p->alpha == 0 && isinf(p->most))
         return ft_message_node(m, "Relu", x, NULL, NULL, NULL);
     if (p->alpha == 0)
@@ -33,8 +48,7 @@ static const char *shaped(struct ft_message *m, const struct ft_layer_params *p,
                                NULL);
     const char *y = ft_message_node(m, "LeakyRelu", x, NULL, NULL, NULL);
     ft_message_float(m, "alpha", p->alpha);
-    return isinf(p->most) ? y
-                          : ft_message_node(m, "Min", y, ft_message_number(m, p->most), NULL, NULL);
+    return limited(m, p, y);
 }
 
 const char *ft_message_activation(struct ft_message *m, const struct ft_layer_params *p,

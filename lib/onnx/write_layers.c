@@ -135,7 +135,8 @@ static const char *dense(const struct writing *x)
     const struct ft_tensor *k = &x->layer->weights[FT_W_KERNEL],
                            *bias = &x->layer->weights[FT_W_BIAS];
     const int64_t d = k->shape[0], units = k->shape[1];
-    const char *b = bias->data ? ft_message_floats(x->m, bias->data, &units, 1) : NULL, *y;
+    const char *b = bias->data && !x->map ? ft_message_floats(x->m, bias->data, &units, 1) : NULL,
+               *y;
     if (x->map)
         y = convolve(x, x->inputs[0],
                      ft_message_floats(x->m, turned(x->m, k->data, (size_t)d, (size_t)units),
@@ -241,6 +242,16 @@ static const char *unit_norm(const struct writing *x)
     ft_message_ints(x->m, "axes", (int64_t[]){ 1 }, 1);
     length = two(x->m, "Max", length, ft_message_number(x->m, 1e-6f));
     return two(x->m, "Div", x->inputs[0], length);
+}
+
+/* Divided by the root of the mean square of the channels. */
+static const char *rms_norm(const struct writing *x)
+{
+    const char *y = two(x->m, "Mul", x->inputs[0], x->inputs[0]);
+    y = one(x->m, "ReduceMean", y);
+    ft_message_ints(x->m, "axes", (int64_t[]){ 1 }, 1);
+    y = two(x->m, "Add", y, ft_message_number(x->m, x->layer->params.epsilon));
+    return affine(x, two(x->m, "Div", x->inputs[0], one(x->m, "Sqrt", y)));
 }
 
 static const char *prelu(const struct writing *x)
@@ -391,6 +402,7 @@ static layer_writer *const writers[FT_LAYER_KINDS] = {
     [FT_LAYER_LAYER_NORM] = layer_norm,
     [FT_LAYER_GROUP_NORM] = group_norm,
     [FT_LAYER_UNIT_NORM] = unit_norm,
+    [FT_LAYER_RMS_NORM] = rms_norm,
     [FT_LAYER_PRELU] = prelu,
     [FT_LAYER_UPSAMPLING] = upsample,
     [FT_LAYER_ATTENTION] = attention,

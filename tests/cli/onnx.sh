@@ -38,6 +38,12 @@ for file in model.onnx first.onnx; do
     equal "$(cat compared)" same
 done
 
+begin "export names the layer that ONNX cannot express"
+status 0 "$FINETUNE" train "$data/train" --backbone "$FT_TESTS/golden/layers/resizing-3.h5" --preprocess none -o resizing.h5
+status 1 "$FINETUNE" export resizing.h5 -o resizing.onnx
+has err "'resizing.onnx': layer 'resizing': Resizing cannot be written as ONNX"
+[ ! -e resizing.onnx ] || complain "a file was written"
+
 begin "damaged and hostile files are refused with a message"
 : >empty.onnx
 head -c 300 "$golden/pools.onnx" >short.onnx
