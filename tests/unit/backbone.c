@@ -100,9 +100,29 @@ static void a_saved_backbone_gives_the_same_features(void)
 
 /* Each block is the feature that the layer gives by itself, and the whole network can be cut back.
  */
+/* Two rows of all features: the columns of the last layer. */
+static void the_last_block_is_copied(const struct ft_backbone *deep, float *all)
+{
+    struct ft_features *f = NULL;
+    struct ft_matrix last = { 0 };
+    float *copy = NULL;
+    CHECK(ft_features_new(10240, &f, NULL) == 0);
+    for (int i = 0; i < 2; i++) {
+        const struct ft_row row = { .path = picture(), .feature = all + i * 10240 };
+        CHECK(ft_features_append(f, &row, i, NULL) == 0);
+    }
+    CHECK(ft_features_last(f, &last, &copy, NULL) == 0 && last.d == 10240 && !copy);
+    CHECK(ft_features_set_blocks(f, deep, NULL) == 0 && f->n_blocks == 17);
+    CHECK(ft_features_last(f, &last, &copy, NULL) == 0 && last.n == 2 && last.d == D && copy);
+    for (int i = 0; i < 2 * D; i++)
+        CHECK(last.x[i] == all[i / D * 10240 + 10240 - D + i % D]);
+    free(copy);
+    ft_features_free(f);
+}
+
 static void the_features_of_all_layers_are_blocks(void)
 {
-    static float all[20000];
+    static float all[2 * 10240];
     float one[1280];
     struct ft_backbone *deep = NULL, *last = NULL;
     int n = 0, from = 0;
@@ -124,6 +144,12 @@ static void the_features_of_all_layers_are_blocks(void)
         ft_backbone_free(single);
     }
     CHECK(from == 10240);
+    int n_widths = 0;
+    const int *widths = ft_backbone_widths(deep, &n_widths);
+    CHECK(n_widths == n);
+    for (int i = 0; i < n; i++)
+        CHECK(widths[i] == blocks[i].width);
+    the_last_block_is_copied(deep, all);
     CHECK(ft_backbone_last_block(deep, &last, NULL) == 0 && ft_backbone_features(last) == D);
     ft_backbone_free(deep); /* `last` still owns the network */
     CHECK(ft_feature_file(last, picture(), one, NULL) == 0);

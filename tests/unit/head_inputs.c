@@ -183,8 +183,28 @@ static void judged_by_hand(void)
     }
 }
 
+/* The parts of the logits are {0, 2} from the first layer and {0, 4} from the second, for one
+ * class: variances 1 and 4. */
+static void contributions_by_hand(void)
+{
+    float w[] = { 1, 0, 0, 0, 4, 0 }, b[] = { 7, 0 };
+    const float x[] = { 0, 5, 0, 2, 5, 1 };
+    const int blocks[] = { 1, 2 };
+    double share[2];
+    const struct ft_head head = { .d = 3, .k = 2, .w = w, .b = b };
+    struct ft_training_set set = {
+        .x = { .n = 2, .d = 3, .x = x }, .k = 2, .blocks = blocks, .n_blocks = 2
+    };
+    CHECK(ft_head_contributions(&head, &set, share, NULL) == 0);
+    CHECK_NEAR(share[0], 0.2, 1e-6);
+    CHECK_NEAR(share[1], 0.8, 1e-6);
+    set.x.d = 4;
+    CHECK(ft_head_contributions(&head, &set, share, NULL) == FT_EARG);
+}
+
 int main(void)
 {
+    RUN(contributions_by_hand);
     RUN(hardly_any_pictures);
     RUN(extreme_features);
     RUN(all_features_constant);

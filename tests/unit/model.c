@@ -6,6 +6,7 @@
 #include "keras/keras.h"
 #include "model/gallery.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "models.h"
@@ -295,6 +296,32 @@ static void a_damaged_gallery_is_refused(void)
     ft_features_free(f);
 }
 
+/* Values are compared in tests/cli (ONNX Runtime's); here the file, the labels and an error. */
+static void an_exported_model_is_a_file(void)
+{
+    struct ft_model *model = NULL;
+    struct ft_error err = { 0 };
+    struct stat st;
+    char text[32] = "";
+    uint64_t bytes = 0;
+    save(NULL);
+    CHECK(ft_model_open(at("m.h5"), NULL, &model, NULL) == 0);
+    const struct ft_export_options options = { .labels = at("labels.txt") };
+    const int rc = ft_model_export(model, &options, at("m.onnx"), &bytes, &err);
+    CHECK(rc == 0 || (rc == FT_EUNSUPPORTED && strstr(err.msg, "protobuf-c")));
+    if (!rc) {
+        CHECK(!stat(at("m.onnx"), &st) && (uint64_t)st.st_size == bytes && bytes > 10000000);
+        FILE *f = fopen(at("labels.txt"), "r");
+        CHECK(f && fread(text, 1, sizeof text - 1, f) && !strcmp(text, "one\ntwo\n"));
+        if (f)
+            fclose(f);
+        CHECK(ft_model_export(model, NULL, "/nowhere/m.onnx", NULL, NULL) == FT_EIO);
+    }
+    ft_model_free(model);
+    unlink(at("m.onnx"));
+    unlink(at("labels.txt"));
+}
+
 int main(void)
 {
     if (!mkdtemp(directory))
@@ -304,6 +331,7 @@ int main(void)
     RUN(a_drawing_has_the_picture_and_its_heat_map);
     RUN(a_damaged_attribute_is_refused);
     RUN(a_head_that_is_not_finite_is_refused);
+    RUN(an_exported_model_is_a_file);
     RUN(a_gallery_finds_its_own_pictures);
     RUN(a_gallery_survives_its_file);
     RUN(a_damaged_gallery_is_refused);
