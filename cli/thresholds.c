@@ -29,7 +29,7 @@ int thresholds_check(const struct settings *s)
 static const char *read_class(const char *text, char *const *classes, int k, double *out)
 {
     for (const char *equals = strchr(text, '='); equals; equals = strchr(equals + 1, '=')) {
-        const char *end;
+        const char *end = NULL;
         const int c = class_named(text, (size_t)(equals - text), classes, k);
         const double value = c >= 0 ? number(equals + 1, &end) : -1;
         if (value < 0)

@@ -432,6 +432,8 @@ static int share_inputs(struct ft_draft *d, struct ft_error *err)
 static int refuse_outputs(const struct ft_draft *d, const struct list *outputs,
                           struct ft_error *err)
 {
+    if (!outputs->n)
+        return ft_error_set(err, FT_EFORMAT, "the network has no output");
     const char *first = d->layers[outputs->at[0]].layer.name;
     return ft_error_set(
         err, FT_EUNSUPPORTED,

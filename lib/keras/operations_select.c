@@ -136,7 +136,7 @@ static int build_getitem(struct ft_build *b, const struct ft_keras_operation *op
 {
     (void)operation;
     const int rank = ft_draft_rank(b->draft, b->x), channels = ft_draft_channels(b->draft, b->x);
-    struct range r[AXES];
+    struct range r[AXES] = { { .whole = false } };
     int size[2] = { 0 };
     ft_draft_size(b->draft, b->x, size);
     if (read_ranges(b, rank, channels, size, r))

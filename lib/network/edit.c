@@ -208,7 +208,7 @@ int ft_network_pool(struct ft_network *n, int layer, int *out, struct ft_error *
 int ft_network_concatenate(struct ft_network *n, const int *layers, int count, int *out,
                            struct ft_error *err)
 {
-    int *inputs = malloc((size_t)count * sizeof *inputs), rc = 0;
+    int *inputs = calloc((size_t)count + 1, sizeof *inputs), rc = 0;
     if (!inputs)
         return ft_error_nomem(err, "the features of several layers");
     for (int i = 0; !rc && i < count; i++) {

@@ -15,7 +15,8 @@ struct readers {
 static bool readers_init(struct readers *r, const struct ft_network *network, int last)
 {
     const size_t n = (size_t)last + 1;
-    *r = (struct readers){ network, last, calloc(n, sizeof *r->count), malloc(n * sizeof(int)) };
+    *r = (struct readers){ network, last, calloc(n, sizeof *r->count),
+                           calloc(n, sizeof *r->reader) };
     if (!r->count || !r->reader)
         return false;
     for (int i = last; i >= 0; i--) /* readers come after the layers that they read */

@@ -149,9 +149,9 @@ static int embed(struct build *x, int input, int64_t c)
     }
     if (!x->b->rc && (int64_t)e.positions.count != (positioned + patches) * c)
         ft_build_fail(x->b, FT_EUNSUPPORTED,
-                      "the position embedding has %zu values, but an input of %d x %d needs %lld",
+                      "the position embedding has %zu values, but an input of %d x %d needs %zu",
                       e.positions.count, x->height, x->width,
-                      (long long)((positioned + patches) * c));
+                      (size_t)(positioned + patches) * (size_t)c);
     x->tokens = (int)front;
     if (front) {
         input = ft_build_layer(x->b, FT_LAYER_ZERO_PAD, "tokens", &input, 1);
