@@ -52,9 +52,6 @@ static const struct {
 static const struct {
     const char *ending, *what;
 } endings[] = {
-    { ".onnx",
-      "an ONNX network, not a Keras file: ONNX Runtime runs it; save the network it was converted "
-      "from as .h5 or .keras" },
     { ".pb", "a TensorFlow graph, not a Keras file: load it with TensorFlow and save the network "
              "as .h5 or "
              ".keras" },
@@ -85,8 +82,8 @@ static const char *of_content(const uint8_t *start, size_t n)
         return "weights in safetensors format, not a Keras file: the Python package safetensors "
                "opens them; load them into a Keras network and save that as .h5 or .keras";
     if (is_pickle(start, n))
-        return "a PyTorch or pickle file, not a Keras file: torch.load opens it; copy the weights "
-               "into a Keras network and save that as .h5 or .keras";
+        return "a PyTorch or pickle file, not a network that can be read: write it with "
+               "torch.onnx.export and give the .onnx file";
     const struct ft_format *picture = ft_format_of(start, n);
     return picture ? "a picture, not a Keras file: name a network or model here" : NULL;
 }

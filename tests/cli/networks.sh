@@ -136,7 +136,11 @@ other page.h5 "a web page"
 echo '{"class_name": "Functional"}' >model.json
 other model.json "a JSON text"
 printf '\010\007\022\007pytorch\032\0051.9.0' >net.onnx
-other net.onnx "an ONNX network"
+if finetune --version | grep -q ONNX; then
+    other net.onnx "not an ONNX file: it has no graph"
+else
+    other net.onnx "an ONNX file, and this program was built without protobuf-c"
+fi
 printf '\010\001\022\003abc' >saved_model.pb
 other saved_model.pb "a TensorFlow graph"
 cp "$FT_TESTS/golden/heads/wide.png" picture.h5

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "finetune/model.h"
 #include "graph/plan.h"
 #include "onnx/onnx.h"
 
@@ -193,6 +194,31 @@ static void external_data_stays_in_the_folder(void)
     free(bytes);
 }
 
+/* What is written can be read: the same number of classes, and the facts of the model. */
+static void a_model_is_exported(void)
+{
+    char from[4096], to[64];
+    struct ft_model *model = NULL, *back = NULL;
+    struct ft_error err = { 0 };
+    uint64_t bytes = 0;
+    snprintf(from, sizeof from, "%s/golden/heads/imagenet.h5", getenv("FT_TEST_DATA"));
+    snprintf(to, sizeof to, "/tmp/ft-export-%d.onnx", (int)getpid());
+    CHECK(!ft_model_open(from, NULL, &model, &err));
+    for (int first = 0; model && first < 2; first++) {
+        const struct ft_export_options options = { .channels_first = first };
+        CHECK(!ft_model_export(model, &options, to, &bytes, &err) && bytes > 1000);
+        CHECK(!ft_model_open(to, NULL, &back, &err));
+        CHECK(back && ft_model_classes(back) == ft_model_classes(model));
+        for (int i = 0; back && i < ft_model_classes(model); i++)
+            CHECK(!strcmp(ft_model_class_names(back)[i], ft_model_class_names(model)[i]));
+        ft_model_free(back);
+        back = NULL;
+    }
+    unlink(to);
+    CHECK(model && ft_model_export(model, NULL, "/nowhere/model.onnx", NULL, &err) == FT_EIO);
+    ft_model_free(model);
+}
+
 int main(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++)
@@ -202,6 +228,7 @@ int main(int argc, char **argv)
     RUN(files_agree_with_onnx_runtime);
     RUN(damaged_files_are_refused_or_read);
     RUN(many_nodes_are_refused);
+    RUN(a_model_is_exported);
     RUN(external_data_stays_in_the_folder);
     return test_end();
 }
