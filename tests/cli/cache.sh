@@ -184,6 +184,6 @@ status 0 finetune cache prune --json
 has out '"entries":44'
 has out '"segments":1'
 has out '"merged":2'
-status 0 finetune train "$sample/train" --json
+status 0 finetune train "$sample/train" --layers last --json # as finetune features
 cached 44 0
 end
