@@ -3,8 +3,8 @@
 
 const struct option backbone_name_options[] = {
     { "backbone", 'b', TEXT(backbone), .argument = "NAME|FILE", .initial = "efficientnet-lite0",
-      .help = "pretrained network: a bundled one by name, a Keras file, or the folder of a "
-              "KerasHub preset" },
+      .help = "pretrained network: a bundled one by name, a Keras or ONNX file, or the folder "
+              "of a KerasHub preset" },
     { 0 },
 };
 
