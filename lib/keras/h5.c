@@ -245,3 +245,11 @@ void ft_h5_group_close(int64_t group)
     if (group > 0)
         H5Gclose(group);
 }
+
+void ft_h5_mapping_free(void *source)
+{
+    struct ft_h5_mapping *m = source;
+    if (m->map)
+        munmap(m->map, m->size);
+    free(m);
+}

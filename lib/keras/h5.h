@@ -40,6 +40,14 @@ int ft_h5_open(const char *path, uint8_t *map, size_t size, struct ft_h5 *out,
                struct ft_error *err);
 void ft_h5_close(struct ft_h5 *h5); /* does not unmap */
 
+/* The mapped file that tensors point into: the source of a network's storage. */
+struct ft_h5_mapping {
+    uint8_t *map; /* [size] from ft_h5_map, or NULL */
+    size_t size;
+};
+/* Unmaps and frees it: for ft_storage.release. */
+void ft_h5_mapping_free(void *source);
+
 /* Opens the group or dataset `name`; *out is 0 if there is none. Soft and external links, which may
  * lead out of the file, are an error. Must be closed with H5Oclose(). */
 int ft_h5_object_open(int64_t group, const char *name, int64_t *out, struct ft_error *err);

@@ -15,23 +15,9 @@
 #include "keras/read_weights.h"
 #include "keras/sort.h"
 
-/* The mapped file that tensors point into: the source of the network's storage. */
-struct mapping {
-    uint8_t *map; /* [size], or NULL */
-    size_t size;
-};
-
-static void mapping_free(void *source)
-{
-    struct mapping *m = source;
-    if (m->map)
-        munmap(m->map, m->size);
-    free(m);
-}
-
 static void mapping_unload(void *source)
 {
-    const struct mapping *m = source;
+    const struct ft_h5_mapping *m = source;
     if (m->map)
         madvise(m->map, m->size, MADV_DONTNEED);
 }
@@ -105,7 +91,7 @@ static int find_weights(struct source *s, struct ft_error *err)
 static int open_source(const char *path, struct ft_storage *storage, struct source *s,
                        struct ft_error *err)
 {
-    struct mapping *mapping = storage->source;
+    struct ft_h5_mapping *mapping = storage->source;
     uint8_t *weights = NULL;
     size_t size = 0;
     int rc = ft_h5_map(path, &mapping->map, &mapping->size, err);
@@ -170,14 +156,15 @@ int ft_keras_open(const char *path, const struct ft_reader_options *options,
                   struct ft_network **out, struct ft_error *err)
 {
     struct ft_network *network = calloc(1, sizeof *network);
-    struct mapping *mapping = calloc(1, sizeof *mapping);
+    struct ft_h5_mapping *mapping = calloc(1, sizeof *mapping);
     int rc = network && mapping ? 0 : ft_error_nomem(err, "the network");
     if (rc) {
         free(mapping);
         goto fail;
     }
-    network->storage =
-        (struct ft_storage){ .source = mapping, .release = mapping_free, .unload = mapping_unload };
+    network->storage = (struct ft_storage){ .source = mapping,
+                                            .release = ft_h5_mapping_free,
+                                            .unload = mapping_unload };
     rc = read_network(path, options, network, err);
     if (rc)
         goto fail;

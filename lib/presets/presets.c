@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/error.h"
@@ -182,32 +181,18 @@ static int read_preset(const char *path, int wanted, struct ft_network *network,
     return rc;
 }
 
-/* The mapped file that tensors point into. */
-struct mapping {
-    uint8_t *map; /* [size], or NULL */
-    size_t size;
-};
-
-static void mapping_free(void *source)
-{
-    struct mapping *m = source;
-    if (m->map)
-        munmap(m->map, m->size);
-    free(m);
-}
-
 static int open_preset(const char *path, const struct ft_reader_options *options,
                        struct ft_network **out, struct ft_error *err)
 {
     struct ft_network *network = calloc(1, sizeof *network);
-    struct mapping *mapping = calloc(1, sizeof *mapping);
+    struct ft_h5_mapping *mapping = calloc(1, sizeof *mapping);
     int rc = network && mapping ? 0 : ft_error_nomem(err, "the network");
     if (rc) {
         free(mapping);
         free(network);
         return rc;
     }
-    network->storage = (struct ft_storage){ .source = mapping, .release = mapping_free };
+    network->storage = (struct ft_storage){ .source = mapping, .release = ft_h5_mapping_free };
     rc =
         read_preset(path, options ? options->size : 0, network, &mapping->map, &mapping->size, err);
     if (rc) {

@@ -10,6 +10,8 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "graph/plan.h"
+#include "keras/keras.h"
+#include "network/hash.h"
 
 static const char *const cpus[] = { "avx512", "avx2", "c" };
 enum { CPUS = 3 };
@@ -106,6 +108,28 @@ static void check_network(const struct ft_network *network, FILE *f)
     ft_cpu_limit(NULL);
     ft_team_free(team);
     free(pixels);
+}
+
+/* The network as it is, and after it has been written to the file `again` and read back. The
+ * message of `err` is printed if there is no network. */
+typedef int open_network(const char *path, const struct ft_reader_options *options,
+                         struct ft_network **out, struct ft_error *err);
+static void check_again(const struct ft_network *network, open_network *open, const char *name,
+                        FILE *f, const char *again, struct ft_error *err)
+{
+    struct ft_network *back = NULL;
+    uint64_t a[2], b[2];
+    CHECK(network && !ft_keras_write(network, NULL, again, err) && !open(again, NULL, &back, err));
+    if (back) {
+        check_network(network, f);
+        check_network(back, f);
+        CHECK(!ft_network_hash(network, network->output, a, NULL));
+        CHECK(!ft_network_hash(back, back->output, b, NULL));
+        CHECK(!memcmp(a, b, sizeof a));
+    } else {
+        printf("# %s: %s\n", name, err->msg);
+    }
+    ft_network_free(back);
 }
 
 #endif
