@@ -179,7 +179,7 @@ static int explain_main(const struct settings *s)
 
 static const struct option explain_options[] = {
     { "output", 'o', TEXT(output), .argument = "FILE",
-      .help = "PNG file to write, with the heat map" },
+      .help = "file to write, with the heat map: .png or .jpg" },
     { "class", 0, TEXT(class_name), .argument = "NAME",
       .help = "show the evidence for this class (default: the most probable one)" },
     { "compare", 0, TEXT(compare), .argument = "A,B",

@@ -29,11 +29,14 @@ static int read_inputs(struct ft_inputs *inputs, struct ft_dataset *d, struct ft
 }
 
 /* Reads pictures and folders from the arguments and from --files-from. */
-static int named_pictures(const struct settings *s, struct ft_dataset *out, struct ft_error *err)
+static int named_pictures(const struct settings *s, struct ft_dataset *out, size_t *empty,
+                          struct ft_error *err)
 {
     const struct ft_inputs_options from = { .list = s->files_from,
                                             .nul = s->nul,
-                                            .stop = signals_stop };
+                                            .stop = signals_stop,
+                                            .empty = say_empty,
+                                            .user = empty };
     struct ft_inputs *inputs;
     int rc = ft_inputs_open(s->arguments, (size_t)s->n_arguments, &from, &inputs, err);
     if (rc)
@@ -84,6 +87,7 @@ static int features_main(const struct settings *s)
     struct ft_backbone *backbone = NULL;
     struct ft_dataset *dataset = NULL, named = { 0 };
     struct pictures pictures = { 0 };
+    size_t empty = 0;
     if (!s->n_arguments && !s->files_from) {
         say("features: DIR or PICTURE is missing (or --files-from FILE); see finetune features "
             "--help");
@@ -96,8 +100,12 @@ static int features_main(const struct settings *s)
         rc = backbone_open(s, &backbone, &err);
     if (!rc && folder)
         rc = ft_dataset_open(s->arguments[0], true, &dataset, &err);
-    else if (!rc && !(rc = named_pictures(s, &named, &err)))
+    else if (!rc && !(rc = named_pictures(s, &named, &empty, &err)))
         dataset = &named;
+    if (!rc && !dataset->n && folder)
+        rc = refuse(&err, FT_EARG, "'%s' contains no pictures", s->arguments[0]);
+    else if (!rc && !dataset->n && empty)
+        rc = refuse(&err, FT_EARG, "there are no pictures");
     if (!rc)
         rc = pictures_extract(backbone, dataset, s, &pictures, &err);
     if (!rc) {
@@ -107,7 +115,7 @@ static int features_main(const struct settings *s)
         rc = ft_features_save(pictures.features, dataset->classes, dataset->n_classes, s->output,
                               &err);
     }
-    int status = rc ? fail(&err) : pictures.n_bad ? EXIT_PARTLY : EXIT_DONE;
+    int status = rc ? fail(&err) : pictures.n_bad || empty ? EXIT_PARTLY : EXIT_DONE;
     if (!rc && !dataset->n)
         note("there are no pictures");
     if (!rc)

@@ -34,6 +34,12 @@ static int keep_bad(struct pictures *p, const struct ft_row *row, struct ft_erro
     return bad.path && bad.reason ? 0 : out_of_memory(err, row->path);
 }
 
+void say_empty(void *count, const char *dir)
+{
+    ++*(size_t *)count;
+    say("'%s' contains no pictures", dir);
+}
+
 void picture_note(const struct ft_row *row)
 {
     static bool said;

@@ -20,9 +20,9 @@ struct run {
     int *order;         /* [k] classes, most probable first */
     int *found;         /* [k] classes that reach their threshold, if classes are independent */
     struct rows rows;
-    size_t n_rows, n_bad;
-    bool stopped; /* by --strict */
-    int rc;       /* nonzero: a picture could not be copied, moved or linked */
+    size_t n_rows, n_bad, n_empty; /* n_empty: folders without pictures */
+    bool stopped;                  /* by --strict */
+    int rc;                        /* nonzero: a picture could not be copied, moved or linked */
     struct ft_error error;
 };
 
@@ -117,7 +117,9 @@ static int run(struct run *x, const struct ft_model *model, struct ft_error *err
                                             .nul = s->nul,
                                             .watch = s->watch,
                                             .except = sort_target(s),
-                                            .stop = signals_stop };
+                                            .stop = signals_stop,
+                                            .empty = say_empty,
+                                            .user = &x->n_empty };
     struct ft_extract_options options;
     int rc = ft_inputs_open(s->arguments, (size_t)s->n_arguments, &from, &x->inputs, err);
     if (rc)
@@ -158,8 +160,11 @@ static int classify(struct run *x, const struct ft_model *model)
     signals_catch();
     const int rc = run(x, model, &err);
     signals_release();
-    const int status = rc ? fail(&err) : x->n_bad ? EXIT_PARTLY : EXIT_DONE;
-    if (!rc && !x->n_rows && !s->watch)
+    const int status = rc                           ? fail(&err)
+                       : x->n_empty && !x->n_rows   ? EXIT_FAILED
+                       : x->n_empty + x->n_bad != 0 ? EXIT_PARTLY
+                                                    : EXIT_DONE;
+    if (!rc && !x->n_rows && !x->n_empty && !s->watch)
         note("there are no pictures to classify");
     rows_end(&x->rows);
     return status;

@@ -35,9 +35,12 @@ static int open_table(const struct settings *s, const char *dir, struct ft_datas
 /* Opens all inputs, with labels from a table or from the names of their folders. */
 static int collect(const struct settings *s, struct ft_dataset **out, struct ft_error *err)
 {
+    size_t empty = 0;
     const struct ft_inputs_options from = { .list = s->files_from,
                                             .nul = s->nul,
-                                            .stop = signals_stop };
+                                            .stop = signals_stop,
+                                            .empty = say_empty,
+                                            .user = &empty };
     struct ft_dataset *table = NULL;
     struct ft_inputs *inputs = NULL;
     int rc = s->labels ? open_table(s, NULL, &table, err) : 0;

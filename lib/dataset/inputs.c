@@ -29,7 +29,9 @@ struct ft_inputs {
     struct level levels[FT_WALK_DEPTH];
     int depth;
     struct stat except;
-    char *path; /* the path that was returned last, if it is below a directory */
+    const char *named; /* the directory that was named last, until its end; NULL: none */
+    size_t n_named;    /* pictures that were returned from it */
+    char *path;        /* the path that was returned last, if it is below a directory */
     struct ft_error error;
 };
 
@@ -145,13 +147,23 @@ static const char *named(struct ft_inputs *x)
     return NULL;
 }
 
+/* Reports the named directory whose end was reached, if there was no picture in it. */
+static void end_directory(struct ft_inputs *x)
+{
+    if (x->named && !x->n_named && x->options.empty)
+        x->options.empty(x->options.user, x->named);
+    x->named = NULL;
+}
+
 const char *ft_inputs_next(struct ft_inputs *x)
 {
     while (!x->error.code && !(x->options.stop && x->options.stop(x->options.user))) {
         struct stat st;
         const char *path = from_levels(x);
+        x->n_named += path != NULL;
         if (path || x->error.code)
             return path;
+        end_directory(x);
         path = named(x);
         if (!path)
             return x->watch && !x->error.code
@@ -159,6 +171,8 @@ const char *ft_inputs_next(struct ft_inputs *x)
                        : NULL;
         if (stat(path, &st) || !S_ISDIR(st.st_mode) || !enter(x, path, &st))
             return path; /* if it cannot be opened, extraction reports it */
+        x->named = path;
+        x->n_named = 0;
     }
     return NULL;
 }

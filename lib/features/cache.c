@@ -232,7 +232,7 @@ static struct ft_cache_entry look_up(struct ft_cache *c, const uint64_t content[
                                      bool *found)
 {
     const struct ft_cache_entry *e = ft_cache_index_find(&c->index, content);
-    if (!e || e->pixels > max_pixels)
+    if (!e || (e->pixels & ~FT_SEGMENT_MORE) > max_pixels)
         return (struct ft_cache_entry){ 0 };
     *s = c->segments[e->segment - 1];
     *found = e->segment == c->pending.segment && c->pending.n;
@@ -257,7 +257,7 @@ static void replace_segment(struct ft_cache *c, uint32_t segment)
 }
 
 bool ft_cache_find(struct ft_cache *c, const uint64_t content[2], uint64_t max_pixels,
-                   float *feature)
+                   float *feature, bool *more)
 {
     struct segment s;
     bool found = false;
@@ -276,8 +276,10 @@ bool ft_cache_find(struct ft_cache *c, const uint64_t content[2], uint64_t max_p
         }
     }
     c->counts.hits += found;
-    if (found)
+    if (found) {
         c->segments[e.segment - 1].used = true;
+        *more = e.pixels & FT_SEGMENT_MORE;
+    }
     pthread_mutex_unlock(&c->lock);
     return found;
 }
@@ -294,12 +296,12 @@ static struct pending detach(struct ft_cache *c)
     return full;
 }
 
-void ft_cache_add(struct ft_cache *c, const uint64_t content[2], uint64_t pixels,
+void ft_cache_add(struct ft_cache *c, const uint64_t content[2], uint64_t pixels, bool more,
                   const float *feature)
 {
     struct pending full = { 0 };
     const struct ft_segment_row row = { { content[0], content[1] },
-                                        pixels,
+                                        pixels | (more ? FT_SEGMENT_MORE : 0),
                                         ft_segment_check(feature, (size_t)c->d) };
     pthread_mutex_lock(&c->lock);
     c->counts.computed++;

@@ -16,12 +16,13 @@
 /* Reads the index of the features of length d under `key`. Does nothing if the key is the same as
  * before. A failure turns the cache off, with a warning. */
 void ft_cache_select(struct ft_cache *cache, const uint64_t key[2], int d);
-/* Copies the feature [d] of the picture with this content. Returns false if it is not known, or if
- * the picture has more than max_pixels. May be called by any thread. */
+/* Copies the feature [d] of the picture with this content, and whether its file has more frames or
+ * pages. Returns false if it is not known, or if the picture has more than max_pixels. May be
+ * called by any thread. */
 bool ft_cache_find(struct ft_cache *cache, const uint64_t content[2], uint64_t max_pixels,
-                   float *feature);
+                   float *feature, bool *more);
 /* Keeps a feature that was computed. May be called by any thread. */
-void ft_cache_add(struct ft_cache *cache, const uint64_t content[2], uint64_t pixels,
+void ft_cache_add(struct ft_cache *cache, const uint64_t content[2], uint64_t pixels, bool more,
                   const float *feature);
 
 /* Makes a folder and its parents with mode 0700, which the XDG specification requires. */

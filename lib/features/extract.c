@@ -91,9 +91,9 @@ static bool work_on(struct extraction *x, struct worker *w, struct slot *s)
     if (!row->status) {
         ft_hash(w->bytes.data, w->bytes.size, row->content);
         row->cached =
-            x->cache &&
-            ft_cache_find(x->cache, row->content,
-                          x->max_pixels ? x->max_pixels : FT_IMAGE_MAX_PIXELS_DEFAULT, s->feature);
+            x->cache && ft_cache_find(x->cache, row->content,
+                                      x->max_pixels ? x->max_pixels : FT_IMAGE_MAX_PIXELS_DEFAULT,
+                                      s->feature, &row->more);
     }
     if (!row->status && !row->cached) {
         row->status =
@@ -154,7 +154,7 @@ static void compute(struct extraction *x, struct worker *w)
                                          "the network's output is not finite for this picture");
         }
         if (!s->row.status && x->cache)
-            ft_cache_add(x->cache, s->row.content, s->full_pixels, s->feature);
+            ft_cache_add(x->cache, s->row.content, s->full_pixels, s->row.more, s->feature);
         finish(s);
     }
 }

@@ -19,9 +19,12 @@
 #define FT_SEGMENT_ENDING    ".ftc"
 #define FT_SEGMENT_TEMPORARY "tmp-" /* how the name of an unfinished segment begins */
 
+/* The file of the picture has further frames or pages. Not set by versions up to 0.2. */
+#define FT_SEGMENT_MORE (UINT64_C(1) << 63)
+
 struct ft_segment_row {
     uint64_t content[2]; /* ft_hash of the picture's file */
-    uint64_t pixels;     /* width times height of the picture */
+    uint64_t pixels;     /* width times height of the picture, and FT_SEGMENT_MORE */
     uint64_t check;      /* checksum of its feature */
 };
 

@@ -91,6 +91,8 @@ struct ft_inputs_options {
     const char *except; /* a directory that is not entered; NULL: none */
     /* Nullable. Called repeatedly while waiting; if it returns true, the inputs end. */
     bool (*stop)(void *user);
+    /* Nullable. Called for each named directory in which there was no picture. */
+    void (*empty)(void *user, const char *dir);
     void *user;
 };
 #define FT_INPUTS_DEFAULTS FT_DEFAULTS

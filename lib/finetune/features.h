@@ -60,8 +60,7 @@ struct ft_row {
     const float *feature; /* [d]; NULL if bad */
     uint64_t content[2];  /* hash of the file's bytes; 0, 0 if it could not be read */
     bool cached;          /* the feature came from the cache */
-    /* the file has further frames or pages, which are not used. Not known of cached features */
-    bool more;
+    bool more;            /* the file has further frames or pages, which are not used */
 };
 
 struct ft_extract_options {

@@ -50,8 +50,9 @@ int ft_image_facts(struct ft_preparer *preparer, const uint8_t *bytes, size_t n,
 int ft_image_encode_jpeg(const uint8_t *pixels, int width, int height, int quality, uint8_t **out,
                          size_t *n, struct ft_error *err);
 
-/* Writes pixels [height, width, 3] to a PNG file, which is replaced atomically. */
-int ft_image_write_png(const char *path, const uint8_t *pixels, int width, int height,
-                       struct ft_error *err);
+/* Writes pixels [height, width, 3] to a file, which is replaced atomically: a JPEG if its name ends
+ * in .jpg or .jpeg, a PNG if it ends in .png or has no ending. Other endings are an error. */
+int ft_image_write(const char *path, const uint8_t *pixels, int width, int height,
+                   struct ft_error *err);
 
 #endif

@@ -90,7 +90,7 @@ int ft_explanation_draw(const struct ft_explanation *e, const struct ft_question
         ft_canvas_heat(&c, 2 * MARGIN + w, MARGIN, e->picture, w, h, map, e->height, e->width,
                        ft_heat_most(map, e->height * e->width));
         put_panel(&c, 3 * MARGIN + 2 * w, e, q, classes, title);
-        rc = ft_image_write_png(path, c.pixels, c.width, c.height, err);
+        rc = ft_image_write(path, c.pixels, c.width, c.height, err);
     }
     free(map);
     free(c.pixels);

@@ -189,13 +189,25 @@ grep -v '^{"time":[0-9.]*,"event":"error","message":".*"}$' err >odd
 [ ! -s odd ] || complain "$(cat odd)"
 has err "'set/b/zzz.jpg'"
 
-begin "nothing to classify is said"
-mkdir nothing
-status 0 finetune predict nothing
+begin "a folder without pictures is named and is no success"
+mkdir nothing nothing/inside
+echo text >nothing/inside/notes.txt
+status 1 finetune predict nothing
 equal "$(wc -c <out)" 0
+equal "$(cat err)" "finetune: 'nothing' contains no pictures"
+status 3 finetune predict nothing "$cat1"
+equal "$(wc -l <out)" 1
+has err "'nothing' contains no pictures"
+echo nothing >list
+status 1 finetune predict --files-from list
+has err "'nothing' contains no pictures"
+status 0 finetune predict --files-from /dev/null
 has err "no pictures to classify"
-status 0 finetune features nothing -o nothing.features
-has err "there are no pictures"
+status 1 finetune features nothing -o nothing.features
+has err "'nothing' contains no pictures"
+[ ! -e nothing.features ] || complain "nothing.features is there"
+status 3 finetune features nothing "$cat1" -o one.features
+has err "'nothing' contains no pictures"
 
 begin "wrong use"
 status 2 finetune predict

@@ -43,6 +43,17 @@ status 0 finetune explain "$one" -o why.png --class cat
 has out "saved      why.png"
 equal "$(head -c 4 why.png | tail -c 3)" PNG
 
+begin "-o writes what the name of the file says, or refuses"
+for ending in jpg JPEG; do
+    status 0 finetune explain "$one" -o "why.$ending"
+    equal "$(od -An -tx1 -N3 "why.$ending")" " ff d8 ff"
+done
+status 0 finetune explain "$one" -o why
+equal "$(head -c 4 why | tail -c 3)" PNG
+status 1 finetune explain "$one" -o why.webp
+has err "cannot write 'why.webp': the name must end in .png or .jpg"
+[ ! -e why.webp ] || complain "why.webp is there"
+
 begin "wrong names and files"
 status 1 finetune explain "$one" --class cow
 has err "'cow' is not a class of the model"

@@ -123,6 +123,10 @@ for file in animated.gif animated.png animated.webp; do
 done
 status 0 finetune predict "$pictures/grey8.png" "$pictures/411.jpg"
 equal "$(cat err)" ""
+for run in computed cached; do
+    status 0 finetune predict "$pictures/animated.png" --cache frames
+    equal "$run $(grep -c 'has several frames or pages' err)" "$run 1"
+done
 
 begin "a reader that leaves early is no error"
 finetune predict "$@" 2>err | head -1 >out

@@ -44,8 +44,10 @@ static size_t found(struct ft_cache *c, size_t first, size_t n, uint64_t limit)
     for (size_t i = first; i < first + n; i++) {
         uint64_t content[2];
         float want[D], got[D] = { 0 };
+        bool more = false;
         make(i, content, want);
-        count += ft_cache_find(c, content, limit, got) && !memcmp(want, got, sizeof want);
+        count += ft_cache_find(c, content, limit, got, &more) && !memcmp(want, got, sizeof want) &&
+                 more == (i % 3 == 0);
     }
     return count;
 }
@@ -56,7 +58,7 @@ static void add(struct ft_cache *c, size_t first, size_t n)
         uint64_t content[2];
         float feature[D];
         make(i, content, feature);
-        ft_cache_add(c, content, 100 + i, feature);
+        ft_cache_add(c, content, 100 + i, i % 3 == 0, feature);
     }
 }
 

@@ -153,12 +153,12 @@ static void writing(void)
     struct ft_error e;
     CHECK(mkdtemp(dir) != NULL);
     snprintf(path, sizeof path, "%s/a.png", dir);
-    CHECK(!ft_image_write_png(path, pixels.data, 32, 16, &e));
+    CHECK(!ft_image_write(path, pixels.data, 32, 16, &e));
     CHECK(!ft_file_read(path, 1 << 20, &file, &e));
     CHECK(!ft_image_decode(file.data, file.size, NULL, &image, &e));
     CHECK(image.width == 32 && image.height == 16 &&
           !memcmp(image.pixels, pixels.data, 32 * 16 * 3));
-    CHECK(ft_image_write_png("/nonexistent/a.png", pixels.data, 32, 16, &e) == FT_EIO);
+    CHECK(ft_image_write("/nonexistent/a.png", pixels.data, 32, 16, &e) == FT_EIO);
     unlink(path);
     CHECK(rmdir(dir) == 0); /* no temporary file is left */
     ft_image_release(&image);

@@ -80,7 +80,7 @@ enum { WIDE = 10, HIGH = 12, GRID = 7 };
 static struct ft_explanation *look(const struct ft_model *model, const uint8_t *pixels)
 {
     struct ft_explanation *e = NULL;
-    CHECK(ft_image_write_png(at("p.png"), pixels, WIDE, HIGH, NULL) == 0);
+    CHECK(ft_image_write(at("p.png"), pixels, WIDE, HIGH, NULL) == 0);
     CHECK(ft_explain(model, at("p.png"), 0, &e, NULL) == 0);
     unlink(at("p.png"));
     return e;

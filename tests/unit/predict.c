@@ -53,7 +53,7 @@ static void file_bytes_and_pixels_agree(void)
     CHECK(ft_predict_bytes(model, jpeg.data, jpeg.size, bytes, NULL) == 0);
     CHECK(!memcmp(file, bytes, sizeof file));
     CHECK(ft_image_decode(jpeg.data, jpeg.size, NULL, &image, NULL) == 0);
-    CHECK(ft_image_write_png(at("p.png"), image.pixels, image.width, image.height, NULL) == 0);
+    CHECK(ft_image_write(at("p.png"), image.pixels, image.width, image.height, NULL) == 0);
     CHECK(ft_predict_file(model, at("p.png"), file, NULL) == 0);
     const size_t row = (size_t)image.width * 3, stride = row + 13;
     uint8_t *wide = calloc((size_t)image.height, stride);
