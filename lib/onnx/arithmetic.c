@@ -246,7 +246,7 @@ static int gemm(struct ft_import *x, const struct ft_onnx_operator *row)
     const struct ft_onnx_value *a = ft_onnx_input(x, 0), *c = ft_onnx_input(x, 2);
     const struct ft_constant *kernel = ft_onnx_constant(x, 1, 0);
     const double beta = ft_onnx_float(x->node, "beta", 1);
-    struct ft_view out;
+    struct ft_view out = { 0 };
     if (a->kind != FT_ONNX_VIEW || !kernel || ft_onnx_int(x->node, "transA", 0) ||
         a->view.rank != 2)
         return ft_onnx_refuse(x, "its second input is not a constant, or its first is transposed");

@@ -147,8 +147,8 @@ static int set_constants(struct ft_import *x, int layer, const int *inputs, int 
 static int normalise(struct ft_import *x, enum ft_layer_kind kind, int64_t axis, int n, int groups)
 {
     static const int inputs[] = { 1, 2, 3, 4 };
-    int from, layer;
-    struct ft_view view;
+    int from = 0, layer;
+    struct ft_view view = { 0 };
     int rc = place_axis(x, axis, &from, &view);
     rc = rc ? rc : ft_onnx_layer(x, kind, &from, 1, x->shapes[from], &layer);
     if (rc)
@@ -197,8 +197,8 @@ static int prelu(struct ft_import *x, const struct ft_onnx_operator *row)
 {
     (void)row;
     const struct ft_constant *slope = ft_onnx_constant(x, 1, 0);
-    int from, layer;
-    struct ft_view view;
+    int from = 0, layer;
+    struct ft_view view = { 0 };
     int rc = place_axis(x, 1, &from, &view);
     if (rc)
         return rc;

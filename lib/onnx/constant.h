@@ -39,7 +39,7 @@ int ft_constant_new(struct ft_constant *c, bool integer, struct ft_storage *stor
 
 static inline double ft_constant_at(const struct ft_constant *c, size_t k)
 {
-    return c->f ? (double)c->f[k] : (double)c->i[k];
+    return c->i ? (double)c->i[k] : (double)c->f[k];
 }
 /* Integers are truncated towards zero, and limited to their range. */
 void ft_constant_set(struct ft_constant *c, size_t k, double value);

@@ -108,7 +108,9 @@ static int where(struct fold *f, int detail)
 {
     (void)detail;
     int64_t at[FT_ONNX_RANK];
-    int rc = f->in[1] && f->in[2] ? broadcast(f, 3) : ft_onnx_refuse(f->x, "an input is absent");
+    if (!f->in[1] || !f->in[2])
+        return ft_onnx_refuse(f->x, "an input is absent");
+    int rc = broadcast(f, 3);
     rc = rc ? rc : make(f, f->in[1]->i != NULL);
     for (size_t k = 0; !rc && k < f->out.count; k++) {
         place_of(k, f->out.rank, f->out.dims, at);

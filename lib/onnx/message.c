@@ -105,9 +105,11 @@ void ft_message_rename(struct ft_message *m, const char *name)
 /* A new attribute of the last node, or NULL after an error. */
 static Ft__Onnx__Attribute *attribute(struct ft_message *m, const char *name, int type)
 {
-    Ft__Onnx__Attribute *a = ft_message_alloc(m, 1, sizeof *a), **list;
-    Ft__Onnx__Node *node = m->rc ? NULL : m->graph.node[m->graph.n_node - 1];
-    list = ft_message_alloc(m, node ? node->n_attribute + 1 : 1, sizeof *list);
+    if (m->rc)
+        return NULL;
+    Ft__Onnx__Node *node = m->graph.node[m->graph.n_node - 1];
+    Ft__Onnx__Attribute *a = ft_message_alloc(m, 1, sizeof *a);
+    Ft__Onnx__Attribute **list = ft_message_alloc(m, node->n_attribute + 1, sizeof *list);
     char *copy = ft_message_text(m, name);
     if (m->rc)
         return NULL;
@@ -177,7 +179,8 @@ static const char *tensor(struct ft_message *m, int type, const void *values, si
         return "";
     }
     ft__onnx__tensor__init(t);
-    memcpy(copy, dims, (size_t)rank * sizeof *dims);
+    for (int d = 0; d < rank; d++)
+        copy[d] = dims[d];
     t->name = name;
     t->has_data_type = true;
     t->data_type = type;

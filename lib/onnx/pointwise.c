@@ -91,7 +91,7 @@ static int spread(struct ft_import *x, const struct ft_view *v, const int *first
     }
     for (int64_t i = 0; i < count; i++) {
         int64_t rest = i, place[FT_AXES] = { v->from[0], v->from[1], v->from[2] };
-        for (int d = v->rank - 1; d >= 0; d--) {
+        for (int d = v->rank; d-- > 0;) {
             at[d] = rest % lengths[d];
             rest /= lengths[d];
             int64_t in = at[d];

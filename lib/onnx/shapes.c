@@ -271,6 +271,8 @@ static int join_pixels(struct ft_import *x, int axis, const enum ft_axis *roles,
         start += length;
         n++;
     }
+    if (n == 0)
+        return ft_onnx_refuse(x, "all of its inputs are constants");
     int whole = parts[0];
     if (n > 1)
         rc = ft_onnx_layer(x, FT_LAYER_ADD, parts, n, x->shapes[parts[0]], &whole);
