@@ -110,6 +110,11 @@ void pictures_release(struct pictures *pictures);
  * that `what` needs them in memory. */
 int pictures_check_memory(const struct ft_backbone *backbone, const struct ft_dataset *dataset,
                           const struct settings *settings, const char *what, struct ft_error *err);
+/* Trains a head on the features and validates it. Pictures of one group, as --group-by says, stay
+ * in one fold. `dir` is the folder of the pictures. */
+int pictures_train(const struct pictures *pictures, const struct ft_dataset *dataset,
+                   const char *dir, const struct settings *settings, struct ft_head **head,
+                   struct ft_validation **validation, struct ft_error *err);
 /* Prints a note for each bad picture. */
 void pictures_list_bad(const struct pictures *pictures);
 /* Prints a note, once in a run, if the file of a picture has further frames or pages. */

@@ -29,11 +29,7 @@ static int measure_curve(struct contest *x, const struct ft_features *f, struct 
     const struct ft_validation *v = x->validations[0];
     struct progress progress;
     progress_begin(&progress, "heads", "heads", 0);
-    const struct ft_training_set set = { .x = ft_features_matrix(f),
-                                         .blocks = f->blocks,
-                                         .n_blocks = f->n_blocks,
-                                         .labels = f->labels,
-                                         .k = v->k };
+    const struct ft_training_set set = ft_features_training_set(f, NULL, v->k);
     struct ft_train_options fixed = x->options;
     fixed.depth = v->depth > 0 ? v->depth : FT_DEPTH_NONE;
     const struct ft_curve_options options = { .head = fixed,
@@ -41,25 +37,6 @@ static int measure_curve(struct contest *x, const struct ft_features *f, struct 
                                               .user = &progress };
     const int rc = ft_curve_measure(&set, v->fold, v->folds, &options, &x->curve, err);
     progress_end(&progress);
-    return rc;
-}
-
-static int validate(struct contest *x, const struct ft_features *f, struct ft_error *err)
-{
-    struct ft_head *head = NULL;
-    uint64_t *group = malloc((f->n + 1) * sizeof *group);
-    int rc = group ? ft_groups(f, x->dir, x->settings->group_by, x->settings->threads, group, err)
-                   : out_of_memory(err, x->dir);
-    const struct ft_training_set set = { .x = ft_features_matrix(f),
-                                         .blocks = f->blocks,
-                                         .n_blocks = f->n_blocks,
-                                         .labels = f->labels,
-                                         .groups = group,
-                                         .k = x->dataset->n_classes };
-    if (!rc)
-        rc = ft_train(&set, &x->options, &head, &x->validations[x->n], err);
-    free(group);
-    ft_head_free(head);
     return rc;
 }
 
@@ -81,13 +58,16 @@ static int open_all(struct contest *x, struct ft_error *err)
 static int measure(struct contest *x, struct ft_error *err)
 {
     struct pictures pictures = { 0 };
+    struct ft_head *head = NULL;
     struct ft_metrics *metrics = NULL;
     struct ft_bench bench = { 0 };
     int rc = pictures_extract(x->backbones[x->n], x->dataset, x->settings, &pictures, err);
     if (!rc && !x->n)
         pictures_list_bad(&pictures);
     if (!rc)
-        rc = validate(x, pictures.features, err);
+        rc = pictures_train(&pictures, x->dataset, x->dir, x->settings, &head,
+                            &x->validations[x->n], err);
+    ft_head_free(head);
     if (!rc)
         rc = ft_metrics_compute(x->validations[x->n]->calibrated, pictures.features->labels, NULL,
                                 pictures.features->n, x->dataset->n_classes, &metrics, err);

@@ -54,25 +54,13 @@ static bool can_validate(const struct doctor *x)
 
 static int validate(struct doctor *x, const struct settings *s, struct ft_error *err)
 {
-    const struct ft_features *f = x->pictures.features;
-    const struct ft_train_options options = fit_settings(s);
     if (!can_validate(x)) {
         note("labels and shortcuts are not checked: this needs at least two classes with two "
              "readable pictures each");
         return 0;
     }
-    uint64_t *group = malloc(f->n * sizeof *group);
-    int rc = group ? ft_groups(f, x->dir, s->group_by, s->threads, group, err)
-                   : out_of_memory(err, x->dir);
-    const struct ft_training_set set = { .x = ft_features_matrix(f),
-                                         .blocks = f->blocks,
-                                         .n_blocks = f->n_blocks,
-                                         .labels = f->labels,
-                                         .groups = group,
-                                         .k = x->dataset->n_classes };
-    if (!rc)
-        rc = ft_train(&set, &options, &x->head, &x->validation, err);
-    free(group);
+    const int rc =
+        pictures_train(&x->pictures, x->dataset, x->dir, s, &x->head, &x->validation, err);
     if (rc == FT_EARG && !s->group_by) { /* all are copies of one picture: listed later */
         note("labels and shortcuts are not checked: %s", err->msg);
         return 0;

@@ -49,11 +49,7 @@ static int find_extras(struct extras *x, const struct settings *s, const struct 
 {
     const struct ft_features *f = p->features;
     const struct ft_validation *v = t->validation;
-    const struct ft_training_set set = { .x = ft_features_matrix(f),
-                                         .blocks = f->blocks,
-                                         .n_blocks = f->n_blocks,
-                                         .labels = f->labels,
-                                         .k = v->k };
+    const struct ft_training_set set = ft_features_training_set(f, NULL, v->k);
     struct ft_curve_options curve = { .head = t->options };
     const struct ft_survey_options survey = { .threads = s->threads,
                                               .max_pixels = (uint64_t)s->max_megapixels << 20 };

@@ -261,3 +261,19 @@ struct ft_train_options fit_settings(const struct settings *s)
         .scale = !strcmp(s->scale, "standard") ? FT_SCALE_STANDARD : FT_SCALE_FLOOR,
     };
 }
+
+int pictures_train(const struct pictures *pictures, const struct ft_dataset *dataset,
+                   const char *dir, const struct settings *s, struct ft_head **head,
+                   struct ft_validation **validation, struct ft_error *err)
+{
+    const struct ft_features *f = pictures->features;
+    const struct ft_train_options options = fit_settings(s);
+    uint64_t *groups = malloc((f->n + 1) * sizeof *groups);
+    int rc =
+        groups ? ft_groups(f, dir, s->group_by, s->threads, groups, err) : out_of_memory(err, dir);
+    const struct ft_training_set set = ft_features_training_set(f, groups, dataset->n_classes);
+    if (!rc)
+        rc = ft_train(&set, &options, head, validation, err);
+    free(groups);
+    return rc;
+}

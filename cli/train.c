@@ -163,11 +163,7 @@ static int measure_unknown(const struct training *t, struct ft_error *err)
     }
     fixed.l2 = v->l2 > 0 ? v->l2 : FT_L2_NONE;
     fixed.depth = v->depth > 0 ? v->depth : FT_DEPTH_NONE;
-    const struct ft_training_set set = { .x = ft_features_matrix(f),
-                                         .blocks = f->blocks,
-                                         .n_blocks = f->n_blocks,
-                                         .labels = f->labels,
-                                         .k = t->dataset->n_classes };
+    const struct ft_training_set set = ft_features_training_set(f, NULL, t->dataset->n_classes);
     const int rc = ft_unknown_measure(&set, v->fold, &fixed, &u, err);
     if (!rc && u.left_out) {
         if (t->dataset->n_classes > 2)

@@ -55,6 +55,11 @@ static void close_others(void)
 
 /* Opening for anything but reading: these bits of the flags must be clear. */
 #define WRITING (O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY))
+/* Allows a call that opens a file if argument `flags` of it asks only for reading. It ends the
+ * filter for this call. */
+#define ALLOW_READING(call, flags)                                                                 \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##call, 0, 4), LOAD(args[flags]),                      \
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, WRITING, 1, 0), RETURN(SECCOMP_RET_ALLOW), DENY
 
 static bool filter_calls(void)
 {
@@ -69,11 +74,7 @@ static bool filter_calls(void)
         ALLOW(access),
         ALLOW(readlink),
         ALLOW(arch_prctl),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_open, 0, 4),
-        LOAD(args[1]),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, WRITING, 1, 0),
-        RETURN(SECCOMP_RET_ALLOW),
-        DENY,
+        ALLOW_READING(open, 1),
 #endif
         ALLOW(read),
         ALLOW(pread64),
@@ -106,11 +107,7 @@ static bool filter_calls(void)
         ALLOW(uname),
         ALLOW(exit),
         ALLOW(exit_group),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 4),
-        LOAD(args[2]),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, WRITING, 1, 0),
-        RETURN(SECCOMP_RET_ALLOW),
-        DENY,
+        ALLOW_READING(openat, 2),
         RETURN(SECCOMP_RET_ERRNO | ENOSYS),
     };
     const struct sock_fprog program = { sizeof code / sizeof *code, code };

@@ -69,6 +69,9 @@ struct ft_training_set {
     const int *blocks;
     int n_blocks;
 };
+/* All rows of `features`, which keep the classes 0 to k - 1 as labels. `groups` is nullable. */
+struct ft_training_set ft_features_training_set(const struct ft_features *features,
+                                                const uint64_t *groups, int k);
 /* Multinomial logistic regression. Minimises (1/n) sum_i c(y_i) loss_i + l2/2 |W|^2 on scaled
  * features; the bias has no penalty. Rows in memory and rows in a scratch file give the same head,
  * bit by bit; the file is read once for each evaluation. `options` is nullable. */

@@ -211,6 +211,17 @@ static int train_last_block(const struct ft_training_set *set,
     return rc;
 }
 
+struct ft_training_set ft_features_training_set(const struct ft_features *features,
+                                                const uint64_t *groups, int k)
+{
+    return (struct ft_training_set){ .x = ft_features_matrix(features),
+                                     .labels = features->labels,
+                                     .groups = groups,
+                                     .k = k,
+                                     .blocks = features->blocks,
+                                     .n_blocks = features->n_blocks };
+}
+
 int ft_train(const struct ft_training_set *set, const struct ft_train_options *options,
              struct ft_head **head, struct ft_validation **validation, struct ft_error *err)
 {

@@ -92,12 +92,7 @@ int ft_training_run(const struct ft_features *f, char *const *classes, int k,
     if (!groups)
         return ft_error_nomem(err, "the groups of pictures");
     int rc = ft_groups(f, dir, options->group_by, options->head.threads, groups, err);
-    const struct ft_training_set set = { .x = ft_features_matrix(f),
-                                         .labels = f->labels,
-                                         .groups = groups,
-                                         .k = k,
-                                         .blocks = f->blocks,
-                                         .n_blocks = f->n_blocks };
+    const struct ft_training_set set = ft_features_training_set(f, groups, k);
     if (!rc)
         rc = ft_training_fit(&set, classes, options->skipped, &options->head, &t, err);
     free(groups);

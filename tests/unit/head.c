@@ -100,7 +100,7 @@ static void scratch_files_say_what_is_wrong(void)
     struct sample s = sample_new(60, 5, 2, 0.2f);
     s.x[37 * 5 + 3] = NAN;
     f = features_of(&s, 0);
-    struct ft_training_set set = { .x = ft_features_matrix(f), .labels = f->labels, .k = 2 };
+    struct ft_training_set set = ft_features_training_set(f, NULL, 2);
     struct ft_head *head;
     struct ft_validation *v;
     const struct ft_train_options options = { .class_weight = FT_WEIGHT_NONE };
