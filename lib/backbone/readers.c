@@ -3,8 +3,9 @@
  *
  * Network files may come from untrusted sources. Readers and their libraries therefore run in an
  * isolated process (base/isolate.h), which sends a description of the network. This process reads
- * the bytes of the file; most tensors of the description are parts of them. Both work at the same
- * time, so a second core hides most of the cost. */
+ * the bytes of the file; most tensors of the description are parts of them. A small file is read as
+ * a whole while the isolated process works. Of a large one only the tensors that are needed are
+ * read, when they are needed: it may have a classifier that is cut off, or be sparse. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,6 +21,7 @@
 static const struct ft_reader *const readers[] = { &ft_preset_reader, &ft_onnx_reader,
                                                    &ft_keras_reader };
 #define N_READERS (sizeof readers / sizeof *readers)
+#define LARGE     ((size_t)64 << 20) /* bytes */
 
 struct request {
     const char *path;
@@ -71,6 +73,15 @@ static void source_unload(void *user)
     ft_snapshot_unload(((struct source *)user)->snapshot);
 }
 
+static void source_want(void *user, const void *memory, size_t size)
+{
+    struct source *s = user;
+    size_t n;
+    const uint8_t *file = ft_snapshot_bytes(s->snapshot, &n), *at = memory;
+    if (at >= file && at < file + n)
+        ft_snapshot_want(s->snapshot, (size_t)(at - file), size);
+}
+
 static int source_load(void *user, struct ft_error *err)
 {
     return ft_snapshot_load(((struct source *)user)->snapshot, err);
@@ -89,6 +100,8 @@ static int read_both(const struct request *r, struct source *s, bool *named, str
                            (void *)r, err);
     if (rc)
         return rc;
+    if (size < LARGE)
+        ft_snapshot_want(s->snapshot, 0, size);
     rc = ft_snapshot_load(s->snapshot, err);
     if (rc) {
         ft_isolated_abandon(&isolated);
@@ -123,6 +136,7 @@ static int open_file(const char *path, const struct ft_reader_options *options,
     network->storage.source = s;
     network->storage.release = source_free;
     network->storage.unload = source_unload;
+    network->storage.want = source_want;
     network->storage.load = source_load;
     *out = network;
     return 0;

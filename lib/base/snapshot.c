@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,11 +16,12 @@
 #include "base/memory.h"
 #include "base/thread.h"
 
-#define BLOCK ((size_t)2 << 20) /* bytes that one thread reads at a time */
-/* Smaller files are read by one thread, because a reader runs at the same time. */
-#define TEAM_FROM  ((size_t)64 << 20)
+#define BLOCK      ((size_t)2 << 20) /* bytes that one thread reads at a time */
+#define TEAM_FROM  32 /* blocks; fewer are read by one thread, because a reader runs as well */
 #define TEAM_LIMIT 4
 #define HUGE_PAGE  ((size_t)2 << 20)
+
+enum state { UNREAD, WANTED, LOADED };
 
 struct ft_snapshot {
     int fd;
@@ -28,7 +30,8 @@ struct ft_snapshot {
     size_t mapped;
     uint8_t *bytes; /* [size], at a multiple of HUGE_PAGE in `map` */
     size_t size;
-    bool loaded;
+    size_t n_blocks;
+    uint8_t *states; /* [n_blocks] of enum state */
     pthread_mutex_t lock;
     atomic_int failed; /* errno of a read, -1: the file is shorter than it was */
 };
@@ -51,15 +54,17 @@ int ft_snapshot_open(const char *path, struct ft_snapshot **out, struct ft_error
         rc = ft_error_set(err, FT_EFORMAT, "an empty file");
     else {
         s->size = (size_t)s->before.st_size;
+        s->n_blocks = (s->size + BLOCK - 1) / BLOCK;
+        s->states = calloc(s->n_blocks, sizeof *s->states);
         s->mapped = s->size + HUGE_PAGE;
         void *map = mmap(NULL, s->mapped, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (map == MAP_FAILED)
-            rc = ft_error_nomem(err, "the file");
-        else {
+        if (map != MAP_FAILED) {
             s->map = map;
             s->bytes = (uint8_t *)ft_round_up((size_t)map, HUGE_PAGE);
         }
+        if (!s->map || !s->states)
+            rc = ft_error_nomem(err, "the file");
 #ifdef MADV_HUGEPAGE
         if (!rc)
             madvise(s->bytes, s->size, MADV_HUGEPAGE);
@@ -82,13 +87,28 @@ void ft_snapshot_free(struct ft_snapshot *s)
     if (s->fd >= 0)
         close(s->fd);
     pthread_mutex_destroy(&s->lock);
+    free(s->states);
     free(s);
+}
+
+void ft_snapshot_want(struct ft_snapshot *s, size_t offset, size_t size)
+{
+    if (offset >= s->size || !size)
+        return;
+    const size_t end = size < s->size - offset ? offset + size : s->size;
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = offset / BLOCK; i <= (end - 1) / BLOCK; i++)
+        if (s->states[i] == UNREAD)
+            s->states[i] = WANTED;
+    pthread_mutex_unlock(&s->lock);
 }
 
 static void read_block(void *context, size_t i, int member)
 {
     struct ft_snapshot *s = context;
     (void)member;
+    if (s->states[i] != WANTED)
+        return;
     size_t at = i * BLOCK;
     const size_t end = s->size - at < BLOCK ? s->size : at + BLOCK;
     while (at < end && !atomic_load(&s->failed)) {
@@ -100,6 +120,8 @@ static void read_block(void *context, size_t i, int member)
         else
             at += (size_t)n;
     }
+    if (at == end)
+        s->states[i] = LOADED;
 }
 
 static bool same_file(const struct stat *a, const struct stat *b)
@@ -113,20 +135,19 @@ static int changed(struct ft_error *err)
     return ft_error_set(err, FT_EIO, "the file was changed while it was in use");
 }
 
-static void read_blocks(struct ft_snapshot *s)
+static void read_blocks(struct ft_snapshot *s, size_t wanted)
 {
 #ifdef MADV_POPULATE_WRITE
-    /* What is behind the last huge page would otherwise cost a page fault for each small page. */
+    /* Bytes after the last huge page would otherwise cost a page fault for each small page. */
     const size_t huge = s->size / HUGE_PAGE * HUGE_PAGE;
-    if (s->size > huge)
+    if (s->size > huge && s->states[s->n_blocks - 1] == WANTED)
         madvise(s->bytes + huge, s->size - huge, MADV_POPULATE_WRITE);
 #endif
-    const size_t n = (s->size + BLOCK - 1) / BLOCK;
-    const int cpus = s->size < TEAM_FROM ? 1 : ft_cpu_count();
+    const int cpus = wanted < TEAM_FROM ? 1 : ft_cpu_count();
     struct ft_team *team = cpus > 1 ? ft_team_new(cpus < TEAM_LIMIT ? cpus : TEAM_LIMIT) : NULL;
     if (team)
-        ft_team_each(team, n, read_block, s);
-    for (size_t i = 0; !team && i < n; i++)
+        ft_team_each(team, s->n_blocks, read_block, s);
+    for (size_t i = 0; !team && i < s->n_blocks; i++)
         read_block(s, i, 0);
     ft_team_free(team);
 }
@@ -134,8 +155,13 @@ static void read_blocks(struct ft_snapshot *s)
 static int load(struct ft_snapshot *s, struct ft_error *err)
 {
     struct stat after;
+    size_t wanted = 0;
+    for (size_t i = 0; i < s->n_blocks; i++)
+        wanted += s->states[i] == WANTED;
+    if (!wanted)
+        return 0;
     atomic_store(&s->failed, 0);
-    read_blocks(s);
+    read_blocks(s, wanted);
     const int why = atomic_load(&s->failed);
     if (why > 0) {
         errno = why;
@@ -143,14 +169,13 @@ static int load(struct ft_snapshot *s, struct ft_error *err)
     }
     if (why || fstat(s->fd, &after) || !same_file(&s->before, &after))
         return changed(err);
-    s->loaded = true;
     return 0;
 }
 
 int ft_snapshot_load(struct ft_snapshot *s, struct ft_error *err)
 {
     pthread_mutex_lock(&s->lock);
-    const int rc = s->loaded ? 0 : load(s, err);
+    const int rc = load(s, err);
     pthread_mutex_unlock(&s->lock);
     return rc;
 }
@@ -165,7 +190,7 @@ void ft_snapshot_unload(struct ft_snapshot *s)
 {
     pthread_mutex_lock(&s->lock);
     madvise(s->bytes, s->size, MADV_DONTNEED);
-    s->loaded = false;
+    memset(s->states, UNREAD, s->n_blocks);
     pthread_mutex_unlock(&s->lock);
 }
 

@@ -63,7 +63,7 @@ int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *
         return ft_error_set(err, FT_EARG, "an input of %d x %d is not valid", options->height,
                             options->width);
     ft_blas_alone(); /* each picture has one thread: two levels of threads are slower than one */
-    int rc = ft_network_load(network, err);
+    int rc = ft_network_load(network, last, err);
     if (rc)
         return rc;
     struct ft_plan *plan = ft_alloc_zero(1, sizeof *plan);

@@ -88,7 +88,7 @@ int ft_model_export(const struct ft_model *m, const struct ft_export_options *o,
     const struct ft_head *head = &m->head;
     struct ft_network *network = NULL;
     struct facts facts = { 0 };
-    int rc = ft_network_load(b->network, err);
+    int rc = ft_network_load(b->network, b->last, err);
     rc = rc ? rc : find_facts(m, &facts, err);
     rc = rc ? rc
             : ft_network_with_head(b->network, b->last, "head", head->d, head->k, head->w, head->b,

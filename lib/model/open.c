@@ -176,7 +176,8 @@ static int read_model(struct ft_model *m, struct ft_network *network, const char
     int rc = check_format(o->json, err);
     if (rc)
         return rc;
-    rc = read_head(m, &network->layers[o->head], activation, err);
+    rc = ft_network_load(network, o->head, err);
+    rc = rc ? rc : read_head(m, &network->layers[o->head], activation, err);
     if (rc)
         return rc;
     o->logits = activation == FT_ACT_LINEAR;

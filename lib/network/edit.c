@@ -72,7 +72,7 @@ int ft_network_cut(const struct ft_network *network, int last, struct ft_network
     if (last < 0 || last >= network->n_layers)
         return ft_error_set(err, FT_EARG, "a network of %d layers has no layer %d",
                             network->n_layers, last);
-    const int rc = ft_network_load(network, err);
+    const int rc = ft_network_load(network, last, err);
     if (rc)
         return rc;
     struct ft_network *copy = copy_below(network, last);
@@ -90,7 +90,7 @@ int ft_network_with_head(const struct ft_network *network, int last, const char 
         return ft_error_set(err, FT_EARG,
                             "a head of %d classes on %d features of layer %d is not possible", k, d,
                             last);
-    const int rc = ft_network_load(network, err);
+    const int rc = ft_network_load(network, last, err);
     if (rc)
         return rc;
     struct ft_network *copy = copy_below(network, last);
@@ -140,6 +140,9 @@ static int reverse_channels(struct ft_network *n, struct ft_layer *conv, struct 
                             "layer '%s': blue, green and red (caffe) need a first layer that is a "
                             "convolution of 3 channels",
                             conv->name);
+    const int rc = ft_network_load(n, (int)(conv - n->layers), err);
+    if (rc)
+        return rc;
     float *data = ft_storage_alloc(&n->storage, kernel->count);
     if (!data)
         return ft_error_nomem(err, "the first convolution");

@@ -99,7 +99,7 @@ int ft_network_hash(const struct ft_network *network, int last, uint64_t out[2],
                     struct ft_error *err)
 {
     const size_t n = (size_t)last + 1;
-    const int loaded = ft_network_load(network, err);
+    const int loaded = ft_network_load(network, last, err);
     if (loaded)
         return loaded;
     int *order = malloc(n * sizeof *order), *place = calloc(n, sizeof *place);

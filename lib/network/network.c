@@ -32,14 +32,23 @@ void ft_network_unload(const struct ft_network *network)
         network->storage.unload(network->storage.source);
 }
 
-int ft_network_load(const struct ft_network *network, struct ft_error *err)
+int ft_network_load(const struct ft_network *network, int last, struct ft_error *err)
 {
-    return network->storage.load ? network->storage.load(network->storage.source, err) : 0;
+    const struct ft_storage *s = &network->storage;
+    if (!s->load)
+        return 0;
+    for (int i = 0; i <= last; i++)
+        for (int w = 0; w < FT_MAX_WEIGHTS; w++) {
+            const struct ft_tensor *t = &network->layers[i].weights[w];
+            if (t->data)
+                s->want(s->source, t->data, t->count * sizeof *t->data);
+        }
+    return s->load(s->source, err);
 }
 
 int ft_network_check_finite(const struct ft_network *network, struct ft_error *err)
 {
-    const int rc = ft_network_load(network, err);
+    const int rc = ft_network_load(network, network->n_layers - 1, err);
     if (rc)
         return rc;
     for (int i = 0; i < network->n_layers; i++)

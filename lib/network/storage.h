@@ -15,7 +15,9 @@ struct ft_storage {
     void *source;                  /* owned by the storage once `release` is set; nullable */
     void (*release)(void *source); /* called once, after the blocks are freed; nullable */
     void (*unload)(void *source);  /* releases memory that can be read again; nullable */
-    /* reads the memory again that `unload` released; nullable */
+    /* `want` says which memory is needed, `load` reads it unless that was done; both or none.
+     * Memory that does not belong to the source is ignored. */
+    void (*want)(void *source, const void *memory, size_t size);
     int (*load)(void *source, struct ft_error *err);
     /* The file's bytes [file_size], if tensors may point into them as they are; else NULL. */
     const void *file;

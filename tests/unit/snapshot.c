@@ -1,0 +1,97 @@
+/* base/snapshot: the parts of a file that are read, and a file that changes. */
+#define _GNU_SOURCE
+#include "../test.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/snapshot.h"
+
+#define MB ((size_t)1 << 20)
+
+static char dir[] = "/tmp/finetune-test-XXXXXX", path[64];
+
+/* A file of `size` bytes, mostly a hole, with `mark` at each offset [n]. */
+static void make(size_t size, const size_t *offsets, int n, uint8_t mark)
+{
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    CHECK(fd >= 0 && !ftruncate(fd, (off_t)size));
+    for (int i = 0; i < n; i++)
+        CHECK(pwrite(fd, &mark, 1, (off_t)offsets[i]) == 1);
+    close(fd);
+}
+
+static void parts(void)
+{
+    const size_t offsets[] = { 0, 9 * MB, 50 * MB, 200 * MB - 1 };
+    struct ft_snapshot *s = NULL;
+    struct ft_error err = { 0 };
+    size_t size;
+    make(200 * MB, offsets, 4, 7);
+    CHECK(!ft_snapshot_open(path, &s, &err));
+    if (!s)
+        return;
+    const uint8_t *bytes = ft_snapshot_bytes(s, &size);
+    CHECK(size == 200 * MB);
+    CHECK(!ft_snapshot_load(s, &err)); /* nothing is wanted */
+    for (int i = 0; i < 4; i++)
+        CHECK(bytes[offsets[i]] == 0);
+    ft_snapshot_want(s, 9 * MB, 1);
+    ft_snapshot_want(s, size - 1, 100);
+    ft_snapshot_want(s, size, 1);
+    ft_snapshot_want(s, 0, 0);
+    CHECK(!ft_snapshot_load(s, &err));
+    CHECK(bytes[0] == 0 && bytes[9 * MB] == 7 && bytes[50 * MB] == 0 && bytes[size - 1] == 7);
+    ft_snapshot_want(s, 0, size); /* by several threads: more than 32 blocks */
+    CHECK(!ft_snapshot_load(s, &err));
+    for (int i = 0; i < 4; i++)
+        CHECK(bytes[offsets[i]] == 7);
+    ft_snapshot_unload(s);
+    CHECK(bytes[0] == 0 && bytes[9 * MB] == 0);
+    ft_snapshot_want(s, 8 * MB, 2 * MB);
+    CHECK(!ft_snapshot_load(s, &err));
+    CHECK(bytes[0] == 0 && bytes[9 * MB] == 7 && bytes[50 * MB] == 0);
+    CHECK(!ft_snapshot_check(s, path, &err));
+    ft_snapshot_free(s);
+}
+
+static void changes(void)
+{
+    const size_t offsets[] = { 1 };
+    struct ft_snapshot *s = NULL;
+    struct ft_error err = { 0 };
+    make(8 * MB, offsets, 1, 7);
+    CHECK(!ft_snapshot_open(path, &s, &err));
+    if (!s)
+        return;
+    CHECK(!truncate(path, (off_t)(5 * MB)));
+    CHECK(!ft_snapshot_load(s, &err)); /* what is not needed is not read */
+    ft_snapshot_want(s, 6 * MB, 1);
+    CHECK(ft_snapshot_load(s, &err) == FT_EIO);
+    CHECK_STR(err.msg, "the file was changed while it was in use");
+    CHECK(ft_snapshot_check(s, path, &err) == FT_EIO);
+    ft_snapshot_free(s);
+}
+
+static void refused(void)
+{
+    struct ft_snapshot *s = NULL;
+    struct ft_error err = { 0 };
+    make(0, NULL, 0, 0);
+    CHECK(ft_snapshot_open(path, &s, &err) == FT_EFORMAT && !s);
+    CHECK(ft_snapshot_open(dir, &s, &err) == FT_EFORMAT && !s);
+    CHECK(ft_snapshot_open("/nonexistent/file", &s, &err) == FT_EIO && !s);
+    ft_snapshot_free(NULL);
+}
+
+int main(void)
+{
+    CHECK(mkdtemp(dir) != NULL);
+    snprintf(path, sizeof path, "%s/file", dir);
+    RUN(parts);
+    RUN(changes);
+    RUN(refused);
+    CHECK(!unlink(path) && !rmdir(dir));
+    return test_end();
+}
