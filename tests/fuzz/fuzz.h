@@ -33,6 +33,7 @@ fuzz_target fuzz_segment;  /* a segment of the cache */
 fuzz_target fuzz_options;  /* a command line, arguments separated by NUL */
 fuzz_target fuzz_transfer; /* what an isolated reader hands over */
 fuzz_target fuzz_hdf5;     /* a file that is opened as a model */
+fuzz_target fuzz_onnx;     /* an ONNX file */
 
 /* A file in memory (or in /dev/shm) with these bytes, made new for each call; its path stays valid
  * until the next. */

@@ -11,6 +11,7 @@
 #include "backbone/backbone.h"
 #include "network/hash.h"
 #include "network/transfer.h"
+#include "onnx/onnx.h"
 
 void fuzz_config(const uint8_t *data, size_t size)
 {
@@ -88,4 +89,22 @@ void fuzz_hdf5(const uint8_t *data, size_t size)
         REQUIRE(*err.msg && err.code);
     else
         ft_model_free(model);
+}
+
+/* In this process: what the isolated reader does before it sends the network. */
+void fuzz_onnx(const uint8_t *data, size_t size)
+{
+    const struct ft_reader_options options = { 0 };
+    struct ft_network *network;
+    struct ft_error err = { 0 };
+    uint64_t hash[2];
+    if (ft_onnx_reader.open(fuzz_file(data, size), &options, &network, &err)) {
+        REQUIRE(*err.msg && err.code);
+        return;
+    }
+    for (int i = 1; i < network->n_layers; i++)
+        for (int k = 0; k < network->layers[i].n_inputs; k++)
+            REQUIRE(network->layers[i].inputs[k] < i);
+    REQUIRE(!ft_network_hash(network, network->output, hash, &err));
+    ft_network_free(network);
 }

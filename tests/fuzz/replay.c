@@ -33,6 +33,7 @@ static const struct {
     { "options", fuzz_options, { "fuzz/seeds", "bad" }, ".args" },
     { "transfer", fuzz_transfer, { "fuzz/seeds", "bad" }, ".network" },
     { "hdf5", fuzz_hdf5, { "golden/containers", "bad" }, ".h5" },
+    { "onnx", fuzz_onnx, { "golden/onnx", "bad" }, ".onnx" },
 };
 enum { TARGETS = sizeof targets / sizeof *targets };
 
