@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/isolate.h"
+#include "base/json.h"
 #include "keras/blob.h"
 #include "keras/keras.h"
 #include "backbone/backbone.h"
@@ -12,8 +13,11 @@
 
 int ft_attribute_read(const struct ft_network *network, cJSON **out, struct ft_error *err)
 {
-    cJSON *json = network->attribute ? cJSON_Parse(network->attribute) : NULL;
-    if (network->attribute && !cJSON_IsObject(json)) {
+    const char *text = network->attribute;
+    cJSON *json = NULL;
+    if (text && ft_json_parse(text, strlen(text), &json, err) == FT_ENOMEM)
+        return FT_ENOMEM;
+    if (text && !cJSON_IsObject(json)) {
         cJSON_Delete(json);
         return ft_error_set(err, FT_EFORMAT,
                             "its attribute 'finetune' is not a JSON object: the file is damaged");

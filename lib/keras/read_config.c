@@ -1,6 +1,9 @@
 #include "keras/read_config.h"
 
+#include <string.h>
+
 #include "base/error.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "keras/compat.h"
 #include "keras/operations.h"
@@ -10,10 +13,11 @@
 
 int ft_draft_parse(const char *text, struct ft_draft *out, struct ft_error *err)
 {
-    cJSON *json = cJSON_Parse(text);
-    if (!json)
-        return ft_error_set(err, FT_EFORMAT, "its configuration is not JSON: the file is damaged");
-    return ft_draft_new(json, out, err);
+    cJSON *json;
+    const int rc = ft_json_parse(text, strlen(text), &json, err);
+    if (rc == FT_EFORMAT)
+        return ft_error_set(err, rc, "its configuration is not JSON: the file is damaged");
+    return rc ? rc : ft_draft_new(json, out, err);
 }
 
 int ft_draft_new(cJSON *json, struct ft_draft *out, struct ft_error *err)

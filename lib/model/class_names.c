@@ -10,6 +10,7 @@
 
 #include "backbone/backbone.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/file.h"
 #include "base/memory.h"
 
@@ -115,10 +116,10 @@ static int read_object(const cJSON *json, struct names *names, struct ft_error *
 
 static int read_json(const char *text, struct names *names, struct ft_error *err)
 {
-    cJSON *json = cJSON_Parse(text);
-    int rc = 0;
-    if (!json)
-        return ft_error_set(err, FT_EFORMAT, "its JSON is not valid");
+    cJSON *json;
+    int rc = ft_json_parse(text, strlen(text), &json, err);
+    if (rc)
+        return rc;
     if (cJSON_IsObject(json))
         rc = read_object(json, names, err);
     else

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "model/gallery.h"
 #include "model/model.h"
@@ -143,11 +144,13 @@ int ft_model_new(struct ft_backbone *backbone, const struct ft_model_parts *part
     if (head->d != ft_backbone_features(backbone))
         return ft_error_set(err, FT_EARG, "the head takes %d features, but the backbone gives %d",
                             head->d, ft_backbone_features(backbone));
-    cJSON *json = record ? cJSON_Parse(record) : NULL;
-    if (record && !json)
-        return ft_error_set(err, FT_EARG, "the record of the training is not JSON");
+    cJSON *json = NULL;
+    int rc = record ? ft_json_parse(record, strlen(record), &json, err) : 0;
+    if (rc)
+        return rc == FT_ENOMEM
+                   ? rc
+                   : ft_error_set(err, FT_EARG, "the record of the training is not JSON");
     struct ft_model *m = ft_model_alloc();
-    int rc = 0;
     if (!m || !copy_head(m, head, parts->classes) || (record && !(m->record = ft_strdup(record))))
         rc = ft_error_nomem(err, "the model");
     else if (parts->gallery)

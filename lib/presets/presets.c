@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "keras/fields.h"
 #include "presets/transformers.h"
 
@@ -62,11 +63,7 @@ static int read_json(const char *path, const char *name, cJSON **out, struct ft_
         return 0;
     }
     rc = rc ? rc : ft_file_read(file, MOST_JSON, &bytes, err);
-    if (!rc) {
-        *out = cJSON_ParseWithLength((const char *)bytes.data, bytes.size);
-        if (!*out)
-            rc = ft_error_set(err, FT_EFORMAT, "it is not JSON");
-    }
+    rc = rc ? rc : ft_json_parse((const char *)bytes.data, bytes.size, out, err);
     ft_bytes_release(&bytes);
     free(file);
     return rc ? ft_error_prefix(err, rc, "'%s'", name) : 0;

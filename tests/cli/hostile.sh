@@ -184,6 +184,15 @@ for file in "$FT_TESTS"/bad/hostile-*; do
 done
 [ ! -e hostile.model ] || complain "a model was made"
 
+begin "settings of a preset that need more memory than its reader may have: out of memory, not damage"
+cp -r "$FT_TESTS/golden/presets/vit" preset
+(printf '[' && yes '0,' | tr -d '\n' | head -c 4000000 && printf '0]') >preset/config.json
+status 1 finetune info preset
+[ -n "${FT_SANITIZED:-}" ] || has err "'preset/model.weights.h5': out of memory"
+printf '[' >preset/config.json
+status 1 finetune info preset
+has err "'preset/model.weights.h5': 'config.json': it is not JSON"
+
 # Of a large file only the tensors that are needed are read: 4 GB would take seconds and memory. Each command must read all
 # that it uses.
 begin "a network in a file that is mostly a hole: the same answers, in little memory and time"
