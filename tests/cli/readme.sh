@@ -73,4 +73,14 @@ for page in README.md cli/README.md tests/README.md .github/CONTRIBUTING.md $(cd
         [ -e "$root/$path" ] || complain "$page: no '$path'"
     done <names
 done
+
+begin "the tests that the table of promises names are there"
+{
+    sed -n "s/^  \['\([a-z-]*\)', files.*/\1/p; s/^ *unit_tests += \[\['\([a-z-]*\)'.*/\1/p; s/^ *test('\([a-z-]*\)'.*/\1/p" "$FT_TESTS/meson.build"
+    sed -n "/^foreach name/,/\]/p" "$FT_TESTS/meson.build" | grep -o "'[a-z]*'" | tr -d "'" | sed 's/^/cli-/'
+} | sort >known
+sed -n '/^## Promises/,$p' "$FT_TESTS/README.md" | sed -n 's/^| .* | \(.*\) |$/\1/p' | grep -o '`[a-z-]*`' | tr -d '`' | sort -u >promised
+[ "$(wc -l <promised)" -ge 40 ] || complain "$(wc -l <promised) tests are named"
+comm -13 known promised >missing
+[ ! -s missing ] || complain "no test '$(head -1 missing)'"
 end
