@@ -230,6 +230,8 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
             network,
             &(struct ft_plan_options){ .height = height, .width = width, .layer = b->last },
             &b->plan, err);
+    if (!rc && options && !options->size)
+        rc = ft_workspace_check(b->plan, network, err);
     if (!rc && ft_plan_output(b->plan).rank != 1)
         rc = ft_error_set(err, FT_EUNSUPPORTED,
                           "layer '%s' gives neither a map nor a vector of features",
@@ -282,6 +284,7 @@ static int find_layer(const struct ft_network *network, const char *name, int *o
 int ft_backbone_open(const char *name, const struct ft_backbone_options *options,
                      struct ft_backbone **out, struct ft_error *err)
 {
+    static const struct ft_backbone_options defaults;
     char path[4096], warning[sizeof(*out)->warning];
     struct ft_network *network;
     cJSON *json = NULL;
@@ -300,7 +303,7 @@ int ft_backbone_open(const char *name, const struct ft_backbone_options *options
         ft_network_free(network);
         return ft_error_prefix(err, rc, "'%s'", path);
     }
-    rc = ft_backbone_new(network, last, path, json, false, options, out, err);
+    rc = ft_backbone_new(network, last, path, json, false, options ? options : &defaults, out, err);
     if (!rc)
         strcpy((*out)->warning, warning);
     cJSON_Delete(json);

@@ -33,7 +33,8 @@ int ft_backbone_key(const struct ft_backbone *backbone, uint64_t key[2], struct 
 /* Makes a backbone from `network` after ft_preprocess: cuts it at layer `last`, adds a global
  * average if the output is a map and the layers of options->layers, and plans it. Takes ownership
  * of `network`, also on failure. `json` is its parsed `finetune` attribute, or NULL. `foreign`: the
- * network was trained as a classifier by another program. */
+ * network was trained as a classifier by another program. `options`: NULL if the network comes from
+ * another backbone; its memory is then not limited. */
 int ft_backbone_new(struct ft_network *network, int last, const char *path, const cJSON *json,
                     bool foreign, const struct ft_backbone_options *options,
                     struct ft_backbone **out, struct ft_error *err);

@@ -3,7 +3,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/error.h"
 #include "base/memory.h"
+
+#define LEAST_LIMIT ((size_t)128 << 20) /* bytes of activations that any network may have */
 
 struct ft_workspaces {
     pthread_mutex_t lock;
@@ -39,6 +42,24 @@ void ft_workspaces_free(struct ft_workspaces *all)
     }
     pthread_mutex_destroy(&all->lock);
     free(all);
+}
+
+int ft_workspace_check(const struct ft_plan *plan, const struct ft_network *network,
+                       struct ft_error *err)
+{
+    const size_t arena = ft_plan_arena_bytes(plan, 1);
+    size_t most = LEAST_LIMIT;
+    for (int i = 0; i < network->n_layers; i++)
+        for (int w = 0; w < FT_MAX_WEIGHTS; w++) {
+            const struct ft_tensor *t = &network->layers[i].weights[w];
+            most += t->data ? 4 * t->count * sizeof *t->data : 0;
+        }
+    if (arena <= most)
+        return 0;
+    return ft_error_set(err, FT_ELIMIT,
+                        "the activations of one picture take %zu MB, too much for a network of "
+                        "this size: set the size of its input with --size",
+                        arena >> 20);
 }
 
 struct ft_workspace *ft_workspace_take(struct ft_workspaces *all,

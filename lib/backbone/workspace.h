@@ -24,6 +24,10 @@ void ft_workspaces_free(struct ft_workspaces *workspaces);
 struct ft_workspace *ft_workspace_take(struct ft_workspaces *workspaces,
                                        const struct ft_geometry *geometry,
                                        const struct ft_plan *plan);
+/* Fails with FT_ELIMIT if activations take far more memory than those of networks with as many
+ * weights do: a file of a few bytes must not take gigabytes. */
+int ft_workspace_check(const struct ft_plan *plan, const struct ft_network *network,
+                       struct ft_error *err);
 void ft_workspace_put(struct ft_workspaces *workspaces, struct ft_workspace *workspace);
 
 #endif

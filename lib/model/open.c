@@ -240,6 +240,7 @@ static int open_model(struct ft_model *m, struct ft_network *network, const char
 int ft_model_open(const char *path, const struct ft_backbone_options *options,
                   struct ft_model **out, struct ft_error *err)
 {
+    static const struct ft_backbone_options defaults;
     struct ft_network *network;
     struct opening o = { 0 };
     struct ft_error deeper = { 0 };
@@ -256,8 +257,8 @@ int ft_model_open(const char *path, const struct ft_backbone_options *options,
         goto fail;
     }
     /* the backbone owns the network from here on, also if this fails */
-    rc = ft_backbone_new(network, network->layers[o.head].inputs[0], path, o.json, !o.json, options,
-                         &m->backbone, err);
+    rc = ft_backbone_new(network, network->layers[o.head].inputs[0], path, o.json, !o.json,
+                         options ? options : &defaults, &m->backbone, err);
     if (rc)
         goto fail;
     if (ft_backbone_features(m->backbone) != m->head.d) {
