@@ -112,8 +112,9 @@ static void print_lines(const char *path, const struct ft_model *m, const struct
     result("backbone", "%s · %d steps · %.2f M parameters · %.0f M multiply-adds",
            ft_backbone_name(b), ft_backbone_steps(b), (double)t.parameters / 1e6,
            (double)t.multiply_adds / 1e6);
-    result("input", "%dx%d %s · %s%s · %s", g->width, g->height, colour, rules[g->rule], crop,
-           g->filter == FT_FILTER_BICUBIC ? "bicubic" : "bilinear");
+    result("input", "%dx%d %s · %s%s · %s%s", g->width, g->height, colour, rules[g->rule], crop,
+           g->filter == FT_FILTER_BICUBIC ? "bicubic" : "bilinear",
+           g->icc ? " · ICC profiles to sRGB" : "");
     result("features", "%d", ft_backbone_features(b));
     if (m) {
         print_classes(m);

@@ -33,8 +33,9 @@ static void version(void)
 {
     char formats[200];
     ft_picture_formats(formats, sizeof formats);
-    printf("finetune %s\npictures: %s\nnetworks: Keras .h5" ARCHIVES ONNX "\n", ft_version(),
-           formats);
+    printf("finetune %s\npictures: %s\ncolour profiles: %s\nnetworks: Keras .h5" ARCHIVES ONNX "\n",
+           ft_version(), formats,
+           ft_picture_profiles() ? "ICC (--icc)" : "ignored: built without lcms2");
 }
 
 static int unknown_command(const char *name)

@@ -17,6 +17,10 @@ const struct option model_options[] = {
     { "resize", 0, TEXT(resize), .argument = "RULE", .choices = "crop|squash|pad",
       .help = "how a picture is fitted to the input of a model that another program trained "
               "(default: squash, as the data loaders of Keras do)" },
+    { "icc", 0, FLAG(icc),
+      .help =
+          "convert the colours of pictures with an ICC profile to sRGB, for a model that another "
+          "program trained (default: profiles are ignored)" },
     { "classes", 0, TEXT(classes), .argument = "A,B,...|FILE",
       .help = "names of the classes of a model that another program trained, in order, or a file "
               "of them (default: labels.txt or class_indices.json beside the model)" },
@@ -42,6 +46,9 @@ const struct option resize_options[] = {
     { "resize", 0, TEXT(resize), .argument = "RULE", .choices = "crop|squash|pad",
       .help = "how a picture is fitted to the network's input (default: the rule in the network's "
               "file)" },
+    { "icc", 0, FLAG(icc),
+      .help = "convert the colours of pictures with an ICC profile to sRGB (default: profiles are "
+              "ignored); the model keeps this setting" },
     { 0 },
 };
 

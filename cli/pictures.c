@@ -163,7 +163,8 @@ void backbone_options(const struct settings *s, struct ft_backbone_options *out)
                                          .preprocess = s->preprocess,
                                          .architecture = s->architecture,
                                          .classes = s->classes,
-                                         .size = s->size };
+                                         .size = s->size,
+                                         .icc = s->icc };
 }
 
 void backbone_notes(const struct ft_backbone *backbone, const char *path)
@@ -234,9 +235,9 @@ int backbone_open_for(const struct settings *s, const char *name, const struct f
 
 int model_open(const struct settings *s, struct ft_model **out, struct ft_error *err)
 {
-    const struct ft_backbone_options options = { .preprocess = s->preprocess,
-                                                 .rule = s->resize,
-                                                 .classes = s->classes };
+    const struct ft_backbone_options options = {
+        .preprocess = s->preprocess, .rule = s->resize, .classes = s->classes, .icc = s->icc
+    };
     if (!strcmp(s->model, DEFAULT_MODEL) && access(s->model, F_OK) && errno == ENOENT)
         return refuse(err, FT_EIO,
                       "there is no '%s' in this folder: train a model with finetune train DIR, or "

@@ -96,6 +96,9 @@ struct ft_backbone_options {
     const char *classes;
     const char *architecture; /* of a file that has weights only. NULL: recognised */
     int size;                 /* of the input, in pixels. 0: as the file says, else 224 */
+    /* Convert the colours of pictures with an ICC profile to sRGB. A model that was trained with it
+     * always does. Needs lcms2. */
+    bool icc;
 };
 #define FT_BACKBONE_DEFAULTS FT_DEFAULTS
 

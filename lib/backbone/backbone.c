@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "image/icc.h"
 #include "network/edit.h"
 #include "network/hash.h"
 
@@ -216,9 +217,12 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
     int rc = b->path && b->name && b->workspaces ? 0 : ft_error_nomem(err, path);
     input_size(network, input, options ? options->size : 0, &height, &width);
     b->geometry = default_geometry(network, foreign);
+    b->geometry.icc = options && options->icc;
     if (!rc)
         rc = ft_geometry_read(input, width, height, options ? options->rule : NULL, &b->geometry,
                               err);
+    if (!rc && b->geometry.icc)
+        rc = ft_icc_check(err);
     if (!rc && ft_network_rank(network, last) == 3)
         rc = ft_network_pool(network, last, &b->last, err);
     const bool blocks = cJSON_GetObjectItemCaseSensitive(
@@ -418,10 +422,11 @@ int ft_backbone_key(const struct ft_backbone *b, uint64_t key[2], struct ft_erro
     const int rc = ft_network_hash(b->network, b->last, network, err);
     if (rc)
         return rc;
-    const int n = snprintf(text, sizeof text, "%d %016llx%016llx %dx%d %d %d %a %s%s", RECIPE,
-                           (unsigned long long)network[0], (unsigned long long)network[1], g->width,
-                           g->height, g->rule, g->filter, g->rule == FT_RESIZE_CROP ? g->crop : 1.0,
-                           ft_cpu_name(), ft_plan_exact(b->plan) ? " exact" : "");
+    const int n =
+        snprintf(text, sizeof text, "%d %016llx%016llx %dx%d %d %d %a %s%s%s", RECIPE,
+                 (unsigned long long)network[0], (unsigned long long)network[1], g->width,
+                 g->height, g->rule, g->filter, g->rule == FT_RESIZE_CROP ? g->crop : 1.0,
+                 ft_cpu_name(), ft_plan_exact(b->plan) ? " exact" : "", g->icc ? " icc" : "");
     ft_hash(text, (size_t)n, key);
     return 0;
 }

@@ -1,4 +1,5 @@
-/* The `input` object of a model file: {"width", "height", "resize", "filter", "crop"}. */
+/* The `input` object of a model file: {"width", "height", "resize", "filter", "crop",
+ * "icc"}, the last only if true. */
 #include <math.h>
 #include <string.h>
 
@@ -28,7 +29,8 @@ int ft_geometry_read(const cJSON *json, int width, int height, const char *rule,
                              .height = height,
                              .rule = out->rule,
                              .filter = out->filter,
-                             .crop = out->crop };
+                             .crop = out->crop,
+                             .icc = out->icc };
     const cJSON *resize = cJSON_GetObjectItemCaseSensitive(json, "resize"),
                 *filter = cJSON_GetObjectItemCaseSensitive(json, "filter");
     const cJSON *crop = cJSON_GetObjectItemCaseSensitive(json, "crop");
@@ -52,6 +54,8 @@ int ft_geometry_read(const cJSON *json, int width, int height, const char *rule,
             return ft_error_set(err, FT_EFORMAT, "'crop' of the input is not a number in (0, 1]");
         g.crop = crop->valuedouble;
     }
+    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "icc")))
+        g.icc = true;
     *out = g;
     return 0;
 }
@@ -64,5 +68,7 @@ cJSON *ft_geometry_write(const struct ft_geometry *g)
     cJSON_AddStringToObject(json, "resize", rules[g->rule]);
     cJSON_AddNumberToObject(json, "crop", g->crop);
     cJSON_AddStringToObject(json, "filter", filters[g->filter]);
+    if (g->icc)
+        cJSON_AddBoolToObject(json, "icc", true);
     return json;
 }

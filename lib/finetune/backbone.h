@@ -15,6 +15,8 @@ extern "C" {
 /* Writes the names of the picture formats that this build decodes, "JPEG, PNG", to text [size],
  * which is cut if it is too short. Returns the length of the whole list. */
 size_t ft_picture_formats(char *text, size_t size);
+/* Whether this build can convert colours by the ICC profiles of pictures. */
+bool ft_picture_profiles(void);
 
 enum ft_resize_rule {
     FT_RESIZE_CROP, /* a centred box of the target's aspect ratio, `crop` times the largest such box
@@ -31,6 +33,7 @@ struct ft_geometry {
     enum ft_resize_filter filter;
     /* FT_RESIZE_CROP only: side of the box over the largest possible side, in (0, 1] */
     double crop;
+    bool icc; /* colours are converted from the picture's ICC profile to sRGB */
 };
 
 /* ---- the frozen network ---------------------------------------------------------------------- */

@@ -136,7 +136,8 @@ static double shrink_of(const void *user, int width, int height)
 int ft_image_facts(struct ft_preparer *preparer, const uint8_t *bytes, size_t n,
                    uint64_t max_pixels, struct ft_facts *out, struct ft_error *err)
 {
-    const struct ft_decode_request request = { max_pixels, shrink_of, NULL, &preparer->claim };
+    const struct ft_decode_request request = { max_pixels, shrink_of, NULL, &preparer->claim,
+                                               false };
     struct ft_image *image = &preparer->image;
     struct ft_facts facts = { .bytes = n };
     uint8_t small[GRID * GRID * 3];

@@ -1,11 +1,13 @@
 /* HEIC, HEIF and AVIF through libheif: the primary picture, turned and cropped as the file says, at
  * 8 bits per sample. Transparency is laid over white. */
 #include <libheif/heif.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/library.h"
 #include "image/formats.h"
+#include "image/icc.h"
 
 ft_decoder ft_heif_decode;
 
@@ -27,7 +29,10 @@ ft_decoder ft_heif_decode;
     X(heif_decoding_options_free)                                                                  \
     X(heif_decode_image)                                                                           \
     X(heif_image_release)                                                                          \
-    X(heif_image_get_width) X(heif_image_get_height) X(heif_image_get_plane_readonly)
+    X(heif_image_get_width)                                                                        \
+    X(heif_image_get_height)                                                                       \
+    X(heif_image_get_plane)                                                                        \
+    X(heif_image_handle_get_raw_color_profile_size) X(heif_image_handle_get_raw_color_profile)
 FT_LIBRARY(heif, FT_LIBHEIF, CALLS);
 
 static const char *format_of(const uint8_t *bytes, size_t n)
@@ -72,22 +77,43 @@ static int check_size(const struct heif_image_handle *handle,
     return ft_image_admit((uint64_t)stored_width, (uint64_t)stored_height, request, err);
 }
 
-static int copy_pixels(const struct heif_image *picture, int channels, bool premultiplied,
-                       const struct ft_decode_request *request, struct ft_image *out,
-                       struct ft_error *err)
+/* The conversion from the picture's profile. *out is NULL if there is none. Colours that are given
+ * by numbers (nclx) have no profile. */
+static int open_profile(const struct heif_image_handle *handle, int channels,
+                        const struct ft_decode_request *request, struct ft_icc **out,
+                        struct ft_error *err)
+{
+    enum { MOST = 32 << 20 };
+    const struct ft_icc_layout layout = { 3, channels, channels };
+    *out = NULL;
+    const size_t n =
+        request && request->icc ? heif.heif_image_handle_get_raw_color_profile_size(handle) : 0;
+    if (!n || n > MOST)
+        return 0;
+    void *profile = malloc(n);
+    int rc = profile ? 0 : ft_error_nomem(err, "a colour profile");
+    if (profile && !heif.heif_image_handle_get_raw_color_profile(handle, profile).code)
+        rc = ft_icc_open(request, profile, n, &layout, out, err);
+    free(profile);
+    return rc;
+}
+
+static int copy_pixels(struct heif_image *picture, int channels, bool premultiplied,
+                       const struct ft_icc *icc, const struct ft_decode_request *request,
+                       struct ft_image *out, struct ft_error *err)
 {
     const int width = heif.heif_image_get_width(picture, heif_channel_interleaved),
               height = heif.heif_image_get_height(picture, heif_channel_interleaved);
     int stride = 0;
-    const uint8_t *from =
-        heif.heif_image_get_plane_readonly(picture, heif_channel_interleaved, &stride);
+    uint8_t *from = heif.heif_image_get_plane(picture, heif_channel_interleaved, &stride);
     int rc = ft_image_admit((uint64_t)(width > 0 ? width : 0), (uint64_t)(height > 0 ? height : 0),
                             request, err);
     if (!rc)
         rc = from ? ft_image_reserve(out, width, height, 3, err) : ft_error_nomem(err, "a picture");
     for (int y = 0; !rc && y < height; y++) {
-        const uint8_t *s = from + (size_t)y * (size_t)stride;
+        uint8_t *s = from + (size_t)y * (size_t)stride;
         uint8_t *d = out->pixels + (size_t)y * (size_t)width * 3;
+        ft_icc_convert(icc, s, s, (size_t)width);
         if (channels == 3)
             memcpy(d, s, (size_t)width * 3);
         else if (!premultiplied)
@@ -104,23 +130,29 @@ static int decode_primary(struct heif_context *file, const char *format,
 {
     struct heif_image_handle *handle = NULL;
     struct heif_image *picture = NULL;
+    struct ft_icc *icc = NULL;
     struct heif_decoding_options *options = heif.heif_decoding_options_alloc();
+    bool alpha = false;
     int rc = options ? 0 : ft_error_nomem(err, "a picture");
     if (!rc) {
         const struct heif_error why = heif.heif_context_get_primary_image_handle(file, &handle);
         rc = why.code ? refuse(why, format, err) : check_size(handle, request, err);
     }
     if (!rc) {
-        const bool alpha = heif.heif_image_handle_has_alpha_channel(handle);
+        alpha = heif.heif_image_handle_has_alpha_channel(handle);
+        rc = open_profile(handle, alpha ? 4 : 3, request, &icc, err);
+    }
+    if (!rc) {
         options->convert_hdr_to_8bit = 1;
         const struct heif_error why = heif.heif_decode_image(
             handle, &picture, heif_colorspace_RGB,
             alpha ? heif_chroma_interleaved_RGBA : heif_chroma_interleaved_RGB, options);
         rc = why.code ? refuse(why, format, err)
                       : copy_pixels(picture, alpha ? 4 : 3,
-                                    heif.heif_image_handle_is_premultiplied_alpha(handle), request,
-                                    out, err);
+                                    heif.heif_image_handle_is_premultiplied_alpha(handle), icc,
+                                    request, out, err);
     }
+    ft_icc_free(icc);
     heif.heif_image_release(picture);
     heif.heif_image_handle_release(handle);
     if (options)

@@ -83,7 +83,8 @@ int ft_image_prepare(struct ft_preparer *preparer, const uint8_t *bytes, size_t 
                      const struct ft_geometry *geometry, uint64_t max_pixels, uint8_t *out,
                      struct ft_error *err)
 {
-    const struct ft_decode_request request = { max_pixels, shrink_of, geometry, &preparer->claim };
+    const struct ft_decode_request request = { max_pixels, shrink_of, geometry, &preparer->claim,
+                                               geometry->icc };
     const struct ft_image *image = &preparer->image;
     int rc = ft_image_decode(bytes, n, &request, &preparer->image, err);
     if (!rc)

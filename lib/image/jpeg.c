@@ -11,6 +11,7 @@
  * which are Pillow's default. */
 #include <setjmp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <jpeglib.h>
@@ -19,6 +20,7 @@
 
 #include "base/error.h"
 #include "image/formats.h"
+#include "image/icc.h"
 #include "image/orient.h"
 
 ft_decoder ft_jpeg_decode;
@@ -40,6 +42,8 @@ struct jpeg_reader {
     const struct ft_decode_request *request;
     struct ft_image *out;
     int orientation;
+    struct ft_icc *icc;
+    uint8_t *profile; /* allocated by libjpeg */
     struct ft_error *err;
     int rc;
 };
@@ -148,6 +152,12 @@ static void cmyk_to_rgb(const uint8_t *s, uint8_t *d, size_t width)
             d[c] = ft_image_ink_to_light((uint8_t)(255 - s[c]), (uint8_t)(255 - s[3]));
 }
 
+static void invert(uint8_t *s, size_t n)
+{
+    for (; n--; s++)
+        *s = (uint8_t)(255 - *s);
+}
+
 static void read_rows(struct jpeg_reader *r)
 {
     enum { BATCH = 16 };
@@ -163,9 +173,26 @@ static void read_rows(struct jpeg_reader *r)
         for (size_t i = 0; i < BATCH; i++)
             rows[i] = to + (codec->output_scanline + i < codec->output_height ? i * stride : 0);
         jpeg_read_scanlines(codec, cmyk ? inks : rows, cmyk ? 1 : BATCH);
-        if (cmyk)
+        if (cmyk && r->icc)
+            invert(inks[0], (size_t)codec->output_width * 4);
+        if (cmyk && r->icc)
+            ft_icc_convert(r->icc, inks[0], to, codec->output_width);
+        else if (cmyk)
             cmyk_to_rgb(inks[0], to, codec->output_width);
     }
+    if (!cmyk)
+        ft_icc_convert(r->icc, r->out->pixels, r->out->pixels,
+                       (size_t)codec->output_width * codec->output_height);
+}
+
+static int open_profile(struct jpeg_reader *r)
+{
+    unsigned n;
+    const int colours = r->codec.num_components;
+    const struct ft_icc_layout layout = { colours, colours == 4 ? 4 : 3, 3 };
+    if (!r->request || !r->request->icc || !jpeg_read_icc_profile(&r->codec, &r->profile, &n))
+        return 0;
+    return ft_icc_open(r->request, r->profile, n, &layout, &r->icc, r->err);
 }
 
 /* Pixels, twice if they are turned, and the coefficients of all scans. */
@@ -185,8 +212,12 @@ static int read_picture(struct jpeg_reader *r)
     struct jpeg_decompress_struct *codec = &r->codec;
     jpeg_mem_src(codec, r->bytes, (unsigned long)r->n);
     jpeg_save_markers(codec, JPEG_APP0 + 1, 0xffff);
+    if (r->request && r->request->icc)
+        jpeg_save_markers(codec, JPEG_APP0 + 2, 0xffff);
     jpeg_read_header(codec, TRUE);
     int rc = check_size(r);
+    if (!rc)
+        rc = open_profile(r);
     if (rc)
         return rc;
     r->orientation = orientation_of(codec);
@@ -241,6 +272,8 @@ int ft_jpeg_decode(const uint8_t *bytes, size_t n, const struct ft_decode_reques
     r.codec.client_data = &r;
     run(&r);
     jpeg_destroy_decompress(&r.codec);
+    ft_icc_free(r.icc);
+    free(r.profile);
     *orientation = r.orientation;
     return r.rc;
 }

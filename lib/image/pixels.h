@@ -36,6 +36,7 @@ struct ft_decode_request {
     double (*shrink)(const void *user, int full_width, int full_height);
     const void *user;
     struct ft_claim *claim; /* nullable */
+    bool icc;               /* convert the colours of the file's ICC profile to sRGB */
 };
 
 /* The part of a shared budget that the picture under way takes. */

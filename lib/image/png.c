@@ -1,7 +1,7 @@
 /* PNG through libpng: every colour type and depth to RGB of 8 bits.
  *
  * 16-bit samples keep their high byte (as Pillow's RGB;16B does), alpha and transparent colours are
- * laid over white, gamma and colour profiles are ignored (as Pillow and Keras do). The pixels must
+ * laid over white, gamma is ignored (as Pillow and Keras do). The pixels must
  * be complete and their checksums correct. Chunks after them may be damaged. */
 #include <png.h>
 #include <setjmp.h>
@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "image/formats.h"
+#include "image/icc.h"
 #include "image/orient.h"
 
 ft_decoder ft_png_decode;
@@ -25,6 +26,7 @@ struct png_reader {
     png_structp png;
     png_infop info;
     png_bytep *rows; /* [height] */
+    bool grey;       /* as stored */
     bool no_memory;  /* an allocation failed */
     bool complete;   /* all pixels are decoded: from now on only their checksum matters */
     int rc;
@@ -76,10 +78,11 @@ static void read_bytes(png_structp png, png_bytep to, size_t n)
 
 /* Only what changes the pixels is read. The rest is skipped: compressed texts and profiles may be
  * bombs. An iTXt chunk, which may hold XMP, is kept as it is. */
-static void skip_chunks(png_structp png)
+static void skip_chunks(png_structp png, bool icc)
 {
-    static const png_byte skipped[] = "iCCP\0tEXt\0zTXt\0sPLT\0hIST\0tIME\0pCAL\0";
-    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, skipped, (int)(sizeof skipped / 5));
+    static const png_byte skipped[] = "tEXt\0zTXt\0sPLT\0hIST\0tIME\0pCAL\0iCCP\0";
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, skipped,
+                                (int)(sizeof skipped / 5) - icc);
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_ALWAYS, (const png_byte *)"iTXt", 1);
     png_set_chunk_malloc_max(png, 8 << 20);
     png_set_user_limits(png, 0x7fffffff, 0x7fffffff); /* our limit is on pixels */
@@ -105,10 +108,28 @@ static int transform(struct png_reader *r)
     return png_get_channels(r->png, r->info); /* 3 or 4 */
 }
 
+/* Converts the colours of the decoded pixels, which have 3 or 4 channels. */
+static int convert(struct png_reader *r, int channels, size_t n)
+{
+    png_charp name;
+    int method;
+    png_bytep profile;
+    png_uint_32 size;
+    struct ft_icc *icc;
+    if (!png_get_iCCP(r->png, r->info, &name, &method, &profile, &size))
+        return 0;
+    const struct ft_icc_layout layout = { r->grey ? 1 : 3, channels, channels };
+    const int rc = ft_icc_open(r->request, profile, size, &layout, &icc, r->err);
+    if (!rc)
+        ft_icc_convert(icc, r->out->pixels, r->out->pixels, n);
+    ft_icc_free(icc);
+    return rc;
+}
+
 static int read_pixels(struct png_reader *r)
 {
     png_set_read_fn(r->png, r, read_bytes);
-    skip_chunks(r->png);
+    skip_chunks(r->png, r->request && r->request->icc);
     png_read_info(r->png, r->info);
     const png_uint_32 width = png_get_image_width(r->png, r->info),
                       height = png_get_image_height(r->png, r->info);
@@ -117,6 +138,7 @@ static int read_pixels(struct png_reader *r)
         rc = check_plausible(r, width, height);
     if (rc)
         return rc;
+    r->grey = !(png_get_color_type(r->png, r->info) & PNG_COLOR_MASK_COLOR);
     const int channels = transform(r);
     /* its orientation is known only at the end */
     ft_image_claim(r->request, (uint64_t)width * height * ((uint64_t)channels + 3));
@@ -130,6 +152,9 @@ static int read_pixels(struct png_reader *r)
         r->rows[y] = r->out->pixels + y * width * (size_t)channels;
     png_read_image(r->png, r->rows);
     r->complete = true;
+    rc = convert(r, channels, (size_t)width * height);
+    if (rc)
+        return rc;
     if (channels == 4)
         ft_image_over_white(r->out->pixels, r->out->pixels, (size_t)width * height);
     return 0;

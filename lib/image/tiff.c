@@ -10,6 +10,7 @@
 #include "base/library.h"
 #include "base/memory.h"
 #include "image/formats.h"
+#include "image/icc.h"
 #include "image/orient.h"
 
 ft_decoder ft_tiff_decode;
@@ -51,8 +52,9 @@ struct tiff_reader {
     bool premultiplied;
     uint16_t *map[3]; /* palette, borrowed */
     uint64_t block_size, row_size;
-    uint8_t *block;  /* [block_size] as decoded */
-    uint8_t *pixels; /* [block_height, block_width, SAMPLES] of 8 bits */
+    uint8_t *block;     /* [block_size] as decoded */
+    uint8_t *pixels;    /* [block_height, block_width, SAMPLES] of 8 bits */
+    struct ft_icc *icc; /* of RGB and CMYK samples */
 };
 
 static tmsize_t read_bytes(thandle_t handle, void *to, tmsize_t n)
@@ -261,7 +263,7 @@ static void to_rgb(const struct tiff_reader *r, const uint8_t *s, uint8_t *to)
             rgba[c] = (uint8_t)(255 - s[0]);
         else if (r->photometric == PHOTOMETRIC_PALETTE)
             rgba[c] = (uint8_t)(r->map[c][s[0]] >> 8);
-        else if (r->photometric == PHOTOMETRIC_SEPARATED)
+        else if (r->photometric == PHOTOMETRIC_SEPARATED && !r->icc)
             rgba[c] = ft_image_ink_to_light(s[c], s[3]);
     }
     if (r->alpha < 0) {
@@ -302,12 +304,28 @@ static int read_pixels(TIFF *file, struct tiff_reader *r, struct ft_image *out)
             const int rc = read_block(file, r, x, y);
             if (rc)
                 return rc;
+            if (r->colours > 1)
+                ft_icc_convert(r->icc, r->pixels, r->pixels,
+                               (size_t)r->block_width * r->block_height);
             for (uint32_t j = 0; j < r->block_height && y + j < r->height; j++)
                 for (uint32_t i = 0; i < r->block_width && x + i < r->width; i++)
                     to_rgb(r, r->pixels + ((size_t)j * r->block_width + i) * SAMPLES,
                            out->pixels + ((size_t)(y + j) * r->width + x + i) * 3);
         }
     return 0;
+}
+
+/* Opens the conversion from the file's profile. A palette and grey become RGB first. */
+static int open_profile(TIFF *file, struct tiff_reader *r, const struct ft_decode_request *request)
+{
+    uint32_t n = 0;
+    void *profile = NULL;
+    const int bytes = r->colours > 1 ? SAMPLES : 3;
+    const struct ft_icc_layout layout = { r->photometric == PHOTOMETRIC_PALETTE ? 3 : r->colours,
+                                          bytes, bytes };
+    if (!request || !request->icc || !tiff.TIFFGetField(file, TIFFTAG_ICCPROFILE, &n, &profile))
+        return 0;
+    return ft_icc_open(request, profile, n, &layout, &r->icc, r->err);
 }
 
 static int orientation_of(TIFF *file)
@@ -335,7 +353,12 @@ static int read_picture(TIFF *file, struct tiff_reader *r, const struct ft_decod
     if (!rc)
         rc = ft_image_reserve(out, (int)r->width, (int)r->height, 3, r->err);
     if (!rc)
+        rc = open_profile(file, r, request);
+    if (!rc)
         rc = read_pixels(file, r, out);
+    if (!rc && r->colours == 1)
+        ft_icc_convert(r->icc, out->pixels, out->pixels, (size_t)r->width * r->height);
+    ft_icc_free(r->icc);
     if (!rc)
         *orientation = orientation_of(file);
     out->more = !rc && !tiff.TIFFLastDirectory(file);

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/library.h"
 #include "image/formats.h"
+#include "image/icc.h"
 #include "image/orient.h"
 
 ft_decoder ft_webp_decode;
@@ -75,6 +76,22 @@ static int decode_frame(const WebPIterator *frame, struct ft_image *out, int cha
     }
 }
 
+/* Converts n pixels to sRGB, if the file has a profile. */
+static int convert(const WebPDemuxer *file, const struct ft_decode_request *request,
+                   struct ft_image *out, int channels, size_t n, struct ft_error *err)
+{
+    const struct ft_icc_layout layout = { 3, channels, channels };
+    WebPChunkIterator chunk;
+    struct ft_icc *icc;
+    if (!request || !request->icc || !demux.WebPDemuxGetChunk(file, "ICCP", 1, &chunk))
+        return 0;
+    const int rc = ft_icc_open(request, chunk.chunk.bytes, chunk.chunk.size, &layout, &icc, err);
+    demux.WebPDemuxReleaseChunkIterator(&chunk);
+    ft_icc_convert(icc, out->pixels, out->pixels, n);
+    ft_icc_free(icc);
+    return rc;
+}
+
 static int decode_first(const WebPDemuxer *file, const struct ft_decode_request *request,
                         int orientation, struct ft_image *out, struct ft_error *err)
 {
@@ -96,8 +113,11 @@ static int decode_first(const WebPDemuxer *file, const struct ft_decode_request 
         memset(out->pixels, 0, (size_t)width * height * 4);
     if (!rc)
         rc = decode_frame(&frame, out, channels, err);
+    const size_t n = (size_t)scaled_width * (size_t)scaled_height;
+    if (!rc)
+        rc = convert(file, request, out, channels, n, err);
     if (!rc && channels == 4)
-        ft_image_over_white(out->pixels, out->pixels, (size_t)scaled_width * (size_t)scaled_height);
+        ft_image_over_white(out->pixels, out->pixels, n);
     if (!rc) {
         out->full_width = (int)width;
         out->full_height = (int)height;

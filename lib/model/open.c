@@ -231,6 +231,11 @@ static int open_model(struct ft_model *m, struct ft_network *network, const char
     if (o->json && options && options->rule)
         return ft_error_set(
             err, FT_EARG, "the resize rule cannot be changed: the model was trained with its own");
+    if (o->json && options && options->icc &&
+        !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(
+            cJSON_GetObjectItemCaseSensitive(o->json, "input"), "icc")))
+        return ft_error_set(err, FT_EARG,
+                            "the model was trained without --icc: train it again with --icc");
     rc = read_model(m, network, path, options, o, err);
     if (!rc && !o->json)
         say_assumptions(m, network, options, o);

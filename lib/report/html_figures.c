@@ -86,7 +86,7 @@ static void add_image(struct ft_text *t, const uint8_t *pixels, int width, int h
 
 void ft_html_thumbnail(struct ft_text *t, const char *path, uint64_t max_pixels)
 {
-    const struct ft_geometry square = { THUMB, THUMB, FT_RESIZE_CROP, FT_FILTER_BICUBIC, 1 };
+    const struct ft_geometry square = { THUMB, THUMB, FT_RESIZE_CROP, FT_FILTER_BICUBIC, 1, false };
     struct ft_preparer preparer = { 0 };
     struct ft_bytes bytes = { 0 };
     uint8_t *pixels = ft_alloc(THUMB * THUMB, 3);

@@ -128,6 +128,37 @@ for run in computed cached; do
     equal "$run $(grep -c 'has several frames or pages' err)" "$run 1"
 done
 
+begin "--icc: the model keeps the setting, so that predict cannot disagree"
+if "$FINETUNE" --version | grep -q "profiles: ICC"; then
+    wide=$FT_TESTS/golden/icc/prophoto.png
+    mkdir -p colours/a colours/b
+    cp "$FT_TESTS"/golden/icc/*.png "$FT_TESTS"/golden/icc/*.jpg colours/a
+    cp "$FT_TESTS"/golden/image/orientation[1-8].png colours/b
+    status 0 finetune train colours -o plain.h5 --layers last
+    status 0 finetune train colours -o icc.h5 --layers last --icc
+    status 0 finetune info icc.h5
+    has out "ICC profiles to sRGB"
+    status 0 finetune info plain.h5
+    hasnt out ICC
+    for option in "" --icc; do
+        status 0 finetune predict -m icc.h5 "$wide" --format json $option
+        cp out "with$option"
+    done
+    cmp -s with with--icc || complain "predict --icc is something else"
+    status 1 finetune predict -m plain.h5 --icc "$wide"
+    has err "the model was trained without --icc"
+    # the cache tells them apart
+    for option in "" --icc --icc ""; do
+        status 0 finetune features "$wide" -o "f$option.h5" $option
+    done
+    status 0 finetune features "$wide" -o again--icc.h5 --icc --no-cache
+    cmp -s f--icc.h5 again--icc.h5 || complain "the cache gave other features"
+    ! cmp -s f.h5 f--icc.h5 || complain "--icc changes nothing"
+else
+    status 1 finetune predict --icc -m model.h5 "$1"
+    has err "built without lcms2"
+fi
+
 begin "a reader that leaves early is no error"
 finetune predict "$@" 2>err | head -1 >out
 hasnt err "cannot write"

@@ -12,11 +12,12 @@ enum { SIDE = 24, PIXELS = 1 << 20 };
 
 static int prepare(const uint8_t *data, size_t size, uint8_t *out)
 {
-    static const struct ft_geometry geometry = { .width = SIDE,
-                                                 .height = SIDE,
-                                                 .rule = FT_RESIZE_CROP,
-                                                 .crop = 0.875,
-                                                 .filter = FT_FILTER_BICUBIC };
+    const struct ft_geometry geometry = { .width = SIDE,
+                                          .height = SIDE,
+                                          .rule = FT_RESIZE_CROP,
+                                          .crop = 0.875,
+                                          .filter = FT_FILTER_BICUBIC,
+                                          .icc = ft_picture_profiles() };
     struct ft_preparer preparer = { 0 };
     struct ft_error err = { 0 };
     memset(out, 0, SIDE * SIDE * 3);

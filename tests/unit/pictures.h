@@ -94,7 +94,7 @@ static inline int damage(const char *name, size_t tries)
 {
     struct ft_bytes bytes = load("golden/image", name);
     struct ft_preparer preparer = { 0 };
-    const struct ft_geometry geometry = { 8, 8, FT_RESIZE_CROP, FT_FILTER_BICUBIC, 1 };
+    const struct ft_geometry geometry = { 8, 8, FT_RESIZE_CROP, FT_FILTER_BICUBIC, 1, false };
     uint8_t out[8 * 8 * 3];
     int whole = 0;
     const size_t step = tries && bytes.size > tries ? bytes.size / tries : 1;

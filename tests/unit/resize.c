@@ -52,8 +52,8 @@ static void one_reduced(const struct golden *g, const struct ft_bytes *file,
     (void)image;
     struct ft_preparer preparer = { 0 };
     struct ft_error e;
-    const struct ft_geometry geometry = { g->width, g->height, FT_RESIZE_CROP, FT_FILTER_BICUBIC,
-                                          1 };
+    const struct ft_geometry geometry = { g->width,          g->height, FT_RESIZE_CROP,
+                                          FT_FILTER_BICUBIC, 1,         false };
     struct ft_bytes want = load("golden/image", g->expected);
     const size_t n = (size_t)g->width * (size_t)g->height * 3;
     uint8_t *out = malloc(n);
@@ -128,7 +128,7 @@ static void versions_agree(void)
 
 static void boxes(void)
 {
-    struct ft_geometry g = { 224, 224, FT_RESIZE_CROP, FT_FILTER_BICUBIC, 0.875 };
+    struct ft_geometry g = { 224, 224, FT_RESIZE_CROP, FT_FILTER_BICUBIC, 0.875, false };
     double b[4];
     ft_geometry_box(&g, 500, 400, b);
     CHECK(b[0] == 75 && b[1] == 25 && b[2] == 425 && b[3] == 375);
