@@ -62,8 +62,20 @@ static size_t largest(uint64_t *group, size_t n, size_t *size)
     return most;
 }
 
-/* If all pictures look alike, near copies form a chain and end up in one group, and there is
- * nothing left for validation. In that case only exact copies are grouped. */
+/* FT_SAME was measured on photographs. In sets of drawings many different pictures are that close:
+ * then there are many pairs across classes, or near copies form a chain and end up in one group. In
+ * these cases only exact copies are grouped. FEWEST: pairs across classes that may be copies with a
+ * wrong label. */
+enum { FEWEST = 10 };
+
+static bool are_copies(const struct ft_features *f, const struct ft_near *pairs, size_t n_pairs)
+{
+    size_t across = 0;
+    for (size_t i = 0; i < n_pairs; i++)
+        across += f->labels[pairs[i].a] != f->labels[pairs[i].b];
+    return across < FEWEST || across < n_pairs / 10;
+}
+
 static int join_near(const struct ft_features *f, int threads, uint64_t *group,
                      struct ft_error *err)
 {
@@ -85,7 +97,7 @@ static int join_near(const struct ft_features *f, int threads, uint64_t *group,
         for (size_t i = 0; i < n_pairs; i++)
             join(group, pairs[i].a, pairs[i].b);
         const size_t joined = largest(group, f->n, size);
-        if (joined > most && joined > f->n / 5)
+        if (!are_copies(f, pairs, n_pairs) || (joined > most && joined > f->n / 5))
             memcpy(group, before, f->n * sizeof *group);
     }
     free(copy);

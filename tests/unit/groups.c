@@ -126,7 +126,10 @@ static void groups(void)
     }
     memcpy(content[5], content[3], sizeof content[3]); /* a copy of the file */
     memcpy(x[7], x[5], sizeof x[5]);                   /* a near copy of that */
-    struct ft_features f = { .n = ROWS, .d = D, .x = x[0], .paths = paths, .content = content };
+    int32_t labels[ROWS] = { 0 };
+    struct ft_features f = {
+        .n = ROWS, .d = D, .x = x[0], .paths = paths, .content = content, .labels = labels
+    };
     CHECK(!ft_groups(&f, "set", NULL, 1, group, &e));
     for (int i = 0; i < ROWS; i++)
         CHECK(group[i] == (i == 5 || i == 7 ? 3 : (uint64_t)i));
@@ -147,10 +150,40 @@ static void groups(void)
         CHECK(group[i] == (i == 5 ? 3 : (uint64_t)i));
 }
 
+/* As in sets of drawings: pairs that are as close as copies, most of them across classes. */
+static void close_pictures_of_different_classes_are_no_copies(void)
+{
+    enum { PAIRS = 30, ROWS = 2 * PAIRS };
+    static float x[ROWS][D];
+    static char names[ROWS][20];
+    char *paths[ROWS];
+    uint64_t content[ROWS][2], group[ROWS];
+    int32_t labels[ROWS];
+    struct ft_random r = { 4 };
+    for (int i = 0; i < ROWS; i++) {
+        snprintf(names[i], sizeof names[i], "p%d", i);
+        paths[i] = names[i];
+        content[i][0] = content[i][1] = (uint64_t)i;
+        for (int j = 0; j < D; j++)
+            x[i][j] = (float)(i % 2 ? x[i - 1][j] + 0.01 * normal(&r) : normal(&r));
+    }
+    const struct ft_features f = {
+        .n = ROWS, .d = D, .x = x[0], .paths = paths, .content = content, .labels = labels
+    };
+    for (int across = 0; across <= PAIRS; across += PAIRS / 2) {
+        for (int i = 0; i < ROWS; i++)
+            labels[i] = i % 2 && i / 2 < across;
+        CHECK(!ft_groups(&f, "", NULL, 1, group, NULL));
+        for (int i = 0; i < ROWS; i++)
+            CHECK(group[i] == (uint64_t)(across ? i : i / 2 * 2));
+    }
+}
+
 int main(void)
 {
     RUN(near_pairs);
     RUN(unit_rows);
     RUN(groups);
+    RUN(close_pictures_of_different_classes_are_no_copies);
     return test_end();
 }
