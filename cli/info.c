@@ -79,10 +79,15 @@ static void print_training(const struct ft_model *m)
     if (t) {
         result("trained", "%.0f images · L2 %.3g · temperature %.3f · %.0f folds",
                number(t, "images"), number(t, "l2"), number(t, "temperature"), number(t, "folds"));
-        result("accuracy",
-               "%.1f %% ± %.1f (cross-validated) · log-loss %.3f · calibration error %.1f %%",
-               100 * number(t, "accuracy"), 100 * number(t, "accuracy_sd"), number(t, "log_loss"),
-               100 * number(t, "ece"));
+        const cJSON *ends = cJSON_GetObjectItemCaseSensitive(t, "interval");
+        char interval[60] = ""; /* models of version 0.1 have none */
+        if (cJSON_GetArraySize(ends) == 2)
+            snprintf(interval, sizeof interval, "; 95 %% interval %.1f to %.1f",
+                     100 * cJSON_GetNumberValue(cJSON_GetArrayItem(ends, 0)),
+                     100 * cJSON_GetNumberValue(cJSON_GetArrayItem(ends, 1)));
+        result(
+            "accuracy", "%.1f %% (cross-validated%s) · log-loss %.3f · calibration error %.1f %%",
+            100 * number(t, "accuracy"), interval, number(t, "log_loss"), 100 * number(t, "ece"));
         const cJSON *baseline = cJSON_GetObjectItemCaseSensitive(t, "baseline");
         const char *largest =
             cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(baseline, "class"));

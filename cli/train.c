@@ -140,10 +140,10 @@ static void report_head(const struct training *t)
         report_lines("", ft_report_choices_text(t->result));
     const struct ft_metrics *m = t->result->calibrated;
     report("accuracy",
-           "%.1f %% ± %.1f (cross-validated) · balanced %.1f %% · log-loss %.3f · calibration "
-           "error %.1f %%",
-           100 * m->accuracy, 100 * m->accuracy_sd, 100 * m->balanced_accuracy, m->log_loss,
-           100 * m->ece);
+           "%.1f %% (cross-validated; 95 %% interval %.1f to %.1f) · balanced %.1f %% · log-loss "
+           "%.3f · calibration error %.1f %%",
+           100 * m->accuracy, 100 * m->interval[0], 100 * m->interval[1],
+           100 * m->balanced_accuracy, m->log_loss, 100 * m->ece);
     report_baseline(m, t->dataset->classes);
 }
 

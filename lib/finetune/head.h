@@ -38,10 +38,19 @@ struct ft_head {
 enum { FT_DEPTHS = 6 };
 
 /* Results of the cross-validation. All of them are out-of-fold: each picture is classified by a
- * head, and calibrated by a temperature, that were fitted without it. */
+ * head, with values of L2 and depth, and calibrated by a temperature, that were fitted and chosen
+ * without it. */
 struct ft_validation {
     size_t n;
     int k, folds;
+    /* Small sets are cross-validated several times, with different folds. The rows below are those
+     * of the first repetition. */
+    int repeats;
+    double accuracy; /* mean over the repetitions */
+    /* Of the head that is trained on all rows: extrapolated from the accuracy and that of half the
+     * rows. */
+    double expected;
+    double interval[2]; /* ft_expected_interval */
     int32_t *fold;      /* [n] */
     float *raw;         /* [n, k] probabilities at temperature 1 */
     float *calibrated;  /* [n, k] probabilities at a cross-fitted temperature */
@@ -135,6 +144,9 @@ struct ft_metrics {
 int ft_metrics_compute(const float *p, const int32_t *y, const int32_t *fold, size_t n, int k,
                        struct ft_metrics **out, struct ft_error *err);
 void ft_metrics_free(struct ft_metrics *metrics);
+/* The 95 % interval for the accuracy of the final head on other pictures of the same kind, from its
+ * cross-validated accuracy and its expected accuracy, which is not lower, with n pictures. */
+void ft_expected_interval(double accuracy, double expected, size_t n, double interval[2]);
 /* Wilson's 95 % interval for a share of `right` in n, n > 0. */
 void ft_wilson(size_t right, size_t n, double interval[2]);
 

@@ -91,10 +91,12 @@ struct ft_training {
     /* [n_blocks] ft_head_contributions of the layers; NULL: the head takes the last layer only */
     double *contributions;
     int n_blocks;
-    struct ft_metrics *raw, *calibrated; /* of the out-of-fold probabilities */
-    char *const *classes;                /* [k] borrowed from the caller of ft_training_run */
-    size_t *counts;                      /* [k] pictures of each class */
-    size_t skipped;                      /* bad pictures left out */
+    /* Of the out-of-fold probabilities. Accuracy and interval of `calibrated` are those of
+     * `validation`; its other figures are those of the first repetition. */
+    struct ft_metrics *raw, *calibrated;
+    char *const *classes; /* [k] borrowed from the caller of ft_training_run */
+    size_t *counts;       /* [k] pictures of each class */
+    size_t skipped;       /* bad pictures left out */
     /* JSON for ft_model_parts. It depends on the pictures and options only, not on the machine */
     char *record;
     struct ft_gallery *gallery; /* nullable */

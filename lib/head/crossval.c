@@ -1,20 +1,22 @@
 /* Cross-validation. All folds are fitted together, for each L2 of the grid from large to small;
- * each fit starts from the previous solution. Then L2 is chosen and the temperature is fitted. If
- * the best L2 is at an end of the grid, the grid is extended there.
+ * each fit starts from the previous solution. If the best L2 is at an end of the grid, the grid is
+ * extended there.
  *
- * L2 is chosen by the out-of-fold log-loss with the training's class weights. The temperature is
- * fitted without weights, because calibration means agreement with the frequencies among the user's
- * own pictures. */
+ * L2 is chosen by the out-of-fold log-loss with the training's class weights. The logits that are
+ * kept for the rows of a fold are those of the L2 that is best for the rows outside the fold. So
+ * the choice is out of fold as well, and figures that are computed from these logits do not profit
+ * from it. */
 #include "head/crossval.h"
 
+#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/blas.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/numbers.h"
-#include "head/calibrate.h"
 #include "head/softmax.h"
 
 enum { MOST_COLUMNS = 512, CHUNK = 512 };
@@ -32,7 +34,7 @@ static const double long_work = 1e9, clearly = 0.02;
 
 struct scoring {
     const struct ft_head_training *t;
-    double *loss, *right; /* [chunks] */
+    double *loss, *right; /* [chunks, folds], [chunks] */
 };
 
 static void score_chunk(void *context, size_t chunk, int member)
@@ -40,34 +42,40 @@ static void score_chunk(void *context, size_t chunk, int member)
     const struct scoring *s = context;
     const struct ft_head_training *t = s->t;
     const size_t end = (chunk + 1) * CHUNK < t->n ? (chunk + 1) * CHUNK : t->n, k = (size_t)t->k;
-    double loss = 0, right = 0;
+    double *loss = s->loss + chunk * (size_t)t->folds, right = 0;
     (void)member;
+    for (int f = 0; f < t->folds; f++)
+        loss[f] = 0;
     for (size_t i = chunk * CHUNK; i < end; i++) {
         const float *z = t->logits + i * k;
         const int32_t y = t->y[i];
-        loss +=
+        loss[t->fold[i]] +=
             ft_softmax_loss(z, t->k, y, 1) / (t->weighted ? t->k * t->class_rows[y] : (double)t->n);
         right += ft_argmax(z, t->k) == y;
     }
-    s->loss[chunk] = loss;
     s->right[chunk] = right;
 }
 
-/* Writes log-loss and accuracy of t->logits to `row`. The sums of chunks are added in a fixed
- * order. */
-static int score(const struct ft_head_training *t, struct ft_l2_row *row, struct ft_error *err)
+/* Writes log-loss and accuracy of t->logits to `row`, and each fold's part of the log-loss to
+ * `part` [folds]. The sums of chunks are added in a fixed order. */
+static int score(const struct ft_head_training *t, struct ft_l2_row *row, double *part,
+                 struct ft_error *err)
 {
-    const size_t chunks = (t->n + CHUNK - 1) / CHUNK;
-    double *sums = ft_alloc(2 * chunks, sizeof *sums);
+    const size_t chunks = (t->n + CHUNK - 1) / CHUNK, folds = (size_t)t->folds;
+    double *sums = ft_alloc((folds + 1) * chunks, sizeof *sums);
     if (!sums)
         return ft_error_nomem(err, "the scores of the cross-validation");
-    struct scoring s = { t, sums, sums + chunks };
+    struct scoring s = { t, sums, sums + folds * chunks };
     ft_team_each(t->team, chunks, score_chunk, &s);
     row->log_loss = row->accuracy = 0;
+    memset(part, 0, folds * sizeof *part);
     for (size_t i = 0; i < chunks; i++) {
-        row->log_loss += s.loss[i];
+        for (size_t f = 0; f < folds; f++)
+            part[f] += s.loss[i * folds + f];
         row->accuracy += s.right[i] / (double)t->n;
     }
+    for (size_t f = 0; f < folds; f++)
+        row->log_loss += part[f];
     free(sums);
     return 0;
 }
@@ -129,21 +137,78 @@ bool ft_l2_hopeless(const struct ft_l2_row *grid, int done)
            grid[done - 1].log_loss > fmax(worse, grid[done - 2].log_loss);
 }
 
-/* Fits every fold at grid[i], scores the result and keeps it if it is the best so far. `before` is
- * the previous L2 of the fits. */
-static int visit(struct ft_head_training *t, struct ft_fit *fits, int i, double before,
-                 double *lowest, struct ft_error *err)
+/* A walk along the grid, and what it has found so far. */
+struct walk {
+    struct ft_fit *fits; /* [folds] */
+    double lowest;       /* log-loss at t->l2 */
+    double *outside;     /* [folds] the lowest log-loss over the rows outside a fold */
+    double *part;        /* [folds] each fold's part of the current log-loss */
+};
+
+static size_t parameters(const struct ft_head_training *t)
 {
-    int rc = fit_folds(t, fits, t->grid[i].l2, before, err);
+    return (size_t)ft_softmax_columns(t->k) * ((size_t)t->design.d + 1);
+}
+
+static void keep_solution(struct ft_head_training *t, const struct ft_fit *fits)
+{
+    for (size_t f = 0; t->solution && f < (size_t)t->folds; f++)
+        memcpy(t->solution + f * parameters(t), fits[f].optimiser.x,
+               parameters(t) * sizeof *t->solution);
+}
+
+/* Converts the kept solution from W to A, W = A X, with the rows X of the design. */
+static void solution_to_rows(struct ft_head_training *t)
+{
+    ft_blas_alone();
+    for (size_t f = 0; t->solution && f < (size_t)t->folds; f++)
+        cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit,
+                    ft_softmax_columns(t->k), (int)t->n, 1, t->design.x, (int)t->n,
+                    t->solution + f * parameters(t), (int)t->n);
+}
+
+/* Starts a fit from the solution of an earlier design. */
+static void start_near(const struct ft_head_training *t, size_t f, float *x)
+{
+    if (!t->solution || !(t->hint > 0))
+        return;
+    ft_blas_alone();
+    memcpy(x, t->solution + f * parameters(t), parameters(t) * sizeof *x);
+    cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit,
+                ft_softmax_columns(t->k), (int)t->n, 1, t->design.x, (int)t->n, x, (int)t->n);
+}
+
+/* Keeps the logits of the folds whose outside rows have a lower loss than at any L2 before; a tie
+ * goes to the value visited first. Overwrites w->part. */
+static void keep_best(struct ft_head_training *t, struct walk *w, double loss)
+{
+    const size_t k = (size_t)t->k;
+    for (int f = 0; f < t->folds; f++) {
+        const double outside = loss - w->part[f];
+        w->part[f] = outside < w->outside[f]; /* from here on: whether the fold is kept */
+        w->outside[f] = fmin(w->outside[f], outside);
+    }
+    for (size_t i = 0; i < t->n; i++) {
+        if (w->part[t->fold[i]] > 0)
+            memcpy(t->best + i * k, t->logits + i * k, k * sizeof *t->best);
+    }
+}
+
+/* Fits every fold at grid[i] and scores the result. `before` is the previous L2 of the fits. */
+static int visit(struct ft_head_training *t, struct walk *w, int i, double before,
+                 struct ft_error *err)
+{
+    int rc = fit_folds(t, w->fits, t->grid[i].l2, before, err);
     if (!rc)
-        rc = score(t, &t->grid[i], err);
+        rc = score(t, &t->grid[i], w->part, err);
     if (rc)
         return rc;
-    if (t->grid[i].log_loss < *lowest) { /* a tie goes to the value visited first */
-        *lowest = t->grid[i].log_loss;
+    if (t->grid[i].log_loss < w->lowest) {
+        w->lowest = t->grid[i].log_loss;
         t->l2 = t->grid[i].l2;
-        memcpy(t->best, t->logits, t->n * (size_t)t->k * sizeof(float));
+        keep_solution(t, w->fits);
     }
+    keep_best(t, w, t->grid[i].log_loss);
     return 0;
 }
 
@@ -156,13 +221,12 @@ static bool extend_down(const struct ft_head_training *t)
            t->first + t->n_grid < FT_L2_MOST;
 }
 
-static int walk_down(struct ft_head_training *t, struct ft_fit *fits, double *lowest,
-                     struct ft_error *err)
+static int walk_down(struct ft_head_training *t, struct walk *w, struct ft_error *err)
 {
     const double cells = (double)t->n * t->design.d * ft_softmax_columns(t->k);
     double before = 0;
     for (int i = 0; i < t->n_grid; i++) {
-        const int rc = visit(t, fits, i, before, lowest, err);
+        const int rc = visit(t, w, i, before, err);
         if (rc)
             return rc;
         before = t->grid[i].l2;
@@ -177,15 +241,14 @@ static int walk_down(struct ft_head_training *t, struct ft_fit *fits, double *lo
 }
 
 /* Continues above the first value of the grid while that value is the best. */
-static int walk_up(struct ft_head_training *t, struct ft_fit *fits, double *lowest,
-                   struct ft_error *err)
+static int walk_up(struct ft_head_training *t, struct walk *w, struct ft_error *err)
 {
     double before = t->grid[t->n_grid - 1].l2;
     while (t->extend && t->l2 == t->grid[0].l2 && t->first > 0) {
         memmove(t->grid + 1, t->grid, (size_t)t->n_grid * sizeof *t->grid);
         t->n_grid++;
         t->grid[0] = (struct ft_l2_row){ .l2 = ft_l2_values[--t->first] };
-        const int rc = visit(t, fits, 0, before, lowest, err);
+        const int rc = visit(t, w, 0, before, err);
         if (rc)
             return rc;
         before = t->grid[0].l2;
@@ -195,16 +258,19 @@ static int walk_up(struct ft_head_training *t, struct ft_fit *fits, double *lowe
 
 int ft_cross_validate(struct ft_head_training *t, struct ft_error *err)
 {
-    int rc = 0;
-    double lowest = INFINITY;
-    struct ft_fit *fits = ft_alloc_zero((size_t)t->folds, sizeof *fits);
-    if (!fits)
-        return ft_error_nomem(err, "the cross-validation");
+    const size_t folds = (size_t)t->folds;
+    struct ft_fit *fits = ft_alloc_zero(folds, sizeof *fits);
+    double *sums = ft_alloc(2 * folds, sizeof *sums);
+    struct walk w = { fits, INFINITY, sums, sums + folds };
+    int rc = fits && sums ? 0 : ft_error_nomem(err, "the cross-validation");
     for (int f = 0; f < t->folds && !rc; f++) {
+        w.outside[f] = INFINITY;
         rc = ft_fit_init(&fits[f], t->design.d, t->k, err);
         if (!rc)
             rc = ft_fit_set_up(t, f, t->weight + (size_t)f * t->n,
                                t->absent + (size_t)f * (size_t)t->k, &fits[f], err);
+        if (!rc)
+            start_near(t, (size_t)f, fits[f].optimiser.x);
         fits[f].logits = t->logits;
         fits[f].precondition = t->preconditioned ? &t->precondition : NULL;
         fits[f].optimiser.tolerance = tolerance_cv;
@@ -212,72 +278,14 @@ int ft_cross_validate(struct ft_head_training *t, struct ft_error *err)
     if (!rc)
         rc = scale_folds(t, fits, err);
     if (!rc)
-        rc = walk_down(t, fits, &lowest, err);
+        rc = walk_down(t, &w, err);
     if (!rc)
-        rc = walk_up(t, fits, &lowest, err);
-    for (int f = 0; f < t->folds; f++)
+        rc = walk_up(t, &w, err);
+    if (!rc)
+        solution_to_rows(t);
+    for (size_t f = 0; fits && f < folds; f++)
         ft_fit_release(&fits[f]);
     free(fits);
+    free(sums);
     return rc;
-}
-
-/* ---- temperature and validation -------------------------------------------------------------- */
-
-struct calibration {
-    const struct ft_head_training *t;
-    /* [folds + 1] for each fold, fitted on the rows outside it; the last one is fitted on all rows
-     */
-    double *temperature;
-    struct ft_validation *out;
-};
-
-static void calibrate_fold(void *context, size_t f, int member)
-{
-    struct calibration *c = context;
-    const struct ft_head_training *t = c->t;
-    (void)member;
-    c->temperature[f] =
-        ft_temperature_fit(t->best, t->y, t->fold, (int)f < t->folds ? (int32_t)f : -1, t->n, t->k);
-}
-
-static void fill_probabilities(void *context, size_t chunk, int member)
-{
-    struct calibration *c = context;
-    const struct ft_head_training *t = c->t;
-    const size_t end = (chunk + 1) * CHUNK < t->n ? (chunk + 1) * CHUNK : t->n, k = (size_t)t->k;
-    (void)member;
-    for (size_t i = chunk * CHUNK; i < end; i++) {
-        ft_softmax(t->best + i * k, t->k, c->temperature[t->fold[i]], c->out->calibrated + i * k);
-        ft_softmax(t->best + i * k, t->k, 1, c->out->raw + i * k); /* in place */
-    }
-}
-
-int ft_validation_make(struct ft_head_training *t, struct ft_validation **out, struct ft_error *err)
-{
-    struct ft_validation *v = ft_alloc_zero(1, sizeof *v);
-    double *temperature = ft_alloc((size_t)t->folds + 1, sizeof *temperature);
-    if (!v || !temperature || !(v->fold = ft_alloc(t->n, sizeof *v->fold)) ||
-        !(v->grid = ft_alloc((size_t)t->n_grid, sizeof *v->grid))) {
-        free(temperature);
-        ft_validation_free(v);
-        return ft_error_nomem(err, "the cross-validated probabilities");
-    }
-    struct calibration c = { t, temperature, v };
-    ft_team_each(t->team, (size_t)t->folds + 1, calibrate_fold, &c);
-    v->raw = t->best; /* moved, not copied, because they are large for a million pictures */
-    v->calibrated = t->logits;
-    ft_team_each(t->team, (t->n + CHUNK - 1) / CHUNK, fill_probabilities, &c);
-    v->n = t->n;
-    v->k = t->k;
-    v->folds = t->folds;
-    memcpy(v->fold, t->fold, t->n * sizeof *v->fold);
-    v->temperature = temperature[t->folds];
-    v->l2 = t->l2;
-    v->weighted = t->weighted;
-    v->n_grid = t->n_grid;
-    memcpy(v->grid, t->grid, (size_t)t->n_grid * sizeof *v->grid);
-    t->best = t->logits = NULL;
-    free(temperature);
-    *out = v;
-    return 0;
 }

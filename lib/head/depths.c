@@ -1,19 +1,15 @@
 #include "head/depths.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/numbers.h"
-#include "head/crossval.h"
-#include "head/softmax.h"
+#include "head/repeat.h"
 
-/* MOST: rows of the dual form. EACH: rows that each class keeps, if it has them. JUDGED: rows that
- * are judged with each w, in REPEATS repetitions at most. FEW: rows from which on the lowest loss
- * wins; with fewer than FEWEST, the last layer alone is used. */
-enum { MOST = 1500, EACH = 4, JUDGED = 300, REPEATS = 10, FEW = 50, FEWEST = 15 };
+/* MOST: rows of the dual form. EACH: rows that each class keeps, if it has them. With fewer rows
+ * than FEWEST, the last layer alone is used. */
+enum { MOST = 1500, EACH = 4, FEWEST = 15 };
 
 static const double weights[FT_DEPTHS] = { 0, 0.1, 0.3, 1, 3, 9 };
 
@@ -24,9 +20,9 @@ struct search {
     size_t *rows;     /* [n] */
     int32_t *y;       /* [n] */
     uint64_t *groups; /* [n]; NULL: no groups */
-    double *loss;     /* [FT_DEPTHS, n] mean over the repetitions */
     struct ft_head_training t;
     struct ft_gram gram;
+    struct ft_repeated repeated; /* a candidate for each w */
 };
 
 /* ---- rows ------------------------------------------------------------------------------------ */
@@ -39,8 +35,7 @@ static int take_rows(struct search *s, struct ft_error *err)
     s->rows = ft_alloc(n, sizeof *s->rows);
     s->y = ft_alloc(n, sizeof *s->y);
     s->groups = s->set->groups ? ft_alloc(n, sizeof *s->groups) : NULL;
-    s->loss = ft_alloc_zero(n, FT_DEPTHS * sizeof *s->loss);
-    const bool ok = total && seen && s->rows && s->y && (s->groups || !s->set->groups) && s->loss;
+    const bool ok = total && seen && s->rows && s->y && (s->groups || !s->set->groups);
     for (size_t i = 0; ok && i < n; i++)
         total[s->set->labels[i]]++;
     for (size_t i = 0; ok && i < n; i++) {
@@ -79,74 +74,48 @@ static int multiply_rows(struct search *s, struct ft_error *err)
 
 /* ---- the search ------------------------------------------------------------------------------ */
 
-/* Adds the out-of-fold losses of one repetition to loss [n] and returns its accuracy. */
-static double add_losses(const struct search *s, int repeats, double *loss)
-{
-    const struct ft_head_training *t = &s->t;
-    size_t right = 0;
-    for (size_t i = 0; i < s->n; i++) {
-        const float *z = t->best + i * (size_t)t->k;
-        const double weight = t->weighted ? (double)t->n / (t->k * t->class_rows[t->y[i]]) : 1;
-        loss[i] += weight * ft_softmax_loss(z, t->k, t->y[i], 1) / repeats;
-        right += ft_argmax(z, t->k) == t->y[i];
-    }
-    return (double)right / (double)s->n;
-}
-
-static int measure(struct search *s, double depth, int repeats, double *loss,
-                   struct ft_depth_row *row, struct ft_error *err)
+static int add_candidate(struct search *s, double depth, struct ft_error *err)
 {
     struct ft_design design;
     int rc = ft_gram_design(&s->gram, depth, &design, err);
-    if (rc)
-        return rc;
-    rc = ft_head_training_design(&s->t, &design, s->options->l2, err);
-    *row = (struct ft_depth_row){ .depth = depth };
-    for (int r = 0; !rc && r < repeats; r++) {
-        rc = ft_head_training_repeat(&s->t, s->groups, s->options, r, err);
-        if (!rc)
-            rc = ft_cross_validate(&s->t, err);
-        if (!rc)
-            row->accuracy += add_losses(s, repeats, loss) / repeats;
-    }
-    for (size_t i = 0; i < s->n; i++)
-        row->log_loss += loss[i] / (double)s->n;
-    return rc;
+    if (!rc)
+        rc = ft_head_training_design(&s->t, &design, s->options->l2, err);
+    return rc ? rc : ft_repeated_add(&s->repeated, &s->t, s->groups, s->options, err);
 }
 
-/* Returns whether the loss of w number i exceeds that of number `best` by more than the standard
- * error of their difference. */
-static bool clearly_worse(const struct search *s, int i, int best)
-{
-    const double *a = s->loss + (size_t)i * s->n, *b = s->loss + (size_t)best * s->n;
-    double sum = 0, square = 0;
-    const double n = (double)s->n;
-    for (size_t row = 0; row < s->n; row++) {
-        sum += a[row] - b[row];
-        square += (a[row] - b[row]) * (a[row] - b[row]);
-    }
-    const double mean = sum / n, variance = (square - n * mean * mean) / (n - 1);
-    return mean > sqrt(fmax(0, variance) / n);
-}
-
+/* Tries the values of w, or the one that is given. */
 static int search(struct search *s, struct ft_depths *out, struct ft_error *err)
 {
-    const size_t wanted = (JUDGED + s->n - 1) / s->n;
-    const int repeats = wanted < REPEATS ? (int)wanted : REPEATS;
-    int best = 0;
-    for (int i = 0; i < FT_DEPTHS; i++) {
-        const int rc =
-            measure(s, weights[i], repeats, s->loss + (size_t)i * s->n, &out->rows[i], err);
-        if (rc)
-            return rc;
-        best = out->rows[i].log_loss < out->rows[best].log_loss ? i : best;
+    const bool given = s->options->depth > 0;
+    const double *w = given ? &s->options->depth : weights;
+    const int n = given ? 1 : FT_DEPTHS;
+    int rc = ft_repeated_init(&s->repeated, &s->t, err);
+    const bool near = !given && s->repeated.repeats == 1; /* each w has the same folds */
+    if (!rc && near)
+        rc = ft_head_training_keep(&s->t, err);
+    for (int i = 0; !rc && i < n; i++) {
+        rc = add_candidate(s, w[i], err);
+        s->t.hint = near ? s->repeated.candidate[i].l2 : 0;
+        out->rows[i] = (struct ft_depth_row){ w[i], s->repeated.candidate[i].log_loss,
+                                              s->repeated.candidate[i].accuracy };
     }
-    int chosen = s->n < FEW ? 0 : best;
-    while (s->n >= FEWEST && chosen < best && clearly_worse(s, chosen, best))
-        chosen++;
-    out->depth = weights[chosen];
-    out->n = FT_DEPTHS;
+    if (rc)
+        return rc;
+    out->depth = w[ft_repeated_choose(&s->repeated)];
+    out->n = given ? 0 : n;
     return 0;
+}
+
+static int choose(struct search *s, bool all, struct ft_depths *out, struct ft_error *err)
+{
+    int rc = ft_head_training_init(&s->t, s->groups, s->options, err);
+    if (!rc)
+        rc = multiply_rows(s, err);
+    if (!rc)
+        rc = search(s, out, err);
+    if (!rc && all)
+        rc = ft_repeated_validation(&s->repeated, &s->t, &out->validation, err);
+    return rc;
 }
 
 int ft_depths_choose(const struct ft_training_set *set, const struct ft_train_options *options,
@@ -156,25 +125,20 @@ int ft_depths_choose(const struct ft_training_set *set, const struct ft_train_op
     struct ft_depths found = { .depth = options->depth };
     int rc = take_rows(&s, err);
     s.t = (struct ft_head_training){ .y = s.y, .n = s.n, .k = set->k };
-    const bool all = s.n == set->x.n && s.n < (size_t)set->x.d;
-    if (!rc && (all || options->depth == 0)) {
-        rc = ft_head_training_init(&s.t, s.groups, options, err);
-        if (!rc)
-            rc = multiply_rows(&s, err);
-        if (!rc && options->depth == 0)
-            rc = search(&s, &found, err);
-    }
+    const bool all = s.n == set->x.n && s.n<(size_t)set->x.d, given = options->depth> 0;
+    if (!rc && s.n >= FEWEST && (all || !given))
+        rc = choose(&s, all, &found, err);
     ft_head_training_release(&s.t);
+    ft_repeated_release(&s.repeated);
     free(s.rows);
     free(s.y);
     free(s.groups);
-    free(s.loss);
-    if (rc || !all || found.depth == 0) {
+    if (rc || !all || found.depth == 0)
         ft_gram_release(&s.gram);
-        s.gram = (struct ft_gram){ 0 };
-    }
     found.gram = s.gram;
-    if (!rc)
+    if (rc)
+        ft_depths_release(&found);
+    else
         *out = found;
     return rc;
 }
@@ -182,4 +146,6 @@ int ft_depths_choose(const struct ft_training_set *set, const struct ft_train_op
 void ft_depths_release(struct ft_depths *depths)
 {
     ft_gram_release(&depths->gram);
+    ft_validation_free(depths->validation);
+    depths->validation = NULL;
 }

@@ -31,6 +31,7 @@ struct ft_scaling {
 struct ft_design {
     size_t n;
     int d;
+    bool triangular; /* x [n, n] is 0 right of its diagonal */
     /* [n, d] (raw - mean) * scale; NULL: computed from `raw` on demand */
     float *x;
     struct ft_matrix raw;

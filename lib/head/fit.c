@@ -110,17 +110,20 @@ static void run_lane(void *context, size_t index, int member)
     (void)member;
     memset(lane->loss, 0, e->count * sizeof(double));
     memset(lane->sums, 0, wide * sizeof(double));
-    bool add = false; /* the first block overwrites the gradient */
+    bool add = e->design->triangular; /* else the first block overwrites the gradient */
+    if (add)
+        memset(lane->gradient, 0, wide * d * sizeof *lane->gradient);
     for (size_t block = index * blocks / e->lanes; block < end;
          block++) { /* consecutive rows, so that files are read in order */
-        const size_t from = block * BLOCK, rows = n - from < BLOCK ? n - from : BLOCK;
+        const size_t from = block * BLOCK, rows = n - from < BLOCK ? n - from : BLOCK,
+                     used = e->design->triangular ? from + rows : d; /* columns */
         const float *x = ft_design_rows(e->design, from, rows, lane->x);
         const struct ft_product logits = { .a = x,
                                            .b = e->v,
                                            .c = lane->z,
                                            .m = (int)rows,
                                            .n = (int)wide,
-                                           .k = (int)d,
+                                           .k = (int)used,
                                            .a_row = (ptrdiff_t)d,
                                            .a_step = 1,
                                            .b_row = stride,
@@ -129,7 +132,7 @@ static void run_lane(void *context, size_t index, int member)
                                              .b = x,
                                              .c = lane->gradient,
                                              .m = (int)wide,
-                                             .n = (int)d,
+                                             .n = (int)used,
                                              .k = (int)rows,
                                              .a_row = 1,
                                              .a_step = stride,

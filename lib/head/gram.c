@@ -99,7 +99,9 @@ int ft_gram_design(const struct ft_gram *gram, double depth, struct ft_design *o
                    struct ft_error *err)
 {
     const size_t n = gram->n;
-    struct ft_design design = { .n = n, .d = (int)n, .scaling = { .none = true } };
+    struct ft_design design = {
+        .n = n, .d = (int)n, .triangular = true, .scaling = { .none = true }
+    };
     float *z = ft_alloc_zero(n, n * sizeof *z);
     if (!z)
         return ft_error_nomem(err, "the products of the rows");

@@ -63,13 +63,26 @@ static void add_row(struct ft_metrics *m, const float *row, int32_t y)
     add_to_bin(m->bins, row[top], right);
 }
 
+static void wilson(double p, double n, double interval[2])
+{
+    const double z = 1.959963984540054;
+    const double middle = (p + z * z / (2 * n)) / (1 + z * z / n),
+                 half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
+    interval[0] = p > 0 ? middle - half : 0;
+    interval[1] = p < 1 ? middle + half : 1;
+}
+
 void ft_wilson(size_t right, size_t n, double interval[2])
 {
-    const double z = 1.959963984540054, all = (double)n, p = (double)right / all;
-    const double middle = (p + z * z / (2 * all)) / (1 + z * z / all),
-                 half = z / (1 + z * z / all) * sqrt(p * (1 - p) / all + z * z / (4 * all * all));
-    interval[0] = right ? middle - half : 0;
-    interval[1] = right < n ? middle + half : 1;
+    wilson((double)right / (double)n, (double)n, interval);
+}
+
+void ft_expected_interval(double accuracy, double expected, size_t n, double interval[2])
+{
+    double high[2];
+    wilson(accuracy, (double)n, interval);
+    wilson(expected, (double)n, high);
+    interval[1] = high[1];
 }
 
 static void per_class(struct ft_metrics *m)

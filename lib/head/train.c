@@ -1,4 +1,4 @@
-/* Training: cross-validation (crossval.c), a fit on all rows, and one head for raw features that
+/* Training: cross-validation (repeat.c), a fit on all rows, and one head for raw features that
  * includes scaling and temperature. */
 #include <cblas.h>
 #include <math.h>
@@ -9,8 +9,8 @@
 #include "base/memory.h"
 #include "finetune-tools.h"
 #include "base/matrix.h"
-#include "head/crossval.h"
 #include "head/depths.h"
+#include "head/repeat.h"
 
 /* The final fit ends when the predicted decrease of the objective, relative to the objective, is
  * below this: at the minimum, to the precision of float32. */
@@ -151,33 +151,60 @@ static int check_arguments(const struct ft_training_set *set,
     return 0;
 }
 
-/* Cross-validation and the head, with features of several layers weighted by `depths`. The
- * cross-validation is in the dual form if that has been prepared. */
+/* Cross-validates the features and chooses L2. */
+static int validate(struct ft_head_training *t, const struct ft_training_set *set,
+                    const struct ft_train_options *options, const struct ft_scaling *scaling,
+                    struct ft_validation **out, struct ft_error *err)
+{
+    struct ft_repeated repeated = { 0 };
+    struct ft_design design;
+    int rc = ft_design_init(&design, &set->x, scaling, t->team, err);
+    if (!rc)
+        rc = ft_head_training_design(t, &design, options->l2, err);
+    if (!rc)
+        rc = ft_repeated_init(&repeated, t, err);
+    if (!rc)
+        rc = ft_repeated_add(&repeated, t, set->groups, options, err);
+    if (!rc)
+        rc = ft_repeated_validation(&repeated, t, out, err);
+    ft_repeated_release(&repeated);
+    return rc;
+}
+
+/* After the cross-validation in the dual form: the design of the chosen weight. */
+static int take_design(struct ft_head_training *t, const struct ft_training_set *set,
+                       const struct ft_scaling *scaling, const struct ft_depths *depths,
+                       struct ft_error *err)
+{
+    struct ft_design design;
+    int rc = depths->gram.n ? ft_gram_design(&depths->gram, depths->depth, &design, err)
+                            : ft_design_init(&design, &set->x, scaling, t->team, err);
+    return rc ? rc : ft_head_training_design(t, &design, 0, err);
+}
+
+/* Cross-validation, unless `depths` has it already, and the head. Takes depths->validation. */
 static int train(const struct ft_training_set *set, const struct ft_train_options *options,
-                 const struct ft_depths *depths, struct ft_head **head,
-                 struct ft_validation **validation, struct ft_error *err)
+                 struct ft_depths *depths, struct ft_head **head, struct ft_validation **validation,
+                 struct ft_error *err)
 {
     struct ft_head_training t = { .y = set->labels, .n = set->x.n, .k = set->k };
-    struct ft_validation *measured = NULL;
+    struct ft_validation *measured = depths->validation;
     const struct ft_scaling scaling = { .rule = options->scale,
                                         .blocks = set->blocks,
                                         .n_blocks = set->n_blocks,
                                         .depth = depths->depth };
-    struct ft_design design;
     struct ft_fit fit = { 0 };
     float *start = NULL;
-    const bool dual = depths->gram.n > 0;
+    depths->validation = NULL;
     int rc = ft_head_training_init(&t, set->groups, options, err);
     if (!rc)
-        rc = dual ? ft_gram_design(&depths->gram, depths->depth, &design, err)
-                  : ft_design_init(&design, &set->x, &scaling, t.team, err);
+        rc = measured ? take_design(&t, set, &scaling, depths, err)
+                      : validate(&t, set, options, &scaling, &measured, err);
     if (!rc)
-        rc = ft_head_training_design(&t, &design, options->l2, err);
+        rc = ft_expect(&t, set->groups, options, measured, err);
     if (!rc)
-        rc = ft_cross_validate(&t, err);
-    if (!rc)
-        rc = ft_validation_make(&t, &measured, err);
-    if (!rc && dual)
+        t.l2 = measured->l2;
+    if (!rc && depths->gram.n)
         rc = fit_dual(&t, &set->x, &scaling, &start, err);
     if (!rc)
         rc = fit_all(&t, start, &fit, err);
@@ -195,8 +222,9 @@ static int train(const struct ft_training_set *set, const struct ft_train_option
 
 /* The head of the last block alone: the same as if the features had no others. */
 static int train_last_block(const struct ft_training_set *set,
-                            const struct ft_train_options *options, struct ft_head **head,
-                            struct ft_validation **validation, struct ft_error *err)
+                            const struct ft_train_options *options, struct ft_depths *depths,
+                            struct ft_head **head, struct ft_validation **validation,
+                            struct ft_error *err)
 {
     struct ft_training_set last = *set;
     float *x = NULL;
@@ -206,7 +234,7 @@ static int train_last_block(const struct ft_training_set *set,
     last.x = (struct ft_matrix){ .n = set->x.n, .d = set->blocks[set->n_blocks - 1], .x = x };
     last.blocks = NULL;
     last.n_blocks = 0;
-    rc = train(&last, options, &(struct ft_depths){ 0 }, head, validation, err);
+    rc = train(&last, options, depths, head, validation, err);
     free(x);
     return rc;
 }
@@ -234,8 +262,9 @@ int ft_train(const struct ft_training_set *set, const struct ft_train_options *o
         rc = ft_depths_choose(set, options, &depths, err);
     if (rc)
         return rc;
-    rc = several && depths.depth == 0 ? train_last_block(set, options, head, validation, err)
-                                      : train(set, options, &depths, head, validation, err);
+    rc = several && depths.depth == 0
+             ? train_last_block(set, options, &depths, head, validation, err)
+             : train(set, options, &depths, head, validation, err);
     if (!rc) {
         (*validation)->depth = depths.depth;
         (*validation)->n_depths = depths.n;

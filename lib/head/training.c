@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "head/folds.h"
 
-enum { DEFAULT_FOLDS = 5 };
+enum { DEFAULT_FOLDS = 5, LITTLE = 1000 };
 
 const double ft_l2_values[FT_L2_MOST] = {
     1000,  316.22776601683796,     100,    31.622776601683793,     10,    3.1622776601683795,
@@ -85,13 +85,18 @@ static int count_classes(struct ft_head_training *t, const struct ft_train_optio
 }
 
 /* From 10 down to 0.001. With FT_SCALE_FLOOR, features have a variance below 1, so the grid also
- * includes values down to 1e-5 of the mean squared row norm. */
+ * includes values down to 1e-5 of the mean squared row norm. With a hint: the value of the hint and
+ * its neighbours. */
 static void set_grid(struct ft_head_training *t, double l2)
 {
     t->n_grid = l2 == 0 ? FT_L2_GRID : 1;
     t->first = STRONGEST;
     t->extend = l2 == 0 && t->design.scaling.rule == FT_SCALE_FLOOR;
-    while (t->extend && t->first + t->n_grid < FT_L2_MOST &&
+    const bool near = t->extend && t->hint > 0;
+    for (t->n_grid = near ? 3 : t->n_grid;
+         near && t->first + t->n_grid < FT_L2_MOST && ft_l2_values[t->first + 1] > 1.1 * t->hint;)
+        t->first++;
+    while (t->extend && !near && t->first + t->n_grid < FT_L2_MOST &&
            ft_l2_values[t->first + t->n_grid - 1] > 1e-5 * t->design.row_square)
         t->n_grid++;
     for (int i = 0; i < t->n_grid; i++)
@@ -109,6 +114,7 @@ void ft_head_training_release(struct ft_head_training *t)
     free(t->best);
     free(t->weight);
     free(t->absent);
+    free(t->solution);
 }
 
 int ft_head_training_init(struct ft_head_training *t, const uint64_t *group,
@@ -117,7 +123,10 @@ int ft_head_training_init(struct ft_head_training *t, const uint64_t *group,
     const size_t k = (size_t)t->k, want = options->folds ? (size_t)options->folds : DEFAULT_FOLDS,
                  folds = want < t->n ? want : t->n;
     size_t cells;
-    t->team = ft_team_new(options->threads > 0 ? options->threads : ft_cpu_count());
+    /* for little work, threads cost more than they save */
+    t->team = ft_team_new(t->n * k < LITTLE      ? 1
+                          : options->threads > 0 ? options->threads
+                                                 : ft_cpu_count());
     if (!t->team || !ft_size_mul(t->n, k, &cells) || !(t->fold = ft_alloc(t->n, sizeof *t->fold)) ||
         !(t->class_rows = ft_alloc_zero(k, sizeof *t->class_rows)) ||
         !(t->logits = ft_alloc_zero(cells, sizeof(float))) ||
@@ -127,6 +136,15 @@ int ft_head_training_init(struct ft_head_training *t, const uint64_t *group,
         return ft_error_nomem(err, "the training of the head");
     const int rc = count_classes(t, options, err);
     return rc ? rc : ft_head_training_repeat(t, group, options, 0, err);
+}
+
+int ft_head_training_keep(struct ft_head_training *t, struct ft_error *err)
+{
+    size_t cells;
+    if (!ft_size_mul(t->n + 1, (size_t)ft_softmax_columns(t->k), &cells) ||
+        !(t->solution = ft_alloc((size_t)t->folds, cells * sizeof *t->solution)))
+        return ft_error_nomem(err, "the training of the head");
+    return 0;
 }
 
 int ft_head_training_repeat(struct ft_head_training *t, const uint64_t *group,

@@ -26,13 +26,18 @@ struct ft_head_training {
     bool preconditioned;
     int32_t *fold;        /* [n] */
     double *class_rows;   /* [k] number of rows of each class */
-    float *logits, *best; /* [n, k] out of fold: at the current L2; at the best L2 so far */
+    float *logits, *best; /* [n, k] out of fold: at the current L2; at the best one so far */
     float *weight;        /* [folds, n] */
     bool *absent;         /* [folds, k] */
     int n_grid;
     struct ft_l2_row grid[FT_L2_MOST]; /* large to small */
     int first;                         /* index of grid[0].l2 in ft_l2_values */
     bool extend;                       /* the grid may grow at its ends */
+    /* For the same folds of several triangular designs (gram.h): the best L2 of the previous
+     * design, and its solution there, W as combinations of rows [folds, columns, n] and then b
+     * [columns] for each fold. The next search begins near them. 0: none; NULL: not kept. */
+    double hint;
+    float *solution;
     double l2;
 };
 
@@ -48,6 +53,8 @@ int ft_head_training_design(struct ft_head_training *t, const struct ft_design *
 int ft_head_training_repeat(struct ft_head_training *t, const uint64_t *group,
                             const struct ft_train_options *options, int repeat,
                             struct ft_error *err);
+/* Keeps solutions from now on, for designs of n columns. */
+int ft_head_training_keep(struct ft_head_training *t, struct ft_error *err);
 void ft_head_training_release(struct ft_head_training *t);
 
 /* Sets up a fit on the rows outside fold `held_out` (-1: on all rows): weight [n], with a sum of 1

@@ -94,7 +94,10 @@ char *ft_training_record(const struct ft_training *t)
     cJSON_AddNumberToObject(json, "l2", v->l2);
     cJSON_AddBoolToObject(json, "class_weight", v->weighted);
     cJSON_AddNumberToObject(json, "temperature", v->temperature);
-    cJSON_AddNumberToObject(json, "accuracy", t->calibrated->accuracy);
+    cJSON_AddNumberToObject(json, "accuracy", v->accuracy);
+    cJSON_AddNumberToObject(json, "accuracy_expected", v->expected);
+    cJSON_AddItemToObject(json, "interval", cJSON_CreateDoubleArray(v->interval, 2));
+    cJSON_AddNumberToObject(json, "repeats", v->repeats);
     cJSON_AddNumberToObject(json, "accuracy_sd", t->calibrated->accuracy_sd);
     cJSON_AddNumberToObject(json, "balanced_accuracy", t->calibrated->balanced_accuracy);
     ft_baseline_add_json(json, t->calibrated, t->classes);

@@ -4,6 +4,7 @@
 #include "model/training.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -27,13 +28,20 @@ static int count(const struct ft_training_set *set, char *const *classes, size_t
     return 0;
 }
 
+/* Accuracy and interval are those of the repeated cross-validation, all other figures those of its
+ * first repetition. */
 static int measure(struct ft_training *t, const struct ft_training_set *set, struct ft_error *err)
 {
     const struct ft_validation *v = t->validation;
-    const int rc = ft_metrics_compute(v->raw, set->labels, v->fold, v->n, v->k, &t->raw, err);
-    return rc ? rc
-              : ft_metrics_compute(v->calibrated, set->labels, v->fold, v->n, v->k, &t->calibrated,
-                                   err);
+    int rc = ft_metrics_compute(v->raw, set->labels, v->fold, v->n, v->k, &t->raw, err);
+    if (!rc)
+        rc = ft_metrics_compute(v->calibrated, set->labels, v->fold, v->n, v->k, &t->calibrated,
+                                err);
+    if (rc)
+        return rc;
+    t->calibrated->accuracy = v->accuracy;
+    memcpy(t->calibrated->interval, v->interval, sizeof v->interval);
+    return 0;
 }
 
 int ft_training_fit(const struct ft_training_set *set, char *const *classes, size_t skipped,

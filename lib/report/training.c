@@ -49,6 +49,18 @@ char *ft_report_choices_text(const struct ft_training *t)
         least = t->counts[c] < least ? t->counts[c] : least;
         most = t->counts[c] > most ? t->counts[c] : most;
     }
+    if (v->repeats > 1)
+        ft_text_add(
+            &text,
+            "The accuracy is the mean of %d cross-validations with different folds; log-loss "
+            "and calibration error are of the first.\n",
+            v->repeats);
+    if (v->expected > v->accuracy)
+        ft_text_add(
+            &text,
+            "With all pictures, not %d of %d parts, an accuracy of %.1f %% is expected; the "
+            "interval includes it.\n",
+            v->folds - 1, v->folds, 100 * v->expected);
     explain_depths(&text, t);
     explain_l2(&text, v);
     const char *by_user = t->options.class_weight == FT_WEIGHT_AUTO ? "" : ", as set by the user";

@@ -15,7 +15,8 @@ status 0 finetune train "$sample/train"
 has out "44 in 2 classes: cat 22, dog 22"
 has out "efficientnet-lite0 · 224 px · 10240 features of 17 layers"
 has out "softmax regression"
-has out "(cross-validated)"
+cp out train.out
+has out "(cross-validated; 95 % interval "
 has out "next       finetune predict img.jpg"
 equal "$(cat err)" ""
 [ -s model.h5 ] || complain "no model.h5"
@@ -62,7 +63,8 @@ cmp -s one.h5 shuffled.h5 || complain "models differ"
 begin "train --json is one object"
 status 0 finetune train "$sample/train" --json -o json.h5 --val "$sample/test"
 equal "$(wc -l <out)" 1
-for key in images classes accuracy accuracy_sd log_loss ece temperature l2 folds grid backbone features output val skipped; do
+cp out json.out
+for key in images classes accuracy interval accuracy_expected repeats accuracy_sd log_loss ece temperature l2 folds grid backbone features output val skipped; do
     has out "\"$key\":"
 done
 cmp -s one.h5 json.h5 || complain "--val or --json changes the model"
@@ -75,6 +77,10 @@ status 0 finetune info model.h5
 has out "a trained model"
 has out "2: cat, dog"
 has out "44 images"
+# text, --json and the record in the model have the same interval
+interval=$(grep -o '"interval":[[0-9.,]*' json.out | head -1 | tr '[,' '  ' | awk '{ printf "95 %% interval %.1f to %.1f", 100 * $2, 100 * $3 }')
+has train.out "$interval"
+has out "$interval"
 status 0 finetune info model.h5 --layers
 has out "DepthwiseConv2D"
 status 0 finetune bench --seconds 0.2 --json

@@ -154,6 +154,54 @@ static void out_of_fold_means_it(void)
     sample_free(&rest);
 }
 
+/* The probabilities of a fold are those of the L2 that has the lowest loss on the other folds. */
+/* Returns the number of folds whose L2 is not that of the final head. */
+static int check_choices(float noise)
+{
+    enum { N = 120, K = 3, VALUES = 9 };
+    struct sample s = sample_new(N, 15, K, noise);
+    struct ft_validation *v, *given[VALUES];
+    struct ft_head *head;
+    double loss[VALUES][5] = { { 0 } };
+    struct ft_train_options options = { .class_weight = FT_WEIGHT_NONE,
+                                        .scale = FT_SCALE_STANDARD };
+    int differ = 0;
+    CHECK(train(&s, NULL, options, &head, &v, NULL) == 0);
+    ft_head_free(head);
+    CHECK(v->n_grid == VALUES && v->folds == 5 && v->repeats == 3);
+    for (int g = 0; g < VALUES; g++) {
+        options.l2 = v->grid[g].l2;
+        CHECK(train(&s, NULL, options, &head, &given[g], NULL) == 0);
+        ft_head_free(head);
+        for (int f = 0; f < 5; f++)
+            for (int i = 0; i < N; i++)
+                if (v->fold[i] != f)
+                    loss[g][f] -= log((double)given[g]->raw[i * K + s.y[i]]);
+    }
+    for (int f = 0; f < 5; f++) {
+        int best = 0;
+        for (int g = 1; g < VALUES; g++)
+            best = loss[g][f] < loss[best][f] ? g : best;
+        differ += v->grid[best].l2 != v->l2;
+        for (int i = 0; i < N; i++)
+            for (int c = 0; c < K && v->fold[i] == f; c++)
+                CHECK_NEAR(v->raw[i * K + c], given[best]->raw[i * K + c], 1e-2);
+    }
+    for (int g = 0; g < VALUES; g++)
+        ft_validation_free(given[g]);
+    ft_validation_free(v);
+    sample_free(&s);
+    return differ;
+}
+
+static void l2_is_chosen_out_of_fold(void)
+{
+    int differ = 0;
+    for (float noise = 0.4f; noise < 2; noise += 0.4f)
+        differ += check_choices(noise);
+    CHECK(differ > 0); /* else the test shows nothing */
+}
+
 static void hopeless_l2_values(void)
 {
     const struct ft_l2_row grid[] = { { 10, 1, 0 },      { 3, 0.5, 0 },    { 1, 0.508, 0 },
@@ -253,6 +301,7 @@ int main(void)
     RUN(a_scratch_file_changes_nothing);
     RUN(scratch_files_say_what_is_wrong);
     RUN(out_of_fold_means_it);
+    RUN(l2_is_chosen_out_of_fold);
     RUN(hopeless_l2_values);
     RUN(the_grid_grows_where_the_best_is_at_its_end);
     RUN(folds_are_even_and_keep_groups);

@@ -181,6 +181,13 @@ static void wilson_equals_scipy(void)
         ft_wilson(right, n, got);
         CHECK_NEAR(got[0], low, 1e-12);
         CHECK_NEAR(got[1], high, 1e-12);
+        const double p = (double)right / (double)n;
+        ft_expected_interval(p, p, n, got);
+        CHECK_NEAR(got[0], low, 1e-12);
+        CHECK_NEAR(got[1], high, 1e-12);
+        ft_expected_interval(p / 2, p, n, got); /* the high end is that of the expected accuracy */
+        CHECK_NEAR(got[1], high, 1e-12);
+        CHECK(got[0] <= low);
         rows++;
     }
     CHECK(rows == 8);
