@@ -1,6 +1,7 @@
 /* Chooses rows and packs weights. The constants are one block in order of use: for each step its
- * weights, then its bias. All cores pack steps at the same time, because most of the time is spent
- * on the first access to new memory. */
+ * weights, then its bias. All cores pack at the same time, because most of the time is spent on the
+ * first access to new memory. A large kernel is packed in parts: the first dense layer of VGG16 has
+ * three quarters of its weights. */
 #include "graph/nodes.h"
 #include "graph/steps.h"
 
@@ -60,9 +61,17 @@ static void scale_kernel(const struct ft_node *node, float *to)
             to[i + k] = t->data[i + k] * (node->scale ? node->scale[k] : 1);
 }
 
+/* Some channels of a step. */
+struct piece {
+    struct ft_step *step;
+    int c0, c1;
+};
+
 /* The kernel, in the layout of the row. `scaled` has room for all of it. */
-static void fill_kernel(const struct ft_step *s, float *scaled, float *weights)
+static void fill_kernel(const struct piece *p, float *scaled, float *weights)
 {
+    const struct ft_step *s = p->step;
+    struct ft_work work = s->work;
     const struct ft_node *node = s->node;
     if (!s->row->pack) {
         scale_kernel(node, weights);
@@ -70,7 +79,9 @@ static void fill_kernel(const struct ft_step *s, float *scaled, float *weights)
     }
     if (node->scale)
         scale_kernel(node, scaled);
-    s->row->pack(&s->work, node->scale ? scaled : node->kernel->data, weights);
+    work.c0 = p->c0;
+    work.c1 = p->c1;
+    s->row->pack(&work, node->scale ? scaled : node->kernel->data, weights);
 }
 
 /* A tensor [h, w, c], any of them 1, or [c], as a whole map. */
@@ -85,8 +96,9 @@ static void expand_map(const struct ft_tensor *t, const struct ft_shape *s, floa
                 *to++ = t->data[y * h + x * w + i * c];
 }
 
-static void fill_weights(const struct ft_step *s, float *scaled, float *weights)
+static void fill_weights(const struct piece *p, float *scaled, float *weights)
 {
+    const struct ft_step *s = p->step;
     const struct ft_tensor *kernel = s->node->kernel, *of = s->node->layer->weights,
                            *alpha = &of[FT_W_ALPHA];
     switch (source(s)) {
@@ -107,22 +119,26 @@ static void fill_weights(const struct ft_step *s, float *scaled, float *weights)
         expand_map(&of[FT_W_OFFSET], &s->node->shape, weights + weight_floats(s) / 2);
         break;
     case FT_WEIGHTS_KERNEL:
-        fill_kernel(s, scaled, weights);
+        fill_kernel(p, scaled, weights);
     }
 }
 
-/* Writes all floats from the weights of the step to the end of its bias. */
-static void fill(struct ft_plan *plan, const struct ft_step *s, float *scaled)
+/* Writes the weights of a piece. The first one of a step also writes all floats from the end of the
+ * weights to the end of the bias. */
+static void fill(struct ft_plan *plan, const struct piece *p, float *scaled)
 {
+    const struct ft_step *s = p->step;
     const struct ft_node *node = s->node;
     const size_t n = weight_floats(s), channels = node->offset ? (size_t)node->shape.c : 0,
                  room = ft_round_up((size_t)s->out.c, 64);
     float *weights = plan->constants + s->weights, *bias = plan->constants + s->bias;
+    fill_weights(p, scaled, weights);
+    if (p->c0)
+        return;
     memset(weights + n, 0, (size_t)(bias - weights - (ptrdiff_t)n) * sizeof *weights);
     memset(bias + channels, 0, (room - channels) * sizeof *bias);
     if (channels)
         memcpy(bias, node->offset, channels * sizeof *bias);
-    fill_weights(s, scaled, weights);
 }
 
 static void choose_rows(struct ft_plan *plan, bool exact)
@@ -153,21 +169,51 @@ static void choose_rows(struct ft_plan *plan, bool exact)
 
 struct packing {
     struct ft_plan *plan;
+    struct piece *pieces; /* [n] */
+    size_t n;
     float *scaled; /* `largest` floats for each member */
     size_t largest;
 };
 
-/* Takes the last steps first: they are the largest. */
-static void pack_step(void *context, size_t i, int member)
+static void pack_piece(void *context, size_t i, int member)
 {
     const struct packing *p = context;
-    struct ft_plan *plan = p->plan;
-    struct ft_step *s = &plan->steps[(size_t)plan->n_steps - 1 - i];
+    fill(p->plan, &p->pieces[i], p->scaled + (size_t)member * p->largest);
+}
+
+/* Into how many pieces of about PIECE floats a step is cut. Only kernels that are packed as they
+ * are can be cut. */
+static int pieces_of(const struct ft_step *s)
+{
+    enum { PIECE = 1 << 22 };
     if (source(s) == FT_WEIGHTS_NONE)
-        return;
-    fill(plan, s, p->scaled + (size_t)member * p->largest);
-    s->work.weights = plan->constants + s->weights;
-    s->work.bias = plan->constants + s->bias;
+        return 0;
+    const bool cut = source(s) == FT_WEIGHTS_KERNEL && s->row->pack_parts && s->work.groups == 1 &&
+                     !s->node->scale;
+    return cut ? 1 + (int)(s->node->kernel->count / PIECE) : 1;
+}
+
+/* The last steps come first: they are the largest. */
+static int make_pieces(struct packing *p, struct ft_error *err)
+{
+    size_t n = 0;
+    for (int i = 0; i < p->plan->n_steps; i++)
+        n += (size_t)pieces_of(&p->plan->steps[i]);
+    p->pieces = ft_alloc(n, sizeof *p->pieces);
+    if (!p->pieces)
+        return ft_error_nomem(err, "packed weights");
+    for (int i = p->plan->n_steps - 1; i >= 0; i--) {
+        struct ft_step *s = &p->plan->steps[i];
+        const int pieces = pieces_of(s), c = s->out.c,
+                  grain = s->row->channels ? s->row->channels : FT_CHANNELS_STEP;
+        for (int k = 0, c0 = 0, c1; k < pieces; k++, c0 = c1) {
+            c1 = k + 1 == pieces ? c
+                                 : ft_channels_cut(c, grain, (int)((int64_t)c * (k + 1) / pieces));
+            if (c1 > c0)
+                p->pieces[p->n++] = (struct piece){ s, c0, c1 };
+        }
+    }
+    return 0;
 }
 
 int ft_plan_pack(struct ft_plan *plan, bool exact, struct ft_error *err)
@@ -191,10 +237,19 @@ int ft_plan_pack(struct ft_plan *plan, bool exact, struct ft_error *err)
         .scaled = team ? ft_alloc(largest * (size_t)ft_team_size(team), sizeof *p.scaled) : NULL
     };
     plan->constants = ft_alloc(total, sizeof *plan->constants);
-    const int rc = p.scaled && plan->constants ? 0 : ft_error_nomem(err, "packed weights");
+    int rc = p.scaled && plan->constants ? 0 : ft_error_nomem(err, "packed weights");
+    rc = rc ? rc : make_pieces(&p, err);
     if (!rc)
-        ft_team_each(team, (size_t)plan->n_steps, pack_step, &p);
+        ft_team_each(team, p.n, pack_piece, &p);
+    for (int i = 0; i < plan->n_steps; i++) {
+        struct ft_step *s = &plan->steps[i];
+        if (source(s) != FT_WEIGHTS_NONE) {
+            s->work.weights = plan->constants + s->weights;
+            s->work.bias = plan->constants + s->bias;
+        }
+    }
     ft_team_free(team);
+    free(p.pieces);
     free(p.scaled);
     return rc;
 }

@@ -86,6 +86,7 @@ struct ft_kernel_row {
     /* floats of packed weights; NULL: the row uses Keras's layout */
     size_t (*packed)(const struct ft_work *work);
     void (*pack)(const struct ft_work *work, const float *keras, float *packed);
+    bool pack_parts; /* `pack` writes the weights of channels c0..c1 only if there is one group */
     size_t (*scratch)(const struct ft_work *work); /* floats; NULL: none */
     /* work should be cut at multiples of these; 0: 1 row, FT_CHANNELS_STEP channels */
     int rows, channels;

@@ -56,18 +56,21 @@ static inline void run(const struct ft_kernel_row *row, struct ft_work w, const 
 {
     const size_t scratch = row->scratch ? row->scratch(&w) : 0;
     float *packed = ft_alloc(row->packed ? row->packed(&w) : keras_count, sizeof *packed);
-    if (row->pack)
+    const int middle_c =
+        parts ? ft_channels_cut(w.out.c, row->channels ? row->channels : FT_CHANNELS_STEP,
+                                w.out.c > 64 ? w.out.c / 2 : 32)
+              : w.out.c;
+    for (int part = 0; row->pack && part < (parts && row->pack_parts ? 2 : 1); part++) {
+        w.c0 = part ? middle_c : 0;
+        w.c1 = parts && row->pack_parts && !part ? middle_c : w.out.c;
         row->pack(&w, keras, packed);
-    else if (keras_count)
+    }
+    if (!row->pack && keras_count)
         memcpy(packed, keras, keras_count * sizeof *packed);
     w.weights = packed;
     w.scratch = ft_alloc(scratch, sizeof(float));
     w.scratch_floats = parts ? scratch / FT_PARTS_MAX : scratch;
-    const int middle_y = parts ? w.out.h / 2 : w.out.h,
-              middle_c =
-                  parts ? ft_channels_cut(w.out.c, row->channels ? row->channels : FT_CHANNELS_STEP,
-                                          w.out.c > 64 ? w.out.c / 2 : 32)
-                        : w.out.c;
+    const int middle_y = parts ? w.out.h / 2 : w.out.h;
     for (int part = 0; part < (parts ? 4 : 1); part++) {
         w.y0 = part & 1 ? middle_y : 0;
         w.y1 = part & 1 ? w.out.h : middle_y;

@@ -147,11 +147,15 @@ static void pack(const struct ft_work *w, const float *keras, float *to)
     for (size_t group = 0; group < all; group += n)
         for (size_t first = 0, width; first < n; first += width) {
             width = (size_t)FT_NAME(panel_at)((int)first, (int)n)->filters;
+            if (w->groups == 1 && (first < (size_t)w->c0 || first >= (size_t)w->c1)) {
+                to += k * width;
+                continue;
+            }
             for (size_t i = 0; i < k; i++)
                 for (size_t f = first; f < first + width; f++)
                     *to++ = f < n ? keras[i * all + group + f] : 0;
         }
 }
 
-FT_KERNEL_ROW(convolution, .accepts = accepts, .packed = packed, .pack = pack, .channels = FT_PANEL,
-              .several = true);
+FT_KERNEL_ROW(convolution, .accepts = accepts, .packed = packed, .pack = pack, .pack_parts = true,
+              .channels = FT_PANEL, .several = true);
