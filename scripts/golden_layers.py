@@ -274,10 +274,29 @@ def net_tokens(k, x):
     return mark(L.Concatenate()(y))
 
 
+def net_keys(k, x):
+    """Attention whose queries, values and keys are three maps, given by place and by name."""
+    L, c = k.layers, 0
+
+    def mark(x):
+        nonlocal c
+        c += 1
+        return L.Activation("linear", name="check_%d" % c)(x)
+
+    x = L.Conv2D(8, 2, strides=2)(L.Rescaling(1 / 127.5, offset=-1)(x))
+    y, q = L.Dense(6)(x), L.AveragePooling2D(2)(x)
+    x = mark(L.MultiHeadAttention(2, 4)(q, x, y))
+    x = L.Reshape((-1, 8))(L.UpSampling2D(2)(x))
+    y, z = L.Dense(9)(x), L.Dense(5, activation="tanh")(x)
+    x = mark(L.MultiHeadAttention(3, 2, value_dim=4)(key=z, query=x, value=y))
+    return mark(L.GlobalAveragePooling1D()(L.MultiHeadAttention(1, 5, use_bias=False)(x, key=z, value=x)))
+
+
 NETS = [("activations", net_activations, (6, 7, 3)), ("norms", net_norms, (7, 6, 3)), ("convolutions", net_convolutions, (11, 12, 3)),
         ("shapes", net_shapes, (13, 12, 3)), ("merges", net_merges, (7, 8, 3)),
         ("arithmetic", net_arithmetic, (7, 8, 3)), ("selections", net_selections, (12, 13, 3)), ("resizing", net_resizing, (13, 11, 3)),
-        ("attention", net_attention, (9, 11, 3)), ("parts", net_parts, (6, 7, 3)), ("tokens", net_tokens, (8, 10, 3))]
+        ("attention", net_attention, (9, 11, 3)), ("parts", net_parts, (6, 7, 3)), ("tokens", net_tokens, (8, 10, 3)),
+        ("keys", net_keys, (9, 8, 3))]
 
 
 def draw(model, noise):

@@ -1,5 +1,6 @@
 /* Multi-head attention: one product makes the queries, keys and values of all heads (two products
- * if keys and values come from another map), a step of its own attends, another product follows. */
+ * if keys and values come from another map, three if each comes from a map of its own), a step of
+ * its own attends, another product follows. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,15 +134,74 @@ static int make_projection(const struct ft_layer *layer, int input, int first, i
     return 0;
 }
 
+/* A projection that changes nothing, as files have it whose queries and keys are made by layers of
+ * their own. */
+static bool is_identity(const struct ft_tensor *kernel, const struct ft_tensor *bias)
+{
+    const size_t rows = kernel->count ? (size_t)kernel->shape[0] : 0;
+    if (!rows || kernel->count != rows * rows)
+        return false;
+    for (size_t i = 0; i < kernel->count; i++)
+        if (kernel->data[i] != (i % (rows + 1) ? 0 : 1))
+            return false;
+    for (size_t i = 0; bias->data && i < bias->count; i++)
+        if (bias->data[i] != 0)
+            return false;
+    return true;
+}
+
+/* Makes node[*n], whose index is at + *n, unless the projection is the identity. *from is the node
+ * that has the projected map. */
+static int project_one(const struct ft_layer *layer, int input, int w, struct ft_node *node, int at,
+                       int *n, int *from)
+{
+    *from = input;
+    if (w != FT_W_VALUE && is_identity(&layer->weights[w], &layer->weights[w + 1]))
+        return 0;
+    *from = at + *n;
+    return make_projection(layer, input, w, w, &node[(*n)++]);
+}
+
+/* Queries, values and keys of three maps, in this order. Keys and values are put side by side. */
+static int project_three(const struct ft_layer *layer, const int *inputs, struct ft_node *node,
+                         int at, int *n, int made[2])
+{
+    int sides[2];
+    if (project_one(layer, inputs[0], FT_W_QUERY, node, at, n, &made[0]) ||
+        project_one(layer, inputs[2], FT_W_KEY, node, at, n, &sides[0]) ||
+        project_one(layer, inputs[1], FT_W_VALUE, node, at, n, &sides[1]) ||
+        ft_node_init(layer, sides, 2, &node[*n]))
+        return FT_ENOMEM;
+    ft_node_become(&node[*n], FT_LAYER_CONCATENATE);
+    made[1] = at + (*n)++;
+    return 0;
+}
+
+/* One product, or two if keys and values come from another map. */
+static int project_all(const struct ft_layer *layer, const int *inputs, bool one,
+                       struct ft_node *node, int at, int *n, int made[2])
+{
+    *n = one ? 1 : 2;
+    made[0] = at;
+    made[1] = at + 1;
+    if (make_projection(layer, inputs[0], FT_W_QUERY, one ? FT_W_VALUE : FT_W_QUERY, &node[0]) ||
+        (!one && make_projection(layer, inputs[1], FT_W_KEY, FT_W_VALUE, &node[1])))
+        return FT_ENOMEM;
+    return 0;
+}
+
 static int split_attention(const struct ft_layer *layer, const int *inputs, struct ft_node *node,
                            int at)
 {
-    const bool one = layer->n_inputs == 1 || inputs[0] == inputs[1];
-    const int n = one ? 1 : 2, made[2] = { at, at + 1 }, core = at + n;
+    const bool three = layer->n_inputs == 3 && inputs[1] != inputs[2],
+               one = !three && (layer->n_inputs == 1 || inputs[0] == inputs[1]);
+    int n = 0, made[2];
+    if (three ? project_three(layer, inputs, node, at, &n, made)
+              : project_all(layer, inputs, one, node, at, &n, made))
+        return FT_ENOMEM;
+    const int core = at + n;
     struct ft_node *output = &node[n + 1];
-    if (make_projection(layer, inputs[0], FT_W_QUERY, one ? FT_W_VALUE : FT_W_QUERY, &node[0]) ||
-        (!one && make_projection(layer, inputs[1], FT_W_KEY, FT_W_VALUE, &node[1])) ||
-        ft_node_init(layer, made, n, &node[n]) || ft_node_init(layer, &core, 1, output))
+    if (ft_node_init(layer, made, one ? 1 : 2, &node[n]) || ft_node_init(layer, &core, 1, output))
         return FT_ENOMEM;
     ft_node_become(output, FT_LAYER_DENSE);
     output->kernel = &layer->weights[FT_W_OUTPUT];

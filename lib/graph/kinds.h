@@ -20,7 +20,7 @@ struct ft_emitter {
     size_t step_capacity;
 };
 
-enum { FT_NODES_PER_LAYER = 4 }; /* at most */
+enum { FT_NODES_PER_LAYER = 6 }; /* at most */
 
 struct ft_kind {
     enum ft_layer_kind kind;

@@ -66,15 +66,16 @@ static void write_attention(const struct ft_layer *layer, cJSON *config)
         cJSON_AddFalseToObject(config, "use_bias");
 }
 
-/* Of an argument that is not queries, keys or values, for example a mask. */
-static bool changes_result(const cJSON *argument)
+enum { QUERY, VALUE, KEY, MAPS }; /* in the order of the arguments */
+
+/* Which of them a keyword gives; MAPS: another argument, for example a mask. */
+static int map_of(const cJSON *argument)
 {
-    static const char *const maps[] = { "query", "key", "value" };
-    for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
-        if (!strcmp(argument->string, maps[i]))
-            return false;
-    return !cJSON_IsNull(argument) && !cJSON_IsFalse(argument) &&
-           strcmp(argument->string, "training");
+    static const char *const maps[] = { "query", "value", "key" };
+    int m = QUERY;
+    while (m < MAPS && strcmp(argument->string, maps[m]) != 0)
+        m++;
+    return m;
 }
 
 /* The keywords of the call: of Keras 3, or the last item of tf.keras's first reference. */
@@ -88,20 +89,36 @@ static const cJSON *keywords_of(const cJSON *node)
 
 int ft_attention_inputs(struct ft_draft_layer *d, struct ft_error *err)
 {
-    const cJSON *keywords = keywords_of(d->node);
     struct ft_layer *layer = &d->layer;
-    for (const cJSON *k = keywords ? keywords->child : NULL; k; k = k->next)
-        if (k->string && changes_result(k))
+    int named[MAPS], n_named = 0, at[MAPS] = { -1, -1, -1 };
+    const cJSON *keywords = keywords_of(d->node);
+    for (const cJSON *k = keywords ? keywords->child : NULL; k; k = k->next) {
+        const int m = k->string ? map_of(k) : MAPS;
+        if (cJSON_IsNull(k) || cJSON_IsFalse(k) || !k->string || !strcmp(k->string, "training"))
+            continue;
+        if (m == MAPS)
             return ft_error_set(err, FT_EUNSUPPORTED,
                                 "layer '%s': attention with '%s' is not supported", layer->name,
                                 k->string);
-    if (layer->n_inputs > 3 || (layer->n_inputs == 3 && layer->inputs[1] != layer->inputs[2]))
+        if (n_named < MAPS)
+            named[n_named++] = m;
+    }
+    /* Arguments without a name come first. */
+    for (int i = 0; i < layer->n_inputs && i < MAPS; i++) {
+        const int first = layer->n_inputs - n_named;
+        at[i < first ? i : named[i - first]] = layer->inputs[i];
+    }
+    if (layer->n_inputs > MAPS || at[QUERY] < 0)
         return ft_error_set(err, FT_EUNSUPPORTED,
-                            "layer '%s': attention with a mask, or with keys that are not the "
-                            "values, is not supported",
-                            layer->name);
-    if (layer->n_inputs > 1)
-        layer->n_inputs = layer->inputs[0] == layer->inputs[1] ? 1 : 2;
+                            "layer '%s': attention with a mask is not supported", layer->name);
+    if (at[VALUE] < 0) /* the layer is called on one map */
+        at[VALUE] = at[KEY] < 0 ? at[QUERY] : at[KEY];
+    if (at[KEY] < 0)
+        at[KEY] = at[VALUE];
+    const bool three = at[KEY] != at[VALUE];
+    layer->n_inputs = three ? 3 : at[VALUE] != at[QUERY] ? 2 : 1;
+    for (int i = 0; i < layer->n_inputs; i++)
+        layer->inputs[i] = at[i];
     return 0;
 }
 

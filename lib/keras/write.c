@@ -49,7 +49,9 @@ static cJSON *call_with_arguments(const struct ft_network *network, const struct
 {
     cJSON *node = cJSON_CreateObject(), *arguments = cJSON_AddArrayToObject(node, "args");
     cJSON_AddItemToArray(arguments, tensor(network, layer->inputs[0]));
-    cJSON_AddItemToArray(arguments, tensor(network, layer->inputs[layer->n_inputs - 1]));
+    for (int i = 1; i < layer->n_inputs || i < 2; i++)
+        cJSON_AddItemToArray(arguments,
+                             tensor(network, layer->inputs[i < layer->n_inputs ? i : 0]));
     cJSON_AddObjectToObject(node, "kwargs");
     return node;
 }

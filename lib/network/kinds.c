@@ -95,7 +95,7 @@ static const struct ft_layer_kind_info kinds[FT_LAYER_KINDS] = {
                              FT_PARAM_GROUPS | FT_PARAM_UNITS | FT_PARAM_FILTERS,
                              0,
                              1,
-                             2,
+                             3,
                              { { "query kernel", ".gu" },
                                { "query bias", "gu" },
                                { "key kernel", ".gu" },

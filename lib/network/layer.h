@@ -47,10 +47,11 @@ enum ft_layer_kind {
     /* x * SCALE + OFFSET, tensors [h, w, c], any of them 1. A kind of its own because it cannot be
      * folded into a neighbour */
     FT_LAYER_MAP_RESCALING,
-    /* Multi-head attention over all pixels (tokens) of a map. Inputs: the map of the queries and,
-     * if another, that of keys and values. QUERY, KEY [c, heads, units], VALUE [c, heads, filters],
-     * OUTPUT [heads, filters, channels], and a bias [all but the first axis] of each, or none;
-     * params.groups heads, params.units and params.filters for each head */
+    /* Multi-head attention over all pixels (tokens) of a map. Inputs: the map of the queries; if
+     * another, that of the values; if another again, that of the keys. QUERY, KEY [c, heads,
+     * units], VALUE [c, heads, filters], OUTPUT [heads, filters, channels], and a bias [all but the
+     * first axis] of each, or none; params.groups heads, params.units and params.filters for each
+     * head */
     FT_LAYER_ATTENTION,
     FT_LAYER_RESIZE, /* to params.shape [rows, columns]; params.bilinear, params.crop */
     FT_LAYER_KINDS

@@ -59,13 +59,15 @@ const char *ft_message_attention(struct ft_message *m, const struct ft_layer *l,
     static const int64_t rows[] = { 0, 2, 1, 3 }, columns[] = { 0, 2, 3, 1 };
     const struct ft_tensor *w = l->weights;
     const int64_t n = l->params.groups, units = l->params.units, filters = l->params.filters,
-                  c = w[FT_W_QUERY].shape[0], other = w[FT_W_KEY].shape[0],
-                  channels = w[FT_W_OUTPUT].shape[2];
+                  c = w[FT_W_QUERY].shape[0], of_keys = w[FT_W_KEY].shape[0],
+                  of_values = w[FT_W_VALUE].shape[0], channels = w[FT_W_OUTPUT].shape[2];
     const char *x = tokens(m, inputs[0], c);
-    const char *y = l->n_inputs > 1 ? tokens(m, inputs[1], other) : x;
+    const char *y = l->n_inputs > 1 ? tokens(m, inputs[1], of_values) : x;
+    const char *z = l->n_inputs > 2 ? tokens(m, inputs[2], of_keys) : y;
     const char *q = heads(m, project(m, l, FT_W_QUERY, x, c, n * units), n, units, rows),
-               *k = heads(m, project(m, l, FT_W_KEY, y, other, n * units), n, units, columns),
-               *v = heads(m, project(m, l, FT_W_VALUE, y, other, n * filters), n, filters, rows);
+               *k = heads(m, project(m, l, FT_W_KEY, z, of_keys, n * units), n, units, columns),
+               *v =
+                   heads(m, project(m, l, FT_W_VALUE, y, of_values, n * filters), n, filters, rows);
     const char *s = two(m, "MatMul", q, k);
     s = two(m, "Mul", s, ft_message_number(m, 1 / sqrtf((float)units)));
     s = ft_message_node(m, "Softmax", s, NULL, NULL, NULL);
