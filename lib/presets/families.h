@@ -25,9 +25,12 @@ struct ft_family {
      * place of `tokens` and `positions`; nullable */
     const char *variables;
     const char *norm_before, *norm_after;
-    const char *block; /* the next ones are called block_1, block_2, ... */
+    const char *norm_joint; /* in place of norm_after: a group of the joint model */
+    const char *block;      /* the next ones are called block_1, block_2, ... */
     const char *norm1, *attention, *scale1, *norm2, *up, *down, *scale2; /* in a block */
-    const char *gated, *gated_down; /* in place of `up` and `down`: SwiGLU */
+    const char *gated, *gated_down; /* in place of `up` and `down`: SwiGLU in one product */
+    const char *gate;               /* beside `up`, if the settings have use_gated_mlp */
+    bool rotary;                    /* positions turn queries and keys */
     const char *pool;               /* FT_POOLED only */
     double epsilon;
     enum ft_family_features features;

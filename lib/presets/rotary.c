@@ -24,7 +24,8 @@ void ft_rotary_init(struct ft_rotary *r, struct ft_tower *x, int input, int fron
     const int64_t c = r->channels, tokens = front + (int64_t)rows * columns;
     const int each = r->channels / r->heads, quarter = each / 4;
     if (x->b->rc || each % 4 || r->channels % r->heads) {
-        ft_build_fail(x->b, FT_EUNSUPPORTED, "rotary positions need heads of 4, 8, 12, ... channels");
+        ft_build_fail(x->b, FT_EUNSUPPORTED,
+                      "rotary positions need heads of 4, 8, 12, ... channels");
         return;
     }
     float *cosines = constant_map(x, "cosines", input, tokens, c, &r->cos),
@@ -38,7 +39,8 @@ void ft_rotary_init(struct ft_rotary *r, struct ft_tower *x, int input, int fron
         for (int64_t i = 0; i < c; i++) {
             const int64_t patch = t - front, k = i % each % (each / 2);
             const bool row = k < quarter;
-            const double place = row ? (double)(patch / columns) + 0.5 : (double)(patch % columns) + 0.5,
+            const double place = row ? (double)(patch / columns) + 0.5
+                                     : (double)(patch % columns) + 0.5,
                          angle = 2 * M_PI * (2 * place / (row ? rows : columns) - 1) /
                                  pow(theta, 4 * (double)(k % quarter) / each);
             cosines[t * c + i] = patch < 0 ? 1 : (float)cos(angle);
@@ -46,10 +48,9 @@ void ft_rotary_init(struct ft_rotary *r, struct ft_tower *x, int input, int fron
         }
     for (int64_t i = 0; i < c * c; i++)
         one[i] = i % (c + 1) ? 0 : 1;
-    r->identity = (struct ft_tensor){ .rank = 3,
-                                      .shape = { c, r->heads, each },
-                                      .count = (size_t)(c * c),
-                                      .data = one };
+    r->identity = (struct ft_tensor){
+        .rank = 3, .shape = { c, r->heads, each }, .count = (size_t)(c * c), .data = one
+    };
 }
 
 /* Replaces a weight [rows, channels] or [channels] by that whose product is turned. */
@@ -70,8 +71,8 @@ static void turn(const struct ft_rotary *r, struct ft_tower *x, int layer, int w
 }
 
 /* Queries or keys with their positions. */
-static int rotated(const struct ft_rotary *r, struct ft_tower *x, const char *name, const char *part,
-                   int input, const char *group)
+static int rotated(const struct ft_rotary *r, struct ft_tower *x, const char *name,
+                   const char *part, int input, const char *group)
 {
     char of[NAME], dense[NAME];
     int side[2];

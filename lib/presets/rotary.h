@@ -2,8 +2,8 @@
  *
  * Queries and keys of patches are turned by angles that depend on the row and column of the patch:
  * q' = q cos + turned(q) sin, where turned() swaps the halves of a head's channels and negates the
- * first. Core layers of Keras express it: `turned` is part of the weights of a second Dense, cos and
- * sin are constant maps, and the attention projects queries and keys by the identity.
+ * first. Core layers of Keras express it: `turned` is part of the weights of a second Dense, cos
+ * and sin are constant maps, and the attention projects queries and keys by the identity.
  */
 #ifndef FT_PRESETS_ROTARY_H
 #define FT_PRESETS_ROTARY_H
@@ -11,8 +11,8 @@
 #include "presets/transformer_parts.h"
 
 struct ft_rotary {
-    int heads, channels; /* channels of all heads */
-    int cos, sin;        /* layers [1, tokens, channels] */
+    int heads, channels;       /* channels of all heads */
+    int cos, sin;              /* layers [1, tokens, channels] */
     struct ft_tensor identity; /* [channels, heads, channels / heads], used by all blocks */
 };
 

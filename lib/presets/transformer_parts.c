@@ -214,3 +214,24 @@ int ft_tower_gated_mlp(struct ft_tower *x, const char *name, int input, const ch
     snprintf(of, sizeof of, "%s_down", name);
     return ft_tower_dense(x, of, product, block, down);
 }
+
+int ft_tower_gated_pair(struct ft_tower *x, const char *name, int input, const char *block,
+                        const char *gate, const char *up, const char *down)
+{
+    const char *groups[] = { gate, up };
+    char of[NAME];
+    int half[2];
+    const bool swish = !strcmp(x->activation, "silu") || !strcmp(x->activation, "swish");
+    if (!swish && strcmp(x->activation, "gelu"))
+        ft_build_fail(x->b, FT_EUNSUPPORTED, "the activation '%.60s' is not supported",
+                      x->activation);
+    for (int i = 0; i < 2; i++) {
+        snprintf(of, sizeof of, "%s_%s", name, i ? "up" : "gate");
+        half[i] = ft_tower_dense(x, of, input, block, groups[i]);
+    }
+    if (!x->b->rc)
+        ft_build_at(x->b, half[0])->params.activation = swish ? FT_ACT_SWISH : FT_ACT_GELU;
+    const int product = ft_tower_two(x, FT_LAYER_MULTIPLY, name, "product", half[0], half[1]);
+    snprintf(of, sizeof of, "%s_down", name);
+    return ft_tower_dense(x, of, product, block, down);
+}

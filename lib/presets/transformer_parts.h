@@ -37,6 +37,9 @@ int ft_tower_mlp(struct ft_tower *x, const char *name, int input, const char *bl
  * Variants Improve Transformer, 2020). */
 int ft_tower_gated_mlp(struct ft_tower *x, const char *name, int input, const char *block,
                        const char *gated, const char *down);
+/* The same from two dense layers: activation(GATE) * UP, then DOWN. */
+int ft_tower_gated_pair(struct ft_tower *x, const char *name, int input, const char *block,
+                        const char *gate, const char *up, const char *down);
 
 /* The layer scale NAME of a block; without data if `name` is NULL. */
 struct ft_tensor ft_tower_layer_scale(struct ft_tower *x, const char *block, const char *name);

@@ -13,6 +13,7 @@
 #include "keras/fields.h"
 #include "presets/families.h"
 #include "presets/positions.h"
+#include "presets/rotary.h"
 #include "presets/transformer_parts.h"
 
 enum { PATH = FT_TOWER_PATH, NAME = FT_TOWER_NAME, MOST_BLOCKS = 1000 };
@@ -26,13 +27,27 @@ struct build {
     int blocks, patch[2];
     int from[2], height, width; /* rows and columns of the input: in the settings, and as wanted */
     int tokens;                 /* in front of the patches */
+    struct ft_rotary rotary;
 };
+
+/* The layers after attention: plain, or with a gate if the settings say so. */
+static int mlp(struct build *x, const char *name, int input, const char *group)
+{
+    const struct ft_family *f = x->family;
+    const char *setting = f->gated ? "use_swiglu_ffn" : "use_gated_mlp";
+    bool gated = false;
+    if ((f->gated || f->gate) && ft_field_bool(x->config, setting, &gated, x->b->err))
+        ft_build_fail(x->b, FT_EFORMAT, "'%s' has an unexpected value", setting);
+    if (!gated)
+        return ft_tower_mlp(&x->tower, name, input, group, f->up, f->down);
+    return f->gate ? ft_tower_gated_pair(&x->tower, name, input, group, f->gate, f->up, f->down)
+                   : ft_tower_gated_mlp(&x->tower, name, input, group, f->gated, f->gated_down);
+}
 
 static int block(struct build *x, int i, int input)
 {
     const struct ft_family *f = x->family;
     char group[PATH], name[NAME], of[NAME], path[PATH];
-    bool gated = false;
     snprintf(group, sizeof group, i ? "%s_%d" : "%s", f->block, i);
     snprintf(name, sizeof name, "block_%d", i + 1);
     snprintf(of, sizeof of, "%s_norm_1", name);
@@ -41,17 +56,14 @@ static int block(struct build *x, int i, int input)
                            scale2 = ft_tower_layer_scale(&x->tower, group, f->scale2);
     snprintf(of, sizeof of, "%s_attention", name);
     snprintf(path, sizeof path, "%s/%s", group, f->attention);
-    const int attended = ft_tower_attention(&x->tower, of, &normed, 1, path);
+    const int attended = f->rotary ? ft_rotary_attention(&x->rotary, &x->tower, of, normed, path)
+                                   : ft_tower_attention(&x->tower, of, &normed, 1, path);
     ft_tower_scale(&x->tower, attended, FT_W_OUTPUT, &scale1, 1);
     ft_tower_scale(&x->tower, attended, FT_W_OUTPUT_BIAS, &scale1, 1);
     const int sum = ft_tower_two(&x->tower, FT_LAYER_ADD, name, "sum_1", input, attended);
     snprintf(of, sizeof of, "%s_norm_2", name);
     const int again = ft_tower_norm(&x->tower, of, sum, group, f->norm2);
-    if (f->gated && ft_field_bool(x->config, "use_swiglu_ffn", &gated, x->b->err))
-        ft_build_fail(x->b, FT_EFORMAT, "'use_swiglu_ffn' has an unexpected value");
-    const int down =
-        gated ? ft_tower_gated_mlp(&x->tower, name, again, group, f->gated, f->gated_down)
-              : ft_tower_mlp(&x->tower, name, again, group, f->up, f->down);
+    const int down = mlp(x, name, again, group);
     ft_tower_scale(&x->tower, down, FT_W_KERNEL, &scale2, 1);
     ft_tower_scale(&x->tower, down, FT_W_BIAS, &scale2, 1);
     return ft_tower_two(&x->tower, FT_LAYER_ADD, name, "sum_2", sum, down);
@@ -130,6 +142,8 @@ static struct embedding read_embedding(struct build *x, int64_t c)
         e.tokens[1] =
             ft_build_tensor(x->b, ft_tower_path(&x->tower, f->variables, rest, path), true);
     }
+    if (f->rotary)
+        return e;
     /* After them are the positions for this input, which Keras computes again, and the original. */
     snprintf(rest, sizeof rest, "vars/%d", at + 1);
     e.positions = ft_build_tensor(x->b, ft_tower_path(&x->tower, f->variables, rest, path), true);
@@ -147,7 +161,8 @@ static int embed(struct build *x, int input, int64_t c)
         front += (int64_t)e.tokens[i].count / c;
         positioned += i < e.positioned ? (int64_t)e.tokens[i].count / c : 0;
     }
-    if (!x->b->rc && (int64_t)e.positions.count != (positioned + patches) * c)
+    const bool added = !x->family->rotary;
+    if (!x->b->rc && added && (int64_t)e.positions.count != (positioned + patches) * c)
         ft_build_fail(x->b, FT_EUNSUPPORTED,
                       "the position embedding has %zu values, but an input of %d x %d needs %zu",
                       e.positions.count, x->height, x->width,
@@ -170,6 +185,10 @@ static int embed(struct build *x, int input, int64_t c)
             memcpy(to + n, e.tokens[i].data, e.tokens[i].count * sizeof *to);
             n += e.tokens[i].count;
         }
+    if (!added) {
+        memset(to + n, 0, (size_t)(patches * c) * sizeof *to);
+        return at;
+    }
     for (int64_t i = 0; i < positioned * c; i++)
         to[i] += e.positions.data[i];
     memcpy(to + n, e.positions.data + positioned * c, (size_t)(patches * c) * sizeof *to);
@@ -269,11 +288,14 @@ static int read_settings(struct build *x, int wanted)
 {
     const cJSON *shape = ft_field(x->config, "image_shape"),
                 *activation = ft_field(x->config, "intermediate_activation");
+    if (!activation)
+        activation = ft_field(x->config, "hidden_activation");
     struct ft_error *err = x->b->err;
     x->tower.epsilon = x->family->epsilon;
     x->tower.activation = activation ? cJSON_GetStringValue(activation) : "gelu";
     int size[2] = { 0 }, rc = ft_field_int(x->config, "num_layers", 1, &x->blocks, err);
     rc = rc ? rc : ft_field_number(x->config, "layer_norm_epsilon", &x->tower.epsilon, err);
+    rc = rc ? rc : ft_field_number(x->config, "layer_norm_eps", &x->tower.epsilon, err);
     for (int i = 0; i < 2; i++) {
         const cJSON *n = cJSON_GetArrayItem(shape, i);
         size[i] = cJSON_IsNumber(n) && n->valuedouble >= 1 && n->valuedouble <= 1 << 14
@@ -290,6 +312,29 @@ static int read_settings(struct build *x, int wanted)
     x->width = wanted ? wanted : size[1];
     x->b->rc = x->b->rc ? x->b->rc : rc;
     return x->b->rc;
+}
+
+/* Rotary positions for the tokens `input`. */
+static void rotary(struct build *x, int input)
+{
+    double theta = 100;
+    int channels = 0;
+    struct ft_error *err = x->b->err;
+    if (x->b->rc)
+        return;
+    x->b->rc = ft_field_int(x->config, "num_heads", 0, &x->rotary.heads, err);
+    if (!x->b->rc)
+        x->b->rc = ft_field_int(x->config, "hidden_dim", 0, &channels, err);
+    if (!x->b->rc)
+        x->b->rc = ft_field_number(x->config, "rope_theta", &theta, err);
+    if (!x->b->rc && (x->rotary.heads < 1 || channels < 1 || channels > 1 << 13 || !(theta > 0)))
+        ft_build_fail(x->b, FT_EFORMAT,
+                      "'config.json' has no valid 'num_heads', 'hidden_dim' or 'rope_theta'");
+    x->rotary.channels = channels;
+    if (x->b->rc)
+        return;
+    ft_rotary_init(&x->rotary, &x->tower, input, x->tokens, x->height / x->patch[0],
+                   x->width / x->patch[1], theta);
 }
 
 bool ft_transformer_find(const char *class)
@@ -320,8 +365,14 @@ int ft_transformer_build(struct ft_builder *b, const cJSON *json, int size, int 
     int at = patches(&x, input);
     if (x.family->norm_before)
         at = ft_tower_norm(&x.tower, "norm_before", at, "", x.family->norm_before);
+    if (x.family->rotary)
+        rotary(&x, at);
     for (int i = 0; i < x.blocks && !b->rc; i++)
         at = block(&x, i, at);
-    at = ft_tower_norm(&x.tower, "norm_after", at, "", x.family->norm_after);
+    if (joint && x.family->norm_joint)
+        x.tower.root = "";
+    const char *norm = joint && x.family->norm_joint ? x.family->norm_joint : x.family->norm_after;
+    if (norm)
+        at = ft_tower_norm(&x.tower, "norm_after", at, "", norm);
     return output(&x, at);
 }

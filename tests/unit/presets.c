@@ -44,7 +44,8 @@ static void families_agree_with_keras_hub(void)
     if (dir)
         closedir(dir);
     check_preset("dinov2", "expected-128.txt", 128);
-    CHECK(presets == 8 && compared == 9 * 3 * 2 * 2);
+    check_preset("dinov3", "expected-128.txt", 128);
+    CHECK(presets == 12 && compared == 14 * 3 * 2 * 2);
 }
 
 /* config.json names the preset as its folder does. */
