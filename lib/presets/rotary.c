@@ -39,9 +39,8 @@ void ft_rotary_init(struct ft_rotary *r, struct ft_tower *x, int input, int fron
         for (int64_t i = 0; i < c; i++) {
             const int64_t patch = t - front, k = i % each % (each / 2);
             const bool row = k < quarter;
-            const double place = row ? (double)(patch / columns) + 0.5
-                                     : (double)(patch % columns) + 0.5,
-                         angle = 2 * M_PI * (2 * place / (row ? rows : columns) - 1) /
+            const int64_t place = row ? patch / columns : patch % columns;
+            const double angle = 2 * M_PI * ((2 * (double)place + 1) / (row ? rows : columns) - 1) /
                                  pow(theta, 4 * (double)(k % quarter) / each);
             cosines[t * c + i] = patch < 0 ? 1 : (float)cos(angle);
             sines[t * c + i] = patch < 0 ? 0 : (float)sin(angle);
