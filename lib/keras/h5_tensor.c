@@ -1,6 +1,7 @@
 /* Datasets that hold numbers. */
 #include <hdf5.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -49,10 +50,39 @@ static int dataset_shape(hid_t dataset, const char *name, struct ft_tensor *t, s
     return 0;
 }
 
+/* Keras 3 stores bfloat16 as two opaque bytes, and says so in the attribute `dtype`. */
+static int is_bfloat16(const struct ft_h5 *h5, hid_t dataset, hid_t type, bool *out,
+                       struct ft_error *err)
+{
+    char *text = NULL;
+    *out = false;
+    if (H5Tget_class(type) != H5T_OPAQUE || H5Tget_size(type) != sizeof(uint16_t))
+        return 0;
+    const int rc = ft_h5_text(h5, dataset, "dtype", &text, err);
+    *out = !rc && text && !strcmp(text, "bfloat16");
+    free(text);
+    return rc;
+}
+
+/* Reads them to the second half of data [n], and widens them from its start. */
+static bool read_bfloat16(hid_t dataset, float *data, size_t n)
+{
+    const uint16_t *from = (uint16_t *)data + n;
+    const hid_t type = H5Dget_type(dataset);
+    const bool ok =
+        H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, (uint16_t *)data + n) >= 0;
+    for (size_t i = 0; ok && i < n; i++) {
+        const uint32_t bits = (uint32_t)from[i] << 16;
+        memcpy(&data[i], &bits, sizeof bits);
+    }
+    H5Tclose(type);
+    return ok;
+}
+
 /* HDF5 decodes filters, other types and other layouts. External and virtual storage is refused: it
  * would read other files. */
-static int dataset_read(hid_t dataset, const char *name, const struct ft_tensor *t, void **heap,
-                        struct ft_error *err)
+static int dataset_read(hid_t dataset, const char *name, const struct ft_tensor *t, bool bfloat16,
+                        void **heap, struct ft_error *err)
 {
     const hid_t properties = H5Dget_create_plist(dataset);
     const H5D_layout_t layout = H5Pget_layout(properties);
@@ -69,7 +99,8 @@ static int dataset_read(hid_t dataset, const char *name, const struct ft_tensor 
     float *data = ft_alloc(t->count, sizeof(float));
     if (!data)
         return ft_error_nomem(err, name);
-    if (H5Dread(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
+    if (bfloat16 ? !read_bfloat16(dataset, data, t->count)
+                 : H5Dread(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
         free(data);
         return ft_error_set(err, FT_EFORMAT, "weight '%s' cannot be read: the file is damaged",
                             name);
@@ -90,7 +121,9 @@ int ft_h5_tensor(const struct ft_h5 *h5, int64_t group, const char *name, bool i
     rc = dataset_shape(dataset, name, &t, err);
     const hid_t type = H5Dget_type(dataset);
     const H5T_class_t class = H5Tget_class(type);
-    if (!rc && class != H5T_FLOAT && class != H5T_INTEGER)
+    bool bfloat16 = false;
+    rc = rc ? rc : is_bfloat16(h5, dataset, type, &bfloat16, err);
+    if (!rc && class != H5T_FLOAT && class != H5T_INTEGER && !bfloat16)
         rc = ft_error_set(err, FT_EUNSUPPORTED, "weight '%s' is not numeric", name);
     if (!rc && class == H5T_INTEGER && !integers)
         rc = ft_error_set(err, FT_EUNSUPPORTED,
@@ -106,7 +139,7 @@ int ft_h5_tensor(const struct ft_h5 *h5, int64_t group, const char *name, bool i
     if (!rc && mapped)
         t.data = (const float *)(const void *)(h5->map + offset);
     else if (!rc) {
-        rc = dataset_read(dataset, name, &t, heap, err);
+        rc = dataset_read(dataset, name, &t, bfloat16, heap, err);
         t.data = *heap;
     }
     H5Tclose(type);

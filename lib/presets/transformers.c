@@ -271,6 +271,8 @@ static int vector(struct build *x, const char *name, int input)
 
 static int output(struct build *x, int input)
 {
+    if (x->b->rc)
+        return 0;
     const int n = (x->height / x->patch[0]) * (x->width / x->patch[1]), all = x->tokens + n;
     if (x->family->features == FT_POOLED)
         return vector(x, "features", pool(x, input, all));

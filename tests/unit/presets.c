@@ -45,7 +45,7 @@ static void families_agree_with_keras_hub(void)
         closedir(dir);
     check_preset("dinov2", "expected-128.txt", 128);
     check_preset("dinov3", "expected-128.txt", 128);
-    CHECK(presets == 12 && compared == 14 * 3 * 2 * 2);
+    CHECK(presets == 13 && compared == 15 * 3 * 2 * 2);
 }
 
 /* config.json names the preset as its folder does. */
@@ -83,6 +83,9 @@ static void settings_are_checked(void)
         { "{\"class_name\": \"ViTBackbone\", \"config\": {\"image_shape\": [32, 32, 3], "
           "\"num_layers\": 9}}",
           "are missing from 'model.weights.h5'" },
+        { "{\"class_name\": \"DeiTBackbone\", \"config\": {\"image_shape\": [32, 32, 3], "
+          "\"num_layers\": 2}}",
+          "patch_embedding/vars/0' are missing from 'model.weights.h5'" },
         { "{\"class_name\": ", "'config.json': it is not JSON" },
     };
     char folder[] = "/tmp/ft-preset-XXXXXX", path[4096], weights[4096], link[4096];
