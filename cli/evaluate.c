@@ -164,16 +164,32 @@ static bool same_classes(const struct ft_model *model, const struct evaluation *
     return same;
 }
 
-/* Metrics compare one label with one answer. */
+bool labels_meet_minima(const struct settings *s, const struct ft_label_metrics *m,
+                        const struct ft_model *model)
+{
+    bool met = true;
+    for (int i = 0; i < s->min_recall.n; i++) {
+        size_t n;
+        const double least = least_recall(s->min_recall.items[i], &n);
+        const int c = class_named(s->min_recall.items[i], n, ft_model_class_names(model), m->k);
+        if (m->per_label[c].recall < least) {
+            say("recall of '%s' %.4f is below %.4f", ft_model_class_names(model)[c],
+                m->per_label[c].recall, least);
+            met = false;
+        }
+    }
+    return met;
+}
+
+/* McNemar's test compares one label with one answer. */
 static int check_exclusive(const struct ft_model *model, const char *path, struct ft_error *err)
 {
     if (!ft_model_independent(model))
         return 0;
     return refuse(
         err, FT_EUNSUPPORTED,
-        "'%s' gives each of its %d labels a probability of its own, so a picture may have "
-        "several: evaluate measures models that give one; finetune predict --format csv "
-        "prints every label's probability",
+        "'%s' gives each of its %d labels a probability of its own: --compare needs models that "
+        "give one label",
         path, ft_model_classes(model));
 }
 
@@ -274,9 +290,12 @@ static int evaluate_main(const struct settings *s)
         return EXIT_USAGE;
     int rc = model_open(s, &model, &err);
     if (!rc)
-        rc = check_exclusive(model, s->model, &err);
-    if (!rc)
         rc = check_outputs(s, model, &err);
+    if (!rc && ft_model_independent(model)) {
+        const int status = evaluate_labels(s, model);
+        ft_model_free(model);
+        return status;
+    }
     if (!rc)
         rc = evaluate_inputs(model, ft_model_class_names(model), s, &e, &err);
     if (!rc && s->compare)
@@ -322,6 +341,8 @@ const struct command evaluate_command = {
     .summary = "measure a model on labelled pictures that it was not trained on",
     .most = -1,
     .run = evaluate_main,
+    .more = "For a model with several labels for a picture, --labels is a table with a column of 0 "
+            "and 1 for each label. The figures are those of scikit-learn.",
     .options = { model_options, evaluate_options, label_options, class_options, list_options,
                  report_options, thread_options, picture_options, cache_options },
 };

@@ -23,6 +23,12 @@ int match_classes(struct ft_dataset *dataset, const char *name, char *const *cla
 int evaluate_dataset(const struct ft_backbone *backbone, const struct ft_head *head,
                      char *const *classes, struct ft_dataset *dataset, const char *name,
                      const struct settings *settings, struct evaluation *out, struct ft_error *err);
+/* The same for a model that may give several labels; prints the result and returns the exit status.
+ */
+int evaluate_labels(const struct settings *settings, const struct ft_model *model);
+/* Checks --min-recall; prints a message for each label that does not reach it. */
+bool labels_meet_minima(const struct settings *settings, const struct ft_label_metrics *metrics,
+                        const struct ft_model *model);
 void evaluation_release(struct evaluation *evaluation);
 
 #endif

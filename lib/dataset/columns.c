@@ -157,8 +157,9 @@ static int find_label(const struct sample *s, int path, bool header)
     return best;
 }
 
-/* Marks the columns of 0 and 1; true if each row of the sample has exactly one 1 in them. */
-static bool find_hot(const struct sample *s, int path, bool *hot)
+/* Marks the columns of 0 and 1; true if each row of the sample has exactly one 1 in them, or with
+ * `several` any number. */
+static bool find_hot(const struct sample *s, int path, bool several, bool *hot)
 {
     int n = 0;
     for (int c = 0; c < s->widths[0]; c++) {
@@ -167,12 +168,12 @@ static bool find_hot(const struct sample *s, int path, bool *hot)
             hot[c] = ft_columns_hot(cell(s, r, c)) >= 0;
         n += hot[c];
     }
-    bool one = n > 1 && s->n > 1;
+    bool one = n > !several && s->n > 1;
     for (int r = 1; r < s->n && one; r++) {
         int ones = 0;
         for (int c = 0; c < s->widths[0]; c++)
             ones += hot[c] && ft_columns_hot(cell(s, r, c)) == 1;
-        one = ones == 1;
+        one = several || ones == 1;
     }
     return one;
 }
@@ -229,12 +230,17 @@ static int decide(const struct sample *s, const struct ft_table_options *options
                  !strcasecmp(cell(s, 0, label), options->label_column));
     c->label = label >= 0 ? label : find_label(s, c->path, c->header);
     const bool named = label >= 0 || (c->label >= 0 && is_known(label_names, cell(s, 0, c->label)));
-    const bool one_hot = c->header && !named && find_hot(s, c->path, c->hot);
+    const bool one_hot =
+        c->header && (!named || options->several) && find_hot(s, c->path, options->several, c->hot);
     int n_hot = 0;
     for (int i = 0; i < s->widths[0]; i++)
         n_hot += c->hot[i];
     if (one_hot)
         c->label = -1;
+    else if (options->several)
+        rc = ft_error_set(
+            err, FT_EARG,
+            "'%s' has no columns of 0 and 1 under a header: expected one for each label", csv);
     else if (c->label >= 0 && c->hot[c->label] && n_hot > 1)
         rc = ft_error_set(
             err, FT_EARG,

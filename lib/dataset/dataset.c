@@ -195,5 +195,6 @@ void ft_dataset_free(struct ft_dataset *d)
     ft_walk_free_names(d->paths, d->n);
     free(d->labels);
     free(d->understood);
+    free(d->marks);
     free(d);
 }

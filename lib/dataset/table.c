@@ -22,17 +22,64 @@ struct table {
     struct ft_locator locator;
     struct ft_columns columns;
     struct ft_rows rows;
+    bool several;          /* labels for each row; their marks are in rows.d */
+    int n_hot;             /* of them */
+    size_t marks_capacity; /* bytes */
     size_t n_found;
     char first[300]; /* the first path in the table */
 };
 
+/* Appends the marks of a record that may have several labels. */
+static int add_marks(struct table *t, char **fields, int n, size_t record, char **out,
+                     struct ft_error *err)
+{
+    const struct ft_columns *c = &t->columns;
+    struct ft_dataset *d = t->rows.d;
+    int marked = 0;
+    *out = ""; /* the classes are the columns */
+    for (int i = 0; i < c->n; i++) {
+        const size_t at = d->n * (size_t)t->n_hot + (size_t)marked;
+        const int value = c->hot[i] && i < n ? ft_columns_hot(fields[i]) : -1;
+        if (!c->hot[i])
+            continue;
+        if (value < 0)
+            return ft_error_set(err, FT_EFORMAT,
+                                "'%s': record %zu has neither 0 nor 1 in column '%s'", t->csv,
+                                record, c->names[i]);
+        if (!ft_grow((void **)&d->marks, &t->marks_capacity, at, 1))
+            return ft_error_nomem(err, t->csv);
+        d->marks[at] = (uint8_t)value;
+        marked++;
+    }
+    return 0;
+}
+
+/* The classes of a table with several labels for a row are its columns, in their order. */
+static int number_columns(struct table *t, struct ft_error *err)
+{
+    const struct ft_columns *c = &t->columns;
+    struct ft_dataset *d = t->rows.d;
+    d->classes = calloc((size_t)t->n_hot + 1, sizeof *d->classes);
+    d->labels = ft_alloc(d->n + 1, sizeof *d->labels);
+    if (!d->classes || !d->labels)
+        return ft_error_nomem(err, t->csv);
+    for (int i = 0; i < c->n; i++)
+        if (c->hot[i] && !(d->classes[d->n_classes++] = ft_strdup(c->names[i])))
+            return ft_error_nomem(err, t->csv);
+    for (size_t i = 0; i < d->n; i++)
+        d->labels[i] = (int32_t)i;
+    return 0;
+}
+
 /* The label of a record: its field, or the name of the column with the 1. */
-static int find_label(const struct table *t, char **fields, int n, size_t record, char **out,
+static int find_label(struct table *t, char **fields, int n, size_t record, char **out,
                       struct ft_error *err)
 {
     const struct ft_columns *c = &t->columns;
     int ones = 0;
     *out = NULL;
+    if (t->several)
+        return add_marks(t, fields, n, record, out, err);
     if (c->label >= 0)
         *out = n > c->label && *fields[c->label] ? fields[c->label] : NULL;
     for (int i = 0; c->label < 0 && i < c->n && i < n; i++)
@@ -109,7 +156,7 @@ static void name_column(const struct ft_columns *c, int i, char *out, size_t siz
 static char *describe(const struct table *t)
 {
     const struct ft_columns *c = &t->columns;
-    char path[100], label[100] = "the names of the columns with 1 (one-hot)", added[40] = "", *text;
+    char path[100], label[100] = "the names of the columns with 1", added[40] = "", *text;
     name_column(c, c->path, path, sizeof path);
     if (c->label >= 0)
         name_column(c, c->label, label, sizeof label);
@@ -126,12 +173,15 @@ static int read_table(struct table *t, char *text, const struct ft_table_options
 {
     t->separator = ft_csv_separator(text);
     int rc = ft_columns_find(text, t->separator, options, &t->locator, t->csv, &t->columns, err);
+    t->several = options->several;
+    for (int i = 0; !rc && i < t->columns.n; i++)
+        t->n_hot += t->columns.hot[i];
     if (!rc)
         rc = read_records(t, text, err);
     if (!rc)
         rc = check_found(t, err);
     if (!rc)
-        rc = ft_rows_number(&t->rows, err);
+        rc = t->several ? number_columns(t, err) : ft_rows_number(&t->rows, err);
     if (!rc && t->rows.d->n && !(t->rows.d->understood = describe(t)))
         rc = ft_error_nomem(err, t->csv);
     return rc;

@@ -35,6 +35,9 @@ struct ft_dataset {
     char **empty; /* [n_empty] first-level directories without a picture */
     /* How a table was read: "20 rows: paths from column 'id' ...". NULL: not a table. */
     char *understood;
+    /* [n, n_classes] 1 where a label applies, else 0; `labels` are then 0 to n - 1. NULL: each row
+     * has one label. */
+    uint8_t *marks;
 };
 
 int ft_dataset_open(const char *dir, bool keep_loose, struct ft_dataset **out,
@@ -45,6 +48,9 @@ struct ft_table_options {
     const char *dir; /* where the pictures are; nullable */
     /* names in the header, or numbers from 1. NULL: found by the content of the table */
     const char *path_column, *label_column;
+    /* Rows may have any number of labels: 1 in columns of 0 and 1, which become the classes. The
+     * dataset has marks. */
+    bool several;
 };
 /* A table of labels: CSV by RFC 4180, or separated by ';', tab, '|' or blanks. Labels are one
  * column, or one-hot: a column of 0 and 1 for each class. Paths are searched in `dir`, beside the

@@ -147,6 +147,25 @@ void ft_metrics_free(struct ft_metrics *metrics);
 /* The 95 % interval for the accuracy of the final head on other pictures of the same kind, from its
  * cross-validated accuracy and its expected accuracy, which is not lower, with n pictures. */
 void ft_expected_interval(double accuracy, double expected, size_t n, double interval[2]);
+
+/* Labels that apply independently of one another. */
+struct ft_label_metrics {
+    size_t n;
+    int k;
+    double threshold;
+    double exact;                       /* share of rows whose labels are all right */
+    double hamming;                     /* share of single labels that are wrong */
+    struct ft_class_metrics *per_label; /* [k] */
+    /* micro: of all labels together, without ranking (NaN). macro: mean over the labels, of those
+     * where it is defined */
+    struct ft_class_metrics micro, macro;
+};
+/* p [n, k] probabilities; a label is predicted from `threshold` on. marks [n, k]: 1 where a label
+ * applies, else 0. */
+int ft_label_metrics_compute(const float *p, const uint8_t *marks, double threshold, size_t n,
+                             int k, struct ft_label_metrics **out, struct ft_error *err);
+void ft_label_metrics_free(struct ft_label_metrics *metrics);
+
 /* Wilson's 95 % interval for a share of `right` in n, n > 0. */
 void ft_wilson(size_t right, size_t n, double interval[2]);
 

@@ -43,11 +43,33 @@ mkdir -p named/cat named/dog
 cp "$heads/wide.png" named/cat/a.png
 cp "$heads/wide.png" named/dog/b.png
 status 1 finetune evaluate -m "$heads/labels.h5" named --classes cat,dog,red
-has err "evaluate measures models that give one"
+has err "give their true labels with --labels TABLE"
 status 0 finetune explain -m "$heads/labels.h5" "$heads/wide.png" --classes cat,dog,red --class cat --json
 has out '"label":"red"'
 status 0 finetune info "$heads/labels.h5"
 has out "of which a picture may have several"
+
+begin "evaluate with several labels: scikit-learn's figures (scripts/golden_labels.py)"
+labels=$FT_TESTS/golden/labels
+measure="finetune evaluate -m $heads/labels.h5 --labels $labels/truth.csv"
+status 0 $measure --classes cat,dog,red
+equal "$(awk '$1 == "cat" || $1 == "dog" || $1 == "red" { print $2, $3, $4, $6, $7 } $2 == "average" { print $3, $4, $5, $7, $8 }' out)" \
+    "$(head -5 "$labels/expected-0.5.txt" | awk '{ for (i = 1; i <= 5; i++) printf "%s%s", $i == "nan" ? "-" : sprintf("%.4f", $i), i < 5 ? " " : "\n" }')"
+has out "exact      14.29 %"
+status 0 $measure --classes cat,dog,red --json
+has out '"exact_match":0.142857'
+has out '"label":"red"'
+status 3 $measure --classes cat,dog,red --min-recall dog=0.5
+has err "recall of 'dog' 0.0000 is below"
+status 1 $measure --classes cat,dog,bird
+has err "has no column of 0 and 1 named 'bird'"
+status 1 $measure --classes cat,dog,red --report page.html
+has err "are for models that give one label"
+sed '3s/,1$/,2/' "$labels/truth.csv" >two.csv
+status 1 finetune evaluate -m "$heads/labels.h5" --labels two.csv "$labels" --classes cat,dog,red
+has err "has no column of 0 and 1 named 'red'"
+status 1 finetune train --labels "$labels/truth.csv"
+has err "truth.csv"
 
 begin "a threshold for one class of a model that gives one label"
 status 0 finetune predict -m "$heads/logits.h5" "$heads/wide.png" --classes a,b,c --threshold a=0.9

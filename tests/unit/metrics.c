@@ -385,8 +385,64 @@ static void diagnosis_finds_planted_faults(void)
     sample_free(&s);
 }
 
+/* Several labels for a row (scripts/golden_labels.py). */
+static void check_labels(const float *p, const uint8_t *marks, const char *threshold, size_t n,
+                         int k)
+{
+    char name[300];
+    struct ft_label_metrics *m;
+    double exact, hamming, want[5];
+    snprintf(name, sizeof name, "%s/golden/labels/expected-%s.txt", getenv("FT_TEST_DATA"),
+             threshold);
+    FILE *f = fopen(name, "r");
+    CHECK(f && !ft_label_metrics_compute(p, marks, atof(threshold), n, k, &m, NULL));
+    for (int c = 0; f && c < k + 2; c++) {
+        const struct ft_class_metrics *got = c < k    ? &m->per_label[c]
+                                             : c == k ? &m->micro
+                                                      : &m->macro;
+        const double all[5] = { got->precision, got->recall, got->f1, got->roc_auc,
+                                got->average_precision };
+        CHECK(fscanf(f, "%lf %lf %lf %lf %lf", &want[0], &want[1], &want[2], &want[3], &want[4]) ==
+              5);
+        for (int i = 0; i < 5; i++)
+            CHECK(isnan(want[i]) ? isnan(all[i]) : fabs(want[i] - all[i]) < 1e-8);
+    }
+    CHECK(f && fscanf(f, "%lf %lf", &exact, &hamming) == 2);
+    CHECK_NEAR(m->exact, exact, 1e-8);
+    CHECK_NEAR(m->hamming, hamming, 1e-8);
+    ft_label_metrics_free(m);
+    if (f)
+        fclose(f);
+}
+
+static void label_metrics_equal_scikit_learn(void)
+{
+    char name[300];
+    size_t n = 0;
+    int k = 0;
+    snprintf(name, sizeof name, "%s/golden/labels/rows.txt", getenv("FT_TEST_DATA"));
+    FILE *f = fopen(name, "r");
+    CHECK(f && fscanf(f, "%zu %d", &n, &k) == 2 && n > 9 && k == 3);
+    float *p = calloc(n * (size_t)k + 1, sizeof *p);
+    uint8_t *marks = calloc(n * (size_t)k + 1, 1);
+    for (size_t i = 0; f && i < n; i++) {
+        for (int c = 0; c < k; c++)
+            CHECK(fscanf(f, "%f", &p[i * (size_t)k + (size_t)c]) == 1);
+        for (int c = 0; c < k; c++)
+            CHECK(fscanf(f, "%hhu", &marks[i * (size_t)k + (size_t)c]) == 1);
+    }
+    check_labels(p, marks, "0.5", n, k);
+    check_labels(p, marks, "0.2", n, k);
+    free(p);
+    free(marks);
+    if (f)
+        fclose(f);
+    ft_label_metrics_free(NULL);
+}
+
 int main(void)
 {
+    RUN(label_metrics_equal_scikit_learn);
     RUN(metrics_equal_scikit_learn);
     RUN(ranking_and_intervals_equal_scikit_learn);
     RUN(metrics_refuse_bad_labels);
