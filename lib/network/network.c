@@ -37,21 +37,24 @@ int ft_network_load(const struct ft_network *network, int last, struct ft_error 
     const struct ft_storage *s = &network->storage;
     if (!s->load)
         return 0;
-    for (int i = 0; i <= last; i++)
+    int *order = malloc(((size_t)last + 1) * sizeof *order);
+    const int n = order ? ft_network_order(network, last, order) : FT_ENOMEM;
+    for (int i = 0; i < n; i++)
         for (int w = 0; w < FT_MAX_WEIGHTS; w++) {
-            const struct ft_tensor *t = &network->layers[i].weights[w];
+            const struct ft_tensor *t = &network->layers[order[i]].weights[w];
             if (t->data)
                 s->want(s->source, t->data, t->count * sizeof *t->data);
         }
-    return s->load(s->source, err);
+    free(order);
+    return n < 0 ? ft_error_nomem(err, "the network") : s->load(s->source, err);
 }
 
 int ft_network_check_finite(const struct ft_network *network, struct ft_error *err)
 {
-    const int rc = ft_network_load(network, network->n_layers - 1, err);
-    if (rc)
-        return rc;
-    for (int i = 0; i < network->n_layers; i++)
+    for (int i = 0; i < network->n_layers; i++) {
+        const int rc = ft_network_load(network, i, err);
+        if (rc)
+            return rc;
         for (int w = 0; w < FT_MAX_WEIGHTS; w++) {
             const struct ft_tensor *t = &network->layers[i].weights[w];
             for (size_t k = 0; t->data && k < t->count; k++)
@@ -62,6 +65,7 @@ int ft_network_check_finite(const struct ft_network *network, struct ft_error *e
                                         network->layers[i].name,
                                         isnan(t->data[k]) ? "NaN" : "infinity");
         }
+    }
     return 0;
 }
 

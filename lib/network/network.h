@@ -28,8 +28,9 @@ struct ft_network {
 
 /* Accepts NULL and half-built networks. */
 void ft_network_free(struct ft_network *network);
-/* Weights that are in a file may not be in memory yet. Before the weights of layers 0 to `last` are
- * used, ft_network_load must be called. It fails with FT_EIO if the file has changed.
+/* Weights that are in a file may not be in memory yet. Before the weights of `last` and the layers
+ * that it needs are used, ft_network_load must be called. It fails with FT_EIO if the file has
+ * changed.
  * ft_network_unload releases the memory of all of them. */
 int ft_network_load(const struct ft_network *network, int last, struct ft_error *err);
 void ft_network_unload(const struct ft_network *network);
