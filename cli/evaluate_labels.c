@@ -52,9 +52,6 @@ static int match(struct labels *x, struct ft_error *err)
     const struct ft_dataset *d = x->dataset;
     char *const *classes = ft_model_class_names(x->model);
     const int k = ft_model_classes(x->model);
-    x->marks = malloc(f->n * (size_t)k + 1);
-    if (!x->marks)
-        return out_of_memory(err, x->settings->labels);
     for (int c = 0; c < k; c++) {
         const int column = class_named(classes[c], strlen(classes[c]), d->classes, d->n_classes);
         if (column < 0)
@@ -74,6 +71,7 @@ static int match(struct labels *x, struct ft_error *err)
 static int run(struct labels *x, struct ft_error *err)
 {
     const struct ft_head *head = ft_model_head(x->model);
+    struct ft_label_metrics *metrics = NULL;
     int rc = open_truth(x, err);
     if (!rc)
         rc = pictures_extract(ft_model_backbone(x->model), x->dataset, x->settings, &x->pictures,
@@ -84,16 +82,19 @@ static int run(struct labels *x, struct ft_error *err)
     const struct ft_features *f = x->pictures.features;
     if (!f->n)
         return refuse(err, FT_EARG, "'%s' names no readable picture", x->settings->labels);
-    rc = match(x, err);
+    x->marks = malloc(f->n * (size_t)head->k);
     x->p = malloc(f->n * (size_t)head->k * sizeof *x->p);
-    if (!rc && !x->p)
-        rc = out_of_memory(err, x->settings->labels);
+    if (!x->marks || !x->p)
+        return out_of_memory(err, x->settings->labels);
+    rc = match(x, err);
     const struct ft_matrix features = ft_features_matrix(f);
     if (!rc)
         rc = ft_head_judge(head, &features, x->p, err);
-    return rc ? rc
-              : ft_label_metrics_compute(x->p, x->marks, THRESHOLD, f->n, head->k, &x->metrics,
-                                         err);
+    if (!rc)
+        rc = ft_label_metrics_compute(x->p, x->marks, THRESHOLD, f->n, head->k, &metrics, err);
+    if (!rc)
+        x->metrics = metrics;
+    return rc;
 }
 
 /* A share, or "-" if it is not defined. */
@@ -174,12 +175,14 @@ int evaluate_labels(const struct settings *settings, const struct ft_model *mode
     struct labels x = { .settings = settings, .model = model };
     struct ft_error err;
     int status = run(&x, &err) ? fail(&err) : x.pictures.n_bad ? EXIT_PARTLY : EXIT_DONE;
-    if (status != EXIT_FAILED && settings->json)
-        print_json(&x);
-    else if (status != EXIT_FAILED)
-        print_lines(&x);
-    if (status != EXIT_FAILED && !labels_meet_minima(settings, x.metrics, model))
-        status = EXIT_PARTLY;
+    if (x.metrics) {
+        if (settings->json)
+            print_json(&x);
+        else
+            print_lines(&x);
+        if (!labels_meet_minima(settings, x.metrics, model))
+            status = EXIT_PARTLY;
+    }
     ft_label_metrics_free(x.metrics);
     free(x.p);
     free(x.marks);
