@@ -68,8 +68,9 @@ double ft_coverage_threshold(const float *p, size_t n, int k, double coverage)
 {
     float *top = malloc((n + 1) * sizeof *top);
     if (!top || !n) {
+        const double none = top ? 0 : -1;
         free(top);
-        return 0;
+        return none;
     }
     for (size_t i = 0; i < n; i++) {
         const float *row = p + i * (size_t)k;

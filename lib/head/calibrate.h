@@ -13,7 +13,7 @@ double ft_temperature_fit(const float *z, const int32_t *y, const int32_t *fold,
                           size_t n, int k);
 
 /* Returns the largest threshold that the highest probability reaches in at least a share `coverage`
- * of the rows of p [n, k]. Returns 0 if memory runs out. */
+ * of the rows of p [n, k]. Returns 0 if there are no rows, -1 if memory runs out. */
 double ft_coverage_threshold(const float *p, size_t n, int k, double coverage);
 
 #endif

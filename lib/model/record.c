@@ -3,6 +3,7 @@
 #include "model/record.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "head/calibrate.h"
 
@@ -34,14 +35,15 @@ static void add_classes(cJSON *json, const struct ft_training *t)
 }
 
 /* The probability that a share COVERAGE of the pictures reaches, out of fold. It is the threshold
- * of `predict --threshold auto`. */
-static void add_threshold(cJSON *json, const struct ft_validation *v)
+ * of `predict --threshold auto`. False: memory has run out. */
+static bool add_threshold(cJSON *json, const struct ft_validation *v)
 {
     static const double COVERAGE = 0.99;
+    const double threshold = ft_coverage_threshold(v->calibrated, v->n, v->k, COVERAGE);
     cJSON *one = cJSON_AddObjectToObject(json, "threshold");
-    cJSON_AddNumberToObject(one, "value",
-                            ft_coverage_threshold(v->calibrated, v->n, v->k, COVERAGE));
+    cJSON_AddNumberToObject(one, "value", threshold);
     cJSON_AddNumberToObject(one, "coverage", COVERAGE);
+    return threshold >= 0;
 }
 
 static void add_grid(cJSON *json, const struct ft_validation *v)
@@ -105,7 +107,11 @@ char *ft_training_record(const struct ft_training *t)
     cJSON_AddNumberToObject(json, "ece", t->calibrated->ece);
     cJSON_AddNumberToObject(json, "log_loss_uncalibrated", t->raw->log_loss);
     cJSON_AddNumberToObject(json, "ece_uncalibrated", t->raw->ece);
-    add_threshold(json, v);
+    const bool complete = add_threshold(json, v);
     add_grid(json, v);
-    return ft_json_text(json, false);
+    char *text = ft_json_text(json, false); /* deletes json */
+    if (complete)
+        return text;
+    free(text);
+    return NULL;
 }

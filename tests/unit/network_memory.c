@@ -1,9 +1,10 @@
-/* network/: every allocation of its functions fails once. The test is linked with --wrap for the
- * functions that allocate (tests/meson.build). */
+/* network/: every allocation of its functions fails once; the threshold of a model without memory.
+ * The test is linked with --wrap for the functions that allocate (tests/meson.build). */
 #define _GNU_SOURCE
 #include <stdarg.h>
 #include <stdint.h>
 
+#include "head/calibrate.h"
 #include "network/edit.h"
 #include "network/hash.h"
 #include "small_network.h"
@@ -128,8 +129,20 @@ static void every_allocation_may_fail(void)
     fail_each(try_scale, 4);
 }
 
+/* 0 would be a threshold: a model with another one was saved. */
+static void no_memory_is_no_threshold(void)
+{
+    const float p[4] = { 0.75f, 0.25f, 0.5f, 0.5f };
+    CHECK_NEAR(ft_coverage_threshold(p, 2, 2, 1), 0.5, 1e-6);
+    allocations_left = 0;
+    const double threshold = ft_coverage_threshold(p, 2, 2, 1);
+    allocations_left = -1;
+    CHECK(threshold < 0);
+}
+
 int main(void)
 {
     RUN(every_allocation_may_fail);
+    RUN(no_memory_is_no_threshold);
     return test_end();
 }
