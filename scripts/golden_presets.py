@@ -28,6 +28,27 @@ META_TEXT = dict(vocabulary_size=16, embedding_dim=24, hidden_dim=24, num_layers
 DINOV2 = dict(position_embedding_shape=(64, 64, 3), **TOWER)
 
 
+EFFICIENTNET = dict(
+    stackwise_kernel_sizes=[3, 5], stackwise_num_repeats=[1, 2], stackwise_input_filters=[16, 8], stackwise_output_filters=[8, 12],
+    stackwise_expansion_ratios=[1, 4], stackwise_squeeze_and_excite_ratios=[0.25, 0.25], stackwise_strides=[1, 2], stackwise_block_types=["v1", "v1"],
+    stackwise_force_input_filters=[0, 0], stackwise_nores_option=[False, False], stackwise_width_coefficients=[1.0, 0.9],
+    stackwise_depth_coefficients=[1.0, 0.8], input_shape=SHAPE, depth_divisor=4, min_depth=4, activation="silu",
+)
+EFFICIENTNET_V2 = dict(
+    stackwise_kernel_sizes=[3, 3, 3, 5], stackwise_num_repeats=[1, 2, 2, 1], stackwise_input_filters=[8, 8, 8, 12], stackwise_output_filters=[8, 8, 12, 12],
+    stackwise_expansion_ratios=[1, 1, 3, 2], stackwise_squeeze_and_excite_ratios=[0, 0, 0.25, 0.25], stackwise_strides=[1, 1, 2, 2],
+    stackwise_block_types=["cba", "fused", "unfused", "fused"], stackwise_force_input_filters=[0] * 4, stackwise_nores_option=[False] * 4,
+    stackwise_width_coefficients=[1.0] * 4, stackwise_depth_coefficients=[1.0] * 4, input_shape=SHAPE, activation="relu6",
+    projection_activation="relu", stem_conv_padding="same", include_stem_padding=False, batch_norm_epsilon=1e-3, cap_round_filter_decrease=True,
+)
+MOBILENET = dict(
+    stackwise_expansion=[[16, 24], [30]], stackwise_num_blocks=[2, 1], stackwise_num_filters=[[8, 8], [16]], stackwise_kernel_size=[[3, 3], [5]],
+    stackwise_num_strides=[[2, 1], [1]], stackwise_se_ratio=[[None, 0.25], [0.5]], stackwise_activation=[["relu", "relu"], ["hard_swish"]],
+    stackwise_padding=[[1, 1], [2]], output_num_filters=None, depthwise_filters=8, depthwise_stride=1, depthwise_residual=True, last_layer_filter=24,
+    squeeze_and_excite=0.5, image_shape=SHAPE, input_num_filters=8,
+)
+
+
 def class_token(tokens, backbone):
     return tokens[:, 0]
 
@@ -42,6 +63,16 @@ def class_and_mean(registers):
 
 def pooled(vector, backbone):
     return vector
+
+
+def map_of(layer):
+    """The last map of a convolutional network; `layer` is its name in this program."""
+
+    def whole(y, backbone):
+        return y
+
+    whole.layer = layer
+    return whole
 
 
 # name: backbone, image converter, features from the output of its pictures' part
@@ -78,6 +109,15 @@ FAMILIES = {
         class_token_normed,
     ),
     "vit_bfloat16": (lambda: M.ViTBackbone(patch_size=8, mlp_dim=48, dtype="bfloat16", **COMMON), None, class_token),
+    "vgg": (lambda: M.VGGBackbone([1, 2], [6, 8], image_shape=SHAPE), lambda: C.VGGImageConverter(image_size=SHAPE[:2], scale=0.01, offset=[-1.1, -1.2, -1.3]), map_of("block2_pool")),
+    "resnet": (lambda: M.ResNetBackbone([64], [7], [64, 12], [1, 2], [1, 2], "basic_block", image_shape=SHAPE), None, map_of("stack1_block1_out")),
+    "resnet_v2": (lambda: M.ResNetBackbone([8], [7], [64, 4], [1, 2], [1, 2], "bottleneck_block", use_pre_activation=True, image_shape=SHAPE), None, map_of("post_relu")),
+    "resnet_vd": (lambda: M.ResNetBackbone([4, 4, 8], [3, 3, 3], [64, 5], [1, 2], [1, 2], "bottleneck_block_vd", image_shape=SHAPE), None, map_of("stack1_block1_out")),
+    "densenet": (lambda: M.DenseNetBackbone([2, 3], compression_ratio=0.4, growth_rate=6, image_shape=SHAPE), None, map_of("last_relu")),
+    "xception": (lambda: M.XceptionBackbone([[6, 8], [10, 10], [10, 10], [14, 16]], [False, True, False, False], image_shape=SHAPE), None, map_of("block4_conv2_act")),
+    "efficientnet": (lambda: M.EfficientNetBackbone(**EFFICIENTNET), None, map_of("top_activation")),
+    "efficientnet_v2": (lambda: M.EfficientNetBackbone(**EFFICIENTNET_V2), None, map_of("top_activation")),
+    "mobilenet": (lambda: M.MobileNetBackbone(**MOBILENET), None, map_of("last_activation")),
 }
 
 
@@ -89,7 +129,9 @@ def draw(backbone, noise):
             w.assign(np.arange(n).reshape(shape))
             continue
         bound = (3 / np.prod(shape[:-1])) ** 0.5 if name == "kernel" else 0.5
-        lo, hi = (0.5, 1.5) if name == "gamma" else (-bound, bound)
+        if name in ("depthwise_kernel", "pointwise_kernel"):
+            bound = (3 / np.prod(shape[:2] if name[0] == "d" else shape[:-1])) ** 0.5
+        lo, hi = (0.5, 1.5) if name in ("gamma", "moving_variance") else (-bound, bound)
         w.assign(noise.uniform(n, lo, hi).reshape(shape))
 
 
@@ -118,7 +160,7 @@ def write(path, seed, shape, backbone, features, converter):
     tower = getattr(backbone, "vision_encoder", backbone)
     y = features(np.asarray(tower({name: entry for name in tower.input} if isinstance(tower.input, dict) else entry, training=False)), backbone).ravel()
     places = np.unique(np.linspace(0, y.size - 1, 12).astype(int))
-    last = "class_token" if features in (class_token, class_token_normed) else "features"
+    last = features.layer if hasattr(features, "layer") else "class_token" if features in (class_token, class_token_normed) else "features"
     line = "%s %d %.7g %d" % (last, y.size, np.abs(y).max(), len(places)) + "".join(" %d %.7g" % (p, y[p]) for p in places)
     path.write_text("%d %d %d %d\n%s\n" % (seed + 1000, *shape, line))
 

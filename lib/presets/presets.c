@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "keras/fields.h"
+#include "presets/convnet.h"
 #include "presets/transformers.h"
 
 static const char weights_name[] = "model.weights.h5", config_name[] = "config.json",
@@ -120,7 +121,8 @@ static int scaled(struct ft_builder *b, const cJSON *converter, int input)
 
 static int add_input(struct ft_builder *b, const cJSON *settings, int size)
 {
-    const cJSON *shape = ft_field(settings, "image_shape");
+    const cJSON *image = ft_field(settings, "image_shape"),
+                *shape = image ? image : ft_field(settings, "input_shape");
     const int at = ft_build_layer(b, FT_LAYER_INPUT, "images", NULL, 0);
     if (b->rc)
         return 0;
@@ -142,13 +144,16 @@ static int add_input(struct ft_builder *b, const cJSON *settings, int size)
 static int build(struct ft_builder *b, const cJSON *config, const cJSON *converter, int size)
 {
     const char *class = cJSON_GetStringValue(ft_field(config, "class_name"));
-    if (!class || !ft_transformer_find(class))
+    const bool transformer = class && ft_transformer_find(class);
+    if (!class || (!transformer && !ft_convnet_find(class)))
         return ft_build_fail(b, FT_EUNSUPPORTED,
                              "the KerasHub backbone '%.100s' is not supported: convert it to a "
                              "functional Keras model of core layers",
                              class ? class : "without a class_name");
     const int input = add_input(b, ft_transformer_settings(config), size);
-    b->network->output = ft_transformer_build(b, config, size, scaled(b, converter, input));
+    const int pixels = scaled(b, converter, input);
+    b->network->output = transformer ? ft_transformer_build(b, config, size, pixels)
+                                     : ft_convnet_build(b, config, pixels);
     b->network->name = strdup(class);
     return b->rc || b->network->name ? b->rc : ft_error_nomem(b->err, "the network");
 }

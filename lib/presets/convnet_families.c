@@ -1,0 +1,35 @@
+/* The convolutional families of KerasHub: one row each. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "presets/convnet.h"
+
+ft_convnet_family *ft_convnet_find(const char *class)
+{
+    static const struct {
+        const char *class;
+        ft_convnet_family *family;
+    } families[] = {
+        { "VGGBackbone", ft_convnet_vgg },
+        { "ResNetBackbone", ft_convnet_resnet },
+        { "DenseNetBackbone", ft_convnet_densenet },
+        { "XceptionBackbone", ft_convnet_xception },
+        { "EfficientNetBackbone", ft_convnet_efficientnet },
+        { "MobileNetBackbone", ft_convnet_mobilenet },
+    };
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        if (!strcmp(families[i].class, class))
+            return families[i].family;
+    return NULL;
+}
+
+int ft_convnet_build(struct ft_builder *b, const cJSON *json, int input)
+{
+    struct ft_convnet x = { .b = b, .config = ft_field(json, "config"), .epsilon = 1e-3 };
+    const char *class = cJSON_GetStringValue(ft_field(json, "class_name"));
+    ft_convnet_family *family = class ? ft_convnet_find(class) : NULL;
+    const int output = family ? family(&x, input) : 0;
+    ft_convnet_weights(&x, output);
+    free(x.groups);
+    return b->rc ? 0 : output;
+}
