@@ -6,8 +6,7 @@ measures the head on all pictures that were not drawn. Prints, as the table of l
 contains the accuracy on the rest, the cross-validated accuracy and the accuracy on the rest, and the calibration error: as cross-validation
 states it, and on the rest without and with the temperature. --pairs also draws pairs of classes, a different one for each draw.
 
-Where a set is small, the accuracy on the rest is itself a sample; the last column is the coverage that is expected if the interval covers the
-accuracy on unlimited pictures in 95 % of the draws.
+Where a set is small, the accuracy on the rest is itself a sample, so that the coverage is lower than that of the accuracy on unlimited pictures.
 """
 import argparse
 import concurrent.futures
@@ -120,7 +119,7 @@ def main():
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--raw", help="append the results of all draws to this file, as JSON")
     options = parser.parse_args()
-    print("| set | per class | coverage | rest above, below | width | cross-validated | on the rest | calibration error, stated | on the rest, without temperature | with |")
+    print("| set | per class | covered | rest above, below | width | cross-validated | on the rest | calibration error, as printed | on the rest, without temperature | with |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for name in options.sets.split(","):
