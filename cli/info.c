@@ -104,6 +104,18 @@ static void print_training(const struct ft_model *m)
     cJSON_Delete(t);
 }
 
+static void print_transformer(const struct ft_backbone *b)
+{
+    struct ft_transformer_info t;
+    char patch[48] = "";
+    if (ft_backbone_transformer(b, &t, NULL) || !t.blocks)
+        return;
+    if (t.patch[0])
+        snprintf(patch, sizeof patch, " · patches of %dx%d", t.patch[0], t.patch[1]);
+    result("attention", "%d layers · %d heads of %d channels · %d tokens%s", t.blocks, t.heads,
+           t.head_channels, t.tokens, patch);
+}
+
 static void print_lines(const char *path, const struct ft_model *m, const struct ft_backbone *b,
                         const char *colour)
 {
@@ -117,6 +129,7 @@ static void print_lines(const char *path, const struct ft_model *m, const struct
     result("backbone", "%s · %d steps · %.2f M parameters · %.0f M multiply-adds",
            ft_backbone_name(b), ft_backbone_steps(b), (double)t.parameters / 1e6,
            (double)t.multiply_adds / 1e6);
+    print_transformer(b);
     result("input", "%dx%d %s · %s%s · %s%s", g->width, g->height, colour, rules[g->rule], crop,
            g->filter == FT_FILTER_BICUBIC ? "bicubic" : "bilinear",
            g->icc ? " · ICC profiles to sRGB" : "");
@@ -161,6 +174,16 @@ static void print_json(const struct ft_model *m, const struct ft_backbone *b,
     cJSON_AddNumberToObject(json, "features", ft_backbone_features(b));
     cJSON_AddNumberToObject(json, "parameters", (double)t.parameters);
     cJSON_AddNumberToObject(json, "multiply_adds", (double)t.multiply_adds);
+    struct ft_transformer_info a;
+    if (!ft_backbone_transformer(b, &a, NULL) && a.blocks) {
+        cJSON *attention = cJSON_AddObjectToObject(json, "attention");
+        cJSON_AddNumberToObject(attention, "layers", a.blocks);
+        cJSON_AddNumberToObject(attention, "heads", a.heads);
+        cJSON_AddNumberToObject(attention, "head_channels", a.head_channels);
+        cJSON_AddNumberToObject(attention, "tokens", a.tokens);
+        if (a.patch[0])
+            cJSON_AddItemToObject(attention, "patch", cJSON_CreateIntArray(a.patch, 2));
+    }
     if (m) {
         cJSON_AddItemToObject(json, "classes",
                               cJSON_CreateStringArray((const char *const *)ft_model_class_names(m),

@@ -48,3 +48,33 @@ int ft_backbone_layers(const struct ft_backbone *b, struct ft_layer_info **out, 
     *n = b->network->n_layers;
     return 0;
 }
+
+int ft_backbone_transformer(const struct ft_backbone *b, struct ft_transformer_info *out,
+                            struct ft_error *err)
+{
+    struct ft_layer_info *layers = NULL;
+    struct ft_transformer_info t = { 0 };
+    int n = 0;
+    const int rc = ft_backbone_layers(b, &layers, &n, err);
+    if (rc)
+        return rc;
+    for (int i = 0; i < n; i++) {
+        const struct ft_layer *l = &b->network->layers[i];
+        const struct ft_layer_params *p = &l->params;
+        if (layers[i].place == FT_LAYER_UNUSED)
+            continue;
+        if (l->kind == FT_LAYER_ATTENTION && !t.blocks++) {
+            t.heads = p->groups;
+            t.head_channels = p->units;
+            t.tokens = layers[i].height * layers[i].width;
+        }
+        if (l->kind == FT_LAYER_CONV2D && !t.blocks && !t.patch[0] && p->kernel[0] > 1 &&
+            p->kernel[0] == p->stride[0] && p->kernel[1] == p->stride[1]) {
+            t.patch[0] = p->kernel[0];
+            t.patch[1] = p->kernel[1];
+        }
+    }
+    free(layers);
+    *out = t.blocks ? t : (struct ft_transformer_info){ 0 };
+    return 0;
+}

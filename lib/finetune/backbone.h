@@ -83,6 +83,14 @@ struct ft_layer_info {
  * free(). */
 int ft_backbone_layers(const struct ft_backbone *backbone, struct ft_layer_info **out, int *n,
                        struct ft_error *err);
+/* A vision transformer: the number of its attention layers, and the shape of the first of them. */
+struct ft_transformer_info {
+    int blocks, heads, head_channels, tokens;
+    int patch[2]; /* rows and columns; 0: there is no convolution that makes patches */
+};
+/* Returns 0, or FT_ENOMEM. All members are 0 if the network has no attention. */
+int ft_backbone_transformer(const struct ft_backbone *backbone, struct ft_transformer_info *out,
+                            struct ft_error *err);
 /* The number of steps, and step i, named after its last layer. */
 int ft_backbone_steps(const struct ft_backbone *backbone);
 void ft_backbone_step(const struct ft_backbone *backbone, int i, struct ft_layer_info *out);

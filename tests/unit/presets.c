@@ -59,6 +59,24 @@ static void config_names_a_preset(void)
     ft_network_free(network);
 }
 
+/* By the settings of the preset: 2 blocks, 2 heads in 24 channels, 32 x 32 pixels in patches of 8 x
+ * 8, and 5 tokens in front. */
+static void a_transformer_describes_itself(void)
+{
+    char path[4096];
+    struct ft_backbone *b = NULL;
+    struct ft_transformer_info t;
+    snprintf(path, sizeof path, "%s/golden/presets/dinov3", getenv("FT_TEST_DATA"));
+    CHECK(!ft_backbone_open(path, NULL, &b, NULL) && !ft_backbone_transformer(b, &t, NULL));
+    CHECK(t.blocks == 2 && t.heads == 2 && t.head_channels == 12 && t.tokens == 21);
+    CHECK(t.patch[0] == 8 && t.patch[1] == 8);
+    ft_backbone_free(b);
+    snprintf(path, sizeof path, "%s/golden/presets/resnet", getenv("FT_TEST_DATA"));
+    CHECK(!ft_backbone_open(path, NULL, &b, NULL) && !ft_backbone_transformer(b, &t, NULL));
+    CHECK(!t.blocks && !t.tokens);
+    ft_backbone_free(b);
+}
+
 static void write_file(const char *path, const char *text)
 {
     FILE *f = fopen(path, "w");
@@ -113,6 +131,7 @@ int main(void)
 {
     RUN(families_agree_with_keras_hub);
     RUN(config_names_a_preset);
+    RUN(a_transformer_describes_itself);
     RUN(settings_are_checked);
     return test_end();
 }
