@@ -16,10 +16,12 @@ struct ft_depths {
 };
 
 /* Chooses w by cross-validation from 0, 0.1, 0.3, 1, 3 and 9, each with its own best L2, or takes
- * options->depth. The rule is that of ft_repeated_choose; fewer than 15 pictures always get 0. Of
- * more than 1500 rows, an evenly spaced subset is used. The fits are in the dual form, whose
- * features are scaled over all rows, not over those of a fold: scales depend on no label. Freed
- * with ft_depths_release. */
+ * options->depth. Where the folds are the same for each w (no repetitions), the search of L2 for
+ * w > 0 begins with the best L2 of the previous w and its two neighbours, and extends from there;
+ * otherwise it visits the whole grid. The rule that chooses w is that of ft_repeated_choose; fewer
+ * than 15 pictures always get 0. Of more than 1500 rows, an evenly spaced subset is used. The fits
+ * are in the dual form, whose features are scaled over all rows, not over those of a fold: scales
+ * depend on no label. Freed with ft_depths_release. */
 int ft_depths_choose(const struct ft_training_set *set, const struct ft_train_options *options,
                      struct ft_depths *out, struct ft_error *err);
 void ft_depths_release(struct ft_depths *depths);
