@@ -29,6 +29,7 @@ static void print_layers_json(const struct ft_backbone *b, const double *seconds
     cJSON *json = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(json, "layers");
     cJSON_AddStringToObject(json, "backbone", ft_backbone_name(b));
     cJSON_AddStringToObject(json, "cpu", ft_cpu_name());
+    cJSON_AddStringToObject(json, "precision", ft_precision_name(ft_backbone_precision(b)));
     cJSON_AddNumberToObject(json, "threads", 1);
     for (int i = 0; i < ft_backbone_steps(b); i++) {
         struct ft_layer_info l;
@@ -67,6 +68,7 @@ static void print_bench(const struct ft_backbone *b, const struct settings *s,
         cJSON *json = cJSON_CreateObject();
         cJSON_AddStringToObject(json, "backbone", ft_backbone_name(b));
         cJSON_AddStringToObject(json, "cpu", ft_cpu_name());
+        cJSON_AddStringToObject(json, "precision", ft_precision_name(ft_backbone_precision(b)));
         cJSON_AddNumberToObject(json, "threads", bench->threads);
         cJSON_AddNumberToObject(json, "latency_ms", bench->latency_ms);
         cJSON_AddNumberToObject(json, "throughput_ms", bench->throughput_ms);
@@ -74,6 +76,8 @@ static void print_bench(const struct ft_backbone *b, const struct settings *s,
     }
     result("backbone", "%s · %s kernels · %d thread%s", ft_backbone_name(b), ft_cpu_name(),
            bench->threads, bench->threads == 1 ? "" : "s");
+    if (ft_backbone_precision(b) != FT_PRECISION_F32)
+        result("precision", "%s", precision_text(ft_backbone_precision(b)));
     result("latency", "%.2f ms", bench->latency_ms);
     result("throughput", "%.2f ms/image", bench->throughput_ms);
 }

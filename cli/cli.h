@@ -140,6 +140,8 @@ int backbone_open_for(const struct settings *settings, const char *name,
                       const struct ft_dataset *dataset, struct ft_backbone **out,
                       struct ft_error *err);
 int backbone_open(const struct settings *settings, struct ft_backbone **out, struct ft_error *err);
+/* A precision and how this processor computes it: "bf16 · AVX512_BF16". */
+const char *precision_text(enum ft_precision precision);
 int model_open(const struct settings *settings, struct ft_model **out, struct ft_error *err);
 /* The class with a name of n bytes; -1: there is none. */
 int class_named(const char *name, size_t n, char *const *classes, int k);

@@ -33,9 +33,11 @@ static void version(void)
 {
     char formats[200];
     ft_picture_formats(formats, sizeof formats);
-    printf("finetune %s\npictures: %s\ncolour profiles: %s\nnetworks: Keras .h5" ARCHIVES ONNX "\n",
+    printf("finetune %s\npictures: %s\ncolour profiles: %s\nnetworks: Keras .h5" ARCHIVES ONNX
+           "\nkernels: %s, %s\n",
            ft_version(), formats,
-           ft_picture_profiles() ? "ICC (--icc)" : "ignored: built without lcms2");
+           ft_picture_profiles() ? "ICC (--icc)" : "ignored: built without lcms2", ft_cpu_name(),
+           precision_text(FT_PRECISION_BF16));
 }
 
 static int unknown_command(const char *name)

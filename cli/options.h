@@ -22,7 +22,7 @@ struct list {
 struct settings {
     const char *output, *model, *backbone, *val, *resize, *class_weight, *compare, *csv, *group_by,
         *class_name, *report, *scale;
-    const char *layer, *depths, *preprocess, *architecture;
+    const char *layer, *depths, *preprocess, *architecture, *precision;
     int threads, folds, min_images, top, max_megapixels, neighbours, size;
     double l2; /* -1: chosen by cross-validation */
     double seconds, min_accuracy;

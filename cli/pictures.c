@@ -162,6 +162,7 @@ void backbone_options(const struct settings *s, struct ft_backbone_options *out)
                                          .layers = s->depths,
                                          .preprocess = s->preprocess,
                                          .architecture = s->architecture,
+                                         .precision = s->precision,
                                          .classes = s->classes,
                                          .size = s->size,
                                          .icc = s->icc };
@@ -185,6 +186,13 @@ int backbone_open(const struct settings *s, struct ft_backbone **out, struct ft_
     if (!rc)
         backbone_notes(*out, s->backbone);
     return rc;
+}
+
+const char *precision_text(enum ft_precision precision)
+{
+    return precision == FT_PRECISION_F32 ? "f32"
+           : ft_cpu_bf16()               ? "bf16 · by AVX512_BF16"
+                           : "bf16 · emulated in float32: this processor has no AVX512_BF16";
 }
 
 int class_named(const char *name, size_t n, char *const *classes, int k)
@@ -235,9 +243,11 @@ int backbone_open_for(const struct settings *s, const char *name, const struct f
 
 int model_open(const struct settings *s, struct ft_model **out, struct ft_error *err)
 {
-    const struct ft_backbone_options options = {
-        .preprocess = s->preprocess, .rule = s->resize, .classes = s->classes, .icc = s->icc
-    };
+    const struct ft_backbone_options options = { .preprocess = s->preprocess,
+                                                 .rule = s->resize,
+                                                 .classes = s->classes,
+                                                 .precision = s->precision,
+                                                 .icc = s->icc };
     if (!strcmp(s->model, DEFAULT_MODEL) && access(s->model, F_OK) && errno == ENOENT)
         return refuse(err, FT_EIO,
                       "there is no '%s' in this folder: train a model with finetune train DIR, or "

@@ -72,6 +72,9 @@ static int extract(struct training *t, struct ft_error *err)
         snprintf(layers, sizeof layers, " of %d layers", n);
     report("backbone", "%s · %s px · %d features%s", ft_backbone_name(t->backbone), size,
            ft_backbone_features(t->backbone), layers);
+    const enum ft_precision precision = ft_backbone_precision(t->backbone);
+    if (precision != FT_PRECISION_F32 || t->settings->verbose)
+        report("precision", "%s", precision_text(precision));
     const int rc = pictures_extract(t->backbone, t->dataset, t->settings, &t->pictures, err);
     if (rc)
         return rc;
@@ -217,6 +220,8 @@ static void print_json(const struct training *t)
     json_add_skipped(json, &t->pictures);
     cJSON_AddStringToObject(json, "backbone", ft_backbone_name(t->backbone));
     cJSON_AddNumberToObject(json, "features", ft_backbone_features(t->backbone));
+    cJSON_AddStringToObject(json, "precision",
+                            ft_precision_name(ft_backbone_precision(t->backbone)));
     cJSON_AddNumberToObject(json, "seconds_features", t->pictures.seconds);
     cJSON *cache = cJSON_AddObjectToObject(json, "cache");
     cJSON_AddNumberToObject(cache, "hits", (double)t->pictures.cache.hits);

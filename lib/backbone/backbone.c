@@ -14,7 +14,6 @@
 #include "base/memory.h"
 #include "image/icc.h"
 #include "network/edit.h"
-#include "network/hash.h"
 
 #define DEFAULT_BACKBONE "efficientnet-lite0"
 
@@ -215,6 +214,9 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
     b->path = ft_strdup(path);
     b->name = name_of(path, network->preprocess ? network->name : NULL, json);
     int rc = b->path && b->name && b->workspaces ? 0 : ft_error_nomem(err, path);
+    enum ft_precision precision;
+    if (!rc)
+        rc = ft_precision_choose(options ? options->precision : NULL, json, &precision, err);
     input_size(network, input, options ? options->size : 0, &height, &width);
     b->geometry = default_geometry(network, foreign);
     b->geometry.icc = options && options->icc;
@@ -232,7 +234,8 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
     if (!rc)
         rc = ft_plan_new(
             network,
-            &(struct ft_plan_options){ .height = height, .width = width, .layer = b->last },
+            &(struct ft_plan_options){
+                .height = height, .width = width, .layer = b->last, .precision = precision },
             &b->plan, err);
     if (!rc && options && !options->size)
         rc = ft_workspace_check(b->plan, network, err);
@@ -330,6 +333,7 @@ int ft_backbone_save(const struct ft_backbone *b, const char *path, uint64_t *by
     cJSON_AddItemToObject(json, "input", ft_geometry_write(&b->geometry));
     from = cJSON_AddObjectToObject(json, "backbone");
     cJSON_AddStringToObject(from, "name", b->name);
+    ft_precision_write(b, from);
     char *text = ft_json_text(json, false);
     int rc = text ? ft_network_cut(b->network, b->last, &network, err) : ft_error_nomem(err, path);
     if (!rc)
@@ -400,6 +404,7 @@ int ft_backbone_last_block(struct ft_backbone *b, struct ft_backbone **out, stru
     const int last = network->output;
     cJSON *json = cJSON_CreateObject(), *from = cJSON_AddObjectToObject(json, "backbone");
     cJSON_AddStringToObject(from, "name", b->name);
+    ft_precision_write(b, from);
     cJSON_AddItemToObject(json, "input", ft_geometry_write(&b->geometry));
     rc = ft_backbone_new(network, last, b->path, json, false, NULL, &cut, err);
     cJSON_Delete(json);
@@ -408,25 +413,5 @@ int ft_backbone_last_block(struct ft_backbone *b, struct ft_backbone **out, stru
     strcpy(cut->warning, b->warning);
     cut->parent = ft_backbone_share(b);
     *out = cut;
-    return 0;
-}
-
-/* RECIPE must be increased when a change of decoding, resizing, the hash of networks or a kernel
- * changes the features. */
-int ft_backbone_key(const struct ft_backbone *b, uint64_t key[2], struct ft_error *err)
-{
-    enum { RECIPE = 5 };
-    const struct ft_geometry *g = &b->geometry;
-    uint64_t network[2];
-    char text[300];
-    const int rc = ft_network_hash(b->network, b->last, network, err);
-    if (rc)
-        return rc;
-    const int n =
-        snprintf(text, sizeof text, "%d %016llx%016llx %dx%d %d %d %a %s%s%s", RECIPE,
-                 (unsigned long long)network[0], (unsigned long long)network[1], g->width,
-                 g->height, g->rule, g->filter, g->rule == FT_RESIZE_CROP ? g->crop : 1.0,
-                 ft_cpu_name(), ft_plan_exact(b->plan) ? " exact" : "", g->icc ? " icc" : "");
-    ft_hash(text, (size_t)n, key);
     return 0;
 }

@@ -45,6 +45,15 @@ int ft_backbone_add_layers(struct ft_backbone *b, const char *layers, struct ft_
 /* Sets the blocks of a backbone from its network. */
 int ft_backbone_find_blocks(struct ft_backbone *b, struct ft_error *err);
 
+/* The precision in a `finetune` attribute; NULL: it has none. Owned by `json`, which is nullable.
+ */
+const char *ft_precision_read(const cJSON *json);
+/* The precision that `wanted` names, else the attribute `json`, else float32. Both are nullable. */
+int ft_precision_choose(const char *wanted, const cJSON *json, enum ft_precision *out,
+                        struct ft_error *err);
+/* Adds the precision, unless it is float32, to the object `backbone` of an attribute. */
+void ft_precision_write(const struct ft_backbone *backbone, cJSON *object);
+
 /* Adds an owner, who must call ft_backbone_free as well. Returns `backbone`. */
 struct ft_backbone *ft_backbone_share(struct ft_backbone *backbone);
 

@@ -19,6 +19,8 @@ static unsigned detect(void)
     if (features && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         features |= FT_CPU_AVX512;
+    if (features & FT_CPU_AVX512 && __builtin_cpu_supports("avx512bf16"))
+        features |= FT_CPU_AVX512_BF16;
 #endif
     return features;
 }
@@ -35,6 +37,8 @@ static unsigned determine(const char *limit)
         features = 0;
     if (limit && !strcmp(limit, "avx2"))
         features &= FT_CPU_AVX2;
+    if (limit && !strcmp(limit, "avx512"))
+        features &= FT_CPU_AVX2 | FT_CPU_AVX512;
     atomic_store_explicit(&in_use, features | KNOWN, memory_order_relaxed);
     return features;
 }
@@ -54,6 +58,11 @@ const char *ft_cpu_name(void)
 {
     const unsigned features = ft_cpu_features();
     return features & FT_CPU_AVX512 ? "avx512" : features & FT_CPU_AVX2 ? "avx2" : "c";
+}
+
+bool ft_cpu_bf16(void)
+{
+    return ft_cpu_features() & FT_CPU_AVX512_BF16;
 }
 
 int ft_cpu_count(void)

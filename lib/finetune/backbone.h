@@ -36,6 +36,18 @@ struct ft_geometry {
     bool icc; /* colours are converted from the picture's ICC profile to sRGB */
 };
 
+/* ---- precision --------------------------------------------------------------------------------
+ */
+
+/* In what numbers the products of a network are computed: those of convolutions, pointwise ones,
+ * dense layers and projections of attention. All else is computed in float32. */
+enum ft_precision {
+    FT_PRECISION_F32,
+    FT_PRECISION_BF16, /* inputs and weights are rounded to bfloat16, sums are float32 */
+    FT_PRECISIONS
+};
+const char *ft_precision_name(enum ft_precision precision); /* "f32", "bf16" */
+
 /* ---- the frozen network ---------------------------------------------------------------------- */
 
 /* Calls `each` for every network in the weights folders, with its name and file, and then for each
@@ -65,6 +77,7 @@ const char *ft_backbone_warning(const struct ft_backbone *backbone);
 int ft_backbone_save(const struct ft_backbone *backbone, const char *path, uint64_t *bytes,
                      struct ft_error *err);
 const struct ft_geometry *ft_backbone_geometry(const struct ft_backbone *backbone);
+enum ft_precision ft_backbone_precision(const struct ft_backbone *backbone);
 
 enum ft_layer_place {
     FT_LAYER_STEP,   /* computed by a step of its own */

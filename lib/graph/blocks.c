@@ -190,8 +190,10 @@ static struct bands plan_bands(const struct ft_step *s)
 size_t ft_block_scratch(const struct ft_step *s)
 {
     const struct bands b = plan_bands(s);
-    return FT_PARTS_MAX * (b.wide + b.kept + b.thin + LINE) +
-           (s->row->scratch ? 2 * s->row->scratch(&s->work) : 0);
+    size_t rows = 0; /* the steps run one after the other, so they share the rest */
+    for (int i = 0; i == 0 || !s[i - 1].block_ends; i++)
+        rows = ft_max_size(rows, s[i].row->scratch ? s[i].row->scratch(&s[i].work) : 0);
+    return FT_PARTS_MAX * (b.wide + b.kept + b.thin + LINE) + 2 * rows;
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
@@ -297,8 +299,10 @@ void ft_block_run(const struct ft_step *s, const struct ft_work *last, const str
     r.work[0].in = *in;
     r.work[1].pad[0] = b->top;
     r.work[1].pad[1] = 0; /* the scratch begins with the border */
-    r.work[0].scratch = r.thin + b->thin;
-    r.work[0].scratch_floats = last->scratch_floats - b->wide - b->kept - b->thin;
+    for (int i = 0; i < MOST_STEPS; i++) {
+        r.work[i].scratch = r.thin + b->thin;
+        r.work[i].scratch_floats = last->scratch_floats - b->wide - b->kept - b->thin;
+    }
     clear_sides(&r);
     for (int y0 = r.y0, y1; y0 < r.y1; y0 = y1) {
         y1 = ft_min(y0 + b->rows, r.y1);

@@ -44,8 +44,9 @@ static int make_steps(struct ft_plan *plan, struct ft_nodes *nodes,
         return rc;
     ft_plan_blocks(plan, options->blocks);
     plan->exact = options->exact || exact_wanted();
+    plan->precision = options->precision;
     rc = ft_plan_layout(plan, options->pictures, err);
-    rc = rc ? rc : ft_plan_pack(plan, plan->exact, err);
+    rc = rc ? rc : ft_plan_pack(plan, err);
     if (!rc)
         ft_plan_stages(plan);
     return rc;
@@ -105,6 +106,11 @@ struct ft_shape ft_plan_output(const struct ft_plan *plan)
 bool ft_plan_exact(const struct ft_plan *plan)
 {
     return plan->exact;
+}
+
+enum ft_precision ft_plan_precision(const struct ft_plan *plan)
+{
+    return plan->precision;
 }
 
 int ft_plan_pictures(const struct ft_plan *plan)

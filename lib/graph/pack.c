@@ -141,7 +141,7 @@ static void fill(struct ft_plan *plan, const struct piece *p, float *scaled)
         memcpy(bias, node->offset, channels * sizeof *bias);
 }
 
-static void choose_rows(struct ft_plan *plan, bool exact)
+static void choose_rows(struct ft_plan *plan)
 {
     const unsigned features = ft_cpu_features();
     plan->scratch_floats = 0;
@@ -150,7 +150,8 @@ static void choose_rows(struct ft_plan *plan, bool exact)
         s->work.in = ft_value_map(plan, &s->in, NULL);
         s->work.other = ft_value_map(plan, &s->other, NULL);
         s->work.out = ft_value_map(plan, &s->out, NULL);
-        s->work.exact = exact;
+        s->work.exact = plan->exact;
+        s->work.precision = plan->precision;
         s->row = ft_kernel_choose(s->operation, &s->work, features);
         /* enough for two parts; unused pages cost nothing */
         const size_t alone = s->row->scratch ? 2 * s->row->scratch(&s->work) : 0;
@@ -216,11 +217,11 @@ static int make_pieces(struct packing *p, struct ft_error *err)
     return 0;
 }
 
-int ft_plan_pack(struct ft_plan *plan, bool exact, struct ft_error *err)
+int ft_plan_pack(struct ft_plan *plan, struct ft_error *err)
 {
     enum { FLOATS_FOR_A_TEAM = 1 << 20 };
     size_t total = 0, largest = 0;
-    choose_rows(plan, exact);
+    choose_rows(plan);
     for (int i = 0; i < plan->n_steps; i++) {
         struct ft_step *s = &plan->steps[i];
         if (source(s) == FT_WEIGHTS_NONE)

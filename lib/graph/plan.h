@@ -23,6 +23,7 @@ struct ft_plan_options {
     /* use only algorithms that round like direct summation (not Winograd); so does FINETUNE_EXACT=1
      */
     bool exact;
+    enum ft_precision precision;
     enum ft_plan_blocks blocks;
     /* run together where maps are small; 0: several if that is faster for this network */
     int pictures;
@@ -39,6 +40,7 @@ void ft_plan_free(struct ft_plan *plan);
 struct ft_shape ft_plan_input(const struct ft_plan *plan);
 struct ft_shape ft_plan_output(const struct ft_plan *plan);
 bool ft_plan_exact(const struct ft_plan *plan); /* made with `exact`, or with FINETUNE_EXACT=1 */
+enum ft_precision ft_plan_precision(const struct ft_plan *plan);
 /* The number of pictures that is fastest to run at a time; 1 for a network with few weights. */
 int ft_plan_pictures(const struct ft_plan *plan);
 /* Bytes of the arena that the functions below need for so many pictures. It must be aligned to

@@ -58,6 +58,7 @@ struct ft_plan {
     const struct ft_pixel_row *pixel_row;
     float scale[FT_PIXEL_PERIOD], offset[FT_PIXEL_PERIOD];
     bool exact;
+    enum ft_precision precision;
     int n_buffers, n_steps, n_stages;
     struct ft_buffer *buffers;
     struct ft_step *steps;
@@ -77,9 +78,8 @@ int ft_plan_emit(struct ft_plan *plan, const struct ft_nodes *nodes, struct ft_e
 /* Gives buffers the borders that the steps read, and lays all buffers out in one arena. `pictures`
  * is that of ft_plan_options. */
 int ft_plan_layout(struct ft_plan *plan, int pictures, struct ft_error *err);
-/* Chooses a row for every step and packs the weights in the layout of that row. `exact` is that of
- * ft_plan_options. */
-int ft_plan_pack(struct ft_plan *plan, bool exact, struct ft_error *err);
+/* Chooses a row for every step and packs the weights in the layout of that row. */
+int ft_plan_pack(struct ft_plan *plan, struct ft_error *err);
 
 /* Finds the blocks of steps that run together. Must be called before ft_plan_layout. */
 void ft_plan_blocks(struct ft_plan *plan, enum ft_plan_blocks wanted);

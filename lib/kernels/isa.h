@@ -1,6 +1,6 @@
 /* Names in a source file that is compiled once for each instruction set. The build sets FT_ISA
- * to c, avx2 or avx512. It is the suffix of all names that other files can use. Private to
- * kernels/. */
+ * to c, avx2, avx512 or avx512_bf16. It is the suffix of all names that other files can use.
+ * Private to kernels/. */
 #ifndef FT_KERNELS_ISA_H
 #define FT_KERNELS_ISA_H
 
@@ -14,7 +14,12 @@
 #define FT_QUOTE(a)     FT_QUOTE_(a)
 #define FT_ISA_NAME     FT_QUOTE(FT_ISA)
 #define FT_ISA_NEEDS    FT_PASTE(FT_NEEDS, FT_ISA)
-enum { FT_NEEDS_c = 0, FT_NEEDS_avx2 = FT_CPU_AVX2, FT_NEEDS_avx512 = FT_CPU_AVX512 };
+enum {
+    FT_NEEDS_c = 0,
+    FT_NEEDS_avx2 = FT_CPU_AVX2,
+    FT_NEEDS_avx512 = FT_CPU_AVX512,
+    FT_NEEDS_avx512_bf16 = FT_CPU_AVX512_BF16
+};
 
 /* The row ft_NAME_ISA of a kernel `NAME`; further fields of struct ft_kernel_row may follow. */
 #define FT_KERNEL_ROW(kernel, ...)                                                                 \

@@ -67,6 +67,9 @@ struct ft_work {
     int kernel[2], stride[2], dilation[2], pad[2]; /* rows, columns; pad: top, left */
     int groups, multiplier;
     bool exact; /* only rows that round like direct summation */
+    /* of FT_OP_CONVOLUTION: bf16 rounds inputs and weights to bfloat16 (bf16.h); sums are floats.
+     * Rows that are not `exact` may keep floats instead */
+    enum ft_precision precision;
     int y0, y1, c0, c1;
     /* for rows with `several`: the same work for so many pictures, whose maps are `apart` floats
      * from those of the picture before */

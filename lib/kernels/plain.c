@@ -4,6 +4,17 @@
 #include "base/numbers.h"
 #include "kernels/rows.h"
 
+size_t ft_conv_packed(const struct ft_work *w)
+{
+    return ft_conv_k(w) * (size_t)w->out.c;
+}
+
+void ft_conv_pack(const struct ft_work *w, const float *keras, float *packed)
+{
+    for (size_t i = 0, n = ft_conv_packed(w); i < n; i++)
+        packed[i] = ft_conv_value(w, keras[i]);
+}
+
 /* Writes the sums of one output pixel, for filters c0..c1 of one group, to out [c1 - c0]. */
 static void sum_pixel(const struct ft_work *w, int y, int x, int group, int c0, int c1, float *out)
 {
@@ -17,9 +28,11 @@ static void sum_pixel(const struct ft_work *w, int y, int x, int group, int c0, 
                               (ptrdiff_t)group * cin;
             const float *kernel =
                 w->weights + (size_t)(ky * w->kernel[1] + kx) * (size_t)cin * (size_t)filters;
-            for (int i = 0; i < cin; i++)
+            for (int i = 0; i < cin; i++) {
+                const float value = ft_conv_value(w, in[i]);
                 for (int f = c0; f < c1; f++)
-                    out[f - c0] += in[i] * kernel[(size_t)i * (size_t)filters + (size_t)f];
+                    out[f - c0] += value * kernel[(size_t)i * (size_t)filters + (size_t)f];
+            }
         }
 }
 
@@ -46,7 +59,9 @@ static void convolution(const struct ft_work *w)
         }
     ft_activate_part(w);
 }
-const struct ft_kernel_row ft_convolution_c = { .run = convolution, .name = "c" };
+const struct ft_kernel_row ft_convolution_c = {
+    .run = convolution, .name = "c", .packed = ft_conv_packed, .pack = ft_conv_pack
+};
 
 /* Weights are [kh, kw, c, multiplier]; the output channel is c * multiplier + m. */
 static void depthwise(const struct ft_work *w)

@@ -24,11 +24,14 @@ static void gather_pixel(const struct ft_work *w, int y, int x, float *to)
 {
     const size_t cin = (size_t)w->in.c;
     for (int ky = 0; ky < w->kernel[0]; ky++)
-        for (int kx = 0; kx < w->kernel[1]; kx++, to += cin)
+        for (int kx = 0; kx < w->kernel[1]; kx++, to += cin) {
             memcpy(to,
                    ft_map_at(&w->in, y * w->stride[0] - w->pad[0] + ky * w->dilation[0],
                              x * w->stride[1] - w->pad[1] + kx * w->dilation[1]),
                    cin * sizeof *to);
+            for (size_t i = 0; i < cin && w->precision == FT_PRECISION_BF16; i++)
+                to[i] = ft_bf16_float(to[i]);
+        }
 }
 
 /* Writes the sums [n] of pixel (y, x), channels from c0 on, to the output. */
@@ -48,8 +51,8 @@ static void finish_pixel(const struct ft_work *w, int y, int x, const float *sum
 static void convolution(const struct ft_work *w)
 {
     const int n = w->c1 - w->c0, k = (int)ft_conv_k(w), width = w->out.w;
-    const bool in_place = k == w->in.c && w->stride[0] == 1 && w->stride[1] == 1 &&
-                          w->in.row == (ptrdiff_t)w->in.w * w->in.pixel;
+    const bool in_place = k == w->in.c && w->precision == FT_PRECISION_F32 && w->stride[0] == 1 &&
+                          w->stride[1] == 1 && w->in.row == (ptrdiff_t)w->in.w * w->in.pixel;
     const int fits = (int)(w->scratch_floats / ((size_t)k + (size_t)w->out.c)),
               band = fits < BAND ? fits : BAND;
     const int end = w->y1 * width;
@@ -66,9 +69,12 @@ static void convolution(const struct ft_work *w)
     }
     ft_activate_part(w);
 }
-const struct ft_kernel_row ft_convolution_sgemm = {
-    .run = convolution, .name = "sgemm", .accepts = accepts, .scratch = scratch
-};
+const struct ft_kernel_row ft_convolution_sgemm = { .run = convolution,
+                                                    .name = "sgemm",
+                                                    .accepts = accepts,
+                                                    .packed = ft_conv_packed,
+                                                    .pack = ft_conv_pack,
+                                                    .scratch = scratch };
 
 static void product(const struct ft_product *p)
 {

@@ -22,14 +22,18 @@
     DECLARE(ft_kernel_row, name);                                                                  \
     TABLE(name, )
 
-extern const struct ft_kernel_row ft_winograd_avx512, ft_winograd_avx2, ft_convolution_sgemm;
+extern const struct ft_kernel_row ft_winograd_avx512, ft_winograd_avx2, ft_convolution_avx512_bf16,
+    ft_convolution_sgemm;
 DECLARE(ft_kernel_row, convolution);
 static const struct ft_kernel_row *const convolution_rows[] = {
 #if defined(__x86_64__)
-    &ft_winograd_avx512,   &ft_convolution_avx512, &ft_winograd_avx2,
-    &ft_convolution_avx2,
+    &ft_winograd_avx512,
+#if defined(FT_HAVE_AVX512_BF16)
+    &ft_convolution_avx512_bf16,
 #endif
-    &ft_convolution_sgemm, &ft_convolution_c,      NULL
+    &ft_convolution_avx512,      &ft_winograd_avx2, &ft_convolution_avx2,
+#endif
+    &ft_convolution_sgemm,       &ft_convolution_c, NULL
 };
 EVERYWHERE(depthwise);
 EVERYWHERE(affine);

@@ -21,7 +21,8 @@ static int make_attribute(const struct ft_model *m, cJSON **out, struct ft_error
     if (rc)
         return rc;
     cJSON *json = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(json, "classes"), *from;
-    cJSON_AddNumberToObject(json, "format", FT_MODEL_FORMAT);
+    cJSON_AddNumberToObject(json, "format",
+                            ft_backbone_precision(b) == FT_PRECISION_F32 ? 1 : FT_MODEL_FORMAT);
     for (int i = 0; i < m->head.k; i++)
         cJSON_AddItemToArray(list, cJSON_CreateString(m->classes[i]));
     cJSON_AddItemToObject(json, "input", ft_geometry_write(&b->geometry));
@@ -30,6 +31,7 @@ static int make_attribute(const struct ft_model *m, cJSON **out, struct ft_error
              (unsigned long long)hash[1]);
     cJSON_AddStringToObject(from, "name", b->name);
     cJSON_AddStringToObject(from, "hash", hex);
+    ft_precision_write(b, from);
     for (int i = 0; b->n_blocks > 1 && i < b->n_blocks; i++) {
         cJSON *blocks = i ? cJSON_GetObjectItemCaseSensitive(from, "blocks")
                           : cJSON_AddArrayToObject(from, "blocks"),

@@ -4,6 +4,9 @@
  *     {"format": 1, "classes": [...], "input": {...}, "backbone": {"name", "hash"}, "training":
  *         {...}}
  *
+ * If products are not float32, "backbone" also has "precision" ("bf16"), and the format is 2, so
+ * that versions which do not know precisions refuse the file.
+ *
  * If the features come from several layers, "backbone" also has "blocks": a list of {"layer",
  * "features"}, the name of each and how many features it gives, in the order of the features.
  *
@@ -13,7 +16,7 @@
 
 #include "backbone/backbone.h"
 
-#define FT_MODEL_FORMAT 1
+#define FT_MODEL_FORMAT 2 /* the highest that this version reads */
 
 struct ft_model {
     struct ft_backbone *backbone;

@@ -236,6 +236,13 @@ static int open_model(struct ft_model *m, struct ft_network *network, const char
             cJSON_GetObjectItemCaseSensitive(o->json, "input"), "icc")))
         return ft_error_set(err, FT_EARG,
                             "the model was trained without --icc: train it again with --icc");
+    const char *precision = ft_precision_read(o->json),
+               *own = precision ? precision : ft_precision_name(FT_PRECISION_F32);
+    if (o->json && options && options->precision && strcmp(options->precision, own))
+        return ft_error_set(err, FT_EARG,
+                            "the precision cannot be changed to %.20s: the model was trained "
+                            "with %.20s",
+                            options->precision, own);
     rc = read_model(m, network, path, options, o, err);
     if (!rc && !o->json)
         say_assumptions(m, network, options, o);

@@ -111,7 +111,10 @@ static inline double tolerance(const struct ft_kernel_row *row, const struct ft_
     exact.exact = true;
     /* what is no convolution has none */
     const double size = w->groups ? sqrt((double)ft_conv_k(w)) : 0;
-    return row->accepts && !row->accepts(&exact) ? 2.5e-6 * size : fmax(2e-5, 1e-6 * size);
+    const bool winograd = row->accepts && !row->accepts(&exact);
+    if (winograd && w->precision == FT_PRECISION_BF16) /* keeps float32 */
+        return 0.01 * size;
+    return winograd ? 2.5e-6 * size : fmax(2e-5, 1e-6 * size);
 }
 
 /* The last row of an operation. */

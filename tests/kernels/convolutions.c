@@ -28,7 +28,8 @@ static void windowed(enum ft_operation operation, struct shape s, bool dense)
         in.map.row = (s.w + 2 * BORDER) * s.c;
         in.map.data = in.data + BORDER * in.map.row + BORDER * s.c;
     }
-    for (int variant = 0; variant < 6; variant++) {
+    for (int i = 0; i < 6 * FT_PRECISIONS; i++) {
+        const int variant = i % 6;
         const bool clamped = variant == 1 || variant == 3;
         struct ft_work w = { .in = in.map,
                              .out = { .c = filters, .h = h, .w = wide },
@@ -41,6 +42,7 @@ static void windowed(enum ft_operation operation, struct shape s, bool dense)
                              .pad = { s.pad, s.pad },
                              .groups = s.groups,
                              .multiplier = s.multiplier,
+                             .precision = (enum ft_precision)(i / 6),
                              .pictures = 1,
                              .activation = variant & 4 ? FT_ACT_SWISH : FT_ACT_LINEAR };
         if (variant & 2 || variant == 5)
@@ -107,6 +109,7 @@ static void several_pictures(void)
         for (const struct ft_kernel_row *const *at = ft_kernel_table(FT_OP_CONVOLUTION); *at;
              at++) {
             const struct ft_kernel_row *row = *at;
+            const bool bf16 = row->needs & FT_CPU_AVX512_BF16;
             struct ft_work w = { .in = in.map,
                                  .out = out.map,
                                  .other = out.map,
@@ -120,6 +123,7 @@ static void several_pictures(void)
                                  .groups = s.groups,
                                  .multiplier = 1,
                                  .apart = (ptrdiff_t)apart,
+                                 .precision = bf16 ? FT_PRECISION_BF16 : FT_PRECISION_F32,
                                  .activation = i % 2 ? FT_ACT_HARD_SWISH : FT_ACT_LINEAR };
             if (!row->several || (row->needs & ~ft_cpu_features()) ||
                 (row->accepts && !row->accepts(&w)))

@@ -6,10 +6,25 @@
  * panels, the inner loop tiles, so that a panel stays in the first-level cache during a band; or,
  * if a band is one tile, the tile's input stays in the cache during all panels.
  *
+ * With bfloat16 the inputs of a band are rounded into the scratch, as rows [pixels][K], from which
+ * all panels read: as pairs for the instructions of bfloat16 (PAIRED), else as floats.
+ *
  * Each group is a convolution between slices of the channels, with its own panels. */
 #include <string.h>
 
+#include "kernels/bf16.h"
 #include "kernels/simd/panels.h"
+
+static bool rounds(const struct ft_work *w)
+{
+    return w->precision == FT_PRECISION_BF16;
+}
+
+/* Floats, or pairs of bfloat16 values, that a row of K values takes. */
+static size_t row_floats(size_t k)
+{
+    return PAIRED ? (k + 1) / 2 : k;
+}
 
 static void find_segments(const struct ft_work *w, struct ft_segments *s)
 {
@@ -46,6 +61,58 @@ static void find_offsets(const struct ft_work *w, int first, int pixels, struct 
     }
 }
 
+/* An element of a packed weight or of a rounded row. */
+#if PAIRED
+typedef uint16_t element;
+
+static element weight(const struct ft_work *w, float x)
+{
+    (void)w;
+    return ft_bf16(x);
+}
+
+static void round_values(const float *from, int n, element *to)
+{
+    int i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES)
+        _mm512_storeu_si512(to + i,
+                            (__m512i)_mm512_cvtne2ps_pbh(load(from + i + LANES), load(from + i)));
+    for (; i < n; i += LANES) {
+        const mask lanes = mask_first(n - i);
+        _mm256_mask_storeu_epi16(to + i, lanes,
+                                 (__m256i)_mm512_cvtneps_pbh(load_masked(from + i, lanes)));
+    }
+}
+#else
+typedef float element;
+
+static element weight(const struct ft_work *w, float x)
+{
+    return rounds(w) ? ft_bf16_float(x) : x;
+}
+
+static void round_values(const float *from, int n, element *to)
+{
+    for (int i = 0; i < n; i++)
+        to[i] = ft_bf16_float(from[i]);
+}
+#endif
+
+/* Rounds the inputs of a band into rows, and sets the offsets to read from there. */
+static void gather(const struct ft_work *w, int pixels, const struct ft_segments *s, float *rows,
+                   struct ft_offsets *at)
+{
+    const size_t k = ft_conv_k(w), floats = row_floats(k);
+    for (int i = 0; i < pixels; i++) {
+        element *row = (element *)(rows + (size_t)i * floats);
+        for (int n = 0; n < s->n; n++)
+            round_values(w->in.data + at->in[i] + s->at[n], s->k, row + n * s->k);
+        if (PAIRED && k % 2)
+            row[k] = 0;
+        at->in[i] = (ptrdiff_t)((size_t)i * floats);
+    }
+}
+
 /* Large bands if there are many weights for the pixels or few input channels; otherwise one tile at
  * a time. */
 static int band_pixels(const struct ft_work *w, size_t k)
@@ -61,15 +128,19 @@ static int band_pixels(const struct ft_work *w, size_t k)
 /* A panel is computed by the part that has its first filter. */
 static void run_group(const struct ft_work *w)
 {
-    const size_t k = ft_conv_k(w);
-    const int band = band_pixels(w, k), end = w->pictures * (w->y1 - w->y0) * w->out.w;
-    struct ft_segments segments;
+    const size_t k = row_floats(ft_conv_k(w)), room = w->scratch_floats / k;
+    const int wanted = band_pixels(w, ft_conv_k(w)),
+              band = rounds(w) && room < (size_t)wanted ? (int)room : wanted,
+              end = w->pictures * (w->y1 - w->y0) * w->out.w;
+    struct ft_segments segments, row = { .n = 1, .k = (int)k };
     struct ft_offsets at;
     find_segments(w, &segments);
     for (int p = 0; p < end; p += band) {
         const int pixels = end - p < band ? end - p : band;
         const struct ft_width *width;
         find_offsets(w, p, pixels, &at);
+        if (rounds(w))
+            gather(w, pixels, &segments, w->scratch, &at);
         for (int c = 0; c < w->c1; c += width->filters) {
             width = FT_NAME(panel_at)(c, w->out.c);
             if (c < w->c0)
@@ -81,10 +152,10 @@ static void run_group(const struct ft_work *w)
                 width->filters) /* a group's last panel is wider than what is left of all biases */
                 memcpy(bias, w->bias + c, (size_t)filters * sizeof *bias);
             FT_NAME(panel_run)
-            ((struct ft_tile){ .in = w->in.data,
+            ((struct ft_tile){ .in = rounds(w) ? w->scratch : w->in.data,
                                .out = w->out.data + c,
                                .other = w->other.data ? w->other.data + c : NULL,
-                               .segments = &segments,
+                               .segments = rounds(w) ? &row : &segments,
                                .weights = weights,
                                .bias = filters < width->filters ? bias : w->bias + c,
                                .ahead = band > FT_TILE_ROWS && c + filters < w->c1
@@ -103,7 +174,7 @@ static void run_group(const struct ft_work *w)
 
 static size_t packed_group(const struct ft_work *w)
 {
-    return ft_conv_k(w) * FT_NAME(panel_filters)(w->out.c / w->groups);
+    return row_floats(ft_conv_k(w)) * FT_NAME(panel_filters)(w->out.c / w->groups);
 }
 
 static void convolution(const struct ft_work *w)
@@ -133,7 +204,14 @@ static void convolution(const struct ft_work *w)
 
 static bool accepts(const struct ft_work *w)
 {
-    return w->kernel[0] * w->kernel[1] <= FT_TILE_SEGMENTS;
+    return w->kernel[0] * w->kernel[1] <= FT_TILE_SEGMENTS && (!PAIRED || rounds(w));
+}
+
+/* The rows of a band; each of FT_PARTS_MAX equal shares is enough for one tile. */
+static size_t scratch(const struct ft_work *w)
+{
+    const int band = band_pixels(w, ft_conv_k(w)), least = FT_PARTS_MAX * FT_TILE_ROWS;
+    return rounds(w) ? (size_t)(band > least ? band : least) * row_floats(ft_conv_k(w)) : 0;
 }
 
 static size_t packed(const struct ft_work *w)
@@ -141,21 +219,24 @@ static size_t packed(const struct ft_work *w)
     return (size_t)w->groups * packed_group(w);
 }
 
-static void pack(const struct ft_work *w, const float *keras, float *to)
+static void pack(const struct ft_work *w, const float *keras, float *packed_weights)
 {
-    const size_t k = ft_conv_k(w), all = (size_t)w->out.c, n = all / (size_t)w->groups;
+    const size_t k = ft_conv_k(w), all = (size_t)w->out.c, n = all / (size_t)w->groups,
+                 deep = PAIRED ? 2 : 1;
+    element *to = (element *)packed_weights;
     for (size_t group = 0; group < all; group += n)
         for (size_t first = 0, width; first < n; first += width) {
             width = (size_t)FT_NAME(panel_at)((int)first, (int)n)->filters;
             if (w->groups == 1 && (first < (size_t)w->c0 || first >= (size_t)w->c1)) {
-                to += k * width;
+                to += deep * row_floats(k) * width;
                 continue;
             }
-            for (size_t i = 0; i < k; i++)
+            for (size_t i = 0; i < k; i += deep)
                 for (size_t f = first; f < first + width; f++)
-                    *to++ = f < n ? keras[i * all + group + f] : 0;
+                    for (size_t j = i; j < i + deep; j++)
+                        *to++ = f < n && j < k ? weight(w, keras[j * all + group + f]) : 0;
         }
 }
 
 FT_KERNEL_ROW(convolution, .accepts = accepts, .packed = packed, .pack = pack, .pack_parts = true,
-              .channels = FT_PANEL, .several = true);
+              .scratch = scratch, .channels = FT_PANEL, .several = true);

@@ -13,12 +13,12 @@ struct sums {
  * between registers and through memory. */
 FT_INLINE void into(vec *sum, vec x, vec w)
 {
-    __asm__("vfmadd231ps %2, %1, %0" : "+v"(*sum) : "v"(x), "v"(w));
+    __asm__(FT_PRODUCT " %2, %1, %0" : "+v"(*sum) : "v"(x), "v"(w));
 }
 
 FT_INLINE void half_into(half *sum, half x, half w)
 {
-    __asm__("vfmadd231ps %2, %1, %0" : "+v"(*sum) : "v"(x), "v"(w));
+    __asm__(FT_PRODUCT " %2, %1, %0" : "+v"(*sum) : "v"(x), "v"(w));
 }
 
 FT_INLINE void step(const float *const *p, ptrdiff_t k, const float *w, struct sums *acc,

@@ -25,6 +25,16 @@ typedef __mmask16 mask;
 typedef __mmask8 half_mask;
 enum { LANES = 16, HALF_LANES = 8 };
 
+#if defined(__AVX512BF16__)
+/* Products are of pairs: a lane of a weight or an input has the bfloat16 values of two neighbours
+ * in K, the first in the lower half. The sums are floats. */
+#define FT_PRODUCT "vdpbf16ps"
+#define PAIRED     1
+#else
+#define FT_PRODUCT "vfmadd231ps"
+#define PAIRED     0
+#endif
+
 FT_INLINE mask mask_first(int n)
 {
     return n >= LANES ? 0xffff : n <= 0 ? 0 : (mask)((1u << n) - 1);
@@ -129,6 +139,8 @@ typedef __m128 half;
 typedef __m256i mask;
 typedef __m128i half_mask;
 enum { LANES = 8, HALF_LANES = 4 };
+#define FT_PRODUCT "vfmadd231ps"
+#define PAIRED     0
 
 FT_INLINE mask mask_first(int n)
 {

@@ -1,0 +1,72 @@
+#!/bin/sh
+# --precision: from the command line into the plan, the model file and the cache, and back.
+. "$FT_TESTS/cli/tap.sh"
+sample=$FT_TESTS/data/cats-vs-dogs
+train="train $sample/train --layers last --json"
+
+begin "f32 is the default: the same file, byte for byte, from the same cache"
+status 0 finetune $train -o plain.h5
+has out '"precision":"f32"'
+status 0 finetune $train -o f32.h5 --precision f32
+has out '"cache":{"hits":44,"computed":0}'
+cmp -s plain.h5 f32.h5 || complain "models differ"
+
+begin "bf16 has features of its own in the cache, and they are found again"
+status 0 finetune $train -o bf16.h5 --precision bf16
+has out '"precision":"bf16"'
+has out '"cache":{"hits":0,"computed":44}'
+status 0 finetune $train -o again.h5 --precision bf16
+has out '"cache":{"hits":44,"computed":0}'
+cmp -s bf16.h5 again.h5 || complain "models differ"
+
+begin "training says it, info says it"
+status 0 finetune train "$sample/train" --layers last -o again.h5 --precision bf16
+grep -q '^precision  bf16 · ' err out || complain "no line: $(cat out err)"
+status 0 finetune train "$sample/train" --layers last -o again.h5 -v
+grep -q '^precision  f32$' err out || complain "no line: $(cat out err)"
+status 0 finetune info bf16.h5
+has out 'precision  bf16 · '
+status 0 finetune info bf16.h5 --json
+has out '"precision":"bf16"'
+status 0 finetune info plain.h5
+has out 'precision  f32'
+status 0 finetune --version
+has out 'bf16 · '
+
+begin "a model keeps its precision: no option is needed, one that contradicts is refused"
+status 0 finetune predict -m bf16.h5 "$sample/test"
+cp out without
+status 0 finetune predict -m bf16.h5 --precision bf16 "$sample/test"
+cmp -s out without || complain "other predictions with the option"
+status 1 finetune predict -m bf16.h5 --precision f32 "$sample/test"
+has err "'bf16.h5': the precision cannot be changed to f32: the model was trained with bf16"
+status 1 finetune evaluate -m plain.h5 --precision bf16 "$sample/test"
+has err "'plain.h5': the precision cannot be changed to bf16: the model was trained with f32"
+picture=$(find "$sample/test/dog" -name '*.jpg' | head -1)
+status 1 finetune explain -m plain.h5 --precision bf16 "$picture"
+status 0 finetune explain -m bf16.h5 "$picture" -o why.png
+
+begin "the accuracy is equal"
+status 0 finetune evaluate -m plain.h5 "$sample/test" --json
+f32=$(sed 's/.*"accuracy":\([0-9.]*\).*/\1/' out)
+status 0 finetune evaluate -m bf16.h5 "$sample/test" --json
+equal "$(sed 's/.*"accuracy":\([0-9.]*\).*/\1/' out)" "$f32"
+
+begin "features, bench and import"
+status 0 finetune features "$sample/test" -o f32.features.h5 -q
+status 0 finetune features "$sample/test" -o bf16.features.h5 -q --precision bf16
+cmp -s f32.features.h5 bf16.features.h5 && complain "the features are equal"
+status 0 finetune bench --seconds 0.01 --json --precision bf16
+has out '"precision":"bf16"'
+status 0 finetune import "$FT_TESTS/../weights/efficientnet-lite0.h5" -o network.h5 --precision bf16
+status 0 finetune bench network.h5 --seconds 0.01 --json
+has out '"precision":"bf16"'
+status 0 finetune bench network.h5 --seconds 0.01 --json --precision f32
+has out '"precision":"f32"'
+
+begin "a word that is no precision is wrong use"
+for command in "train $sample/train" "predict x.jpg" "features x.jpg" "evaluate x" "explain x.jpg" bench; do
+    status 2 finetune $command --precision fp16
+    has err "f32|bf16"
+done
+end
