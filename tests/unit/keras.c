@@ -1,9 +1,10 @@
 /* keras/: files that Keras wrote (tests/golden/keras, made by scripts/golden_keras.py), the bundled
  * network, and files written and read back. */
 #define _GNU_SOURCE
-#include "../test.h"
+#include "small_network.h"
 
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -265,6 +266,44 @@ static void cut(void)
     ft_network_free(n);
 }
 
+/* Processor time of writing a chain of n convolutions. */
+static double seconds_to_write(int n_layers)
+{
+    struct ft_error err = { 0 };
+    struct ft_network *n = calloc(1, sizeof *n);
+    n->layers = calloc((size_t)n_layers + 1, sizeof *n->layers);
+    n->name = strdup("chain");
+    add(n, FT_LAYER_INPUT, "input", -1, -1);
+    n->layers[0].params.rank = 3;
+    memcpy(n->layers[0].params.shape, (int[]){ 8, 8, 3 }, 3 * sizeof(int));
+    for (int i = 1; i <= n_layers; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "conv%d", i);
+        add(n, FT_LAYER_CONV2D, name, i - 1, -1);
+        weigh(n, i, FT_W_KERNEL, 4, (int64_t[]){ 1, 1, 3, 3 });
+        n->layers[i].params.filters = 3;
+    }
+    n->output = n_layers;
+    const char *path = temporary("chain.h5");
+    const clock_t start = clock();
+    CHECK(!ft_keras_write(n, NULL, path, &err));
+    const double took = (double)(clock() - start) / CLOCKS_PER_SEC;
+    struct ft_network *back = open_or_exit(path);
+    CHECK(back->n_layers == n_layers + 1);
+    ft_network_free(back);
+    ft_network_free(n);
+    CHECK(unlink(path) == 0);
+    return took;
+}
+
+/* Four times the layers took 14 times as long when HDF5 aligned each small object. */
+static void many_layers(void)
+{
+    const double few = seconds_to_write(750), many = seconds_to_write(3000);
+    printf("# 750 layers: %.2f s, 3000: %.2f s\n", few, many);
+    CHECK(many < 8 * few);
+}
+
 /* Bytes that are kept beside a network; Keras files without them have none. */
 static void blobs(void)
 {
@@ -302,6 +341,7 @@ int main(void)
     RUN(structure);
     RUN(sequential);
     RUN(cut);
+    RUN(many_layers);
     RUN(blobs);
     return test_end();
 }
