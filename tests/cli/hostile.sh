@@ -225,10 +225,11 @@ status 1 timeout 20 "$FINETUNE" info hole/empty.h5
 has err "not a Keras file"
 rm -rf whole hole
 
+# FT_ROUNDS: how often the three tests below are repeated.
 begin "a model that is cut short or rewritten while it is read: an error or the right answer"
 finetune predict -m big.h5 "$one" >right
 size=$(stat -c %s big.h5)
-for round in 1 2 3 4 5 6 7 8 9 10 11 12; do
+for round in $(seq "${FT_ROUNDS:-12}"); do
     cp big.h5 changing.h5
     "$FINETUNE" predict -m changing.h5 "$one" >out 2>err &
     pid=$!
@@ -249,7 +250,6 @@ for round in 1 2 3 4 5 6 7 8 9 10 11 12; do
     esac
 done
 
-# FT_ROUNDS: how often the two tests below are repeated.
 begin "pictures that are cut short or rewritten while they are read: a row each, and the others are right"
 mkdir many
 for copy in 1 2; do
