@@ -21,6 +21,9 @@ Containers:
     weightstop, legacytop, legacyk2top     with top
     back, backk2  a model that was trained on the backbone opens in Keras 3 and tf_keras and gives the probabilities of
                   `finetune predict` (to 1e-5, or twice the error of Keras in single precision)
+    onnx          model.export(format="onnx") of Keras 3, which needs tf2onnx
+    onnxout       a model that was trained on the backbone, exported by `finetune export`, gives in ONNX Runtime and in OpenVINO the
+                  probabilities of `finetune predict` (to 1e-5)
 Each network runs in its own process.
 """
 import argparse
@@ -69,11 +72,14 @@ def call(binary, *arguments, exact=False):
 
 
 def run_finetune(binary, file, folder, out, size=None, exact=False, layer=None):
+    return features_of(binary, file, folder, out, [*(["--size", size] if size else []), *(["--layer", layer] if layer else [])], exact)
+
+
+def features_of(binary, file, folder, out, more, exact=False):
     """Features [n, d] in the order of the names, or the text of an error."""
     import h5py
     import numpy as np
-    _, wrong = call(binary, "features", folder, "--backbone", file, "--resize", "squash", "--no-cache", "--output", out, *(["--size", size] if size else []),
-                    *(["--layer", layer] if layer else []), exact=exact)
+    _, wrong = call(binary, "features", folder, "--backbone", file, "--resize", "squash", "--no-cache", "--output", out, *more, exact=exact)
     if wrong:
         return wrong
     with h5py.File(out) as f:
@@ -106,15 +112,38 @@ def probabilities(module, model, pixels, work, floatx):
     return module + ": " + done.stderr.strip().splitlines()[-1] if done.returncode else np.load(out)
 
 
-def back_in_keras(args, file, folder, work, pixels):
-    """Trains on the backbone, opens the model in Keras 3 and tf_keras: the largest difference of a probability. With --exact also from Keras 3 in
-    double precision: ours, ours exact, Keras's."""
-    import numpy as np
+def train(args, file, folder, work):
+    """(the model, the pictures, None or an error)"""
     model, sides, names = work / "model.h5", work / "sides", sorted(folder.glob("*.png"))
     for i, png in enumerate(names):
         (sides / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
         (sides / "ab"[i % 2] / png.name).write_bytes(png.read_bytes())
     _, wrong = call(args.binary, "train", sides, "--backbone", file, "--resize", "squash", "--folds", "2", "--no-cache", "--output", model)
+    return model, names, wrong
+
+
+def exported(args, file, folder, work, pixels):
+    """Trains on the backbone and exports the model: the largest difference of a probability in ONNX Runtime and in OpenVINO."""
+    import numpy as np
+    import onnxruntime
+    import openvino
+    model, names, wrong = train(args, file, folder, work)
+    out, wrong = (None, wrong) if wrong else call(args.binary, "predict", "--model", model, "--top", "2", "--json", *names)
+    _, wrong = (None, wrong) if wrong else call(args.binary, "export", model, "-o", work / "model.onnx")
+    if wrong:
+        return wrong
+    mine = np.array([[{t["label"]: t["probability"] for t in row["top"]}[c] for c in "ab"] for row in json.loads(out)])
+    session = onnxruntime.InferenceSession(work / "model.onnx")
+    compiled = openvino.Core().compile_model(work / "model.onnx", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    theirs = [session.run(["probabilities"], {"image": pixels})[0], compiled({"image": pixels})[compiled.output("probabilities")]]
+    return max(float(np.abs(t - mine).max()) for t in theirs)
+
+
+def back_in_keras(args, file, folder, work, pixels):
+    """Trains on the backbone, opens the model in Keras 3 and tf_keras: the largest difference of a probability. With --exact also from Keras 3 in
+    double precision: ours, ours exact, Keras's."""
+    import numpy as np
+    model, names, wrong = train(args, file, folder, work)
     mine = []
     for exact in (False, True)[: 1 + args.exact]:
         out, wrong = (None, wrong) if wrong else call(args.binary, "predict", "--model", model, "--top", "2", "--json", *names, exact=exact)
@@ -134,9 +163,11 @@ def back_in_keras(args, file, folder, work, pixels):
 def save(keras, model, container, path):
     """Writes the file and returns its path."""
     kind = container.replace("k2", "").replace("top", "")
-    path = path.with_suffix({"h5": ".h5", "keras": ".keras", "back": ".h5", "weights": ".weights.h5", "legacy": ".h5"}[kind])
+    path = path.with_suffix({"h5": ".h5", "keras": ".keras", "back": ".h5", "onnx": ".onnx", "onnxout": ".h5", "weights": ".weights.h5", "legacy": ".h5"}[kind])
     if kind == "weights" or (kind == "legacy" and "k2" in container):
         model.save_weights(path)
+    elif kind == "onnx":
+        model.export(path, format="onnx", verbose=False)
     elif kind == "legacy":
         import h5py
         from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
@@ -159,8 +190,11 @@ def compare(args, built, container, folder, work, pixels, row):
     file = save(built.keras, built.model, container, work / built.name)
     if container.startswith("back"):
         row["error"], row["others"] = back_in_keras(args, file, folder, work, pixels)
+    elif container == "onnxout":
+        row["error"] = exported(args, file, folder, work, pixels)
     else:
-        got = run_finetune(args.binary, file, folder, work / "features.h5", size)
+        more = ["--preprocess", "none"] if container == "onnx" else ["--size", size] if size else []
+        got = features_of(args.binary, file, folder, work / "features.h5", more)
         row["error"], row["apart"] = error(got, want), float(spread(want) / (want**2).mean() ** 0.5)
         if args.exact and not isinstance(got, str):
             double = built.features64(pixels)
@@ -198,7 +232,7 @@ def judge(row):
     """The fault of a row, or None. If the rounding error of single precision is larger than the tolerance, the error may be as large as that of Keras."""
     if isinstance(row["error"], str):
         return row["error"]
-    back = row["file"].startswith("back")
+    back = row["file"].startswith(("back", "onnxout"))
     wanted, ours, exact, keras = 1e-5 if back else 1e-3, row["error"], None, 0
     if row.get("others"):
         ours, exact, keras = row["others"]

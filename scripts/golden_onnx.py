@@ -221,8 +221,26 @@ def external():
     onnx.save(onnx.load(path), path, save_as_external_data=True, location="external.bin", size_threshold=256)
 
 
+def resizes():
+    """Resize, limits of Clip that do not begin at 0, and Gelu by tanh, which is an operator since opset 20."""
+    g = Graph(10, size=10, opset=20)
+    number = lambda v: g.constant(np.float32(v))
+    x = g.op("Sub", g.conv(g.start, 3, 4), number(1.0))
+    y = [g.op("Clip", x, *limits) for limits in [(number(-1), number(0.5)), ("", number(0.25)), (number(-0.75),), (number(0.5), number(2))]]
+    y.append(g.op("Gelu", x, approximate="tanh"))
+    y.append(g.op("Gelu", x))
+    x = g.conv(g.op("Concat", *y, axis=1), 24, 6)
+    factors = lambda *v: g.constant(np.float32(v))
+    y = [
+        g.op("Resize", x, "", factors(1, 1, 2, 3), mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+        g.op("Resize", x, "", factors(1, 1, 2, 3)),
+        g.op("Resize", x, "", "", g.ints(1, 6, 12, 18), mode="linear", coordinate_transformation_mode="pytorch_half_pixel"),
+    ]
+    g.write("resizes", g.op("Concat", *y, axis=1))
+
+
 if __name__ == "__main__":
     os.makedirs(FOLDER, exist_ok=True)
-    for build in [convolutions, pools, norms, activations, shapes, channels_last, tokens, attention, external]:
+    for build in [convolutions, pools, norms, activations, shapes, channels_last, tokens, attention, external, resizes]:
         build()
         print(build.__name__)

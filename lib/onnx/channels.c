@@ -47,11 +47,49 @@ static int hard_sigmoid(struct ft_import *x, const struct ft_onnx_operator *row)
     return rc ? rc : ft_onnx_activate(x, &view, &p, 0);
 }
 
+/* A layer input * scale + offset. */
+static int rescaled(struct ft_import *x, int input, double scale, double offset, int *out)
+{
+    const double values[] = { scale, offset };
+    const int rc = ft_onnx_layer(x, FT_LAYER_RESCALING, &input, 1, x->shapes[input], out);
+    for (int w = 0; !rc && w < 2; w++) {
+        float *value = ft_onnx_weight(x, *out, w ? FT_W_OFFSET : FT_W_SCALE, 1, (int64_t[]){ 1 });
+        if (!value)
+            return FT_ENOMEM;
+        *value = (float)values[w];
+    }
+    return rc;
+}
+
+static int multiplied(struct ft_import *x, int first, int second, int *out)
+{
+    return ft_onnx_layer(x, FT_LAYER_MULTIPLY, (int[]){ first, second }, 2, x->shapes[first], out);
+}
+
+/* x * sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3)) (D. Hendrycks and K. Gimpel, 2016), from layers
+ * that Keras has. */
+static int gelu_by_tanh(struct ft_import *x)
+{
+    const double factor = 1.5957691216057308;
+    struct ft_view view = ft_onnx_input(x, 0)->view;
+    int square, cubic, inner, gate, out;
+    int rc = multiplied(x, view.layer, view.layer, &square);
+    rc = rc ? rc : rescaled(x, square, 0.044715 * factor, factor, &cubic);
+    rc = rc ? rc : multiplied(x, view.layer, cubic, &inner);
+    rc = rc ? rc : ft_onnx_layer(x, FT_LAYER_ACTIVATION, &inner, 1, x->shapes[view.layer], &gate);
+    if (rc)
+        return rc;
+    ft_onnx_at(x, gate)->params.activation = FT_ACT_SIGMOID;
+    rc = multiplied(x, view.layer, gate, &out);
+    if (rc)
+        return rc;
+    view.layer = out;
+    return ft_onnx_set_view(x, 0, &view);
+}
+
 static int gelu(struct ft_import *x, const struct ft_onnx_operator *row)
 {
-    if (ft_onnx_text_is(x->node, "approximate", "tanh"))
-        return ft_onnx_refuse(x, "the approximation by tanh is not supported");
-    return activate(x, row);
+    return ft_onnx_text_is(x->node, "approximate", "tanh") ? gelu_by_tanh(x) : activate(x, row);
 }
 
 /* A limit of Clip: an attribute before opset 11, then an input. */
@@ -67,19 +105,34 @@ static int limit(const struct ft_import *x, const char *name, size_t k, double *
     return 0;
 }
 
+/* With an upper limit alone: high - relu(high - x); else low + clip(x - low, 0, high - low). */
 static int clip_view(struct ft_import *x, double low, double high)
 {
-    const struct ft_layer_params p = { .activation = high >= 3e38  ? FT_ACT_RELU
-                                                     : high == 6.0 ? FT_ACT_RELU6
-                                                                   : FT_ACT_RELU_SHAPED,
+    const bool below = low > -3e38, above = high < 3e38;
+    const struct ft_layer_params p = { .activation = !above || !below          ? FT_ACT_RELU
+                                                     : low == 0 && high == 6.0 ? FT_ACT_RELU6
+                                                                               : FT_ACT_RELU_SHAPED,
                                        .most = (float)(high - low) };
     struct ft_view view = ft_onnx_input(x, 0)->view;
+    const double sign = below ? 1 : -1, limit = below ? low : high;
+    int clipped;
+    if (!below && !above)
+        return ft_onnx_set_view(x, 0, &view);
+    if (high < low)
+        return ft_onnx_refuse(x, "its limits %g and %g are not valid", low, high);
     if (low == 0)
         return ft_onnx_activate(x, &view, &p, 0);
-    if (high >= 3e38 || low <= -3e38)
-        return ft_onnx_refuse(x, "only limits that begin at 0 are supported");
-    return ft_onnx_refuse(x, "limits %g and %g are not supported: only those that begin at 0 are",
-                          low, high);
+    int rc = rescaled(x, view.layer, sign, -sign * limit, &view.layer);
+    rc =
+        rc ? rc
+           : ft_onnx_layer(x, FT_LAYER_ACTIVATION, &view.layer, 1, x->shapes[view.layer], &clipped);
+    if (rc)
+        return rc;
+    struct ft_layer_params *to = &ft_onnx_at(x, clipped)->params;
+    to->activation = p.activation;
+    to->most = p.most;
+    rc = rescaled(x, clipped, sign, limit, &view.layer);
+    return rc ? rc : ft_onnx_set_view(x, 0, &view);
 }
 
 static int clip(struct ft_import *x, const struct ft_onnx_operator *row)

@@ -44,8 +44,8 @@ struct ft_onnx_operator {
     int detail; /* what `build` needs to know: a layer kind, an activation */
 };
 /* Tables that end with a row without a name. */
-extern const struct ft_onnx_operator ft_onnx_windows[], ft_onnx_channels[], ft_onnx_shapes[],
-    ft_onnx_arithmetic[];
+extern const struct ft_onnx_operator ft_onnx_windows[], ft_onnx_resizes[], ft_onnx_channels[],
+    ft_onnx_shapes[], ft_onnx_arithmetic[];
 
 /* Computes the current node if all its inputs are constants. *done: whether it was one of the
  * operators that are computed. */
