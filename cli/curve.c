@@ -118,7 +118,7 @@ static int curve_main(const struct settings *s)
 }
 
 static const struct option curve_options[] = {
-    { "backbone", 'b', LIST(backbones), .argument = "NAME|FILE",
+    { "backbone", 'b', LIST(backbones), .file = FILE_READ, .argument = "NAME|FILE",
       .help = "pretrained network; repeat the option to compare several" },
     { 0 },
 };

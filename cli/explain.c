@@ -178,7 +178,7 @@ static int explain_main(const struct settings *s)
 }
 
 static const struct option explain_options[] = {
-    { "output", 'o', TEXT(output), .argument = "FILE",
+    { "output", 'o', TEXT(output), .file = FILE_PICTURE, .argument = "FILE",
       .help = "file to write, with the heat map: .png or .jpg" },
     { "class", 0, TEXT(class_name), .argument = "NAME",
       .help = "show the evidence for this class (default: the most probable one)" },

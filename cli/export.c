@@ -47,9 +47,9 @@ static int export_main(const struct settings *s)
 }
 
 static const struct option export_options[] = {
-    { "output", 'o', TEXT(output), .argument = "FILE", .initial = "model.onnx",
-      .help = "ONNX file to write" },
-    { "labels", 0, TEXT(labels), .argument = "FILE",
+    { "output", 'o', TEXT(output), .file = FILE_WRITTEN, .argument = "FILE",
+      .initial = "model.onnx", .help = "ONNX file to write" },
+    { "labels", 0, TEXT(labels), .file = FILE_WRITTEN, .argument = "FILE",
       .help = "also write the names of the classes, one a line" },
     { "nchw", 0, FLAG(channels_first),
       .help = "the input has its channels first: [n, 3, h, w], not [n, h, w, 3]" },
@@ -61,7 +61,7 @@ static const struct option foreign_options[] = {
               "(default: detected)" },
     { "resize", 0, TEXT(resize), .argument = "RULE", .choices = "crop|squash|pad",
       .help = "how a picture is fitted to the input of a model that another program trained" },
-    { "classes", 0, TEXT(classes), .argument = "A,B,...|FILE",
+    { "classes", 0, TEXT(classes), .file = FILE_READ, .argument = "A,B,...|FILE",
       .help = "names of the classes of a model that another program trained" },
     { 0 },
 };

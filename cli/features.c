@@ -129,8 +129,8 @@ static int features_main(const struct settings *s)
 }
 
 static const struct option features_options[] = {
-    { "output", 'o', TEXT(output), .argument = "FILE", .initial = "features.h5",
-      .help = "HDF5 file to write" },
+    { "output", 'o', TEXT(output), .file = FILE_WRITTEN, .argument = "FILE",
+      .initial = "features.h5", .help = "HDF5 file to write" },
     { "layers", 0, TEXT(depths), .argument = "last|all|NAME,...", .initial = "last",
       .help = "layers that the features consist of: last: --layer alone; all: before it, the "
               "average of a map from each block of the network; NAME,...: of these layers" },

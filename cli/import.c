@@ -38,8 +38,8 @@ static int import_main(const struct settings *s)
 }
 
 static const struct option import_options[] = {
-    { "output", 'o', TEXT(output), .argument = "FILE", .initial = "backbone.h5",
-      .help = "Keras file to write" },
+    { "output", 'o', TEXT(output), .file = FILE_WRITTEN, .argument = "FILE",
+      .initial = "backbone.h5", .help = "Keras file to write" },
     { 0 },
 };
 

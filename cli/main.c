@@ -75,7 +75,9 @@ static int run(const struct command *command, int argc, char **argv)
 {
     struct settings settings = { 0 };
     message_init(&(struct settings){ .log_json = wants_log_json(argc, argv) });
-    const int wrong = options_parse(command, argc, argv, &settings);
+    int wrong = options_parse(command, argc, argv, &settings);
+    if (!wrong && !settings.version && !settings.help)
+        wrong = outputs_check(command, &settings);
     if (wrong)
         return wrong;
     if (settings.version)

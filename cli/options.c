@@ -2,14 +2,15 @@
 #include "options.h"
 
 const struct option backbone_name_options[] = {
-    { "backbone", 'b', TEXT(backbone), .argument = "NAME|FILE", .initial = "efficientnet-lite0",
+    { "backbone", 'b', TEXT(backbone), .file = FILE_READ, .argument = "NAME|FILE",
+      .initial = "efficientnet-lite0",
       .help = "pretrained network: a bundled one by name, a Keras or ONNX file, or the folder "
               "of a KerasHub preset" },
     { 0 },
 };
 
 const struct option model_options[] = {
-    { "model", 'm', TEXT(model), .argument = "FILE", .initial = DEFAULT_MODEL,
+    { "model", 'm', TEXT(model), .file = FILE_READ, .argument = "FILE", .initial = DEFAULT_MODEL,
       .help = "model file to use" },
     { "preprocess", 0, TEXT(preprocess), .argument = "MODE",
       .help = "pixel scaling that the network expects: tf, torch, caffe, none or SCALE,OFFSET "
@@ -21,7 +22,7 @@ const struct option model_options[] = {
       .help =
           "convert the colours of pictures with an ICC profile to sRGB, for a model that another "
           "program trained (default: profiles are ignored)" },
-    { "classes", 0, TEXT(classes), .argument = "A,B,...|FILE",
+    { "classes", 0, TEXT(classes), .file = FILE_READ, .argument = "A,B,...|FILE",
       .help = "names of the classes of a model that another program trained, in order, or a file "
               "of them (default: labels.txt or class_indices.json beside the model)" },
     { "precision", 0, TEXT(precision), .argument = "TYPE", .choices = "f32|bf16",
@@ -60,7 +61,7 @@ const struct option resize_options[] = {
 };
 
 const struct option label_options[] = {
-    { "labels", 0, TEXT(labels), .argument = "FILE.csv",
+    { "labels", 0, TEXT(labels), .file = FILE_READ, .argument = "FILE.csv",
       .help =
           "read labels from a table, not from folder names; paths are searched in DIR and beside "
           "the table" },
@@ -81,7 +82,7 @@ const struct option class_options[] = {
 };
 
 const struct option list_options[] = {
-    { "files-from", 0, TEXT(files_from), .argument = "FILE",
+    { "files-from", 0, TEXT(files_from), .file = FILE_READ, .argument = "FILE",
       .help = "read paths of pictures and folders from FILE, one per line; - means standard "
               "input" },
     { "null", '0', FLAG(nul),
@@ -90,7 +91,7 @@ const struct option list_options[] = {
 };
 
 const struct option report_options[] = {
-    { "report", 0, TEXT(report), .argument = "FILE",
+    { "report", 0, TEXT(report), .file = FILE_WRITTEN, .argument = "FILE",
       .help = "write an HTML page with accuracy, mistakes and heat maps" },
     { 0 },
 };

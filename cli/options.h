@@ -54,6 +54,15 @@ enum option_type {
     TYPE_LIST,   /* struct list: the option may be repeated */
 };
 
+/* What a command does with the file that an option names (outputs.c). */
+enum option_file {
+    FILE_NONE,
+    FILE_READ, /* or the option may name something else, such as a network or a list of classes */
+    FILE_WRITTEN,
+    FILE_PICTURE, /* written; may replace a picture */
+    FILE_TABLES,  /* a folder: FT_REPORT_CSV_NAMES are written there */
+};
+
 struct option {
     const char *name;
     char letter; /* 0: no short form */
@@ -63,6 +72,7 @@ struct option {
     const char *argument; /* "FILE"; NULL for flags */
     const char *choices;  /* "crop|squash|pad"; NULL: any text */
     const char *initial;  /* the default, as a user would type it; NULL: none */
+    enum option_file file;
     const char *help;
 };
 
@@ -120,6 +130,13 @@ const struct option *command_option(const struct command *command, int i);
 int options_parse(const struct command *command, int argc, char **argv, struct settings *settings);
 /* The one of `words` [n] with the smallest edit distance to `word`; NULL if none is close. */
 const char *nearest_word(const char *word, const char *const *words, size_t n);
+
+/* ---- outputs (outputs.c) --------------------------------------------------------------------- */
+
+/* Returns 0, or EXIT_USAGE after a message: an output of the command would replace a file that the
+ * command reads, a picture, or another output. Looks at the files that arguments and options name,
+ * not at all pictures in folders. */
+int outputs_check(const struct command *command, const struct settings *settings);
 
 /* ---- texts made from the tables -------------------------------------------------------------- */
 

@@ -345,8 +345,8 @@ static int train_main(const struct settings *s)
 }
 
 static const struct option train_options[] = {
-    { "output", 'o', TEXT(output), .argument = "FILE", .initial = DEFAULT_MODEL,
-      .help = "model file to write" },
+    { "output", 'o', TEXT(output), .file = FILE_WRITTEN, .argument = "FILE",
+      .initial = DEFAULT_MODEL, .help = "model file to write" },
     { "val", 0, TEXT(val), .argument = "DIR", .help = "also measure the model on this folder" },
     { "l2", 0, AUTO(l2, 0, 1e6), .argument = "auto|VALUE", .initial = "auto",
       .help =

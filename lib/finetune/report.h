@@ -37,9 +37,12 @@ char *ft_report_warnings_text(const struct ft_metrics *metrics, char *const *cla
 /* Returns whether a spreadsheet treats a cell with this text as a formula (OWASP, CSV
  * injection). */
 bool ft_csv_is_formula(const char *text);
-/* Writes predictions.csv, classes.csv, confusion.csv, reliability.csv and coverage.csv in the
- * directory `dir`, which must exist. `safe`: an apostrophe is put before cells that would be
- * formulas. */
+#define FT_REPORT_CSV_NAMES                                                                        \
+    {                                                                                              \
+        "predictions.csv", "classes.csv", "confusion.csv", "reliability.csv", "coverage.csv"       \
+    }
+/* Writes the files FT_REPORT_CSV_NAMES in the directory `dir`, which must exist. `safe`: an
+ * apostrophe is put before cells that would be formulas. */
 int ft_report_csv(const struct ft_metrics *metrics, const struct ft_judged *judged, bool safe,
                   const char *dir, struct ft_error *err);
 

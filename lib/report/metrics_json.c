@@ -248,18 +248,16 @@ static void csv_coverage(struct ft_text *t, const struct ft_metrics *m, const st
 int ft_report_csv(const struct ft_metrics *m, const struct ft_judged *judged, bool safe,
                   const char *dir, struct ft_error *err)
 {
-    static const struct {
-        const char *name;
-        void (*write)(struct ft_text *, const struct ft_metrics *, const struct ft_judged *);
-    } files[] = {
-        { "predictions.csv", csv_predictions }, { "classes.csv", csv_classes },
-        { "confusion.csv", csv_confusion },     { "reliability.csv", csv_reliability },
-        { "coverage.csv", csv_coverage },
+    static const char *const names[] = FT_REPORT_CSV_NAMES;
+    static void (*const write[])(struct ft_text *, const struct ft_metrics *,
+                                 const struct ft_judged *) = {
+        csv_predictions, csv_classes, csv_confusion, csv_reliability, csv_coverage,
     };
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    _Static_assert(sizeof names / sizeof *names == sizeof write / sizeof *write, "one for each");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct ft_text path = { 0 }, t = { .csv_safe = safe };
-        ft_text_add(&path, "%s/%s", dir, files[i].name);
-        files[i].write(&t, m, judged);
+        ft_text_add(&path, "%s/%s", dir, names[i]);
+        write[i](&t, m, judged);
         const int rc =
             path.s && t.s ? ft_file_replace(path.s, t.s, t.n, err) : ft_error_nomem(err, dir);
         free(path.s);
