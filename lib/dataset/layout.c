@@ -12,57 +12,29 @@
 
 enum role { TRAIN, VAL, TEST, IGNORED, OTHER, N_ROLES };
 
-/* In lower case, with '_' for '-' and ' '. */
+/* In lower case, with '_' for '-' and ' ', and without the affixes below. */
 static const struct {
     const char *name;
     enum role role;
 } role_names[] = {
-    { "train", TRAIN },
-    { "training", TRAIN },
-    { "train_set", TRAIN },
-    { "training_set", TRAIN },
-    { "trainset", TRAIN },
-    { "train_data", TRAIN },
-    { "training_data", TRAIN },
-    { "seg_train", TRAIN },
-    { "train_images", TRAIN },
-    { "training_images", TRAIN },
-    { "imgs_train", TRAIN },
-    { "val", VAL },
-    { "valid", VAL },
-    { "validation", VAL },
-    { "dev", VAL },
-    { "val_set", VAL },
-    { "valid_set", VAL },
-    { "validation_set", VAL },
-    { "valset", VAL },
-    { "dev_set", VAL },
-    { "val_data", VAL },
-    { "validation_data", VAL },
-    { "seg_val", VAL },
-    { "val_images", VAL },
-    { "validation_images", VAL },
-    { "test", TEST },
-    { "testing", TEST },
-    { "test_set", TEST },
-    { "testing_set", TEST },
-    { "testset", TEST },
-    { "test_data", TEST },
-    { "testing_data", TEST },
-    { "seg_test", TEST },
-    { "test1", TEST },
-    { "test_images", TEST },
-    { "testing_images", TEST },
-    { "imgs_test", TEST },
-    { "holdout", TEST },
-    { "eval", TEST },
-    { "sample", IGNORED },
-    { "samples", IGNORED },
-    { "seg_pred", IGNORED },
-    { "pred", IGNORED },
-    { "unlabeled", IGNORED },
+    { "train", TRAIN },        { "training", TRAIN }, { "val", VAL },
+    { "valid", VAL },          { "validation", VAL }, { "dev", VAL },
+    { "test", TEST },          { "testing", TEST },   { "test1", TEST },
+    { "holdout", TEST },       { "eval", TEST },      { "sample", IGNORED },
+    { "samples", IGNORED },    { "pred", IGNORED },   { "unlabeled", IGNORED },
     { "unlabelled", IGNORED },
 };
+static const char *const prefixes[] = { "seg_", "imgs_", "images_", "dataset_" };
+static const char *const suffixes[] = { "_set", "_data",   "_dataset", "_images",  "_imgs",
+                                        "_dir", "_folder", "_split",   "_samples", "set" };
+
+static enum role exact_role(const char *name)
+{
+    for (size_t i = 0; i < sizeof role_names / sizeof *role_names; i++)
+        if (!strcmp(name, role_names[i].name))
+            return role_names[i].role;
+    return OTHER;
+}
 
 static enum role role_of(const char *name)
 {
@@ -71,10 +43,19 @@ static enum role role_of(const char *name)
     for (; name[n] && n + 1 < sizeof plain; n++)
         plain[n] = name[n] == '-' || name[n] == ' ' ? '_' : (char)tolower((unsigned char)name[n]);
     plain[n] = 0;
-    for (size_t i = 0; !name[n] && i < sizeof role_names / sizeof *role_names; i++)
-        if (!strcmp(plain, role_names[i].name))
-            return role_names[i].role;
-    return OTHER;
+    enum role role = name[n] ? OTHER : exact_role(plain);
+    for (size_t i = 0; !name[n] && role == OTHER && i < sizeof prefixes / sizeof *prefixes; i++)
+        if (!strncmp(plain, prefixes[i], strlen(prefixes[i])))
+            role = exact_role(plain + strlen(prefixes[i]));
+    for (size_t i = 0; !name[n] && role == OTHER && i < sizeof suffixes / sizeof *suffixes; i++) {
+        const size_t length = strlen(suffixes[i]);
+        if (n <= length || strcmp(plain + n - length, suffixes[i]) != 0)
+            continue;
+        plain[n - length] = 0;
+        role = exact_role(plain);
+        plain[n - length] = suffixes[i][0];
+    }
+    return role;
 }
 
 /* ---- what a folder contains ------------------------------------------------------------------ */
@@ -283,6 +264,31 @@ static int check_inverted(const char *dir, const struct content *c, struct ft_er
                         dir, train, test, dir, train, dir, test, dir);
 }
 
+/* Refuses train/red, train/blue beside a folder of pictures 'green': is 'train' a class or a part?
+ */
+static int check_beside(const char *dir, const struct parts *p, struct ft_error *err)
+{
+    const char *part = p->first[TRAIN] ? p->first[TRAIN]
+                       : p->first[VAL] ? p->first[VAL]
+                                       : p->first[TEST];
+    char why[400];
+    struct content inner[2] = { 0 };
+    char *paths[2] = { part ? ft_walk_join(dir, part) : NULL,
+                       p->first[OTHER] ? ft_walk_join(dir, p->first[OTHER]) : NULL };
+    const bool mixed = paths[0] && paths[1] && !look_into(paths[0], &inner[0], NULL) &&
+                       !look_into(paths[1], &inner[1], NULL) && inner[0].n_folders > 1 &&
+                       !inner[0].pictures && !inner[1].n_folders;
+    for (int i = 0; i < 2; i++) {
+        content_release(&inner[i]);
+        free(paths[i]);
+    }
+    if (!mixed)
+        return 0;
+    snprintf(why, sizeof why, "contains '%.80s' with folders in it but also '%.80s' without", part,
+             p->first[OTHER]);
+    return refuse(dir, why, part, "", err);
+}
+
 static int find_layout(const char *dir, int depth, struct ft_layout *out, struct ft_error *err)
 {
     struct content c, inner;
@@ -302,8 +308,11 @@ static int find_layout(const char *dir, int depth, struct ft_layout *out, struct
             only = NULL;
         }
         content_release(&inner);
-    } else
+    } else {
         rc = check_inverted(dir, &c, err);
+        if (!rc)
+            rc = check_beside(dir, &p, err);
+    }
     free(only);
     content_release(&c);
     return rc;

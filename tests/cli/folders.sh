@@ -19,7 +19,7 @@ parts() {
 
 begin "train, val and test under the names that are in use"
 for names in "train test" "training_set test_set" "Training Testing" "seg_train seg_test" "train dev" "TRAIN Validation" \
-    "train-data valid" "trainset testset" "train test1 val" "train_images test_images" "training holdout"; do
+    "train-data valid" "train_dir validation_dir" "imgs_train images_val" "trainset testset" "train test1 val" "train_images test_images" "training holdout"; do
     rm -rf set
     parts set $names
     status 0 finetune train set -o m.h5
@@ -35,6 +35,14 @@ has out "$both"
 has err "training on 'nested/seg_train/seg_train'"
 status 0 finetune evaluate nested -m m.h5
 has err "evaluating on 'nested/seg_test/seg_test'"
+
+begin "train with class folders beside a folder of pictures: is it a class or a part?"
+parts mixed train
+cp -r flat mixed/extra
+status 1 finetune train mixed -o m.h5
+has err "'mixed' contains 'train' with folders in it but also 'extra' without: use 'finetune train mixed/train'"
+status 0 finetune train mixed --label-from folder -o m.h5
+has out "24 in 2 classes: extra 12, train 12"
 
 begin "folders that are not classes are ignored beside train and val"
 parts beside train val
