@@ -57,8 +57,8 @@ static int find_neighbours(struct explain *x, const struct settings *s, struct f
     x->neighbours = malloc((size_t)s->neighbours * sizeof *x->neighbours);
     if (!x->neighbours)
         return out_of_memory(err, s->arguments[0]);
-    x->n_neighbours = ft_gallery_nearest(x->gallery, e->feature + e->d - e->last_d, e->last_d,
-                                         (size_t)s->neighbours, x->neighbours);
+    x->n_neighbours =
+        ft_gallery_nearest(x->gallery, e->feature, e->d, (size_t)s->neighbours, x->neighbours);
     return 0;
 }
 

@@ -14,7 +14,7 @@ extern "C" {
 /* ---- training pictures in the model ---------------------------------------------------------- */
 
 /* Training pictures that a model keeps, to show which of them a new picture resembles. Each is
- * FT_CODE signed bytes: its feature of the last layer under fixed random projections, which keep
+ * FT_CODE signed bytes: the features that the head takes under fixed random projections, which keep
  * cosines to about 0.03 (Johnson and Lindenstrauss 1984). */
 enum { FT_CODE = 256, FT_GALLERY_MOST = 4000 };
 struct ft_gallery {
@@ -27,12 +27,14 @@ struct ft_neighbour {
     size_t row;
     double similarity; /* cosine */
 };
-/* Paths below `dir` become relative to it. Freed with ft_gallery_free. */
-int ft_gallery_new(const struct ft_features *features, const char *dir, struct ft_gallery **out,
-                   struct ft_error *err);
+/* Takes the last d columns of the features, those of the head. Paths below `dir` become relative to
+ * it. Freed with ft_gallery_free. */
+int ft_gallery_new(const struct ft_features *features, int d, const char *dir,
+                   struct ft_gallery **out, struct ft_error *err);
 void ft_gallery_free(struct ft_gallery *gallery);
-/* Writes the rows most similar to feature [d], of the last layer, to out [count], the most similar
- * first. Returns their number: count, gallery->n if that is less, or 0 if memory runs out. */
+/* Writes the rows most similar to feature [d], as in ft_gallery_new, to out [count], the most
+ * similar first. Returns their number: count, gallery->n if that is less, or 0 if memory runs out.
+ */
 size_t ft_gallery_nearest(const struct ft_gallery *gallery, const float *feature, int d,
                           size_t count, struct ft_neighbour *out);
 
@@ -122,10 +124,9 @@ struct ft_explanation {
     int height, width; /* cells of the map */
     int d, k;
     float *shares;  /* [height, width, k] */
-    float *feature; /* [d]; the last layer's are its last last_d */
-    int last_d;
-    float *logits; /* [k] */
-    float *p;      /* [k] */
+    float *feature; /* [d] */
+    float *logits;  /* [k] */
+    float *p;       /* [k] */
     int picture_height, picture_width;
     /* [picture_height, picture_width, 3] RGB: the network's input at twice its resolution */
     uint8_t *picture;

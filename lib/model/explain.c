@@ -271,7 +271,6 @@ int ft_explain(const struct ft_model *model, const char *path, uint64_t max_pixe
         e && pixels && (e->picture = ft_alloc(size, ZOOM * ZOOM)) ? 0 : ft_error_nomem(err, path);
     if (!rc) {
         e->d = head->d;
-        e->last_d = b->n_blocks ? b->widths[b->n_blocks - 1] : head->d;
         e->k = head->k;
         e->picture_width = ZOOM * b->geometry.width;
         e->picture_height = ZOOM * b->geometry.height;

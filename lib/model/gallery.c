@@ -68,13 +68,12 @@ void ft_gallery_free(struct ft_gallery *g)
     free(g);
 }
 
-int ft_gallery_new(const struct ft_features *f, const char *dir, struct ft_gallery **out,
+int ft_gallery_new(const struct ft_features *f, int d, const char *dir, struct ft_gallery **out,
                    struct ft_error *err)
 {
     const size_t n = f->n < FT_GALLERY_MOST ? f->n : FT_GALLERY_MOST, skip = strlen(dir);
     struct ft_gallery *g = gallery_alloc(n);
     const struct ft_matrix x = ft_features_matrix(f);
-    const int d = f->blocks ? f->blocks[f->n_blocks - 1] : f->d;
     float *projection = projections(d), *room = ft_alloc((size_t)f->d, sizeof *room), code[FT_CODE];
     bool ok = g && projection && room;
     ft_blas_alone();

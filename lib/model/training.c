@@ -106,7 +106,7 @@ int ft_training_run(const struct ft_features *f, char *const *classes, int k,
     free(groups);
     if (rc)
         return rc;
-    rc = ft_gallery_new(f, dir, &t->gallery, err);
+    rc = ft_gallery_new(f, t->head->d, dir, &t->gallery, err);
     if (rc)
         ft_training_free(t);
     else

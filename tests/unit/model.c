@@ -223,7 +223,7 @@ static void a_gallery_finds_its_own_pictures(void)
     struct ft_features *f = features_of_noise(300);
     struct ft_gallery *g;
     struct ft_neighbour near[4];
-    CHECK(ft_gallery_new(f, "photos", &g, NULL) == 0);
+    CHECK(ft_gallery_new(f, f->d, "photos", &g, NULL) == 0);
     CHECK(g->n == 300);
     CHECK_STR(g->paths[7], "a/7.jpg");
     for (size_t i = 0; i < 300; i += 37) {
@@ -239,6 +239,10 @@ static void a_gallery_finds_its_own_pictures(void)
         CHECK_NEAR(near[1].similarity, dot / sqrt(a * b), 0.1);
     }
     ft_gallery_free(g);
+    CHECK(ft_gallery_new(f, 24, "photos", &g, NULL) == 0); /* of a head of the last 24 columns */
+    CHECK(ft_gallery_nearest(g, f->x + 5 * 64 + 40, 24, 1, near) == 1);
+    CHECK(near[0].row == 5 && near[0].similarity > 0.999);
+    ft_gallery_free(g);
     ft_features_free(f);
 }
 
@@ -247,7 +251,7 @@ static void a_gallery_survives_its_file(void)
     struct ft_features *f = features_of_noise(20);
     struct ft_gallery *g, *back = NULL;
     struct ft_model *model;
-    CHECK(ft_gallery_new(f, "photos", &g, NULL) == 0);
+    CHECK(ft_gallery_new(f, f->d, "photos", &g, NULL) == 0);
     save(g);
     CHECK(ft_model_open(at("m.h5"), NULL, &model, NULL) == 0);
     CHECK(ft_model_gallery(model, &back, NULL) == 0 && back && back->n == 20);
@@ -272,7 +276,7 @@ static void a_damaged_gallery_is_refused(void)
     struct ft_error err;
     uint8_t *bytes;
     size_t size;
-    CHECK(ft_gallery_new(f, "", &g, NULL) == 0);
+    CHECK(ft_gallery_new(f, f->d, "", &g, NULL) == 0);
     save(g);
     /* a label beyond the classes */
     CHECK(ft_gallery_read(at("m.h5"), 1, &back, &err) == FT_EFORMAT);

@@ -164,7 +164,7 @@ static struct ft_gallery *gallery_of_two(void)
                                     .feature = extracted };
         CHECK(ft_features_append(f, &row, i, NULL) == 0);
     }
-    CHECK(ft_gallery_new(f, "d", &g, NULL) == 0);
+    CHECK(ft_gallery_new(f, f->d, "d", &g, NULL) == 0);
     ft_features_free(f);
     return g;
 }
