@@ -292,11 +292,29 @@ def net_keys(k, x):
     return mark(L.GlobalAveragePooling1D()(L.MultiHeadAttention(1, 5, use_bias=False)(x, key=z, value=x)))
 
 
+def net_firsts(k, x):
+    """Constants as the first operand."""
+    L, o, c = k.layers, Ops(k), 0
+
+    def mark(x):
+        nonlocal c
+        c += 1
+        return L.Activation("linear", name="check_%d" % c)(x)
+
+    constant = (lambda *v: np.array(v, "f")) if o.three else (lambda *v: tf.constant(v, tf.float32))
+    minus = keras.ops.subtract if o.three else tf.subtract
+    x = mark(minus(constant(120.0, 130.0, 125.0), x))
+    x = mark(L.Conv2D(4, 2, strides=2)(L.Rescaling(1 / 64)(x)))
+    x = mark(o.maximum(constant(0.1, -0.2, 0.3, 0.0), x))
+    x = mark(minus(constant(1.0), x))
+    return mark(L.GlobalAveragePooling2D()(x))
+
+
 NETS = [("activations", net_activations, (6, 7, 3)), ("norms", net_norms, (7, 6, 3)), ("convolutions", net_convolutions, (11, 12, 3)),
         ("shapes", net_shapes, (13, 12, 3)), ("merges", net_merges, (7, 8, 3)),
         ("arithmetic", net_arithmetic, (7, 8, 3)), ("selections", net_selections, (12, 13, 3)), ("resizing", net_resizing, (13, 11, 3)),
         ("attention", net_attention, (9, 11, 3)), ("parts", net_parts, (6, 7, 3)), ("tokens", net_tokens, (8, 10, 3)),
-        ("keys", net_keys, (9, 8, 3))]
+        ("keys", net_keys, (9, 8, 3)), ("firsts", net_firsts, (6, 8, 3))]
 
 
 def draw(model, noise):

@@ -17,10 +17,11 @@ const char *ft_precision_read(const cJSON *json)
         cJSON_GetObjectItemCaseSensitive(json, "backbone"), "precision"));
 }
 
-void ft_precision_write(const struct ft_backbone *b, cJSON *backbone)
+void ft_precision_write(const struct ft_backbone *backbone, cJSON *object)
 {
-    if (ft_backbone_precision(b) != FT_PRECISION_F32)
-        cJSON_AddStringToObject(backbone, "precision", precisions[ft_backbone_precision(b)]);
+    const enum ft_precision precision = ft_backbone_precision(backbone);
+    if (precision != FT_PRECISION_F32)
+        cJSON_AddStringToObject(object, "precision", precisions[precision]);
 }
 
 int ft_precision_choose(const char *wanted, const cJSON *json, enum ft_precision *out,

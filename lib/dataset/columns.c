@@ -168,7 +168,7 @@ static bool find_hot(const struct sample *s, int path, bool several, bool *hot)
             hot[c] = ft_columns_hot(cell(s, r, c)) >= 0;
         n += hot[c];
     }
-    bool one = n > !several && s->n > 1;
+    bool one = n > (several ? 0 : 1) && s->n > 1;
     for (int r = 1; r < s->n && one; r++) {
         int ones = 0;
         for (int c = 0; c < s->widths[0]; c++)

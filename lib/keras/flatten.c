@@ -218,8 +218,11 @@ static int add_reference(const struct scope *s, struct list *list, const char *n
 static bool is_reference(const cJSON *value)
 {
     const cJSON *name = cJSON_IsArray(value) ? value->child : NULL;
-    return name && cJSON_IsString(name) && cJSON_IsNumber(name->next) &&
-           cJSON_IsNumber(name->next->next);
+    if (!name || !cJSON_IsString(name) || !cJSON_IsNumber(name->next))
+        return false;
+    /* ["_CONSTANT_VALUE", -1, a number or a list, {}] */
+    return cJSON_IsNumber(name->next->next) ||
+           (name->next->valuedouble == -1 && cJSON_IsArray(name->next->next));
 }
 
 /* Returns whether `value` is {name: tensor}, an input by its name. Of several inputs by name the

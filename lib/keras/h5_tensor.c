@@ -67,10 +67,10 @@ static int is_bfloat16(const struct ft_h5 *h5, hid_t dataset, hid_t type, bool *
 /* Reads them to the second half of data [n], and widens them from its start. */
 static bool read_bfloat16(hid_t dataset, float *data, size_t n)
 {
-    const uint16_t *from = (uint16_t *)data + n;
     const hid_t type = H5Dget_type(dataset);
-    const bool ok =
-        H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, (uint16_t *)data + n) >= 0;
+    void *const half = (char *)data + n * sizeof(uint16_t);
+    const uint16_t *from = half;
+    const bool ok = H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, half) >= 0;
     for (size_t i = 0; ok && i < n; i++) {
         const uint32_t bits = (uint32_t)from[i] << 16;
         memcpy(&data[i], &bits, sizeof bits);

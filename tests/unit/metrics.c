@@ -395,7 +395,7 @@ static void check_labels(const float *p, const uint8_t *marks, const char *thres
 {
     char name[300];
     struct ft_label_metrics *m;
-    double exact, hamming, want[5];
+    double exact = NAN, hamming = NAN, want[5];
     snprintf(name, sizeof name, "%s/golden/labels/expected-%s.txt", getenv("FT_TEST_DATA"),
              threshold);
     FILE *f = fopen(name, "r");
