@@ -122,11 +122,13 @@ int check_two_classes(const struct ft_dataset *d, const char *dir, struct ft_err
                           "'finetune train %s'",
                           dir, d->classes[0], inside);
     }
-    return refuse(err, FT_EARG,
-                  "'%s' contains %s%s%s: at least two are needed, each a folder of pictures, as in "
-                  "images/cat/*.jpg and images/dog/*.jpg",
-                  dir, d->n_classes ? "only one class, '" : "no class",
-                  d->n_classes ? d->classes[0] : "", d->n_classes ? "'" : "");
+    struct stat s;
+    const bool table = !stat(dir, &s) && S_ISREG(s.st_mode);
+    return refuse(err, FT_EARG, "'%s' contains %s%s%s: at least two are needed, %s", dir,
+                  d->n_classes ? "only one class, '" : "no class",
+                  d->n_classes ? d->classes[0] : "", d->n_classes ? "'" : "",
+                  table ? "and each row has the path of a picture and its class"
+                        : "each a folder of pictures, as in images/cat/*.jpg and images/dog/*.jpg");
 }
 
 int count_classes(const struct ft_dataset *d, const int32_t *labels, size_t n, const char *what,

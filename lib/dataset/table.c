@@ -144,6 +144,37 @@ static int check_found(const struct table *t, struct ft_error *err)
                         t->csv, t->rows.d->n, t->first, t->rows.d->paths[0]);
 }
 
+struct named {
+    const char *path;
+    int32_t label;
+};
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const struct named *)a)->path, ((const struct named *)b)->path);
+}
+
+/* A picture in several rows must have one label. */
+static int check_labels(const struct table *t, struct ft_error *err)
+{
+    const struct ft_dataset *d = t->rows.d;
+    struct named *rows = malloc((d->n + 1) * sizeof *rows);
+    int rc = rows ? 0 : ft_error_nomem(err, t->csv);
+    for (size_t i = 0; rows && i < d->n; i++)
+        rows[i] = (struct named){ d->paths[i], d->labels[i] };
+    if (rows && d->n)
+        qsort(rows, d->n, sizeof *rows, by_path);
+    for (size_t i = 1; !rc && i < d->n; i++)
+        if (!strcmp(rows[i].path, rows[i - 1].path) && rows[i].label != rows[i - 1].label)
+            rc = ft_error_set(err, FT_EFORMAT,
+                              "'%s': the picture '%s' has the label '%s' in one row and '%s' in "
+                              "another: keep one of them",
+                              t->csv, rows[i].path, d->classes[rows[i - 1].label],
+                              d->classes[rows[i].label]);
+    free(rows);
+    return rc;
+}
+
 /* "column 'id'", or "column 1" of a table without a header. */
 static void name_column(const struct ft_columns *c, int i, char *out, size_t size)
 {
@@ -182,6 +213,8 @@ static int read_table(struct table *t, char *text, const struct ft_table_options
         rc = check_found(t, err);
     if (!rc)
         rc = t->several ? number_columns(t, err) : ft_rows_number(&t->rows, err);
+    if (!rc && !t->several)
+        rc = check_labels(t, err);
     if (!rc && t->rows.d->n && !(t->rows.d->understood = describe(t)))
         rc = ft_error_nomem(err, t->csv);
     return rc;

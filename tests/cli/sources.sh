@@ -37,6 +37,12 @@ status 1 finetune train --labels zero.csv
 has err "'zero.csv' holds a zero byte"
 status 1 finetune train --labels missing.csv
 has err "missing.csv"
+{ cat flat/labels.csv; sed -n '1s/,.*/,other/p' rows; } >flat/twice.csv
+status 1 finetune train --labels flat/twice.csv
+has err "in one row and 'other' in another: keep one of them"
+printf 'path,label\n' >flat/none.csv
+status 1 finetune train --labels flat/none.csv
+has err "'flat/none.csv' contains no class: at least two are needed, and each row has the path"
 printf 'path,label\nno1.jpg,a\nno2.jpg,a\nno3.jpg,b\nno4.jpg,b\n' >gone.csv
 status 1 finetune train --labels gone.csv
 has err "no1.jpg"
