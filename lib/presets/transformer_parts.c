@@ -25,9 +25,9 @@ void ft_tower_scale(struct ft_tower *x, int layer, int w, const struct ft_tensor
     if (x->b->rc || (!gamma->data && factor == 1))
         return;
     const struct ft_tensor from = ft_build_at(x->b, layer)->weights[w];
-    const size_t n = (size_t)from.shape[from.rank - 1];
     if (!from.data)
         return;
+    const size_t n = (size_t)from.shape[from.rank - 1];
     if (gamma->data && gamma->count != n) {
         ft_build_fail(x->b, FT_EFORMAT, "a layer scale has %zu values, but its layer %zu",
                       gamma->count, n);
