@@ -259,9 +259,33 @@ bool ft_replace_interrupted(const struct ft_replacement *r)
     return false;
 }
 
+/* Whether a file without a name can be made in the directory of `path`. A process that is killed
+ * then leaves nothing; signals may reach threads that do not block them, such as those of OpenBLAS.
+ */
+static bool can_make_unnamed(const char *path)
+{
+#ifdef O_TMPFILE
+    struct stat st;
+    char *target = stat(path, &st) ? ft_strdup(path) : realpath(path, NULL);
+    char *dir =
+        target && *path && (stat(path, &st) || S_ISREG(st.st_mode)) ? directory_of(target) : NULL;
+    const int fd = dir ? ft_open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : -1;
+    if (fd >= 0)
+        close(fd);
+    free(dir);
+    free(target);
+    return fd >= 0;
+#else
+    (void)path;
+    return false;
+#endif
+}
+
 int ft_output_check(const char *path, struct ft_error *err)
 {
     struct ft_replacement r = { 0 };
+    if (can_make_unnamed(path))
+        return 0;
     const int rc = ft_replace_begin(path, &r, err);
     ft_replace_abort(&r);
     return rc;

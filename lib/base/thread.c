@@ -8,6 +8,7 @@
 #include "base/thread.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <sched.h>
 #include <stdalign.h>
 #include <stdatomic.h>
@@ -112,6 +113,22 @@ static void *member_main(void *argument)
     }
 }
 
+/* Signals that end the program are for the thread that has called the library: it blocks them while
+ * a file is written. */
+static int start(pthread_t *thread, struct member *m)
+{
+    static const int deadly[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+    sigset_t set, before;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
+        sigaddset(&set, deadly[i]);
+    const bool blocked = !pthread_sigmask(SIG_BLOCK, &set, &before);
+    const int rc = pthread_create(thread, NULL, member_main, m);
+    if (blocked)
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
 struct ft_team *ft_team_new(int size)
 {
     struct ft_team *t = ft_alloc_zero(1, sizeof *t);
@@ -129,7 +146,7 @@ struct ft_team *ft_team_new(int size)
         if (!m)
             goto fail;
         *m = (struct member){ t, i };
-        if (pthread_create(&t->threads[t->started], NULL, member_main, m)) {
+        if (start(&t->threads[t->started], m)) {
             free(m);
             goto fail;
         }
