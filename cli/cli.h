@@ -117,9 +117,9 @@ int pictures_train(const struct pictures *pictures, const struct ft_dataset *dat
                    struct ft_validation **validation, struct ft_error *err);
 /* Prints a note for each bad picture. */
 void pictures_list_bad(const struct pictures *pictures);
-/* Prints a note, once in a run, if the file of a picture has further frames or pages. */
 /* Called by ft_inputs for a folder without pictures: says so, and counts it in *count (size_t). */
 void say_empty(void *count, const char *dir);
+/* Prints a note, once in a run, if the file of a picture has further frames or pages. */
 void picture_note(const struct ft_row *row);
 /* Prints notes on empty class folders and on files that are not pictures. */
 void dataset_notes(const struct ft_dataset *dataset, const char *dir);

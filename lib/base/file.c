@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/thread.h"
 
 int ft_open(const char *path, int flags, mode_t mode)
 {
@@ -163,16 +164,6 @@ static int create(struct ft_replacement *r)
     return -1;
 }
 
-static void block_signals(struct ft_replacement *r)
-{
-    static const int deadly[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
-    sigset_t set;
-    sigemptyset(&set);
-    for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
-        sigaddset(&set, deadly[i]);
-    r->blocked = !pthread_sigmask(SIG_BLOCK, &set, &r->signals);
-}
-
 int ft_replace_begin(const char *path, struct ft_replacement *out, struct ft_error *err)
 {
     struct ft_replacement r = { .fd = -1 };
@@ -194,7 +185,7 @@ int ft_replace_begin(const char *path, struct ft_replacement *out, struct ft_err
         goto done;
     }
     remove_stale(dir, r.target);
-    block_signals(&r);
+    r.blocked = ft_signals_block(&r.signals);
     if (create(&r))
         rc = ft_error_errno(err, "cannot write '%s'", path);
 done:

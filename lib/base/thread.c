@@ -8,8 +8,8 @@
 #include "base/thread.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -113,16 +113,22 @@ static void *member_main(void *argument)
     }
 }
 
+bool ft_signals_block(sigset_t *before)
+{
+    static const int deadly[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
+        sigaddset(&set, deadly[i]);
+    return !pthread_sigmask(SIG_BLOCK, &set, before);
+}
+
 /* Signals that end the program are for the thread that has called the library: it blocks them while
  * a file is written. */
 static int start(pthread_t *thread, struct member *m)
 {
-    static const int deadly[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
-    sigset_t set, before;
-    sigemptyset(&set);
-    for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
-        sigaddset(&set, deadly[i]);
-    const bool blocked = !pthread_sigmask(SIG_BLOCK, &set, &before);
+    sigset_t before;
+    const bool blocked = ft_signals_block(&before);
     const int rc = pthread_create(thread, NULL, member_main, m);
     if (blocked)
         pthread_sigmask(SIG_SETMASK, &before, NULL);

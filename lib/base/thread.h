@@ -3,6 +3,8 @@
 #ifndef FT_BASE_THREAD_H
 #define FT_BASE_THREAD_H
 
+#include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct ft_team;
@@ -26,5 +28,9 @@ void ft_team_stages(struct ft_team *team, int n,
 /* Calls function(context, i, member) for every i in 0..n-1, in order, on the next free member. */
 void ft_team_each(struct ft_team *team, size_t n,
                   void (*function)(void *context, size_t i, int member), void *context);
+
+/* Blocks the signals that end a program in the calling thread; *before is the mask until then.
+ * Returns false, without effect, if that fails. */
+bool ft_signals_block(sigset_t *before);
 
 #endif
