@@ -47,20 +47,6 @@ static int hard_sigmoid(struct ft_import *x, const struct ft_onnx_operator *row)
     return rc ? rc : ft_onnx_activate(x, &view, &p, 0);
 }
 
-/* A layer input * scale + offset. */
-static int rescaled(struct ft_import *x, int input, double scale, double offset, int *out)
-{
-    const double values[] = { scale, offset };
-    const int rc = ft_onnx_layer(x, FT_LAYER_RESCALING, &input, 1, x->shapes[input], out);
-    for (int w = 0; !rc && w < 2; w++) {
-        float *value = ft_onnx_weight(x, *out, w ? FT_W_OFFSET : FT_W_SCALE, 1, (int64_t[]){ 1 });
-        if (!value)
-            return FT_ENOMEM;
-        *value = (float)values[w];
-    }
-    return rc;
-}
-
 static int multiplied(struct ft_import *x, int first, int second, int *out)
 {
     return ft_onnx_layer(x, FT_LAYER_MULTIPLY, (int[]){ first, second }, 2, x->shapes[first], out);
@@ -74,7 +60,7 @@ static int gelu_by_tanh(struct ft_import *x)
     struct ft_view view = ft_onnx_input(x, 0)->view;
     int square, cubic, inner, gate, out;
     int rc = multiplied(x, view.layer, view.layer, &square);
-    rc = rc ? rc : rescaled(x, square, 0.044715 * factor, factor, &cubic);
+    rc = rc ? rc : ft_onnx_scaled(x, square, 0.044715 * factor, factor, &cubic);
     rc = rc ? rc : multiplied(x, view.layer, cubic, &inner);
     rc = rc ? rc : ft_onnx_layer(x, FT_LAYER_ACTIVATION, &inner, 1, x->shapes[view.layer], &gate);
     if (rc)
@@ -122,7 +108,7 @@ static int clip_view(struct ft_import *x, double low, double high)
         return ft_onnx_refuse(x, "its limits %g and %g are not valid", low, high);
     if (low == 0)
         return ft_onnx_activate(x, &view, &p, 0);
-    int rc = rescaled(x, view.layer, sign, -sign * limit, &view.layer);
+    int rc = ft_onnx_scaled(x, view.layer, sign, -sign * limit, &view.layer);
     rc =
         rc ? rc
            : ft_onnx_layer(x, FT_LAYER_ACTIVATION, &view.layer, 1, x->shapes[view.layer], &clipped);
@@ -131,7 +117,7 @@ static int clip_view(struct ft_import *x, double low, double high)
     struct ft_layer_params *to = &ft_onnx_at(x, clipped)->params;
     to->activation = p.activation;
     to->most = p.most;
-    rc = rescaled(x, clipped, sign, limit, &view.layer);
+    rc = ft_onnx_scaled(x, clipped, sign, limit, &view.layer);
     return rc ? rc : ft_onnx_set_view(x, 0, &view);
 }
 

@@ -116,6 +116,8 @@ int ft_onnx_again(struct ft_import *x, int layer, int *out);
 /* An activation of a view: the same view of another layer. */
 int ft_onnx_activate(struct ft_import *x, const struct ft_view *view,
                      const struct ft_layer_params *activation, size_t output);
+/* A layer input * scale + offset. */
+int ft_onnx_scaled(struct ft_import *x, int input, double scale, double offset, int *out);
 /* view * scale + offset as output `output`; either constant may be NULL. */
 int ft_onnx_rescale(struct ft_import *x, const struct ft_view *view,
                     const struct ft_constant *scale, const struct ft_constant *offset,

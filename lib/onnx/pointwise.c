@@ -15,6 +15,19 @@ static int add_activation(struct ft_import *x, int input, const struct ft_layer_
     return 0;
 }
 
+int ft_onnx_scaled(struct ft_import *x, int input, double scale, double offset, int *out)
+{
+    const double values[] = { scale, offset };
+    const int rc = ft_onnx_layer(x, FT_LAYER_RESCALING, &input, 1, x->shapes[input], out);
+    for (int w = 0; !rc && w < 2; w++) {
+        float *value = ft_onnx_weight(x, *out, w ? FT_W_OFFSET : FT_W_SCALE, 1, (int64_t[]){ 1 });
+        if (!value)
+            return FT_ENOMEM;
+        *value = (float)values[w];
+    }
+    return rc;
+}
+
 /* clip(x / 6 + 1/2, 0, 1), times x for hard_swish, as three layers: Keras 2 and 3 do not agree on
  * hard_sigmoid, so it cannot be written to a Keras file. The plan of a network makes it one step.
  */
@@ -22,13 +35,7 @@ static int add_hard(struct ft_import *x, int input, bool swish, int *out)
 {
     const struct ft_layer_params clip = { .activation = FT_ACT_RELU_SHAPED, .most = 1 };
     int scaled, clipped;
-    int rc = ft_onnx_layer(x, FT_LAYER_RESCALING, &input, 1, x->shapes[input], &scaled);
-    for (int w = FT_W_SCALE; !rc && w <= FT_W_OFFSET; w++) {
-        float *value = ft_onnx_weight(x, scaled, w, 1, (int64_t[]){ 1 });
-        if (!value)
-            return FT_ENOMEM;
-        *value = w == FT_W_SCALE ? 1.0f / 6 : 0.5f;
-    }
+    int rc = ft_onnx_scaled(x, input, 1.0 / 6, 0.5, &scaled);
     rc = rc ? rc : add_activation(x, scaled, &clip, &clipped);
     if (rc || !swish) {
         if (!rc)
