@@ -96,8 +96,10 @@ static int read_both(const struct request *r, struct source *s, bool *named, str
     if (rc)
         return rc;
     ft_snapshot_bytes(s->snapshot, &size);
-    rc = ft_isolated_begin(&isolated, size + ft_onnx_bytes_beside(r->path), read_isolated,
-                           (void *)r, err);
+    uint64_t beside = 0;
+    for (size_t i = 0; i < N_READERS; i++)
+        beside += readers[i]->bytes_beside ? readers[i]->bytes_beside(r->path) : 0;
+    rc = ft_isolated_begin(&isolated, size + beside, read_isolated, (void *)r, err);
     if (rc)
         return rc;
     if (size < LARGE)

@@ -26,7 +26,7 @@
 #define MEMORY_BASE    ((uint64_t)96 << 20)
 #define MEMORY_TRUSTED ((uint64_t)1 << 20) /* nothing but an error is returned */
 #define MEMORY_FACTOR  8   /* bytes of memory for each byte of the file: it may be compressed */
-#define MS_BASE        250 /* of processor time */
+#define MS_BASE        500 /* of processor time: the slowest computer that people use */
 #define BYTES_A_MS     ((uint64_t)32 << 10)
 #define HEAP_STEP      (4 << 20)
 #define PATIENCE                                                                                   \
@@ -181,7 +181,7 @@ static int explain_end(const struct ft_isolated *x, int status, struct ft_error 
     const int number = status >= 0 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     if (number == SIGPROF || number == SIGALRM)
         return ft_error_set(err, FT_ELIMIT,
-                            "reading it takes longer than %.2g s: the file is damaged or crafted",
+                            "reading it takes longer than %.1f s: the file is damaged or crafted",
                             (double)x->ms / 1000);
     if (number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT)
         return ft_error_set(err, FT_ECANCELLED, "reading it was stopped");

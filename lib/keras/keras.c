@@ -181,4 +181,4 @@ static bool recognises(const char *path, const uint8_t *start, size_t n)
     return ft_h5_is(start, n) || ft_archive_is(start, n);
 }
 
-const struct ft_reader ft_keras_reader = { "Keras", recognises, ft_keras_open };
+const struct ft_reader ft_keras_reader = { "Keras", recognises, NULL, ft_keras_open };

@@ -22,6 +22,10 @@ struct ft_reader {
     const char *name; /* "Keras" */
     /* Returns whether this reader reads the file, by its path and its first bytes [n]. */
     bool (*recognises)(const char *path, const uint8_t *start, size_t n);
+    /* Bytes of other files that are read with the file at `path`; 0 if it is not of this format.
+     * Memory and time of the process that reads it are limited in proportion to all of them. NULL
+     * for a format of one file. */
+    uint64_t (*bytes_beside)(const char *path);
     /* Opens the file. `options` may be NULL. Error messages begin with the path in quotes. On
      * failure *out is untouched. */
     int (*open)(const char *path, const struct ft_reader_options *options, struct ft_network **out,

@@ -12,9 +12,8 @@ extern const struct ft_reader ft_onnx_reader;
  * field is a version of the format. */
 bool ft_onnx_is(const char *path, const uint8_t *start, size_t n);
 
-/* Bytes of the files beside an ONNX file whose names begin with its name without ".onnx": its
- * external data, as exporters name them. The memory of the process that reads it is limited in
- * proportion to both. */
+/* Of ft_reader: the files beside an ONNX file whose names begin with its name without ".onnx". They
+ * are its external data, as exporters name them. */
 uint64_t ft_onnx_bytes_beside(const char *path);
 
 struct ft_onnx_export {

@@ -393,4 +393,4 @@ static int open_file(const char *path, const struct ft_reader_options *options,
     return 0;
 }
 
-const struct ft_reader ft_onnx_reader = { "ONNX", ft_onnx_is, open_file };
+const struct ft_reader ft_onnx_reader = { "ONNX", ft_onnx_is, ft_onnx_bytes_beside, open_file };

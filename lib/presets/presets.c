@@ -81,6 +81,23 @@ static bool recognises(const char *path, const uint8_t *start, size_t n)
     return preset;
 }
 
+static uint64_t bytes_beside(const char *path)
+{
+    const char *const names[] = { config_name, converter_name };
+    const char *name = strrchr(path, '/');
+    uint64_t bytes = 0;
+    if (strcmp(name ? name + 1 : path, weights_name))
+        return 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *file = beside(path, names[i]);
+        struct stat s;
+        if (file && !stat(file, &s))
+            bytes += s.st_size < MOST_JSON ? (uint64_t)s.st_size : MOST_JSON;
+        free(file);
+    }
+    return bytes;
+}
+
 /* ---- the input ------------------------------------------------------------------------------- */
 
 /* A number, or a list of three. */
@@ -205,4 +222,5 @@ static int open_preset(const char *path, const struct ft_reader_options *options
     return 0;
 }
 
-const struct ft_reader ft_preset_reader = { "KerasHub preset", recognises, open_preset };
+const struct ft_reader ft_preset_reader = { "KerasHub preset", recognises, bytes_beside,
+                                            open_preset };
