@@ -70,7 +70,7 @@ command() {
     files=$2
     shift 2
     case "$only" in
-    "" | *" $title "*) ;;
+    "" | " $title ") ;;
     *) return ;;
     esac
     begin "$title"
@@ -122,6 +122,7 @@ command doctor "out" doctor set --no-cache -b "$network" --json
 command features "set.features" features set --no-cache -b "$network" -o set.features
 command info "out" info trained.h5 --json
 command import "imported.h5" import "$FT_TESTS/golden/containers/keras3-shared.keras" -q -o imported.h5
+command export "exported.onnx" export trained.h5 -q -o exported.onnx
 command curve "out" curve large --no-cache -b "$network" --json
 # what these measure differs from run to run
 command backbones "" backbones --seconds 0.01

@@ -65,12 +65,6 @@ static void find_offsets(const struct ft_work *w, int first, int pixels, struct 
 #if PAIRED
 typedef uint16_t element;
 
-static element weight(const struct ft_work *w, float x)
-{
-    (void)w;
-    return ft_bf16(x);
-}
-
 static void round_values(const float *from, int n, element *to)
 {
     int i = 0;
@@ -83,18 +77,42 @@ static void round_values(const float *from, int n, element *to)
                                  (__m256i)_mm512_cvtneps_pbh(load_masked(from + i, lanes)));
     }
 }
+
+/* The weights of a panel of `width` filters, of which n exist: rows of the kernel, which are
+ * `stride` floats apart, in pairs. Returns the end of what it has written. */
+static element *pack_panel(const struct ft_work *w, const float *from, size_t stride, size_t n,
+                           size_t width, element *to)
+{
+    const size_t k = ft_conv_k(w);
+    for (size_t i = 0; i < k; i += 2)
+        for (size_t f = 0; f < width; f++)
+            for (size_t j = i; j < i + 2; j++)
+                *to++ = f < n && j < k ? ft_bf16(from[j * stride + f]) : 0;
+    return to;
+}
 #else
 typedef float element;
-
-static element weight(const struct ft_work *w, float x)
-{
-    return rounds(w) ? ft_bf16_float(x) : x;
-}
 
 static void round_values(const float *from, int n, element *to)
 {
     for (int i = 0; i < n; i++)
         to[i] = ft_bf16_float(from[i]);
+}
+
+/* The weights of a panel of `width` filters, of which n exist: rows of the kernel, which are
+ * `stride` floats apart. Returns the end of what it has written. */
+static element *pack_panel(const struct ft_work *w, const float *from, size_t stride, size_t n,
+                           size_t width, element *to)
+{
+    const size_t k = ft_conv_k(w);
+    for (size_t i = 0; i < k; i++, from += stride, to += width) {
+        if (rounds(w))
+            round_values(from, (int)n, to);
+        else
+            memcpy(to, from, n * sizeof *to);
+        memset(to + n, 0, (width - n) * sizeof *to);
+    }
+    return to;
 }
 #endif
 
@@ -231,10 +249,8 @@ static void pack(const struct ft_work *w, const float *keras, float *packed_weig
                 to += deep * row_floats(k) * width;
                 continue;
             }
-            for (size_t i = 0; i < k; i += deep)
-                for (size_t f = first; f < first + width; f++)
-                    for (size_t j = i; j < i + deep; j++)
-                        *to++ = f < n && j < k ? weight(w, keras[j * all + group + f]) : 0;
+            to = pack_panel(w, keras + group + first, all, n - first < width ? n - first : width,
+                            width, to);
         }
 }
 
