@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Small KerasHub presets of every supported family with random weights, for tests/unit/presets.c:
-golden_presets.py [OUT_DIR], default tests/golden/presets. Needs keras-hub (pip install keras-hub).
+golden_presets.py [OUT_DIR [FAMILY...]], default tests/golden/presets and all. Needs keras-hub (pip install keras-hub).
 
 FAMILY/config.json, model.weights.h5, image_converter.json    the preset, as save_to_preset writes it
 FAMILY/expected.txt    seed of the pixels, then the features that go to the head, as in golden_layers.py
@@ -47,6 +47,18 @@ MOBILENET = dict(
     stackwise_padding=[[1, 1], [2]], output_num_filters=None, depthwise_filters=8, depthwise_stride=1, depthwise_residual=True, last_layer_filter=24,
     squeeze_and_excite=0.5, image_shape=SHAPE, input_num_filters=8,
 )
+HGNET = dict(
+    depths=[1, 2], embedding_size=8, hidden_sizes=[12, 16], stem_channels=[3, 8, 8], hidden_act="relu",
+    stackwise_stage_filters=[(8, 6, 12, 1, 2, 3), (12, 6, 16, 2, 2, 5)], apply_downsample=[False, True], use_lightweight_conv_block=[False, True], image_shape=SHAPE,
+)
+CSPNET = dict(stem_kernel_size=3, image_shape=SHAPE)
+
+
+def last_stage(maps, backbone):
+    return maps["stage2"]
+
+
+last_stage.layer = "stage_2_block_2_add"
 
 
 def class_token(tokens, backbone):
@@ -118,6 +130,40 @@ FAMILIES = {
     "efficientnet": (lambda: M.EfficientNetBackbone(**EFFICIENTNET), None, map_of("top_activation")),
     "efficientnet_v2": (lambda: M.EfficientNetBackbone(**EFFICIENTNET_V2), None, map_of("top_activation")),
     "mobilenet": (lambda: M.MobileNetBackbone(**MOBILENET), None, map_of("last_activation")),
+    "hgnet": (lambda: M.HGNetV2Backbone(use_learnable_affine_block=True, **HGNET), lambda: C.HGNetV2ImageConverter(image_size=SHAPE[:2], scale=0.01, offset=[-1.1, -1.2, -1.3]), last_stage),
+    "cspnet": (
+        lambda: M.CSPNetBackbone(
+            stem_filters=8, stem_strides=1, stackwise_depth=[1, 2], stackwise_strides=[2, 2], stackwise_num_filters=[12, 16], block_type="dark_block",
+            stage_type="csp", down_growth=True, expand_ratio=[2.0, 1.0], bottle_ratio=[0.5, 1.0], block_ratio=[1.0, 0.5], **CSPNET
+        ),
+        None,
+        map_of("stage2_transition_act"),
+    ),
+    "cspnet_cs3": (
+        lambda: M.CSPNetBackbone(
+            stem_filters=[6, 8], stem_strides=4, stem_pooling="max", stackwise_depth=[2, 1], stackwise_strides=[1, 2], stackwise_num_filters=[12, 16],
+            block_type="bottleneck_block", stage_type="cs3", avg_down=True, cross_linear=True, activation="silu", groups=2, bottle_ratio=[1.0], block_ratio=[0.5],
+            **CSPNET
+        ),
+        None,
+        map_of("stage2_transition_act"),
+    ),
+    "darknet": (
+        lambda: M.CSPNetBackbone(
+            stem_filters=8, stem_strides=2, stem_padding="same", stackwise_depth=[1, 1], stackwise_strides=2, stackwise_num_filters=[12, 16], block_type="edge_block",
+            stage_type="dark", activation="relu", bottle_ratio=0.5, **CSPNET
+        ),
+        None,
+        map_of("stage2_block1_add"),
+    ),
+    "mit": (
+        lambda: M.MiTBackbone(
+            layerwise_depths=[1, 2], num_layers=2, layerwise_num_heads=[1, 2], layerwise_sr_ratios=[2, 1], max_drop_path_rate=0.1, layerwise_patch_sizes=[7, 3],
+            layerwise_strides=[4, 2], hidden_dims=[8, 12], image_shape=SHAPE
+        ),
+        lambda: C.MiTImageConverter(image_size=SHAPE[:2], scale=[1 / 58.0, 1 / 57.0, 1 / 57.5], offset=[-2.1, -2.0, -1.8]),
+        map_of("stage_2_norm"),
+    ),
 }
 
 
@@ -127,6 +173,9 @@ def draw(backbone, noise):
         n = int(np.prod(shape))
         if name == "position_ids":
             w.assign(np.arange(n).reshape(shape))
+            continue
+        if not shape:
+            w.assign(noise.uniform(1, 0.5, 1.5)[0])
             continue
         bound = (3 / np.prod(shape[:-1])) ** 0.5 if name == "kernel" else 0.5
         if name in ("depthwise_kernel", "pointwise_kernel"):
@@ -158,7 +207,8 @@ def write(path, seed, shape, backbone, features, converter):
         made = converter()
         entry = entry * np.float32(made.scale) + np.float32(made.offset)
     tower = getattr(backbone, "vision_encoder", backbone)
-    y = features(np.asarray(tower({name: entry for name in tower.input} if isinstance(tower.input, dict) else entry, training=False)), backbone).ravel()
+    out = tower({name: entry for name in tower.input} if isinstance(tower.input, dict) else entry, training=False)
+    y = np.asarray(features(out if isinstance(out, dict) else np.asarray(out), backbone)).ravel()
     places = np.unique(np.linspace(0, y.size - 1, 12).astype(int))
     last = features.layer if hasattr(features, "layer") else "class_token" if features in (class_token, class_token_normed) else "features"
     line = "%s %d %.7g %d" % (last, y.size, np.abs(y).max(), len(places)) + "".join(" %d %.7g" % (p, y[p]) for p in places)
@@ -167,7 +217,10 @@ def write(path, seed, shape, backbone, features, converter):
 
 def main():
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "tests" / "golden" / "presets"
+    wanted = sys.argv[2:]
     for i, name in enumerate(FAMILIES):
+        if wanted and name not in wanted:
+            continue
         golden(out, name, 700 + i)
 
 

@@ -86,34 +86,34 @@ void ft_convnet_prefix(struct ft_convnet *x, const char *format, ...)
     va_end(arguments);
 }
 
-static int add(struct ft_convnet *x, enum ft_layer_kind kind, const char *name, const int *inputs,
-               int n)
+int ft_convnet_merge(struct ft_convnet *x, enum ft_layer_kind kind, const char *name,
+                     const int *inputs, int n)
 {
     char whole[PATH];
     snprintf(whole, sizeof whole, "%s%s", x->prefix, name);
     const int at = ft_build_layer(x->b, kind, whole, inputs, n);
     while (!x->b->rc && x->capacity <= (size_t)at) {
         const size_t before = x->capacity;
-        if (!ft_grow((void **)&x->groups, &x->capacity, x->capacity, sizeof *x->groups))
+        if (!ft_grow((void **)&x->places, &x->capacity, x->capacity, sizeof *x->places))
             x->b->rc = ft_error_nomem(x->b->err, "layers");
         else
-            memset(x->groups + before, 0, (x->capacity - before) * sizeof *x->groups);
+            memset(x->places + before, 0, (x->capacity - before) * sizeof *x->places);
     }
     if (!x->b->rc && *x->block &&
-        snprintf(x->groups[at], sizeof *x->groups, "%s/%s", x->block, name) >= NAME)
+        snprintf(x->places[at].group, NAME, "%s/%s", x->block, name) >= NAME)
         ft_build_fail(x->b, FT_EFORMAT, "a name in the preset is too long");
     return x->b->rc ? 0 : at;
 }
 
 int ft_convnet_one(struct ft_convnet *x, enum ft_layer_kind kind, const char *name, int input)
 {
-    return add(x, kind, name, &input, 1);
+    return ft_convnet_merge(x, kind, name, &input, 1);
 }
 
 int ft_convnet_two(struct ft_convnet *x, enum ft_layer_kind kind, const char *name, int first,
                    int second)
 {
-    return add(x, kind, name, (int[]){ first, second }, 2);
+    return ft_convnet_merge(x, kind, name, (int[]){ first, second }, 2);
 }
 
 int ft_convnet_window(struct ft_convnet *x, enum ft_layer_kind kind, const char *name, int input,
@@ -185,6 +185,14 @@ int ft_convnet_activate(struct ft_convnet *x, const char *name, int input,
                           hard_sigmoid(x, scaled, clipped, input));
 }
 
+int ft_convnet_max_pool(struct ft_convnet *x, const char *name, int input)
+{
+    char of[NAME];
+    snprintf(of, sizeof of, "%.100s_stride", name);
+    const int at = ft_convnet_window(x, FT_LAYER_MAX_POOL, name, input, 3, 1, true);
+    return ft_convnet_window(x, FT_LAYER_MAX_POOL, of, at, 1, 2, false);
+}
+
 int ft_convnet_pad(struct ft_convnet *x, const char *name, int input, int pixels)
 {
     const int at = ft_convnet_one(x, FT_LAYER_ZERO_PAD, name, input);
@@ -221,31 +229,86 @@ static const struct {
 
 enum { WEIGHTED = sizeof weighted / sizeof *weighted };
 
+void ft_convnet_part(struct ft_convnet *x, int layer, int twin, int first, int n)
+{
+    if (x->b->rc)
+        return;
+    x->places[layer].twin = twin;
+    x->places[layer].first = first;
+    x->places[layer].n = n;
+}
+
+/* The row of `weighted`; WEIGHTED: the layer has no weights to read. */
+static int row_of(const struct ft_convnet *x, int layer)
+{
+    int k = 0;
+    while (k < WEIGHTED && weighted[k].kind != ft_build_at(x->b, layer)->kind)
+        k++;
+    return (size_t)layer < x->capacity ? k : WEIGHTED;
+}
+
+/* Names the groups that are named after class and number. */
+static void number(struct ft_convnet *x, const int *order, int n)
+{
+    int count[WEIGHTED] = { 0 };
+    for (int i = 0; i < n; i++) {
+        const int k = row_of(x, order[i]);
+        if (k == WEIGHTED || *x->places[order[i]].group || x->places[order[i]].twin)
+            continue;
+        snprintf(x->places[order[i]].group, NAME, count[k] ? "layers/%s_%d" : "layers/%s",
+                 weighted[k].group, count[k]);
+        count[k]++;
+    }
+}
+
+/* Channels place->first and later of a weight whose last axis has them all. */
+static void take_channels(struct ft_convnet *x, const struct ft_convnet_place *place, int layer,
+                          int w, const struct ft_tensor *from)
+{
+    int64_t shape[5];
+    if (x->b->rc || from->rank < 1)
+        return;
+    const int64_t all = from->shape[from->rank - 1], n = place->n;
+    if (all < place->first + n) {
+        ft_build_fail(x->b, FT_EFORMAT, "the weights of '%.60s' have too few channels",
+                      place->group);
+        return;
+    }
+    memcpy(shape, from->shape, sizeof shape);
+    shape[from->rank - 1] = n;
+    float *to = ft_build_weight(x->b, layer, w, from->rank, shape);
+    for (size_t i = 0; to && i < from->count / (size_t)all; i++)
+        memcpy(to + i * (size_t)n, from->data + i * (size_t)all + place->first,
+               (size_t)n * sizeof *to);
+}
+
+static void read_layer(struct ft_convnet *x, int layer)
+{
+    const int k = row_of(x, layer);
+    if (k == WEIGHTED)
+        return;
+    const struct ft_convnet_place *place = &x->places[layer];
+    for (int w = 0; w < weighted[k].n && !x->b->rc; w++) {
+        char path[PATH];
+        snprintf(path, sizeof path, "%s/vars/%d",
+                 x->places[place->twin ? place->twin : layer].group, w);
+        const struct ft_tensor t = ft_build_tensor(x->b, path, w < weighted[k].required);
+        if (!x->b->rc && place->n && t.data)
+            take_channels(x, place, layer, w, &t);
+        else if (!x->b->rc)
+            ft_build_at(x->b, layer)->weights[w] = t;
+    }
+}
+
 void ft_convnet_weights(struct ft_convnet *x, int output)
 {
     int *order = x->b->rc ? NULL : malloc(((size_t)output + 1) * sizeof *order);
-    int n = order ? ft_network_order(x->b->network, output, order) : 0, count[WEIGHTED] = { 0 };
+    int n = order ? ft_network_order(x->b->network, output, order) : 0;
     if (!x->b->rc && (!order || n < 0))
         x->b->rc = ft_error_nomem(x->b->err, "layers");
-    for (int i = 0; i < n && !x->b->rc; i++) {
-        const enum ft_layer_kind kind = ft_build_at(x->b, order[i])->kind;
-        size_t k = 0;
-        while (k < WEIGHTED && weighted[k].kind != kind)
-            k++;
-        if (k == WEIGHTED || (size_t)order[i] >= x->capacity)
-            continue;
-        char group[NAME], path[PATH];
-        snprintf(group, sizeof group, "%s", x->groups[order[i]]);
-        if (!*group && count[k]++)
-            snprintf(group, sizeof group, "layers/%s_%d", weighted[k].group, count[k] - 1);
-        else if (!*group)
-            snprintf(group, sizeof group, "layers/%s", weighted[k].group);
-        for (int w = 0; w < weighted[k].n && !x->b->rc; w++) {
-            snprintf(path, sizeof path, "%s/vars/%d", group, w);
-            const struct ft_tensor t = ft_build_tensor(x->b, path, w < weighted[k].required);
-            if (!x->b->rc)
-                ft_build_at(x->b, order[i])->weights[w] = t;
-        }
-    }
+    if (!x->b->rc)
+        number(x, order, n);
+    for (int i = 0; i < n && !x->b->rc; i++)
+        read_layer(x, order[i]);
     free(order);
 }

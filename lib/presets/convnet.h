@@ -11,7 +11,15 @@
 #include "keras/fields.h"
 #include "presets/builder.h"
 
-enum { FT_CONVNET_NAME = 128 };
+enum { FT_CONVNET_NAME = 256 };
+
+/* Where the weights of a layer are. */
+struct ft_convnet_place {
+    char group[FT_CONVNET_NAME]; /* "": after its class and number */
+    /* of a layer that keras_hub has as one, and this network as several: the layer whose group it
+     * uses (0: its own), and which output channels it has (n 0: all) */
+    int twin, first, n;
+};
 
 struct ft_convnet {
     struct ft_builder *b;
@@ -21,8 +29,7 @@ struct ft_convnet {
     /* The group of a block that is one layer, for example "layers/cba_block_2"; "": none. The name
      * of a layer without its prefix is then the name of its group. */
     char block[FT_CONVNET_NAME];
-    char (
-        *groups)[FT_CONVNET_NAME]; /* [capacity] of the layers' weights; "" until they are known */
+    struct ft_convnet_place *places; /* [capacity] of all layers */
     size_t capacity;
 };
 
@@ -47,6 +54,8 @@ void ft_convnet_prefix(struct ft_convnet *x, const char *format, ...)
 int ft_convnet_one(struct ft_convnet *x, enum ft_layer_kind kind, const char *name, int input);
 int ft_convnet_two(struct ft_convnet *x, enum ft_layer_kind kind, const char *name, int first,
                    int second);
+int ft_convnet_merge(struct ft_convnet *x, enum ft_layer_kind kind, const char *name,
+                     const int *inputs, int n);
 /* A convolution without activation. `same`: padding of Keras. */
 int ft_convnet_conv(struct ft_convnet *x, const char *name, int input, int filters, int kernel,
                     int stride, bool same);
@@ -58,12 +67,18 @@ int ft_convnet_norm(struct ft_convnet *x, const char *name, int input);
  * 2 cannot express them in one. */
 int ft_convnet_activate(struct ft_convnet *x, const char *name, int input,
                         enum ft_activation activation);
+/* The largest of 3 x 3, every second; a border does not count, as keras_hub pads with -inf. */
+int ft_convnet_max_pool(struct ft_convnet *x, const char *name, int input);
 int ft_convnet_pad(struct ft_convnet *x, const char *name, int input, int pixels);
 /* Squeeze and excitation (J. Hu et al., 2018): the input times a gate for each channel. The two
  * convolutions are called `reduce` and `expand`. */
 int ft_convnet_excite(struct ft_convnet *x, int input, const char *reduce, const char *expand,
                       int squeezed, int channels, enum ft_activation inner,
                       enum ft_activation gate);
+
+/* Layer `layer` has `n` channels, from `first` on, of a layer of keras_hub. `twin`: a layer that
+ * has others of them; 0 for the first. */
+void ft_convnet_part(struct ft_convnet *x, int layer, int twin, int first, int n);
 
 /* Reads the weights of all layers; `output` is the last. */
 void ft_convnet_weights(struct ft_convnet *x, int output);
@@ -72,7 +87,8 @@ void ft_convnet_weights(struct ft_convnet *x, int output);
 
 typedef int ft_convnet_family(struct ft_convnet *x, int input);
 ft_convnet_family ft_convnet_vgg, ft_convnet_resnet, ft_convnet_densenet, ft_convnet_xception,
-    ft_convnet_efficientnet, ft_convnet_mobilenet;
+    ft_convnet_efficientnet, ft_convnet_mobilenet, ft_convnet_hgnet, ft_convnet_cspnet,
+    ft_convnet_mit;
 
 /* The description of a class of keras_hub, or NULL. */
 ft_convnet_family *ft_convnet_find(const char *class);

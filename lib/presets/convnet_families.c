@@ -16,6 +16,9 @@ ft_convnet_family *ft_convnet_find(const char *class)
         { "XceptionBackbone", ft_convnet_xception },
         { "EfficientNetBackbone", ft_convnet_efficientnet },
         { "MobileNetBackbone", ft_convnet_mobilenet },
+        { "HGNetV2Backbone", ft_convnet_hgnet },
+        { "CSPNetBackbone", ft_convnet_cspnet },
+        { "MiTBackbone", ft_convnet_mit },
     };
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         if (!strcmp(families[i].class, class))
@@ -30,6 +33,6 @@ int ft_convnet_build(struct ft_builder *b, const cJSON *json, int input)
     ft_convnet_family *family = class ? ft_convnet_find(class) : NULL;
     const int output = family ? family(&x, input) : 0;
     ft_convnet_weights(&x, output);
-    free(x.groups);
+    free(x.places);
     return b->rc ? 0 : output;
 }

@@ -99,10 +99,8 @@ static int resnet_stem(struct ft_convnet *x, const struct residual *r, int at)
         at = ft_convnet_conv(x, name, at, ft_convnet_item(x, filters, i, 1),
                              ft_convnet_item(x, kernels, i, 1), i ? 1 : 2, i > 0);
     }
-    if (r->before) { /* keras_hub pads with -inf, so that a border does not count */
-        at = ft_convnet_window(x, FT_LAYER_MAX_POOL, "pool1_pool", at, 3, 1, true);
-        return ft_convnet_window(x, FT_LAYER_MAX_POOL, "pool1_stride", at, 1, 2, false);
-    }
+    if (r->before)
+        return ft_convnet_max_pool(x, "pool1_pool", at);
     at = ft_convnet_pad(x, "pool1_pad", normed(x, "conv_last", at), 1);
     return ft_convnet_window(x, FT_LAYER_MAX_POOL, "pool1_pool", at, 3, 2, false);
 }

@@ -83,6 +83,37 @@ int ft_tower_attention(struct ft_tower *x, const char *name, const int *inputs, 
     return at;
 }
 
+int ft_tower_heads(struct ft_tower *x, int at, int heads)
+{
+    if (x->b->rc)
+        return x->b->rc;
+    struct ft_layer *layer = ft_build_at(x->b, at);
+    struct ft_tensor *w = layer->weights;
+    const int64_t c = w[FT_W_QUERY].shape[0], d = w[FT_W_OUTPUT].shape[0];
+    for (int i = FT_W_QUERY; i <= FT_W_OUTPUT; i += FT_W_KEY) {
+        const int64_t rows = i == FT_W_OUTPUT ? d : c,
+                      columns = i == FT_W_OUTPUT ? w[i].shape[1] : d;
+        if (w[i].rank != 2 || w[i].shape[0] != rows || w[i].shape[1] != columns || d % heads ||
+            (w[i + 1].data && w[i + 1].count != (size_t)columns))
+            return ft_build_fail(x->b, FT_EFORMAT,
+                                 "the attention of '%s' cannot be divided into %d heads",
+                                 layer->name, heads);
+        const bool out = i == FT_W_OUTPUT;
+        w[i].rank = 3;
+        w[i].shape[0] = out ? heads : rows;
+        w[i].shape[1] = out ? d / heads : heads;
+        w[i].shape[2] = out ? columns : d / heads;
+        if (out || !w[i + 1].data)
+            continue;
+        w[i + 1].rank = 2;
+        w[i + 1].shape[0] = heads;
+        w[i + 1].shape[1] = d / heads;
+    }
+    layer->params.groups = heads;
+    layer->params.units = layer->params.filters = (int)(d / heads);
+    return 0;
+}
+
 int ft_tower_dense(struct ft_tower *x, const char *name, int input, const char *block,
                    const char *group)
 {
@@ -126,9 +157,7 @@ static int activation(struct ft_tower *x, const char *block, const char *suffix,
     return at;
 }
 
-/* gelu by tanh: x * sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3)) (D. Hendrycks and K. Gimpel, 2016),
- * from layers that Keras has. */
-static int gelu_approximate(struct ft_tower *x, const char *block, int input)
+int ft_tower_gelu_approximate(struct ft_tower *x, const char *block, int input)
 {
     const double factor = 1.5957691216057308;
     const int square = ft_tower_two(x, FT_LAYER_MULTIPLY, block, "square", input, input),
@@ -161,7 +190,7 @@ int ft_tower_mlp(struct ft_tower *x, const char *name, int input, const char *bl
     ft_tower_scale(x, up, FT_W_BIAS, &none, factor);
     int at = up;
     if (approximate)
-        at = gelu_approximate(x, name, up);
+        at = ft_tower_gelu_approximate(x, name, up);
     else if (!x->b->rc)
         ft_build_at(x->b, up)->params.activation = quick ? FT_ACT_SWISH : FT_ACT_GELU;
     if (!quick && !approximate && strcmp(x->activation, "gelu"))

@@ -30,6 +30,12 @@ int ft_tower_dense(struct ft_tower *x, const char *name, int input, const char *
                    const char *group);
 int ft_tower_attention(struct ft_tower *x, const char *name, const int *inputs, int n,
                        const char *group);
+/* Divides the channels of an attention layer, whose weights are those of dense layers [c, d], into
+ * heads. Returns 0 or an error. */
+int ft_tower_heads(struct ft_tower *x, int layer, int heads);
+/* gelu by tanh: x * sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3)) (D. Hendrycks and K. Gimpel, 2016),
+ * from layers that Keras has. */
+int ft_tower_gelu_approximate(struct ft_tower *x, const char *block, int input);
 /* Two dense layers with the tower's activation between them. */
 int ft_tower_mlp(struct ft_tower *x, const char *name, int input, const char *block, const char *up,
                  const char *down);
