@@ -33,7 +33,7 @@ struct settings {
     bool no_cache;
     const char *files_from, *label_from, *watch, *format, *fields, *copy_to, *move_to, *link_to,
         *labels, *path_column, *label_column, *threshold, *classes;
-    bool channels_first, csv_safe, icc, nul, strict, probabilities, dry_run, log_json;
+    bool channels_first, uint8, fp16, csv_safe, icc, nul, strict, probabilities, dry_run, log_json;
     bool json, quiet, verbose, layers, help, version;
     struct list min_recall, backbones;
     int n_arguments; /* the arguments that are not options */

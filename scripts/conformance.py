@@ -24,6 +24,8 @@ Containers:
     onnx          model.export(format="onnx") of Keras 3, which needs tf2onnx
     onnxout       a model that was trained on the backbone, exported by `finetune export`, gives in ONNX Runtime and in OpenVINO the
                   probabilities of `finetune predict` (to 1e-5)
+    onnxhalf      the same with `--fp16 --uint8` (to 1e-2)
+    kerasout      the model, exported as a .keras archive, gives these probabilities in Keras 3 (to 1e-5)
 Each network runs in its own process.
 """
 import argparse
@@ -42,6 +44,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import networks
 
 N_PICTURES = 6
+OUT = {"onnxout": 1e-5, "onnxhalf": 1e-2, "kerasout": 1e-5}  # containers of exported models, and the largest difference of a probability
 
 
 def pictures(folder, size, out):
@@ -122,17 +125,23 @@ def train(args, file, folder, work):
     return model, names, wrong
 
 
-def exported(args, file, folder, work, pixels):
-    """Trains on the backbone and exports the model: the largest difference of a probability in ONNX Runtime and in OpenVINO."""
+def exported(args, file, folder, work, pixels, container):
+    """Trains on the backbone and exports the model: the largest difference of a probability in ONNX Runtime and in OpenVINO, or in Keras 3."""
     import numpy as np
     import onnxruntime
     import openvino
     model, names, wrong = train(args, file, folder, work)
     out, wrong = (None, wrong) if wrong else call(args.binary, "predict", "--model", model, "--top", "2", "--json", *names)
-    _, wrong = (None, wrong) if wrong else call(args.binary, "export", model, "-o", work / "model.onnx")
+    to = work / ("model.keras" if container == "kerasout" else "model.onnx")
+    _, wrong = (None, wrong) if wrong else call(args.binary, "export", model, "-o", to, *(["--fp16", "--uint8"] if container == "onnxhalf" else []))
     if wrong:
         return wrong
     mine = np.array([[{t["label"]: t["probability"] for t in row["top"]}[c] for c in "ab"] for row in json.loads(out)])
+    if container == "kerasout":
+        theirs = probabilities("keras", to, pixels, work, "float32")
+        return theirs if isinstance(theirs, str) else float(np.abs(theirs - mine).max())
+    if container == "onnxhalf":
+        pixels = pixels.astype(np.uint8)
     session = onnxruntime.InferenceSession(work / "model.onnx")
     compiled = openvino.Core().compile_model(work / "model.onnx", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     theirs = [session.run(["probabilities"], {"image": pixels})[0], compiled({"image": pixels})[compiled.output("probabilities")]]
@@ -163,7 +172,7 @@ def back_in_keras(args, file, folder, work, pixels):
 def save(keras, model, container, path):
     """Writes the file and returns its path."""
     kind = container.replace("k2", "").replace("top", "")
-    path = path.with_suffix({"h5": ".h5", "keras": ".keras", "back": ".h5", "onnx": ".onnx", "onnxout": ".h5", "weights": ".weights.h5", "legacy": ".h5"}[kind])
+    path = path.with_suffix({"h5": ".h5", "keras": ".keras", "back": ".h5", "onnx": ".onnx", **dict.fromkeys(OUT, ".h5"), "weights": ".weights.h5", "legacy": ".h5"}[kind])
     if kind == "weights" or (kind == "legacy" and "k2" in container):
         model.save_weights(path)
     elif kind == "onnx":
@@ -190,8 +199,8 @@ def compare(args, built, container, folder, work, pixels, row):
     file = save(built.keras, built.model, container, work / built.name)
     if container.startswith("back"):
         row["error"], row["others"] = back_in_keras(args, file, folder, work, pixels)
-    elif container == "onnxout":
-        row["error"] = exported(args, file, folder, work, pixels)
+    elif container in OUT:
+        row["error"] = exported(args, file, folder, work, pixels, container)
     else:
         more = ["--preprocess", "none"] if container == "onnx" else ["--size", size] if size else []
         got = features_of(args.binary, file, folder, work / "features.h5", more)
@@ -232,8 +241,8 @@ def judge(row):
     """The fault of a row, or None. If the rounding error of single precision is larger than the tolerance, the error may be as large as that of Keras."""
     if isinstance(row["error"], str):
         return row["error"]
-    back = row["file"].startswith(("back", "onnxout"))
-    wanted, ours, exact, keras = 1e-5 if back else 1e-3, row["error"], None, 0
+    back = row["file"].startswith(("back", *OUT))
+    wanted, ours, exact, keras = OUT.get(row["file"], 1e-5 if back else 1e-3), row["error"], None, 0
     if row.get("others"):
         ours, exact, keras = row["others"]
     if min(ours, row["error"]) > max(wanted, 2 * keras):

@@ -70,6 +70,10 @@ struct ft_extra {
 int ft_network_save(const struct ft_network *network, const char *attribute,
                     const struct ft_extra *extra, const char *path, uint64_t *bytes,
                     struct ft_error *err);
+/* The same as a .keras archive of Keras 3, which has no place for `extra`. Returns FT_EUNSUPPORTED
+ * if the program was built without libzip. */
+int ft_network_save_archive(const struct ft_network *network, const char *attribute,
+                            const char *path, uint64_t *bytes, struct ft_error *err);
 
 /* Reads the "input" object of a `finetune` attribute. `json` is nullable; values that it does not
  * give are set for an input of width x height. On entry, *out has the defaults of rule, filter and

@@ -30,13 +30,15 @@ struct saving {
     const struct ft_network *network;
     const char *attribute, *path;
     const struct ft_extra *extra;
+    bool archive;
 };
 
 static int write_file(void *user, struct ft_outbox *outbox, struct ft_error *err)
 {
     const struct saving *s = user;
     (void)outbox;
-    const int rc = ft_keras_write(s->network, s->attribute, s->path, err);
+    const int rc = s->archive ? ft_keras_write_archive(s->network, s->attribute, s->path, err)
+                              : ft_keras_write(s->network, s->attribute, s->path, err);
     return !rc && s->extra
                ? ft_blob_write(s->path, s->extra->name, s->extra->data, s->extra->size, err)
                : rc;
@@ -76,19 +78,17 @@ static int verify(const struct saving *s, struct ft_error *err)
     return rc;
 }
 
-int ft_network_save(const struct ft_network *network, const char *attribute,
-                    const struct ft_extra *extra, const char *path, uint64_t *bytes,
-                    struct ft_error *err)
+static int save(struct saving *saving, const char *path, uint64_t *bytes, struct ft_error *err)
 {
     struct ft_replacement r = { 0 };
     struct stat st;
     int rc = ft_replace_begin(path, &r, err);
     if (rc)
         return rc;
-    struct saving saving = { network, attribute, r.path, extra };
-    rc = write_isolated(&saving, err);
+    saving->path = r.path;
+    rc = write_isolated(saving, err);
     if (!rc)
-        rc = verify(&saving, err);
+        rc = verify(saving, err);
     if (rc == FT_EIO) /* the message names the temporary file, which the user does not know */
         ft_error_set(err, rc, "cannot write '%s': is the disk full?", path);
     else if (rc)
@@ -99,4 +99,19 @@ int ft_network_save(const struct ft_network *network, const char *attribute,
         rc = ft_replace_commit(&r, err);
     ft_replace_abort(&r);
     return rc;
+}
+
+int ft_network_save(const struct ft_network *network, const char *attribute,
+                    const struct ft_extra *extra, const char *path, uint64_t *bytes,
+                    struct ft_error *err)
+{
+    struct saving saving = { .network = network, .attribute = attribute, .extra = extra };
+    return save(&saving, path, bytes, err);
+}
+
+int ft_network_save_archive(const struct ft_network *network, const char *attribute,
+                            const char *path, uint64_t *bytes, struct ft_error *err)
+{
+    struct saving saving = { .network = network, .attribute = attribute, .archive = true };
+    return save(&saving, path, bytes, err);
 }

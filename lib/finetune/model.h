@@ -59,16 +59,29 @@ const char *ft_model_record(const struct ft_model *model);
 int ft_model_gallery(const struct ft_model *model, struct ft_gallery **out, struct ft_error *err);
 
 struct ft_export_options {
-    bool channels_first; /* the input is [n, 3, h, w], not [n, h, w, 3] */
-    const char
-        *labels; /* also writes the names of the classes to this file, one a line; nullable */
+    /* also writes the names of the classes to this file, one a line; nullable */
+    const char *labels;
+    /* ONNX: the input is [n, 3, h, w], not [n, h, w, 3] */
+    bool channels_first;
+    /* ONNX: the input is uint8, not float32 */
+    bool uint8;
+    /* ONNX: kernels are stored as float16, which halves the file. The network computes in float32.
+     */
+    bool fp16;
 };
-/* Writes an ONNX file, replaced atomically. Its input `image` is RGB, float32, 0-255; its outputs
+/* Writes a .keras archive of Keras 3 if `path` ends in ".keras", else an ONNX file, replaced
+ * atomically. Returns FT_EUNSUPPORTED if the library was built without libzip or protobuf-c.
+ *
+ * A .keras archive has the network and the attribute `finetune`, as the model file has. It returns
+ * FT_EARG with an option that is for ONNX.
+ *
+ * The input of an ONNX file `image` is RGB, 0-255; its outputs
  * are `probabilities` [n, k] and `features` [n, d]; its metadata_props are the names of the classes
  * (`classes`, a JSON list), how a picture is fitted to the input (`input`), the threshold, and the
- * attribute of the model file (`finetune`). `options` and `bytes` are nullable. Returns
- * FT_EUNSUPPORTED if the network has a layer that ONNX cannot express, or if the library was built
- * without protobuf-c. */
+ * attribute of the model file (`finetune`). Returns FT_EUNSUPPORTED if the network has a layer that
+ * ONNX cannot express.
+ *
+ * `options` and `bytes` are nullable. */
 int ft_model_export(const struct ft_model *model, const struct ft_export_options *options,
                     const char *path, uint64_t *bytes, struct ft_error *err);
 

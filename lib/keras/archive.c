@@ -25,6 +25,17 @@ int ft_archive_read(const uint8_t *map, size_t size, char **config, uint8_t **we
                         "libzip and build again, or save "
                         "the network as .h5 with Keras (model.save('model.h5'))");
 }
+
+int ft_archive_write(const char *path, const struct ft_archive_entry *entries, int n,
+                     struct ft_error *err)
+{
+    (void)entries, (void)n;
+    return ft_error_set(
+        err, FT_EUNSUPPORTED,
+        "'%s': this program was built without libzip, which a .keras archive needs: "
+        "install libzip and build again; a model file (.h5) opens in Keras as it is",
+        path);
+}
 #else
 #include <zip.h>
 
@@ -139,5 +150,70 @@ int ft_archive_read(const uint8_t *map, size_t size, char **config, uint8_t **we
     else
         *config = text;
     return rc;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+/* 1980-01-01 in the format of DOS, the first day that an archive can express */
+enum { NO_TIME = 0, NO_DATE = 1 << 5 | 1 };
+
+/* Entries are borrowed until the archive is closed. */
+static int add_entry(zip_t *zip, const struct ft_archive_entry *entry)
+{
+    zip_source_t *source = zip_source_buffer(zip, entry->data, entry->size, 0);
+    const zip_int64_t at = source ? zip_file_add(zip, entry->name, source, 0) : -1;
+    if (source && at < 0)
+        zip_source_free(source);
+    return at >= 0 && !zip_set_file_compression(zip, (zip_uint64_t)at, ZIP_CM_STORE, 0) &&
+                   !zip_file_set_dostime(zip, (zip_uint64_t)at, NO_TIME, NO_DATE, 0)
+               ? 0
+               : -1;
+}
+
+/* Copies the finished archive to the file. */
+static int copy_source(zip_source_t *source, FILE *f)
+{
+    enum { BLOCK = 1 << 18 };
+    uint8_t *block = malloc(BLOCK);
+    zip_int64_t n = -1;
+    if (block && !zip_source_open(source)) {
+        while ((n = zip_source_read(source, block, BLOCK)) > 0)
+            if (fwrite(block, 1, (size_t)n, f) != (size_t)n) {
+                n = -1;
+                break;
+            }
+        zip_source_close(source);
+    }
+    free(block);
+    return n < 0 ? -1 : 0;
+}
+
+int ft_archive_write(const char *path, const struct ft_archive_entry *entries, int n,
+                     struct ft_error *err)
+{
+    zip_error_t why;
+    zip_error_init(&why);
+    zip_source_t *source = zip_source_buffer_create(NULL, 0, 0, &why);
+    zip_t *zip = source ? zip_open_from_source(source, ZIP_TRUNCATE, &why) : NULL;
+    zip_error_fini(&why);
+    if (!zip) {
+        zip_source_free(source);
+        return ft_error_nomem(err, "the archive");
+    }
+    zip_source_keep(source);
+    int rc = 0;
+    for (int i = 0; !rc && i < n; i++)
+        rc = add_entry(zip, &entries[i]);
+    if (rc || zip_close(zip)) {
+        zip_discard(zip);
+        zip_source_free(source);
+        return ft_error_nomem(err, "the archive");
+    }
+    FILE *f = fopen(path, "wbe");
+    const bool copied = f && !copy_source(source, f);
+    zip_source_free(source);
+    if ((f && fclose(f)) || !copied)
+        return ft_error_set(err, FT_EIO, "cannot write '%s': is the disk full?", path);
+    return 0;
 }
 #endif

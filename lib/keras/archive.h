@@ -16,4 +16,14 @@ bool ft_archive_is(const uint8_t *map, size_t size);
 int ft_archive_read(const uint8_t *map, size_t size, char **config, uint8_t **weights,
                     size_t *weights_size, struct ft_error *err);
 
+struct ft_archive_entry {
+    const char *name;
+    const void *data;
+    size_t size;
+};
+/* Writes an archive of entries [n], uncompressed, straight to `path`. Returns FT_EUNSUPPORTED if
+ * the program was built without libzip. */
+int ft_archive_write(const char *path, const struct ft_archive_entry *entries, int n,
+                     struct ft_error *err);
+
 #endif

@@ -72,9 +72,8 @@ static bool is_sequential(const cJSON *entry)
            (!is_model_class(kind) && !ft_field(ft_field(entry, "config"), "input_layers"));
 }
 
-/* Keras names groups of a .weights.h5 after classes: "BatchNormalization" is batch_normalization
- * (keras/src/utils/naming.py). */
-static void snake(const char *kind, char *out, size_t size)
+/* keras/src/utils/naming.py */
+void ft_group_name(const char *kind, char *out, size_t size)
 {
     size_t n = 0;
     for (size_t i = 0; kind[i] && n + 2 < size; i++) {
@@ -110,8 +109,8 @@ static int name_groups(struct ft_model_config *m, struct ft_error *err)
             counts[kinds++] = (struct kind_count){ member->kind, 0 };
         }
         member->number = counts[k].n++;
-        snake(strcmp(member->kind, "Model") ? member->kind : "Functional", member->group,
-              sizeof member->group);
+        ft_group_name(strcmp(member->kind, "Model") ? member->kind : "Functional", member->group,
+                      sizeof member->group);
     }
     return 0;
 }

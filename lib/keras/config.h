@@ -9,7 +9,7 @@
 #include "finetune-tools.h"
 
 /* layers of a network; shared and nested layers count once for each use */
-enum { FT_DRAFT_LIMIT = 1 << 14 };
+enum { FT_DRAFT_LIMIT = 1 << 14, FT_GROUP_SIZE = 64 };
 
 struct ft_model_config;
 
@@ -21,7 +21,7 @@ struct ft_member {
     int n_calls, first;            /* first: index of its first call among all calls of the model */
     int highest;                   /* the highest call that anything in the model refers to */
     struct ft_model_config *inner; /* NULL: a layer */
-    char group[64];                /* in a Keras 3 file: "conv2d", followed by "_number" unless 0 */
+    char group[FT_GROUP_SIZE];     /* in a Keras 3 file: "conv2d", followed by "_number" unless 0 */
     int number;
 };
 
@@ -36,6 +36,9 @@ struct ft_model_config {
 int ft_model_config_parse(const cJSON *json, int depth, int *total, struct ft_model_config **out,
                           struct ft_error *err);
 void ft_model_config_free(struct ft_model_config *m);
+/* Writes the name of the group of a class in a Keras 3 file: "batch_normalization" for
+ * "BatchNormalization". */
+void ft_group_name(const char *class_name, char *out, size_t size);
 /* NULL: no member is called `name`. */
 struct ft_member *ft_member_find(const struct ft_model_config *m, const char *name);
 

@@ -18,4 +18,9 @@ int ft_keras_open(const char *path, const struct ft_reader_options *options,
 int ft_keras_write(const struct ft_network *network, const char *attribute, const char *path,
                    struct ft_error *err);
 
+/* Writes a .keras archive of Keras 3, with the same contract. The attribute is in model.weights.h5.
+ * Returns FT_EUNSUPPORTED if the program was built without libzip. */
+int ft_keras_write_archive(const struct ft_network *network, const char *attribute,
+                           const char *path, struct ft_error *err);
+
 #endif

@@ -13,6 +13,7 @@
 #include "keras/keras.h"
 #include "keras/layer_classes.h"
 #include "keras/patterns.h"
+#include "keras/write.h"
 
 /* Keras's HDF5_OBJECT_HEADER_LIMIT: longer lists of names are divided among several attributes. */
 #define HEADER_LIMIT 64512
@@ -83,10 +84,14 @@ static void add_end(cJSON *config, const char *key, const char *name)
     cJSON_AddItemToObject(config, key, reference(name));
 }
 
-static char *model_config(const struct ft_network *network, const int *order, int n)
+char *ft_write_config(const struct ft_network *network, const int *order, int n, bool archive)
 {
     cJSON *root = cJSON_CreateObject();
     cJSON_AddStringToObject(root, "class_name", "Functional");
+    if (archive) {
+        cJSON_AddStringToObject(root, "module", "keras.src.models.functional");
+        cJSON_AddStringToObject(root, "registered_name", "Functional");
+    }
     cJSON *config = cJSON_AddObjectToObject(root, "config");
     cJSON_AddStringToObject(config, "name", network->name);
     cJSON *layers = cJSON_AddArrayToObject(config, "layers");
@@ -94,8 +99,7 @@ static char *model_config(const struct ft_network *network, const int *order, in
         add_layer(layers, network, &network->layers[order[i]]);
     add_end(config, "input_layers", network->layers[order[0]].name);
     add_end(config, "output_layers", network->layers[network->output].name);
-    char *text = ft_json_text(root, false);
-    return text;
+    return ft_json_text(root, false);
 }
 
 /* ---- attributes: 0 or FT_EIO ----------------------------------------------------------------- */
@@ -118,7 +122,7 @@ static int put_strings(hid_t at, const char *name, const char *data, size_t size
 }
 
 /* A variable-length string is stored outside the object header, which holds at most 64 KB. */
-static int put_long(hid_t at, const char *name, const char *text)
+int ft_write_text(int64_t at, const char *name, const char *text)
 {
     const hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
     H5Tset_size(type, H5T_VARIABLE);
@@ -158,7 +162,7 @@ static int put_list(hid_t at, const char *name, const char *const *strings, int 
 
 /* ---- weights --------------------------------------------------------------------------------- */
 
-static int put_tensor(hid_t group, const char *name, const struct ft_tensor *t)
+int ft_write_tensor(int64_t group, const char *name, const struct ft_tensor *t)
 {
     hsize_t shape[5];
     for (int i = 0; i < t->rank; i++)
@@ -203,7 +207,7 @@ static int put_layer(hid_t parent, const struct ft_layer *layer)
         rc = FT_EIO;
     for (int w = 0, i = 0; !rc && i < n; w++)
         if (layer->weights[w].data)
-            rc = put_tensor(inner, place[i++], &layer->weights[w]);
+            rc = ft_write_tensor(inner, place[i++], &layer->weights[w]);
     if (inner >= 0)
         H5Gclose(inner);
     if (outer >= 0)
@@ -225,8 +229,8 @@ static int put_network(hid_t file, const struct ft_network *network, const int *
     const char **names = malloc((size_t)n * sizeof *names);
     hid_t group = -1;
     int rc = names ? FT_EIO : FT_ENOMEM;
-    if (!names || put_version(file) || put_long(file, "model_config", config) ||
-        (attribute && put_long(file, "finetune", attribute)))
+    if (!names || put_version(file) || ft_write_text(file, "model_config", config) ||
+        (attribute && ft_write_text(file, "finetune", attribute)))
         goto done;
     group = H5Gcreate2(file, "model_weights", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     for (int i = 0; i < n; i++)
@@ -247,19 +251,25 @@ done:
  * objects were aligned as well, the time would grow with the square of the number of layers. */
 #define LEAST_ALIGNED 1024
 
-static hid_t create(const char *path)
+int64_t ft_write_access(void)
 {
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_libver_bounds(access, H5F_LIBVER_EARLIEST, H5F_LIBVER_V18);
     H5Pset_alignment(access, LEAST_ALIGNED, FT_ALIGN);
     H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
+    return access;
+}
+
+static hid_t create(const char *path)
+{
+    const hid_t access = ft_write_access();
     const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
     H5Pclose(access);
     return file;
 }
 
 /* A layer becomes a group, so its name must be one part of a path. */
-static int check_names(const struct ft_network *network, struct ft_error *err)
+int ft_write_check_names(const struct ft_network *network, struct ft_error *err)
 {
     for (int i = 0; i < network->n_layers; i++) {
         const char *name = network->layers[i].name;
@@ -273,12 +283,12 @@ static int check_names(const struct ft_network *network, struct ft_error *err)
 int ft_keras_write(const struct ft_network *network, const char *attribute, const char *path,
                    struct ft_error *err)
 {
-    int rc = check_names(network, err);
+    int rc = ft_write_check_names(network, err);
     if (rc)
         return rc;
     int *order = malloc((size_t)network->n_layers * sizeof *order);
     const int n = order ? ft_network_order(network, network->output, order) : -1;
-    char *config = n > 0 ? model_config(network, order, n) : NULL;
+    char *config = n > 0 ? ft_write_config(network, order, n, false) : NULL;
     ft_h5_begin();
     const hid_t file = config ? create(path) : -1;
     if (!config)

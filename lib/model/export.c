@@ -1,4 +1,4 @@
-/* A model as an ONNX file. */
+/* A model as an ONNX file or a .keras archive. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +71,8 @@ static int write_network(const struct ft_model *m, const struct ft_network *netw
                                       .classes = m->head.k,
                                       .feature_count = m->head.d,
                                       .channels_first = o && o->channels_first,
+                                      .uint8 = o && o->uint8,
+                                      .fp16 = o && o->fp16,
                                       .n_entries = m->threshold >= 0 ? 4 : 3,
                                       .keys = keys,
                                       .values = values };
@@ -81,6 +83,14 @@ static int write_network(const struct ft_model *m, const struct ft_network *netw
     return rc;
 }
 
+/* A path that ends in ".keras". */
+static bool is_archive(const char *path)
+{
+    static const char suffix[] = ".keras";
+    const size_t n = strlen(path), end = sizeof suffix - 1;
+    return n > end && !strcmp(path + n - end, suffix);
+}
+
 int ft_model_export(const struct ft_model *m, const struct ft_export_options *o, const char *path,
                     uint64_t *bytes, struct ft_error *err)
 {
@@ -88,6 +98,10 @@ int ft_model_export(const struct ft_model *m, const struct ft_export_options *o,
     const struct ft_head *head = &m->head;
     struct ft_network *network = NULL;
     struct facts facts = { 0 };
+    const bool archive = is_archive(path);
+    if (archive && o && (o->channels_first || o->uint8 || o->fp16))
+        return ft_error_set(err, FT_EARG,
+                            "'%s': nchw, uint8 and fp16 are for ONNX files, not for .keras", path);
     int rc = ft_network_load(b->network, b->last, err);
     rc = rc ? rc : find_facts(m, &facts, err);
     rc = rc ? rc
@@ -95,7 +109,9 @@ int ft_model_export(const struct ft_model *m, const struct ft_export_options *o,
                                    &network, err);
     if (!rc && head->independent)
         network->layers[network->output].params.activation = FT_ACT_SIGMOID;
-    rc = rc ? rc : write_network(m, network, o, &facts, path, bytes, err);
+    if (!rc)
+        rc = archive ? ft_network_save_archive(network, facts.attribute, path, bytes, err)
+                     : write_network(m, network, o, &facts, path, bytes, err);
     if (!rc && o && o->labels)
         rc = write_labels(m, o->labels, err);
     ft_network_free(network);

@@ -1,5 +1,6 @@
 #include "onnx/message.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +9,10 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-enum { FLOAT_TYPE = 1, INT64_TYPE = 7, NAME = 320 };
+enum { FLOAT_TYPE = 1, UINT8_TYPE = 2, INT64_TYPE = 7, FLOAT16_TYPE = 10, NAME = 320 };
+/* the largest float16, and the least that has all its digits, 2^-14 */
+#define HALF_LARGEST 65504.0f
+#define HALF_NORMAL  6.103515625e-05f
 enum { ATTRIBUTE_FLOAT = 1, ATTRIBUTE_INT = 2, ATTRIBUTE_STRING = 3, ATTRIBUTE_INTS = 7 };
 
 void ft_message_release(struct ft_message *m)
@@ -192,12 +196,51 @@ static const char *tensor(struct ft_message *m, int type, const void *values, si
     return name;
 }
 
+/* Rounds to the nearest float16, ties to even; |value| <= HALF_LARGEST. */
+static uint16_t to_half(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    const uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+    if (fabsf(value) < HALF_NORMAL)
+        return (uint16_t)(sign | (uint32_t)nearbyintf(ldexpf(fabsf(value), 24)));
+    const uint32_t rounded = magnitude + 0xfff + (magnitude >> 13 & 1);
+    return (uint16_t)(sign | (rounded - (112u << 23)) >> 13);
+}
+
+/* Whether the largest value is far from both ends of float16, so that the error of each value is at
+ * most 2^-11 of the largest. */
+static bool fits_half(const float *values, size_t count)
+{
+    float largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!isfinite(values[i]))
+            return false;
+        largest = fmaxf(largest, fabsf(values[i]));
+    }
+    return largest <= HALF_LARGEST && largest >= HALF_NORMAL;
+}
+
+static const char *halves(struct ft_message *m, const float *values, size_t count,
+                          const int64_t *dims, int rank)
+{
+    uint16_t *rounded = ft_message_alloc(m, count, sizeof *rounded);
+    for (size_t i = 0; rounded && i < count; i++)
+        rounded[i] = to_half(values[i]);
+    const char *y = tensor(m, FLOAT16_TYPE, rounded, count * sizeof *rounded, dims, rank);
+    y = ft_message_node(m, "Cast", y, NULL, NULL, NULL);
+    ft_message_int(m, "to", FLOAT_TYPE);
+    return y;
+}
+
 const char *ft_message_floats(struct ft_message *m, const float *values, const int64_t *dims,
                               int rank)
 {
     size_t count = 1;
     for (int d = 0; d < rank; d++)
         count *= (size_t)dims[d];
+    if (!m->rc && m->half && (rank == 2 || rank == 4) && fits_half(values, count))
+        return halves(m, values, count, dims, rank);
     return tensor(m, FLOAT_TYPE, values, count * sizeof *values, dims, rank);
 }
 
@@ -222,7 +265,7 @@ const char *ft_message_shape(struct ft_message *m, const int64_t *values, size_t
 /* ---- inputs and outputs ---------------------------------------------------------------------- */
 
 Ft__Onnx__ValueInfo *ft_message_value(struct ft_message *m, const char *name, const int64_t *dims,
-                                      int rank)
+                                      int rank, bool bytes)
 {
     Ft__Onnx__ValueInfo *value = ft_message_alloc(m, 1, sizeof *value);
     Ft__Onnx__Type *type = ft_message_alloc(m, 1, sizeof *type);
@@ -247,7 +290,7 @@ Ft__Onnx__ValueInfo *ft_message_value(struct ft_message *m, const char *name, co
     shape->n_dim = (size_t)rank;
     shape->dim = list;
     tensor_type->has_elem_type = true;
-    tensor_type->elem_type = FLOAT_TYPE;
+    tensor_type->elem_type = bytes ? UINT8_TYPE : FLOAT_TYPE;
     tensor_type->shape = shape;
     type->tensor_type = tensor_type;
     value->name = copy;

@@ -11,6 +11,7 @@ struct ft_message {
     size_t node_capacity, tensor_capacity;
     struct ft_storage storage; /* owns all parts of the graph */
     const char *base;          /* names of nodes and values begin with it */
+    bool half;                 /* kernels are stored as float16 */
     int rc;                    /* the first error, or 0 */
     struct ft_error *err;
 };
@@ -38,14 +39,17 @@ void ft_message_string(struct ft_message *m, const char *name, const char *value
 /* Renames the output of the last node. */
 void ft_message_rename(struct ft_message *m, const char *name);
 
-/* Constants; return their name. Floats are not copied and must outlive the graph. */
+/* Constants; return their name. Floats are not copied and must outlive the graph. If m->half, a
+ * tensor of two or four axes is stored as float16, and a node makes it float32; it stays float32 if
+ * float16 would lose more than its rounding. */
 const char *ft_message_floats(struct ft_message *m, const float *values, const int64_t *dims,
                               int rank);
 const char *ft_message_number(struct ft_message *m, float value);
 const char *ft_message_shape(struct ft_message *m, const int64_t *values, size_t n);
 
-/* An input or output: a float tensor; size -1 is dynamic, and called `batch` on the first axis. */
+/* An input or output: a float tensor, or one of bytes; size -1 is dynamic, and called `batch` on
+ * the first axis. */
 Ft__Onnx__ValueInfo *ft_message_value(struct ft_message *m, const char *name, const int64_t *dims,
-                                      int rank);
+                                      int rank, bool bytes);
 
 #endif

@@ -20,6 +20,8 @@ struct ft_onnx_export {
     int features; /* the layer that gives the output `features` */
     int height, width, channels, classes, feature_count;
     bool channels_first; /* the input is [n, 3, h, w], not [n, h, w, 3] */
+    bool uint8;          /* the input is uint8, not float32 */
+    bool fp16;           /* kernels are stored as float16; the network computes in float32 */
     /* metadata_props [n_entries] */
     int n_entries;
     const char *const *keys, *const *values;

@@ -47,11 +47,15 @@ static Ft__Onnx__ValueInfo *add_input(struct ft_message *m, const struct ft_onnx
                   last[] = { -1, e->height, e->width, e->channels };
     m->base = "input";
     *value = "image";
+    if (e->uint8) {
+        *value = ft_message_node(m, "Cast", *value, NULL, NULL, NULL);
+        ft_message_int(m, "to", 1); /* float32 */
+    }
     if (!e->channels_first) {
-        *value = ft_message_node(m, "Transpose", "image", NULL, NULL, NULL);
+        *value = ft_message_node(m, "Transpose", *value, NULL, NULL, NULL);
         ft_message_ints(m, "perm", (int64_t[]){ 0, 3, 1, 2 }, 4);
     }
-    return ft_message_value(m, "image", e->channels_first ? first : last, 4);
+    return ft_message_value(m, "image", e->channels_first ? first : last, 4, e->uint8);
 }
 
 static int pack(const Ft__Onnx__Model *model, const char *path, uint64_t *size,
@@ -111,7 +115,7 @@ static int write_model(struct ft_message *m, const struct ft_onnx_export *e, con
 int ft_onnx_write(const struct ft_network *network, const struct ft_onnx_export *e,
                   const char *path, uint64_t *size, struct ft_error *err)
 {
-    struct ft_message m = { .err = err, .base = "" };
+    struct ft_message m = { .err = err, .base = "", .half = e->fp16 };
     int *order = malloc(((size_t)network->n_layers + 1) * sizeof *order);
     const char **values = calloc((size_t)network->n_layers + 1, sizeof *values);
     const int n = order && values ? ft_network_order(network, network->output, order) : -1;
@@ -125,8 +129,8 @@ int ft_onnx_write(const struct ft_network *network, const struct ft_onnx_export 
     m.graph.name = graph_name;
     Ft__Onnx__ValueInfo *input = add_input(&m, e, &values[order[0]]), *outputs[2];
     add_layers(&m, network, e->features, order, n, values);
-    outputs[0] = ft_message_value(&m, "probabilities", (int64_t[]){ -1, e->classes }, 2);
-    outputs[1] = ft_message_value(&m, "features", (int64_t[]){ -1, e->feature_count }, 2);
+    outputs[0] = ft_message_value(&m, "probabilities", (int64_t[]){ -1, e->classes }, 2, false);
+    outputs[1] = ft_message_value(&m, "features", (int64_t[]){ -1, e->feature_count }, 2, false);
     m.graph.input = &input;
     m.graph.n_input = 1;
     m.graph.output = outputs;

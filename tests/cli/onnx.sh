@@ -23,20 +23,46 @@ begin "a model is trained on an ONNX network"
 status 0 "$FINETUNE" train "$data/train" --backbone "$golden/channels_last.onnx" --preprocess none --size 24 -o small.h5
 status 0 "$FINETUNE" predict -m small.h5 "$data/test/cat/cat.52.jpg"
 
+# same FILE TOLERANCE: the model in the file gives the probabilities in `expected`.
+same() {
+    status 0 "$FINETUNE" predict -m "$1" --format tsv --probabilities "$data/test"
+    awk -F'\t' -v most="$2" 'NR == FNR { for (i = 3; i <= NF; i++) want[FNR, i] = $i; next }
+        { for (i = 3; i <= NF; i++) if (FNR > 1 && $i ~ /^[0-9.]+$/) { n++; d = $i - want[FNR, i]; if (d < -most || d > most) bad++ } }
+        END { print (n > 20 && !bad) ? "same" : "differs " n " " bad }' expected out >compared
+    equal "$(cat compared)" same
+}
+
 begin "export writes a file that gives the same probabilities"
 status 0 "$FINETUNE" train "$data/train" -o model.h5
 status 0 "$FINETUNE" export model.h5 -o model.onnx --labels labels.txt
 equal "$(cat labels.txt)" "cat
 dog"
 status 0 "$FINETUNE" export model.h5 -o first.onnx --nchw
+status 0 "$FINETUNE" export model.h5 -o bytes.onnx --uint8
+has out "uint8 RGB"
 "$FINETUNE" predict -m model.h5 --format tsv --probabilities "$data/test" >expected
-for file in model.onnx first.onnx; do
-    status 0 "$FINETUNE" predict -m $file --format tsv --probabilities "$data/test"
-    awk -F'\t' 'NR == FNR { for (i = 3; i <= NF; i++) want[FNR, i] = $i; next }
-        { for (i = 3; i <= NF; i++) if (FNR > 1 && $i ~ /^[0-9.]+$/) { n++; d = $i - want[FNR, i]; if (d < -2e-6 || d > 2e-6) bad++ } }
-        END { print (n > 20 && !bad) ? "same" : "differs " n " " bad }' expected out >compared
-    equal "$(cat compared)" same
+for file in model.onnx first.onnx bytes.onnx; do
+    same $file 2e-6
 done
+
+begin "export --fp16 halves the file and changes probabilities by less than 5e-3"
+status 0 "$FINETUNE" export model.h5 -o half.onnx --fp16
+same half.onnx 5e-3
+[ "$(wc -c <half.onnx)" -lt $(($(wc -c <model.onnx) * 55 / 100)) ] || complain "$(wc -c half.onnx model.onnx)"
+
+begin "export writes a .keras archive, the same bytes each time, or refuses it with a hint"
+if "$FINETUNE" --version | grep -q '\.keras'; then
+    status 0 "$FINETUNE" export model.h5 -o model.keras
+    same model.keras 0
+    status 0 "$FINETUNE" export model.h5 -o again.keras
+    cmp model.keras again.keras || complain "the bytes differ"
+    status 1 "$FINETUNE" export model.h5 -o other.keras --fp16
+    has err "for ONNX files"
+else
+    status 1 "$FINETUNE" export model.h5 -o other.keras
+    has err "without libzip"
+fi
+[ ! -e other.keras ] || complain "a file was written"
 
 begin "export names the layer that ONNX cannot express"
 status 0 "$FINETUNE" train "$data/train" --backbone "$FT_TESTS/golden/layers/resizing-3.h5" --preprocess none -o resizing.h5

@@ -321,7 +321,18 @@ static void an_exported_model_is_a_file(void)
             fclose(f);
         CHECK(ft_model_export(model, NULL, "/nowhere/m.onnx", NULL, NULL) == FT_EIO);
     }
+    const int archive = ft_model_export(model, NULL, at("m.keras"), &bytes, &err);
+    CHECK(archive == 0 || (archive == FT_EUNSUPPORTED && strstr(err.msg, "libzip")));
+    const struct ft_export_options half = { .fp16 = true };
+    CHECK(ft_model_export(model, &half, at("m.keras"), NULL, NULL) == FT_EARG);
+    CHECK(archive || (!stat(at("m.keras"), &st) && (uint64_t)st.st_size == bytes));
     ft_model_free(model);
+    if (!archive)
+        CHECK(ft_model_open(at("m.keras"), NULL, &model, NULL) == 0 &&
+              ft_model_classes(model) == 2);
+    if (!archive)
+        ft_model_free(model);
+    unlink(at("m.keras"));
     unlink(at("m.onnx"));
     unlink(at("labels.txt"));
 }

@@ -204,13 +204,15 @@ static void a_model_is_exported(void)
     snprintf(from, sizeof from, "%s/golden/heads/imagenet.h5", getenv("FT_TEST_DATA"));
     snprintf(to, sizeof to, "/tmp/ft-export-%d.onnx", (int)getpid());
     CHECK(!ft_model_open(from, NULL, &model, &err));
-    for (int first = 0; model && first < 2; first++) {
-        const struct ft_export_options options = { .channels_first = first };
+    for (int i = 0; model && i < 8; i++) {
+        const struct ft_export_options options = { .channels_first = i & 1,
+                                                   .uint8 = i & 2,
+                                                   .fp16 = i & 4 };
         CHECK(!ft_model_export(model, &options, to, &bytes, &err) && bytes > 1000);
         CHECK(!ft_model_open(to, NULL, &back, &err));
         CHECK(back && ft_model_classes(back) == ft_model_classes(model));
-        for (int i = 0; back && i < ft_model_classes(model); i++)
-            CHECK(!strcmp(ft_model_class_names(back)[i], ft_model_class_names(model)[i]));
+        for (int c = 0; back && c < ft_model_classes(model); c++)
+            CHECK(!strcmp(ft_model_class_names(back)[c], ft_model_class_names(model)[c]));
         ft_model_free(back);
         back = NULL;
     }
