@@ -68,24 +68,37 @@ static void source_free(void *user)
     free(s);
 }
 
-static void source_unload(void *user)
+static void count_users(const struct source *s, const void *memory, size_t size,
+                        void (*count)(struct ft_snapshot *, size_t, size_t))
 {
-    ft_snapshot_unload(((struct source *)user)->snapshot);
+    size_t n;
+    const uint8_t *file = ft_snapshot_bytes(s->snapshot, &n), *at = memory;
+    if (at >= file && at < file + n)
+        count(s->snapshot, (size_t)(at - file), size);
 }
 
 static void source_want(void *user, const void *memory, size_t size)
 {
-    struct source *s = user;
-    size_t n;
-    const uint8_t *file = ft_snapshot_bytes(s->snapshot, &n), *at = memory;
-    if (at >= file && at < file + n)
-        ft_snapshot_want(s->snapshot, (size_t)(at - file), size);
+    count_users(user, memory, size, ft_snapshot_want);
+}
+
+static void source_done(void *user, const void *memory, size_t size)
+{
+    count_users(user, memory, size, ft_snapshot_done);
 }
 
 static int source_load(void *user, struct ft_error *err)
 {
     return ft_snapshot_load(((struct source *)user)->snapshot, err);
 }
+
+static void source_trim(void *user)
+{
+    ft_snapshot_trim(((struct source *)user)->snapshot);
+}
+
+static const struct ft_storage_source reading = { source_want, source_done, source_load,
+                                                  source_trim };
 
 /* Runs both processes. The error message names the file only if *named is set. */
 static int read_both(const struct request *r, struct source *s, bool *named, struct ft_error *err)
@@ -105,6 +118,8 @@ static int read_both(const struct request *r, struct source *s, bool *named, str
     if (size < LARGE)
         ft_snapshot_want(s->snapshot, 0, size);
     rc = ft_snapshot_load(s->snapshot, err);
+    if (size < LARGE)
+        ft_snapshot_done(s->snapshot, 0, size); /* it stays in memory for now */
     if (rc) {
         ft_isolated_abandon(&isolated);
         return rc;
@@ -137,9 +152,7 @@ static int open_file(const char *path, const struct ft_reader_options *options,
     }
     network->storage.source = s;
     network->storage.release = source_free;
-    network->storage.unload = source_unload;
-    network->storage.want = source_want;
-    network->storage.load = source_load;
+    network->storage.reading = &reading;
     *out = network;
     return 0;
 }

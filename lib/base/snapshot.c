@@ -20,8 +20,12 @@
 #define TEAM_FROM  32 /* blocks; fewer are read by one thread, because a reader runs as well */
 #define TEAM_LIMIT 4
 #define HUGE_PAGE  ((size_t)2 << 20)
+#define IDLE_LIMIT 32 /* blocks that are kept although nobody needs them */
 
-enum state { UNREAD, WANTED, LOADED };
+struct block {
+    unsigned users; /* calls of ft_snapshot_want without ft_snapshot_done */
+    bool loaded;
+};
 
 struct ft_snapshot {
     int fd;
@@ -31,10 +35,29 @@ struct ft_snapshot {
     uint8_t *bytes; /* [size], at a multiple of HUGE_PAGE in `map` */
     size_t size;
     size_t n_blocks;
-    uint8_t *states; /* [n_blocks] of enum state */
-    pthread_mutex_t lock;
-    atomic_int failed; /* errno of a read, -1: the file is shorter than it was */
+    struct block *blocks; /* [n_blocks] */
+    atomic_int failed;    /* errno of a read, -1: the file is shorter than it was */
 };
+
+/* One lock for all snapshots. It is held during fork(), so that no other thread holds it in the
+ * child. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t prepared = PTHREAD_ONCE_INIT;
+
+static void take_lock(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+static void leave_lock(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+static void prepare_forks(void)
+{
+    pthread_atfork(take_lock, leave_lock, leave_lock);
+}
 
 int ft_snapshot_open(const char *path, struct ft_snapshot **out, struct ft_error *err)
 {
@@ -42,7 +65,7 @@ int ft_snapshot_open(const char *path, struct ft_snapshot **out, struct ft_error
     if (!s)
         return ft_error_nomem(err, "the file");
     int rc = 0;
-    pthread_mutex_init(&s->lock, NULL);
+    pthread_once(&prepared, prepare_forks);
     s->fd = ft_open(path, O_RDONLY | O_NONBLOCK, 0); /* nonblocking: a FIFO must not block */
     if (s->fd < 0)
         rc = ft_error_errno(err, "cannot be opened");
@@ -55,7 +78,7 @@ int ft_snapshot_open(const char *path, struct ft_snapshot **out, struct ft_error
     else {
         s->size = (size_t)s->before.st_size;
         s->n_blocks = (s->size + BLOCK - 1) / BLOCK;
-        s->states = calloc(s->n_blocks, sizeof *s->states);
+        s->blocks = calloc(s->n_blocks, sizeof *s->blocks);
         s->mapped = s->size + HUGE_PAGE;
         void *map = mmap(NULL, s->mapped, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -63,7 +86,7 @@ int ft_snapshot_open(const char *path, struct ft_snapshot **out, struct ft_error
             s->map = map;
             s->bytes = (uint8_t *)ft_round_up((size_t)map, HUGE_PAGE);
         }
-        if (!s->map || !s->states)
+        if (!s->map || !s->blocks)
             rc = ft_error_nomem(err, "the file");
 #ifdef MADV_HUGEPAGE
         if (!rc)
@@ -86,28 +109,63 @@ void ft_snapshot_free(struct ft_snapshot *s)
         munmap(s->map, s->mapped);
     if (s->fd >= 0)
         close(s->fd);
-    pthread_mutex_destroy(&s->lock);
-    free(s->states);
+    free(s->blocks);
     free(s);
 }
 
-void ft_snapshot_want(struct ft_snapshot *s, size_t offset, size_t size)
+static bool idle(const struct block *b)
+{
+    return b->loaded && !b->users;
+}
+
+static void release_idle(struct ft_snapshot *s)
+{
+    for (size_t i = 0, end; i < s->n_blocks; i = end + 1) {
+        for (end = i; end < s->n_blocks && idle(&s->blocks[end]); end++)
+            s->blocks[end].loaded = false;
+        const size_t from = i * BLOCK, to = end < s->n_blocks ? end * BLOCK : s->size;
+        if (end > i)
+            madvise(s->bytes + from, to - from, MADV_DONTNEED);
+    }
+}
+
+/* Changes the number of users of the blocks with the bytes [offset, offset + size). */
+static void count_users(struct ft_snapshot *s, size_t offset, size_t size, bool more)
 {
     if (offset >= s->size || !size)
         return;
     const size_t end = size < s->size - offset ? offset + size : s->size;
-    pthread_mutex_lock(&s->lock);
+    size_t n_idle = 0;
+    take_lock();
     for (size_t i = offset / BLOCK; i <= (end - 1) / BLOCK; i++)
-        if (s->states[i] == UNREAD)
-            s->states[i] = WANTED;
-    pthread_mutex_unlock(&s->lock);
+        s->blocks[i].users += more ? 1U : -1U;
+    for (size_t i = 0; !more && i < s->n_blocks; i++)
+        n_idle += idle(&s->blocks[i]);
+    if (n_idle > IDLE_LIMIT)
+        release_idle(s);
+    leave_lock();
+}
+
+void ft_snapshot_want(struct ft_snapshot *s, size_t offset, size_t size)
+{
+    count_users(s, offset, size, true);
+}
+
+void ft_snapshot_done(struct ft_snapshot *s, size_t offset, size_t size)
+{
+    count_users(s, offset, size, false);
+}
+
+static bool wanted(const struct block *b)
+{
+    return b->users && !b->loaded;
 }
 
 static void read_block(void *context, size_t i, int member)
 {
     struct ft_snapshot *s = context;
     (void)member;
-    if (s->states[i] != WANTED)
+    if (!wanted(&s->blocks[i]))
         return;
     size_t at = i * BLOCK;
     const size_t end = s->size - at < BLOCK ? s->size : at + BLOCK;
@@ -121,7 +179,7 @@ static void read_block(void *context, size_t i, int member)
             at += (size_t)n;
     }
     if (at == end)
-        s->states[i] = LOADED;
+        s->blocks[i].loaded = true;
 }
 
 static bool same_file(const struct stat *a, const struct stat *b)
@@ -135,15 +193,15 @@ static int changed(struct ft_error *err)
     return ft_error_set(err, FT_EIO, "the file was changed while it was in use");
 }
 
-static void read_blocks(struct ft_snapshot *s, size_t wanted)
+static void read_blocks(struct ft_snapshot *s, size_t n)
 {
 #ifdef MADV_POPULATE_WRITE
     /* Bytes after the last huge page would otherwise cost a page fault for each small page. */
     const size_t huge = s->size / HUGE_PAGE * HUGE_PAGE;
-    if (s->size > huge && s->states[s->n_blocks - 1] == WANTED)
+    if (s->size > huge && wanted(&s->blocks[s->n_blocks - 1]))
         madvise(s->bytes + huge, s->size - huge, MADV_POPULATE_WRITE);
 #endif
-    const int cpus = wanted < TEAM_FROM ? 1 : ft_cpu_count();
+    const int cpus = n < TEAM_FROM ? 1 : ft_cpu_count();
     struct ft_team *team = cpus > 1 ? ft_team_new(cpus < TEAM_LIMIT ? cpus : TEAM_LIMIT) : NULL;
     if (team)
         ft_team_each(team, s->n_blocks, read_block, s);
@@ -155,13 +213,13 @@ static void read_blocks(struct ft_snapshot *s, size_t wanted)
 static int load(struct ft_snapshot *s, struct ft_error *err)
 {
     struct stat after;
-    size_t wanted = 0;
+    size_t n = 0;
     for (size_t i = 0; i < s->n_blocks; i++)
-        wanted += s->states[i] == WANTED;
-    if (!wanted)
+        n += wanted(&s->blocks[i]);
+    if (!n)
         return 0;
     atomic_store(&s->failed, 0);
-    read_blocks(s, wanted);
+    read_blocks(s, n);
     const int why = atomic_load(&s->failed);
     if (why > 0) {
         errno = why;
@@ -174,9 +232,9 @@ static int load(struct ft_snapshot *s, struct ft_error *err)
 
 int ft_snapshot_load(struct ft_snapshot *s, struct ft_error *err)
 {
-    pthread_mutex_lock(&s->lock);
+    take_lock();
     const int rc = load(s, err);
-    pthread_mutex_unlock(&s->lock);
+    leave_lock();
     return rc;
 }
 
@@ -186,12 +244,11 @@ int ft_snapshot_check(const struct ft_snapshot *s, const char *path, struct ft_e
     return stat(path, &now) || !same_file(&s->before, &now) ? changed(err) : 0;
 }
 
-void ft_snapshot_unload(struct ft_snapshot *s)
+void ft_snapshot_trim(struct ft_snapshot *s)
 {
-    pthread_mutex_lock(&s->lock);
-    madvise(s->bytes, s->size, MADV_DONTNEED);
-    memset(s->states, UNREAD, s->n_blocks);
-    pthread_mutex_unlock(&s->lock);
+    take_lock();
+    release_idle(s);
+    leave_lock();
 }
 
 const uint8_t *ft_snapshot_bytes(const struct ft_snapshot *s, size_t *size)

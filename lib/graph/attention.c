@@ -47,20 +47,18 @@ static int projection_shape(const struct ft_nodes *nodes, struct ft_node *node,
     return ft_check_picture(node, &node->shape, err);
 }
 
-/* Copies kernel [rows, n] and bias [n] to columns `at` and later of the fused ones. */
-static int fuse(struct ft_node *node, int w, int n, int rows, int at, struct ft_error *err)
+/* Puts kernel [rows, n] and bias [n] beside the others, as columns `at` and later. */
+static int join(struct ft_node *node, int w, int n, int rows, int at, struct ft_error *err)
 {
     const struct ft_tensor *kernel = &node->layer->weights[w], *bias = kernel + 1;
-    float *to = (float *)(node->fused + 2);
-    const int columns = node->shape.c;
     int rc = ft_check_tensor(node, kernel, "kernel", (size_t)rows * (size_t)n, true, err);
     rc = rc ? rc : ft_check_tensor(node, bias, "bias", (size_t)n, false, err);
-    for (int r = 0; !rc && r < rows; r++)
-        memcpy(to + (size_t)r * (size_t)columns + at, kernel->data + (size_t)r * (size_t)n,
-               (size_t)n * sizeof *to);
-    if (!rc && bias->data)
-        memcpy(to + (size_t)rows * (size_t)columns + at, bias->data, (size_t)n * sizeof *to);
-    return rc;
+    if (rc)
+        return rc;
+    node->joined->parts[node->joined->n++] = kernel;
+    if (bias->data)
+        memcpy(node->offset + at, bias->data, (size_t)n * sizeof *node->offset);
+    return 0;
 }
 
 static int projection_weights(const struct ft_nodes *nodes, struct ft_node *node,
@@ -69,24 +67,19 @@ static int projection_weights(const struct ft_nodes *nodes, struct ft_node *node
     const int rows = ft_node_input(nodes, node, 0)->c, columns = node->shape.c;
     const size_t count = (size_t)rows * (size_t)columns;
     int at = 0, rc = 0;
-    node->fused =
-        ft_alloc_zero(1, 2 * sizeof *node->fused + (count + (size_t)columns) * sizeof(float));
-    if (!node->fused)
+    node->joined = calloc(1, sizeof *node->joined);
+    node->offset = ft_alloc_zero((size_t)columns, sizeof *node->offset);
+    if (!node->joined || !node->offset)
         return ft_error_nomem(err, "the plan of a network");
-    float *data = (float *)(node->fused + 2);
-    node->fused[0] =
-        (struct ft_tensor){ .rank = 2, .shape = { rows, columns }, .count = count, .data = data };
-    node->fused[1] = (struct ft_tensor){
-        .rank = 1, .shape = { columns }, .count = (size_t)columns, .data = data + count
-    };
-    node->kernel = &node->fused[0];
-    node->bias = &node->fused[1];
+    node->joined->whole =
+        (struct ft_tensor){ .rank = 2, .shape = { rows, columns }, .count = count };
+    node->kernel = &node->joined->whole;
     for (int w = node->params.kernel[0]; !rc && w <= node->params.kernel[1]; w += FT_W_KEY) {
         const int n = w == FT_W_VALUE ? value_channels(node) : query_channels(node);
-        rc = fuse(node, w, n, rows, at, err);
+        rc = join(node, w, n, rows, at, err);
         at += n;
     }
-    return rc ? rc : ft_take_kernel(node, count, err);
+    return rc;
 }
 
 static const struct ft_kind projection = { .kind = FT_LAYER_DENSE,

@@ -48,11 +48,11 @@ static void absorb(struct ft_nodes *nodes, int producer, int i)
     free(node->inputs);
     free(node->scale);
     free(node->offset);
-    free(node->fused);
+    free(node->joined);
     *node = moved;
     p->inputs = NULL;
     p->scale = p->offset = NULL;
-    p->fused = NULL;
+    p->joined = NULL;
     p->n_inputs = 0;
     p->needed = false;
 }

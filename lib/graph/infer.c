@@ -12,7 +12,7 @@ void ft_nodes_release(struct ft_nodes *nodes)
         free(nodes->node[i].inputs);
         free(nodes->node[i].scale);
         free(nodes->node[i].offset);
-        free(nodes->node[i].fused);
+        free(nodes->node[i].joined);
     }
     free(nodes->node);
     *nodes = (struct ft_nodes){ 0 };

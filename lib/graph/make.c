@@ -5,8 +5,7 @@
 #include "base/blas.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "graph/nodes.h"
-#include "graph/steps.h"
+#include "graph/kinds.h"
 #include "network/kinds.h"
 
 /* The plan may outlive the network, so it owns a copy of all names. */
@@ -46,16 +45,81 @@ static int make_steps(struct ft_plan *plan, struct ft_nodes *nodes,
     plan->exact = options->exact || exact_wanted();
     plan->precision = options->precision;
     rc = ft_plan_layout(plan, options->pictures, err);
-    rc = rc ? rc : ft_plan_pack(plan, err);
+    return rc;
+}
+
+/* The weights that are in memory while nodes are made: of a large network those that nodes read,
+ * which are all but the kernels; of another one all, and also while they are packed. */
+struct held {
+    const struct ft_network *network;
+    int *order, n; /* [n] layers */
+    bool large;
+};
+
+static bool holds(const struct held *held, const struct ft_layer *layer, int w)
+{
+    if (!held->large)
+        return true;
+    if (layer->kind == FT_LAYER_ATTENTION) /* with three inputs, an identity is searched */
+        return layer->n_inputs == 3 || w % 2;
+    return w != FT_W_KERNEL || !ft_kind_find(layer->kind)->kernel;
+}
+
+static void hold(const struct held *held,
+                 void (*use)(const struct ft_network *, const struct ft_tensor *))
+{
+    for (int i = 0; i < held->n; i++) {
+        const struct ft_layer *layer = &held->network->layers[held->order[i]];
+        for (int w = 0; w < FT_MAX_WEIGHTS; w++)
+            if (holds(held, layer, w))
+                use(held->network, &layer->weights[w]);
+    }
+}
+
+static int held_new(const struct ft_network *network, int last, struct held *out,
+                    struct ft_error *err)
+{
+    enum { LARGE = 1 << 25 }; /* floats */
+    size_t floats = 0;
+    *out = (struct held){ .network = network, .order = malloc(((size_t)last + 1) * sizeof(int)) };
+    const int n = out->order ? ft_network_order(network, last, out->order) : FT_ENOMEM;
+    if (n < 0)
+        return ft_error_nomem(err, "the plan of a network");
+    out->n = n;
+    for (int i = 0; i < n; i++)
+        for (int w = 0; w < FT_MAX_WEIGHTS; w++)
+            floats += network->layers[out->order[i]].weights[w].count;
+    out->large = floats > LARGE;
+    hold(out, ft_network_want);
+    return ft_network_read(network, err);
+}
+
+static void held_release(struct held *held)
+{
+    hold(held, ft_network_done);
+    held->n = 0;
+}
+
+static int make_plan(struct ft_plan *plan, struct held *held, int last,
+                     const struct ft_plan_options *options, struct ft_error *err)
+{
+    struct ft_nodes nodes = { 0 };
+    int rc = ft_nodes_new(held->network, last, options->height, options->width, &nodes, err);
+    rc = rc ? rc : make_steps(plan, &nodes, options, err);
+    if (held->large)
+        held_release(held);
+    rc = rc ? rc : ft_plan_pack(plan, held->network, err);
     if (!rc)
         ft_plan_stages(plan);
+    rc = rc ? rc : keep_names(plan, err);
+    ft_nodes_release(&nodes);
     return rc;
 }
 
 int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *options,
                 struct ft_plan **out, struct ft_error *err)
 {
-    struct ft_nodes nodes = { 0 };
+    struct held held;
     const int last = options->layer == -1 ? network->output : options->layer;
     if (last < 0 || last >= network->n_layers)
         return ft_error_set(err, FT_EARG, "there is no layer %d: the network has %d", last,
@@ -64,20 +128,19 @@ int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *
         return ft_error_set(err, FT_EARG, "an input of %d x %d is not valid", options->height,
                             options->width);
     ft_blas_alone(); /* each picture has one thread: two levels of threads are slower than one */
-    int rc = ft_network_load(network, last, err);
-    if (rc)
-        return rc;
     struct ft_plan *plan = ft_alloc_zero(1, sizeof *plan);
-    rc = plan ? 0 : ft_error_nomem(err, "the plan of a network");
-    rc = rc ? rc : ft_nodes_new(network, last, options->height, options->width, &nodes, err);
-    rc = rc ? rc : make_steps(plan, &nodes, options, err);
-    rc = rc ? rc : keep_names(plan, err);
-    ft_nodes_release(&nodes);
+    int rc =
+        plan ? held_new(network, last, &held, err) : ft_error_nomem(err, "the plan of a network");
+    if (plan) {
+        rc = rc ? rc : make_plan(plan, &held, last, options, err);
+        held_release(&held);
+        free(held.order);
+    }
     if (rc) {
         ft_plan_free(plan);
         return rc;
     }
-    ft_network_unload(network); /* the plan has its own copy of every weight */
+    ft_network_trim(network); /* the plan has its own copy of every weight */
     *out = plan;
     return 0;
 }

@@ -13,13 +13,20 @@
 
 struct ft_kind;
 
+/* A kernel [rows, columns] that is several tensors [rows, ...] side by side. */
+struct ft_joined {
+    struct ft_tensor whole; /* without data */
+    int n;
+    const struct ft_tensor *parts[3];
+};
+
 struct ft_node {
     enum ft_layer_kind kind;               /* BATCH_NORM becomes RESCALING */
     const struct ft_kind *row;             /* the row of the kind in kinds.h */
     const struct ft_layer *layer;          /* its name and tensors */
     struct ft_layer_params params;         /* the layer's, changed by the planner */
     const struct ft_tensor *kernel, *bias; /* of kinds that have a kernel; bias is nullable */
-    struct ft_tensor *fused; /* one block: a kernel, its bias and their data; owned, nullable */
+    struct ft_joined *joined;              /* the kernel has no data of its own; owned, nullable */
     int n_inputs;
     int *inputs;                   /* [n_inputs], owned, with room for one more */
     bool residual;                 /* the last input is added before the activation */

@@ -50,15 +50,28 @@ static bool reserve(struct ft_step *s, size_t *at)
     return ft_size_add(*at, ft_round_up((size_t)s->out.c, 64), at);
 }
 
-/* Multiplies the kernel with the scale of each output channel. The layout stays Keras's, whose last
- * axis is the output channel. */
+/* Puts the parts of a kernel side by side, and multiplies it with the scale of each output channel.
+ * The layout stays Keras's, whose last axis is the output channel. */
 static void scale_kernel(const struct ft_node *node, float *to)
 {
-    const struct ft_tensor *t = node->kernel;
-    const size_t c = (size_t)node->shape.c;
-    for (size_t i = 0; i < t->count; i += c)
-        for (size_t k = 0; k < c; k++)
-            to[i + k] = t->data[i + k] * (node->scale ? node->scale[k] : 1);
+    const size_t c = (size_t)node->shape.c, rows = node->kernel->count / c;
+    const struct ft_joined *joined = node->joined;
+    const float *scale = node->scale;
+    for (int p = 0; p < (joined ? joined->n : 1); p++) {
+        const struct ft_tensor *t = joined ? joined->parts[p] : node->kernel;
+        const size_t columns = t->count / rows;
+        for (size_t r = 0; r < rows; r++)
+            for (size_t k = 0; k < columns; k++)
+                to[r * c + k] = t->data[r * columns + k] * (scale ? scale[k] : 1);
+        to += columns;
+        scale = scale ? scale + columns : NULL;
+    }
+}
+
+/* Whether the kernel has to be written to other memory before it is packed. */
+static bool copied(const struct ft_node *node)
+{
+    return node->scale || node->joined;
 }
 
 /* Some channels of a step. */
@@ -77,11 +90,11 @@ static void fill_kernel(const struct piece *p, float *scaled, float *weights)
         scale_kernel(node, weights);
         return;
     }
-    if (node->scale)
+    if (copied(node))
         scale_kernel(node, scaled);
     work.c0 = p->c0;
     work.c1 = p->c1;
-    s->row->pack(&work, node->scale ? scaled : node->kernel->data, weights);
+    s->row->pack(&work, copied(node) ? scaled : node->kernel->data, weights);
 }
 
 /* A tensor [h, w, c], any of them 1, or [c], as a whole map. */
@@ -171,15 +184,15 @@ static void choose_rows(struct ft_plan *plan)
 struct packing {
     struct ft_plan *plan;
     struct piece *pieces; /* [n] */
-    size_t n;
-    float *scaled; /* `largest` floats for each member */
+    size_t n, first;      /* the first one that the team packs */
+    float *scaled;        /* `largest` floats for each member */
     size_t largest;
 };
 
 static void pack_piece(void *context, size_t i, int member)
 {
     const struct packing *p = context;
-    fill(p->plan, &p->pieces[i], p->scaled + (size_t)member * p->largest);
+    fill(p->plan, &p->pieces[p->first + i], p->scaled + (size_t)member * p->largest);
 }
 
 /* Into how many pieces of about PIECE floats a step is cut. Only kernels that are packed as they
@@ -190,7 +203,7 @@ static int pieces_of(const struct ft_step *s)
     if (source(s) == FT_WEIGHTS_NONE)
         return 0;
     const bool cut = source(s) == FT_WEIGHTS_KERNEL && s->row->pack_parts && s->work.groups == 1 &&
-                     !s->node->scale;
+                     !copied(s->node);
     return cut ? 1 + (int)(s->node->kernel->count / PIECE) : 1;
 }
 
@@ -217,7 +230,58 @@ static int make_pieces(struct packing *p, struct ft_error *err)
     return 0;
 }
 
-int ft_plan_pack(struct ft_plan *plan, struct ft_error *err)
+/* Calls `use` for the tensors that are packed for a step. Returns their number of floats. */
+static size_t tensors_of(const struct ft_step *s, const struct ft_network *network,
+                         void (*use)(const struct ft_network *, const struct ft_tensor *))
+{
+    const struct ft_node *node = s->node;
+    const struct ft_tensor *of = node->layer->weights, *t[3] = { NULL };
+    const enum ft_weights from = source(s);
+    size_t floats = 0;
+    if (from == FT_WEIGHTS_KERNEL || from == FT_WEIGHTS_UNSCALED)
+        t[0] = node->kernel;
+    for (int i = 0; t[0] && node->joined && i < node->joined->n; i++)
+        t[i] = node->joined->parts[i];
+    if (from == FT_WEIGHTS_ALPHA)
+        t[0] = &of[FT_W_ALPHA];
+    if (from == FT_WEIGHTS_MAP) {
+        t[0] = &of[FT_W_SCALE];
+        t[1] = &of[FT_W_OFFSET];
+    }
+    for (int i = 0; i < 3 && t[i]; i++) {
+        use(network, t[i]);
+        floats += t[i]->count;
+    }
+    return floats;
+}
+
+/* Packs steps with about BATCH floats, and all pieces of each, at a time. */
+static int pack_all(struct packing *p, struct ft_team *team, const struct ft_network *network,
+                    struct ft_error *err)
+{
+    enum { BATCH = 1 << 24 };
+    int rc = 0;
+    for (size_t from = 0, to; !rc && from < p->n; from = to) {
+        size_t floats = 0;
+        for (to = from; to < p->n; to++) {
+            const bool begins = to == from || p->pieces[to].step != p->pieces[to - 1].step;
+            if (begins && floats > BATCH)
+                break;
+            if (begins)
+                floats += tensors_of(p->pieces[to].step, network, ft_network_want);
+        }
+        p->first = from;
+        rc = ft_network_read(network, err);
+        if (!rc)
+            ft_team_each(team, to - from, pack_piece, p);
+        for (size_t i = from; i < to; i++)
+            if (i == from || p->pieces[i].step != p->pieces[i - 1].step)
+                tensors_of(p->pieces[i].step, network, ft_network_done);
+    }
+    return rc;
+}
+
+int ft_plan_pack(struct ft_plan *plan, const struct ft_network *network, struct ft_error *err)
 {
     enum { FLOATS_FOR_A_TEAM = 1 << 20 };
     size_t total = 0, largest = 0;
@@ -228,7 +292,7 @@ int ft_plan_pack(struct ft_plan *plan, struct ft_error *err)
             continue;
         if (!reserve(s, &total))
             return ft_error_nomem(err, "packed weights");
-        if (s->row->pack && s->node->scale && s->node->kernel->count > largest)
+        if (s->row->pack && copied(s->node) && s->node->kernel->count > largest)
             largest = s->node->kernel->count;
     }
     struct ft_team *team = ft_team_new(total < FLOATS_FOR_A_TEAM ? 1 : ft_cpu_count());
@@ -240,8 +304,7 @@ int ft_plan_pack(struct ft_plan *plan, struct ft_error *err)
     plan->constants = ft_alloc(total, sizeof *plan->constants);
     int rc = p.scaled && plan->constants ? 0 : ft_error_nomem(err, "packed weights");
     rc = rc ? rc : make_pieces(&p, err);
-    if (!rc)
-        ft_team_each(team, p.n, pack_piece, &p);
+    rc = rc ? rc : pack_all(&p, team, network, err);
     for (int i = 0; i < plan->n_steps; i++) {
         struct ft_step *s = &plan->steps[i];
         if (source(s) != FT_WEIGHTS_NONE) {

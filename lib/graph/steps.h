@@ -78,8 +78,9 @@ int ft_plan_emit(struct ft_plan *plan, const struct ft_nodes *nodes, struct ft_e
 /* Gives buffers the borders that the steps read, and lays all buffers out in one arena. `pictures`
  * is that of ft_plan_options. */
 int ft_plan_layout(struct ft_plan *plan, int pictures, struct ft_error *err);
-/* Chooses a row for every step and packs the weights in the layout of that row. */
-int ft_plan_pack(struct ft_plan *plan, struct ft_error *err);
+/* Chooses a row for every step and packs the weights in the layout of that row. The kernels of
+ * `network` are read one after the other, so that few of them are in memory at the same time. */
+int ft_plan_pack(struct ft_plan *plan, const struct ft_network *network, struct ft_error *err);
 
 /* Finds the blocks of steps that run together. Must be called before ft_plan_layout. */
 void ft_plan_blocks(struct ft_plan *plan, enum ft_plan_blocks wanted);

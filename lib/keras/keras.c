@@ -15,13 +15,6 @@
 #include "keras/read_weights.h"
 #include "keras/sort.h"
 
-static void mapping_unload(void *source)
-{
-    const struct ft_h5_mapping *m = source;
-    if (m->map)
-        madvise(m->map, m->size, MADV_DONTNEED);
-}
-
 /* Moves what the draft owns into the network. */
 static int take_draft(struct ft_network *network, struct ft_draft *draft, struct ft_error *err)
 {
@@ -162,9 +155,7 @@ int ft_keras_open(const char *path, const struct ft_reader_options *options,
         free(mapping);
         goto fail;
     }
-    network->storage = (struct ft_storage){ .source = mapping,
-                                            .release = ft_h5_mapping_free,
-                                            .unload = mapping_unload };
+    network->storage = (struct ft_storage){ .source = mapping, .release = ft_h5_mapping_free };
     rc = read_network(path, options, network, err);
     if (rc)
         goto fail;

@@ -95,8 +95,18 @@ char *ft_write_config(const struct ft_network *network, const int *order, int n,
     cJSON *config = cJSON_AddObjectToObject(root, "config");
     cJSON_AddStringToObject(config, "name", network->name);
     cJSON *layers = cJSON_AddArrayToObject(config, "layers");
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
+        /* the only weights that are part of a configuration */
+        const enum ft_layer_kind kind = network->layers[order[i]].kind;
+        const bool scale = kind == FT_LAYER_RESCALING || kind == FT_LAYER_MAP_RESCALING;
+        if (scale && ft_network_load(network, order[i], NULL)) {
+            cJSON_Delete(root);
+            return NULL;
+        }
         add_layer(layers, network, &network->layers[order[i]]);
+        if (scale)
+            ft_network_unload(network, order[i]);
+    }
     add_end(config, "input_layers", network->layers[order[0]].name);
     add_end(config, "output_layers", network->layers[network->output].name);
     return ft_json_text(root, false);
@@ -238,8 +248,13 @@ static int put_network(hid_t file, const struct ft_network *network, const int *
     if (group < 0 || put_version(group) || put_list(group, "layer_names", names, n))
         goto done;
     rc = 0;
-    for (int i = 0; !rc && i < n; i++)
+    for (int i = 0; !rc && i < n; i++) {
+        rc = ft_network_load(network, order[i], NULL);
+        if (rc)
+            break;
         rc = put_layer(group, &network->layers[order[i]]);
+        ft_network_unload(network, order[i]);
+    }
 done:
     if (group >= 0)
         H5Gclose(group);

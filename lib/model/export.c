@@ -102,7 +102,9 @@ int ft_model_export(const struct ft_model *m, const struct ft_export_options *o,
     if (archive && o && (o->channels_first || o->uint8 || o->fp16))
         return ft_error_set(err, FT_EARG,
                             "'%s': nchw, uint8 and fp16 are for ONNX files, not for .keras", path);
-    int rc = ft_network_load(b->network, b->last, err);
+    int rc = 0, loaded = 0;
+    for (; !rc && loaded <= b->last; loaded += !rc)
+        rc = ft_network_load(b->network, loaded, err);
     rc = rc ? rc : find_facts(m, &facts, err);
     rc = rc ? rc
             : ft_network_with_head(b->network, b->last, "head", head->d, head->k, head->w, head->b,
@@ -114,6 +116,8 @@ int ft_model_export(const struct ft_model *m, const struct ft_export_options *o,
                      : write_network(m, network, o, &facts, path, bytes, err);
     if (!rc && o && o->labels)
         rc = write_labels(m, o->labels, err);
+    while (loaded)
+        ft_network_unload(b->network, --loaded);
     ft_network_free(network);
     facts_release(&facts);
     return rc;

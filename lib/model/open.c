@@ -177,7 +177,10 @@ static int read_model(struct ft_model *m, struct ft_network *network, const char
     if (rc)
         return rc;
     rc = ft_network_load(network, o->head, err);
-    rc = rc ? rc : read_head(m, &network->layers[o->head], activation, err);
+    if (rc)
+        return rc;
+    rc = read_head(m, &network->layers[o->head], activation, err);
+    ft_network_unload(network, o->head);
     if (rc)
         return rc;
     o->logits = activation == FT_ACT_LINEAR;

@@ -63,6 +63,8 @@ static struct ft_network *copy_below(const struct ft_network *network, int last)
         return NULL;
     }
     copy->output = count - 1;
+    copy->storage.source = network->storage.source;
+    copy->storage.reading = network->storage.reading;
     return copy;
 }
 
@@ -72,9 +74,6 @@ int ft_network_cut(const struct ft_network *network, int last, struct ft_network
     if (last < 0 || last >= network->n_layers)
         return ft_error_set(err, FT_EARG, "a network of %d layers has no layer %d",
                             network->n_layers, last);
-    const int rc = ft_network_load(network, last, err);
-    if (rc)
-        return rc;
     struct ft_network *copy = copy_below(network, last);
     if (!copy)
         return ft_error_nomem(err, "the network");
@@ -90,9 +89,6 @@ int ft_network_with_head(const struct ft_network *network, int last, const char 
         return ft_error_set(err, FT_EARG,
                             "a head of %d classes on %d features of layer %d is not possible", k, d,
                             last);
-    const int rc = ft_network_load(network, last, err);
-    if (rc)
-        return rc;
     struct ft_network *copy = copy_below(network, last);
     if (!copy || !add_head(copy, name, d, k, w, b)) {
         ft_network_free(copy);
@@ -144,13 +140,16 @@ static int reverse_channels(struct ft_network *n, struct ft_layer *conv, struct 
     if (rc)
         return rc;
     float *data = ft_storage_alloc(&n->storage, kernel->count);
-    if (!data)
+    if (!data) {
+        ft_network_unload(n, (int)(conv - n->layers));
         return ft_error_nomem(err, "the first convolution");
+    }
     const size_t filters = (size_t)kernel->shape[3], pixels = kernel->count / filters / 3;
     for (size_t i = 0; i < pixels; i++)
         for (size_t c = 0; c < 3; c++)
             memcpy(data + (i * 3 + c) * filters, kernel->data + (i * 3 + 2 - c) * filters,
                    filters * sizeof *data);
+    ft_network_unload(n, (int)(conv - n->layers));
     kernel->data = data;
     return 0;
 }

@@ -99,19 +99,21 @@ int ft_network_hash(const struct ft_network *network, int last, uint64_t out[2],
                     struct ft_error *err)
 {
     const size_t n = (size_t)last + 1;
-    const int loaded = ft_network_load(network, last, err);
-    if (loaded)
-        return loaded;
     int *order = malloc(n * sizeof *order), *place = calloc(n, sizeof *place);
     XXH3_state_t *state = XXH3_createState();
     const int count = order && place && state ? ft_network_order(network, last, order) : FT_ENOMEM;
-    const int rc = count < 0 ? ft_error_nomem(err, "the hash of the network") : 0;
-    if (!rc) {
+    int rc = count < 0 ? ft_error_nomem(err, "the hash of the network") : 0;
+    if (!rc)
         XXH3_128bits_reset(state);
-        for (int i = 0; i < count; i++) {
-            place[order[i]] = i;
-            add_layer(state, &network->layers[order[i]], place);
-        }
+    for (int i = 0; !rc && i < count; i++) {
+        place[order[i]] = i;
+        rc = ft_network_load(network, order[i], err);
+        if (rc)
+            break;
+        add_layer(state, &network->layers[order[i]], place);
+        ft_network_unload(network, order[i]);
+    }
+    if (!rc) {
         const XXH128_hash_t h = XXH3_128bits_digest(state);
         out[0] = h.high64;
         out[1] = h.low64;

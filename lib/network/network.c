@@ -26,47 +26,73 @@ void ft_network_free(struct ft_network *network)
     free(network);
 }
 
-void ft_network_unload(const struct ft_network *network)
-{
-    if (network->storage.unload)
-        network->storage.unload(network->storage.source);
-}
-
-int ft_network_load(const struct ft_network *network, int last, struct ft_error *err)
+void ft_network_want(const struct ft_network *network, const struct ft_tensor *t)
 {
     const struct ft_storage *s = &network->storage;
-    if (!s->load)
-        return 0;
-    int *order = malloc(((size_t)last + 1) * sizeof *order);
-    const int n = order ? ft_network_order(network, last, order) : FT_ENOMEM;
-    for (int i = 0; i < n; i++)
-        for (int w = 0; w < FT_MAX_WEIGHTS; w++) {
-            const struct ft_tensor *t = &network->layers[order[i]].weights[w];
-            if (t->data)
-                s->want(s->source, t->data, t->count * sizeof *t->data);
-        }
-    free(order);
-    return n < 0 ? ft_error_nomem(err, "the network") : s->load(s->source, err);
+    if (s->reading && t->data)
+        s->reading->want(s->source, t->data, t->count * sizeof *t->data);
+}
+
+int ft_network_read(const struct ft_network *network, struct ft_error *err)
+{
+    const struct ft_storage *s = &network->storage;
+    return s->reading ? s->reading->load(s->source, err) : 0;
+}
+
+void ft_network_done(const struct ft_network *network, const struct ft_tensor *t)
+{
+    const struct ft_storage *s = &network->storage;
+    if (s->reading && t->data)
+        s->reading->done(s->source, t->data, t->count * sizeof *t->data);
+}
+
+void ft_network_trim(const struct ft_network *network)
+{
+    if (network->storage.reading)
+        network->storage.reading->trim(network->storage.source);
+}
+
+int ft_network_load(const struct ft_network *network, int layer, struct ft_error *err)
+{
+    for (int w = 0; w < FT_MAX_WEIGHTS; w++)
+        ft_network_want(network, &network->layers[layer].weights[w]);
+    const int rc = ft_network_read(network, err);
+    if (rc)
+        ft_network_unload(network, layer);
+    return rc;
+}
+
+void ft_network_unload(const struct ft_network *network, int layer)
+{
+    for (int w = 0; w < FT_MAX_WEIGHTS; w++)
+        ft_network_done(network, &network->layers[layer].weights[w]);
+}
+
+static int check_finite(const struct ft_layer *layer, struct ft_error *err)
+{
+    for (int w = 0; w < FT_MAX_WEIGHTS; w++) {
+        const struct ft_tensor *t = &layer->weights[w];
+        for (size_t k = 0; t->data && k < t->count; k++)
+            if (!isfinite(t->data[k]))
+                return ft_error_set(err, FT_EFORMAT,
+                                    "layer '%s' has weights that are not finite (%s): the file is "
+                                    "damaged, or its training diverged",
+                                    layer->name, isnan(t->data[k]) ? "NaN" : "infinity");
+    }
+    return 0;
 }
 
 int ft_network_check_finite(const struct ft_network *network, struct ft_error *err)
 {
-    for (int i = 0; i < network->n_layers; i++) {
-        const int rc = ft_network_load(network, i, err);
+    int rc = 0;
+    for (int i = 0; !rc && i < network->n_layers; i++) {
+        rc = ft_network_load(network, i, err);
         if (rc)
             return rc;
-        for (int w = 0; w < FT_MAX_WEIGHTS; w++) {
-            const struct ft_tensor *t = &network->layers[i].weights[w];
-            for (size_t k = 0; t->data && k < t->count; k++)
-                if (!isfinite(t->data[k]))
-                    return ft_error_set(err, FT_EFORMAT,
-                                        "layer '%s' has weights that are not finite (%s): the "
-                                        "file is damaged, or its training diverged",
-                                        network->layers[i].name,
-                                        isnan(t->data[k]) ? "NaN" : "infinity");
-        }
+        rc = check_finite(&network->layers[i], err);
+        ft_network_unload(network, i);
     }
-    return 0;
+    return rc;
 }
 
 int ft_network_find(const struct ft_network *n, const char *name)

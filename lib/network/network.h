@@ -23,20 +23,26 @@ struct ft_network {
     /* how pixels are preprocessed ("caffe"), if the reader recognised it; NULL: unknown */
     char *preprocess;
     char *attribute;           /* the JSON that this program saved in the file, or NULL */
-    struct ft_storage storage; /* owns the tensors; empty in a copy that borrows them */
+    struct ft_storage storage; /* owns the tensors; in a copy that borrows them, it owns nothing */
 };
 
 /* Accepts NULL and half-built networks. */
 void ft_network_free(struct ft_network *network);
-/* Weights that are in a file may not be in memory yet. Before the weights of `last` and the layers
- * that it needs are used, ft_network_load must be called. It fails with FT_EIO if the file has
- * changed.
- * ft_network_unload releases the memory of all of them. */
-int ft_network_load(const struct ft_network *network, int last, struct ft_error *err);
-void ft_network_unload(const struct ft_network *network);
+/* Weights that are in a file may not be in memory. The weights of a layer are from ft_network_load
+ * until ft_network_unload, which must be called as often. ft_network_load fails with FT_EIO if the
+ * file has changed; then ft_network_unload must not be called. */
+int ft_network_load(const struct ft_network *network, int layer, struct ft_error *err);
+void ft_network_unload(const struct ft_network *network, int layer);
+/* The same for single tensors: those that are wanted are in memory after ft_network_read, until
+ * ft_network_done. Tensors without data are ignored. */
+void ft_network_want(const struct ft_network *network, const struct ft_tensor *tensor);
+int ft_network_read(const struct ft_network *network, struct ft_error *err);
+void ft_network_done(const struct ft_network *network, const struct ft_tensor *tensor);
+/* Releases the memory of weights that nobody needs. Up to 64 MB of them stay in memory otherwise.
+ */
+void ft_network_trim(const struct ft_network *network);
 
-/* Fails with FT_EFORMAT and names the layer if a weight is NaN or infinite. Loads unloaded weights,
- * and reads all weights. */
+/* Fails with FT_EFORMAT and names the layer if a weight is NaN or infinite. Reads all weights. */
 int ft_network_check_finite(const struct ft_network *network, struct ft_error *err);
 
 /* Index of a layer by name, -1 if there is none. */

@@ -8,17 +8,25 @@
 
 #include "finetune.h"
 
+/* How a source gives memory that it reads from a file when it is needed. Memory that does not
+ * belong to the source is ignored. All may be called by several threads at once. */
+struct ft_storage_source {
+    /* The memory is needed, until `done` is called for it as often. */
+    void (*want)(void *source, const void *memory, size_t size);
+    void (*done)(void *source, const void *memory, size_t size);
+    /* Reads what is wanted, unless it is in memory. */
+    int (*load)(void *source, struct ft_error *err);
+    /* Releases what nobody needs. */
+    void (*trim)(void *source);
+};
+
 /* A zeroed struct is an empty storage. */
 struct ft_storage {
     void **blocks; /* [n] from malloc, owned */
     size_t n, capacity;
     void *source;                  /* owned by the storage once `release` is set; nullable */
     void (*release)(void *source); /* called once, after the blocks are freed; nullable */
-    void (*unload)(void *source);  /* releases memory that can be read again; nullable */
-    /* `want` says which memory is needed, `load` reads it unless that was done; both or none.
-     * Memory that does not belong to the source is ignored. */
-    void (*want)(void *source, const void *memory, size_t size);
-    int (*load)(void *source, struct ft_error *err);
+    const struct ft_storage_source *reading; /* NULL: all memory is always there */
     /* The file's bytes [file_size], if tensors may point into them as they are; else NULL. */
     const void *file;
     size_t file_size;

@@ -75,7 +75,7 @@ static void bundled(void)
                 parameters += network->layers[i].weights[w].count;
     CHECK(parameters == 3413024); /* Keras's model.count_params() */
     float before = stem->weights[FT_W_KERNEL].data[5];
-    ft_network_unload(network);
+    ft_network_trim(network);
     CHECK(stem->weights[FT_W_KERNEL].data[5] == before);
     ft_network_free(network);
 }

@@ -133,7 +133,7 @@ static void cutting(void)
     CHECK(copy->layers[CONV].weights[FT_W_KERNEL].data ==
           n->layers[CONV].weights[FT_W_KERNEL].data);
     CHECK(!copy->storage.n && !copy->attribute);
-    ft_network_unload(copy);
+    ft_network_trim(copy);
     ft_network_free(copy);
     copy = NULL;
     CHECK(ft_network_cut(n, LAYERS, &copy, &err) == FT_EARG && !copy);

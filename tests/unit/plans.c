@@ -191,6 +191,117 @@ static void every_kind_has_a_row(void)
     }
 }
 
+/* ---- weights that are in memory only while they are needed ------------------------------------
+ */
+
+enum { SIDE = 2048, COPIES = 9 }; /* more than 2^25 weights: they are not read all at once */
+
+/* `file` is what the memory `there` [SIDE * SIDE + SIDE] contains while somebody needs it. */
+static float *file, *there;
+static int users[2], most_users, reads; /* of the kernel and of the bias */
+
+static int part(const void *memory)
+{
+    return memory != there;
+}
+
+static void want(void *source, const void *memory, size_t size)
+{
+    (void)source;
+    (void)size;
+    users[part(memory)]++;
+}
+
+static int load(void *source, struct ft_error *err)
+{
+    (void)source;
+    (void)err;
+    reads++;
+    most_users = users[0] > most_users ? users[0] : most_users;
+    if (users[0])
+        memcpy(there, file, (size_t)SIDE * SIDE * sizeof *there);
+    if (users[1])
+        memcpy(there + (size_t)SIDE * SIDE, file + (size_t)SIDE * SIDE, SIDE * sizeof *there);
+    return 0;
+}
+
+static void done(void *source, const void *memory, size_t size)
+{
+    (void)source;
+    if (!--users[part(memory)])
+        memset((float *)memory, 0xff, size); /* NaN */
+}
+
+static void trim(void *source)
+{
+    (void)source;
+}
+
+/* input [1, 1, 3] -> Dense [SIDE], then COPIES of one Dense layer [SIDE] */
+static void make_large(struct net *net, float *weights, float *first)
+{
+    memset(net, 0, sizeof *net);
+    net->network.layers = net->layers;
+    net->network.name = (char *)"large";
+    struct ft_layer_params *p = &add_layer(net, FT_LAYER_INPUT)->params;
+    p->rank = 3;
+    p->shape[0] = p->shape[1] = 1;
+    p->shape[2] = 3;
+    for (int i = 0; i <= COPIES; i++) {
+        const int in = i ? SIDE : 3;
+        struct ft_layer *dense = add_layer(net, FT_LAYER_DENSE);
+        dense->n_inputs = 1;
+        dense->inputs[0] = i;
+        dense->params.units = SIDE;
+        dense->weights[FT_W_KERNEL] =
+            (struct ft_tensor){ 2, { in, SIDE }, (size_t)in * SIDE, i ? weights : first };
+        if (i)
+            dense->weights[FT_W_BIAS] =
+                (struct ft_tensor){ 1, { SIDE }, SIDE, weights + (size_t)SIDE * SIDE };
+    }
+}
+
+static float *output_of(const struct net *net)
+{
+    const struct ft_plan_options options = { .layer = -1 };
+    const uint8_t pixels[3] = { 10, 200, 90 };
+    struct ft_plan *plan = NULL;
+    float *out = malloc(SIDE * sizeof *out);
+    CHECK(!ft_plan_new(&net->network, &options, &plan, NULL));
+    void *arena = aligned_alloc(64, ft_plan_arena_bytes(plan, 1));
+    ft_plan_run(plan, pixels, arena, out);
+    free(arena);
+    ft_plan_free(plan);
+    return out;
+}
+
+static void a_large_network_is_packed_piece_by_piece(void)
+{
+    static const struct ft_storage_source reading = { want, done, load, trim };
+    static struct net net;
+    const size_t floats = (size_t)SIDE * SIDE + SIDE;
+    static float first[3 * SIDE];
+    file = malloc(floats * sizeof *file);
+    there = malloc(floats * sizeof *there);
+    for (size_t i = 0; i < floats; i++)
+        file[i] = (float)((i * 2654435761U >> 7) % 2001) / 1000 / SIDE - 1.0f / SIDE;
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++)
+        first[i] = (float)(i % 7) - 3;
+    make_large(&net, file, first);
+    float *wanted = output_of(&net);
+    memset(there, 0xff, floats * sizeof *there);
+    make_large(&net, there, first);
+    net.network.storage.reading = &reading;
+    float *found = output_of(&net);
+    CHECK(!memcmp(wanted, found, SIDE * sizeof *found));
+    CHECK(users[0] == 0 && users[1] == 0);
+    CHECK(reads > 2 && most_users < COPIES); /* never all of them */
+    free(wanted);
+    free(found);
+    free(file);
+    free(there);
+}
+
 int main(void)
 {
     RUN(every_kind_has_a_row);
@@ -199,5 +310,6 @@ int main(void)
     RUN(the_caller_may_choose_the_size);
     RUN(layers_are_listed);
     RUN(impossible_layers_are_listed_without_a_size);
+    RUN(a_large_network_is_packed_piece_by_piece);
     return test_end();
 }

@@ -47,8 +47,14 @@ static void parts(void)
     CHECK(!ft_snapshot_load(s, &err));
     for (int i = 0; i < 4; i++)
         CHECK(bytes[offsets[i]] == 7);
-    ft_snapshot_unload(s);
-    CHECK(bytes[0] == 0 && bytes[9 * MB] == 0);
+    ft_snapshot_done(s, 9 * MB, 1);
+    ft_snapshot_done(s, 0, size);
+    /* 100 blocks are too many to keep; the last one is wanted twice */
+    CHECK(bytes[0] == 0 && bytes[9 * MB] == 0 && bytes[size - 1] == 7);
+    ft_snapshot_done(s, size - 1, 100);
+    CHECK(bytes[size - 1] == 7); /* it is kept for now */
+    ft_snapshot_trim(s);
+    CHECK(bytes[size - 1] == 0);
     ft_snapshot_want(s, 8 * MB, 2 * MB);
     CHECK(!ft_snapshot_load(s, &err));
     CHECK(bytes[0] == 0 && bytes[9 * MB] == 7 && bytes[50 * MB] == 0);
