@@ -257,7 +257,12 @@ def main():
     if args.check:
         sys.exit(0 if check(net, name, attribute, args.check, side) else 1)
     output = args.output or os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "weights", f"{name}.h5")
-    write(output, net, name, attribute)
+    try:
+        write(f"{output}.new", net, name, attribute)
+        os.replace(f"{output}.new", output)
+    finally:
+        if os.path.exists(f"{output}.new"):
+            os.remove(f"{output}.new")
     with open(output, "rb") as f:
         print(f"{os.path.relpath(output)}: sha256 {hashlib.sha256(f.read()).hexdigest()}")
 
