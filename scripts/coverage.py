@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Coverage of the interval that `finetune train` prints: coverage.py [--draws N] [--first SEED] [--raw FILE] [FINETUNE]
+"""Coverage of the interval that `finetune train` prints: coverage.py [--draws N] [--first SEED] [--subset K] [--raw FILE] [FINETUNE]
 
 For each set below ../shared/data, draws N training sets of 5, 10 and 20 pictures per class from all its pictures, trains with the defaults, and
-measures the head on all pictures that were not drawn. Prints, as the table of lib/head/README.md, in what share of the draws the 95 % interval
+measures the head on all pictures that were not drawn. Prints, as the table of lib/head/README.md, in what share of the draws, with its standard error, the 95 % interval
 contains the accuracy on the rest, the cross-validated accuracy and the accuracy on the rest, and the calibration error: as cross-validation
-states it, and on the rest without and with the temperature. --pairs also draws pairs of classes, a different one for each draw.
+states it, and on the rest without and with the temperature. --subset K takes K random classes of a set, others for each draw.
 
 Where a set is small, the accuracy on the rest is itself a sample, and its error adds to that of the interval: with as many pictures in the rest
 as in the training set, an interval of exactly 95 % contains it in 83 %. The column "widened" therefore also counts how often the rest is in
@@ -116,7 +116,8 @@ def report(name, size, trials):
     above = sum(t["measured"] > t["interval"][1] for t in trials)
     below = sum(t["measured"] < t["interval"][0] for t in trials)
     width = sum(t["interval"][1] - t["interval"][0] for t in trials) / len(trials)
-    print(f"| {name} | {size} | {len(trials)} | {100 * inside:.1f} % | {100 * wide:.1f} % | {above}, {below} | {width:.3f} | {mean('accuracy'):.3f} | {mean('measured'):.3f} "
+    error = math.sqrt(inside * (1 - inside) / len(trials))
+    print(f"| {name} | {size} | {len(trials)} | {100 * inside:.1f} ± {100 * error:.1f} % | {100 * wide:.1f} % | {above}, {below} | {width:.3f} | {mean('accuracy'):.3f} | {mean('measured'):.3f} "
           f"| {mean('ece'):.3f} | {mean('ece_without'):.3f} | {mean('ece_with'):.3f} |", flush=True)
 
 
@@ -125,7 +126,8 @@ def main():
     parser.add_argument("finetune", nargs="?", default=os.path.join(ROOT, "build", "cli", "finetune"))
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--first", type=int, default=1, help="seed of the first draw")
-    parser.add_argument("--pairs", action="store_true")
+    parser.add_argument("--subset", type=int, metavar="K", help="draw K classes for each draw (all)")
+    parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="pictures per class (%(default)s)")
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--raw", help="append the results of all draws to this file, as JSON")
     options = parser.parse_args()
@@ -136,20 +138,23 @@ def main():
             data = load(options.finetune, name)
             names = sorted(set(data[1]))
             least = min((data[1] == c).sum() for c in names)
-            for pairs in (False, True) if options.pairs and len(names) > 2 else (False,):
-                for size in SIZES:
-                    if size >= least:
-                        continue
-                    jobs = []
-                    for seed in range(options.first, options.first + options.draws):
-                        some = random.Random(seed).sample(names, 2) if pairs else names
-                        jobs.append(pool.submit(trial, options.finetune, data, some, size, seed))
-                    trials = [job.result() for job in jobs]
-                    label = name + ", 2 classes" * pairs
-                    report(label, size, trials)
+            if options.subset and options.subset >= len(names):
+                continue
+            label = f"{name}, {options.subset} classes" if options.subset else name
+            for size in map(int, options.sizes.split(",")):
+                if size >= least:
+                    continue
+                jobs = []
+                for seed in range(options.first, options.first + options.draws):
+                    some = sorted(random.Random(seed).sample(names, options.subset)) if options.subset else names
+                    jobs.append(pool.submit(trial, options.finetune, data, some, size, seed))
+                trials = []
+                for job in jobs:
+                    trials.append(job.result())
                     if options.raw:
                         with open(options.raw, "a", encoding="utf-8") as f:
-                            f.writelines(json.dumps({"set": label, "size": size, **t}) + "\n" for t in trials)
+                            f.write(json.dumps({"set": label, "size": size, **trials[-1]}) + "\n")
+                report(label, size, trials)
 
 
 if __name__ == "__main__":

@@ -145,8 +145,10 @@ int ft_metrics_compute(const float *p, const int32_t *y, const int32_t *fold, si
                        struct ft_metrics **out, struct ft_error *err);
 void ft_metrics_free(struct ft_metrics *metrics);
 /* The 95 % interval for the accuracy of the final head on other pictures of the same kind, from its
- * cross-validated accuracy and its expected accuracy, which is not lower, with n pictures. */
-void ft_expected_interval(double accuracy, double expected, size_t n, double interval[2]);
+ * cross-validated accuracy and its expected accuracy, which is not lower, with n pictures in
+ * `folds` folds (at least 2), cross-validated `repeats` times. */
+void ft_expected_interval(double accuracy, double expected, size_t n, int folds, int repeats,
+                          double interval[2]);
 
 /* Labels that apply independently of one another. */
 struct ft_label_metrics {

@@ -77,12 +77,16 @@ void ft_wilson(size_t right, size_t n, double interval[2])
     wilson((double)right / (double)n, (double)n, interval);
 }
 
-void ft_expected_interval(double accuracy, double expected, size_t n, double interval[2])
+void ft_expected_interval(double accuracy, double expected, size_t n, int folds, int repeats,
+                          double interval[2])
 {
-    /* Folds share training rows, and heads of other training sets differ (Bates, Hastie and
-     * Tibshirani 2023, Cross-validation: what does it estimate and how well does it do it?): the
-     * interval is that of fewer, independent pictures. README.md has the coverage. */
-    const double independent = (double)n / 1.4;
+    /* The variance of independent judgements, p (1 - p) / n, is multiplied by this: the folds share
+     * training rows, and heads of other training sets differ. Nadeau and Bengio (2003, Inference
+     * for the generalization error) estimate the variance of a mean over J test sets as
+     * 1 / J + (test rows / training rows) times the variance over test sets of n / folds rows. Here
+     * J = folds * repeats, and training rows are folds - 1 times as many as test rows. */
+    const double inflation = 1.0 / repeats + folds / (folds - 1.0),
+                 independent = (double)n / inflation;
     double high[2];
     wilson(accuracy, independent, interval);
     wilson(expected, independent, high);

@@ -307,6 +307,6 @@ int ft_expect(struct ft_head_training *t, const uint64_t *groups,
     const double inverse = v->folds / (v->folds - 1.0), /* n / training rows; 2 for two folds */
         gain = measured ? fmax(0, whole - half) * (inverse - 1) / (2 - inverse) : 0;
     v->expected = fmin(1, v->accuracy + gain);
-    ft_expected_interval(v->accuracy, v->expected, v->n, v->interval);
+    ft_expected_interval(v->accuracy, v->expected, v->n, v->folds, v->repeats, v->interval);
     return rc;
 }
