@@ -1,4 +1,4 @@
-/* finetune curve: accuracy with more pictures, and a comparison of backbones. */
+/* finetune curve: accuracy with more pictures, and a comparison of backbones and input sizes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@ struct contest {
     struct ft_train_options options;
     char *dir; /* the folder, or the train part of it */
     struct ft_dataset *dataset;
-    struct ft_curve curve; /* of the first backbone */
+    struct ft_curve curve; /* of the first contender: a backbone at one input size */
     int n;
     struct ft_backbone *backbones[LIST_LIMIT];
     struct ft_validation *validations[LIST_LIMIT];
@@ -40,26 +40,34 @@ static int measure_curve(struct contest *x, const struct ft_features *f, struct 
     return rc;
 }
 
-/* Opens all backbones before the long work, so that errors in their names are reported at once. */
+/* Opens each backbone at each size before the long work, so that wrong names and sizes are reported
+ * at once. */
 static int open_all(struct contest *x, struct ft_error *err)
 {
     const struct list *names = &x->settings->backbones;
+    const struct numbers *sizes = &x->settings->sizes;
+    const int n_sizes = sizes->n ? sizes->n : 1, n = (names->n ? names->n : 1) * n_sizes;
     int rc = 0;
-    for (int i = 0; !rc && (i < names->n || !i); i++) {
-        rc = backbone_open_for(x->settings, names->n ? names->items[i] : NULL, x->dataset,
+    if (n > LIST_LIMIT)
+        return refuse(err, FT_EARG,
+                      "%d backbones at %d sizes are too many: curve compares %d at most", names->n,
+                      sizes->n, LIST_LIMIT);
+    for (int i = 0; !rc && i < n; i++) {
+        struct settings one = *x->settings;
+        one.size = sizes->n ? sizes->items[i % n_sizes] : 0;
+        rc = backbone_open_for(&one, names->n ? names->items[i / n_sizes] : NULL, x->dataset,
                                &x->backbones[i], err);
         if (!rc)
-            rc = pictures_check_memory(x->backbones[i], x->dataset, x->settings, "curve", err);
+            rc = pictures_check_memory(x->backbones[i], x->dataset, &one, "curve", err);
     }
     return rc;
 }
 
-/* Measures one backbone: features, cross-validation, speed; for the first one also the curve. */
+/* Measures one contender: features, cross-validation, speed; for the first one also the curve. */
 static int measure(struct contest *x, struct ft_error *err)
 {
     struct pictures pictures = { 0 };
     struct ft_head *head = NULL;
-    struct ft_metrics *metrics = NULL;
     struct ft_bench bench = { 0 };
     int rc = pictures_extract(x->backbones[x->n], x->dataset, x->settings, &pictures, err);
     if (!rc && !x->n)
@@ -69,22 +77,18 @@ static int measure(struct contest *x, struct ft_error *err)
                             &x->validations[x->n], err);
     ft_head_free(head);
     if (!rc)
-        rc = ft_metrics_compute(x->validations[x->n]->calibrated, pictures.features->labels, NULL,
-                                pictures.features->n, x->dataset->n_classes, &metrics, err);
-    if (!rc)
         rc = ft_backbone_bench(x->backbones[x->n], x->settings->threads, 1, &bench, err);
     if (!rc && !x->n)
         rc = measure_curve(x, pictures.features, err);
     if (!rc) {
-        x->contenders[x->n] = (struct ft_contender){ ft_backbone_name(x->backbones[x->n]),
-                                                     metrics->accuracy,
-                                                     metrics->interval[0],
-                                                     metrics->interval[1],
-                                                     bench.throughput_ms,
-                                                     x->validations[x->n] };
+        const struct ft_geometry *g = ft_backbone_geometry(x->backbones[x->n]);
+        x->contenders[x->n] = (struct ft_contender){ .name = ft_backbone_name(x->backbones[x->n]),
+                                                     .width = g->width,
+                                                     .height = g->height,
+                                                     .ms_per_image = bench.throughput_ms,
+                                                     .validation = x->validations[x->n] };
     }
     x->n++;
-    ft_metrics_free(metrics);
     pictures_release(&pictures);
     return rc;
 }
@@ -120,13 +124,16 @@ static int curve_main(const struct settings *s)
 static const struct option curve_options[] = {
     { "backbone", 'b', LIST(backbones), .file = FILE_READ, .argument = "NAME|FILE",
       .help = "pretrained network; repeat the option to compare several" },
+    { "size", 0, INTS(sizes, 1, 4096), .argument = "N,N,...",
+      .help = "width and height of the network's input in pixels; several are compared (default: "
+              "the size in the network's file)" },
     { 0 },
 };
 
 const struct command curve_command = {
     .name = "curve",
     .arguments = "DIR",
-    .summary = "estimate the accuracy with more pictures, another L2 or another backbone",
+    .summary = "estimate the accuracy with more pictures, another L2, backbone or input size",
     .most = 1,
     .run = curve_main,
     .options = { curve_options, resize_options, label_options, class_options, fit_options,

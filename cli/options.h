@@ -18,6 +18,13 @@ struct list {
     int n;
 };
 
+/* The whole numbers of an option such as --size 224,288, in the order given. */
+enum { NUMBERS_LIMIT = 16 };
+struct numbers {
+    int items[NUMBERS_LIMIT];
+    int n;
+};
+
 /* Strings are borrowed from argv or from the tables; NULL: the option was not given. */
 struct settings {
     const char *output, *model, *backbone, *val, *resize, *class_weight, *compare, *csv, *group_by,
@@ -36,6 +43,7 @@ struct settings {
     bool channels_first, uint8, fp16, csv_safe, icc, nul, strict, probabilities, dry_run, log_json;
     bool json, quiet, verbose, layers, help, version;
     struct list min_recall, backbones;
+    struct numbers sizes;
     int n_arguments; /* the arguments that are not options */
     char **arguments;
 };
@@ -52,6 +60,7 @@ enum option_type {
     TYPE_TEXT,   /* const char *, one of `choices` if the row has any */
     TYPE_REGEX,  /* const char *, an extended regular expression */
     TYPE_LIST,   /* struct list: the option may be repeated */
+    TYPE_INTS,   /* struct numbers: N,N,... from low to high; the option may be repeated */
 };
 
 /* What a command does with the file that an option names (outputs.c). */
@@ -92,6 +101,8 @@ struct option {
 #define TEXT(member)  .type = TYPE_TEXT, .setting = SETTING(member, const char *)
 #define REGEX(member) .type = TYPE_REGEX, .setting = SETTING(member, const char *)
 #define LIST(member)  .type = TYPE_LIST, .setting = SETTING(member, struct list)
+#define INTS(member, min, max)                                                                     \
+    .type = TYPE_INTS, .setting = SETTING(member, struct numbers), .low = min, .high = max
 
 /* Options that several commands share (options.c). A table ends with a row without a name. */
 extern const struct option backbone_name_options[],     /* which network to use */

@@ -150,7 +150,7 @@ static int set_number(const struct command *c, const struct option *o, const cha
     if (!automatic && (end == text || *end || errno || !(value >= o->low && value <= o->high)))
         return wrong(c, "'%s': expected a number from %.10g to %.10g%s", shown, o->low, o->high,
                      o->type == TYPE_AUTO ? ", or auto" : "");
-    if (o->type != TYPE_INT) {
+    if (o->type == TYPE_NUMBER || o->type == TYPE_AUTO) {
         *(double *)to = value;
         return 0;
     }
@@ -158,6 +158,26 @@ static int set_number(const struct command *c, const struct option *o, const cha
         return wrong(c, "'%s': expected a whole number", shown);
     *(int *)to = (int)value;
     return 0;
+}
+
+/* Appends N,N,... to a list of whole numbers. */
+static int add_numbers(const struct command *c, const struct option *o, const char *shown,
+                       const char *text, struct numbers *to)
+{
+    for (;; text++) {
+        char one[16];
+        const size_t length = strcspn(text, ",");
+        if (to->n == NUMBERS_LIMIT)
+            return wrong(c, "'%s': --%s takes at most %d numbers", shown, o->name, NUMBERS_LIMIT);
+        snprintf(one, sizeof one, "%.*s", (int)(length < sizeof one ? length : sizeof one), text);
+        const int rc = set_number(c, o, shown, one, &to->items[to->n]);
+        if (rc)
+            return rc;
+        to->n++;
+        text += length;
+        if (!*text)
+            return 0;
+    }
 }
 
 /* Fills a setting from its text. Returns 0, or EXIT_USAGE after a message. */
@@ -187,6 +207,8 @@ static int set(const struct command *c, const struct option *o, const char *text
         list->items[list->n++] = text;
         return 0;
     }
+    case TYPE_INTS:
+        return add_numbers(c, o, shown, text, to);
     case TYPE_SEED:
         errno = 0;
         *(uint64_t *)to = strtoull(text, &end, 10);

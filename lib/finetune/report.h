@@ -57,11 +57,12 @@ struct ft_checkup {
 char *ft_report_checkup_text(const struct ft_checkup *checkup);
 char *ft_report_checkup_json(const struct ft_checkup *checkup);
 
-/* One of several backbones, measured on the same pictures. */
+/* One of several backbones and input sizes, measured on the same pictures. */
 struct ft_contender {
     const char *name;
-    double accuracy, low, high, ms_per_image;
-    const struct ft_validation *validation;
+    int width, height; /* of the input, in pixels */
+    double ms_per_image;
+    const struct ft_validation *validation; /* borrowed; its accuracy and interval are shown */
 };
 char *ft_report_curve_text(const struct ft_curve *curve, const struct ft_contender *contenders,
                            int n);

@@ -1,4 +1,5 @@
-/* Learning curves, and several backbones on the same pictures, as text and as JSON. */
+/* Learning curves, and several backbones and input sizes on the same pictures, as text and as JSON.
+ */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
@@ -13,6 +14,16 @@ static void add_l2(struct ft_text *t, const struct ft_validation *v)
         ft_text_add(t, "  %8.3g  %8.4f  %6.2f %%%s\n", v->grid[i].l2, v->grid[i].log_loss,
                     100 * v->grid[i].accuracy,
                     v->grid[i].l2 == v->l2 ? "  chosen: lowest log-loss" : "");
+}
+
+static void add_contender(struct ft_text *t, const struct ft_contender *c)
+{
+    const struct ft_validation *v = c->validation;
+    char input[24];
+    snprintf(input, sizeof input, "%dx%d", c->width, c->height);
+    ft_text_add(t, "%-24s  %9s  %8.2f  %6.2f %%  %6.2f to %6.2f  %.3g\n", c->name, input,
+                c->ms_per_image, 100 * v->accuracy, 100 * v->interval[0], 100 * v->interval[1],
+                v->l2);
 }
 
 char *ft_report_curve_text(const struct ft_curve *c, const struct ft_contender *contenders, int n)
@@ -32,12 +43,11 @@ char *ft_report_curve_text(const struct ft_curve *c, const struct ft_contender *
                 100 * c->doubled.high, gain, c->now.images);
     add_l2(&t, contenders[0].validation);
     if (n > 1) {
-        ft_text_add(&t, "\nbackbone                  ms/image  accuracy  95 %% interval   L2\n");
+        ft_text_add(&t,
+                    "\nbackbone                      input  ms/image  accuracy  95 %% interval   "
+                    "L2\n");
         for (int i = 0; i < n; i++)
-            ft_text_add(&t, "%-24s  %8.2f  %6.2f %%  %6.2f to %6.2f  %.3g\n", contenders[i].name,
-                        contenders[i].ms_per_image, 100 * contenders[i].accuracy,
-                        100 * contenders[i].low, 100 * contenders[i].high,
-                        contenders[i].validation->l2);
+            add_contender(&t, &contenders[i]);
     }
     return t.s;
 }
@@ -77,10 +87,13 @@ char *ft_report_curve_json(const struct ft_curve *c, const struct ft_contender *
     }
     for (int i = 0; i < n; i++) {
         cJSON *one = cJSON_CreateObject();
+        const int input[] = { contenders[i].height, contenders[i].width };
+        v = contenders[i].validation;
         cJSON_AddStringToObject(one, "backbone", contenders[i].name);
+        cJSON_AddItemToObject(one, "input", cJSON_CreateIntArray(input, 2));
         cJSON_AddNumberToObject(one, "ms_per_image", contenders[i].ms_per_image);
-        add_interval(one, contenders[i].accuracy, contenders[i].low, contenders[i].high);
-        cJSON_AddNumberToObject(one, "l2", contenders[i].validation->l2);
+        add_interval(one, v->accuracy, v->interval[0], v->interval[1]);
+        cJSON_AddNumberToObject(one, "l2", v->l2);
         cJSON_AddItemToArray(backbones, one);
     }
     char *text = ft_json_text(json, false);

@@ -25,6 +25,26 @@ status 0 finetune curve "$sample/train" -b efficientnet-lite0 -b "$FT_TESTS/../w
 equal "$(grep -c '^efficientnet-lite0 ' out)" 2
 has out "ms/image"
 
+begin "input sizes are compared, and the interval is that of train"
+status 0 finetune curve "$sample/train" --size 224,192 --size 160
+for size in 224x224 192x192 160x160; do
+    equal "$(grep -c "^efficientnet-lite0 *$size " out)" 1
+done
+status 0 finetune curve "$sample/train" --size 192,160 --json
+has out '"backbone":"efficientnet-lite0","input":[160,160],"ms_per_image":'
+curve=$(sed 's/.*"input":\[160,160\],"ms_per_image":[^,]*,"accuracy":\([^,]*\),"low":\([^,]*\),"high":\([^,]*\),.*/\1 \2,\3/' out)
+status 0 finetune train "$sample/train" --size 160 --json -o size.h5
+train=$(sed 's/.*"accuracy":\([^,]*\),"accuracy_expected":[^,]*,"interval":\[\([^]]*\)\].*/\1 \2/' out)
+equal "$curve" "$train"
+
+begin "a wrong size is refused before the first picture is read"
+for size in 224, ,224 0 224,5000 224x224 22.5; do
+    status 2 finetune curve "$sample/train" --size "$size"
+    has err "'--size $size': expected"
+done
+status 2 finetune curve "$sample/train" --size 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17
+has err "at most 16 numbers"
+
 begin "all backbones are opened before the first picture is read"
 mkdir -p broken
 cp -r "$sample/train/cat" "$sample/train/dog" broken/

@@ -208,8 +208,12 @@ static const struct ft_curve curve = {
 
 static void curve_as_text_and_json(void)
 {
-    const struct ft_contender contenders[] = { { "lite0", 0.85, 0.75, 0.95, 3.5, &validation },
-                                               { "vgg16", 0.9, 0.8, 1, 70, &validation } };
+    struct ft_validation second = validation;
+    second.accuracy = 0.9;
+    second.interval[0] = 0.8;
+    second.interval[1] = 1;
+    const struct ft_contender contenders[] = { { "lite0", 224, 224, 3.5, &validation },
+                                               { "vgg16", 320, 224, 70, &second } };
     char *text = ft_report_curve_text(&curve, contenders, 2);
     check_has(text, "    10   80.00 %   70.00 to  90.00\n    20   85.00 %   75.00 to  95.00\n");
     check_has(text, "power law  error = 0.0500 + 1.000 / images^0.50\n");
@@ -217,7 +221,8 @@ static void curve_as_text_and_json(void)
               "doubling   50 pictures: about 87.50 % expected (80.00 to 90.00), 12.50 points more "
               "than with 25\n");
     check_has(text, "       0.1    0.2500   87.50 %  chosen: lowest log-loss\n");
-    check_has(text, "vgg16                        70.00   90.00 %   80.00 to 100.00  0.1\n");
+    check_has(text,
+              "vgg16                       320x224     70.00   90.00 %   80.00 to 100.00  0.1\n");
     free(text);
     text = ft_report_curve_text(&curve, contenders, 1); /* a single network is not compared */
     CHECK(text && !strstr(text, "lite0"));
@@ -229,6 +234,10 @@ static void curve_as_text_and_json(void)
     CHECK(number(cJSON_GetObjectItem(json, "law"), "floor") == 0.05);
     CHECK(number(cJSON_GetObjectItem(json, "doubling"), "accuracy") == 0.875);
     CHECK(number(item(json, "backbones", 1), "ms_per_image") == 70);
+    CHECK(number(item(json, "backbones", 1), "low") == 0.8);
+    CHECK(
+        cJSON_GetArrayItem(cJSON_GetObjectItem(item(json, "backbones", 1), "input"), 1)->valueint ==
+        320);
     CHECK(cJSON_GetArraySize(cJSON_GetObjectItem(json, "l2")) == 3);
     cJSON_Delete(json);
     free(text);
