@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Opens a model file in Keras 3 and in tf_keras and compares their probabilities with those of `finetune predict`.
-tf_keras is left out if the network has attention: its MultiHeadAttention has settings that Keras 3 refuses.
+tf_keras is left out if the network has attention: its MultiHeadAttention has settings that Keras 3 refuses, and it has no
+keras.ops, which attention in windows needs.
 
     scripts/check_keras.py MODEL.h5 PICTURE...      exit status 77: Keras is not installed
 
@@ -45,7 +46,7 @@ def main():
     program = os.environ.get("FINETUNE") or Path(__file__).resolve().parent.parent / "build/cli/finetune"
     with h5py.File(model) as f:
         said = json.loads(f.attrs["finetune"])
-        attention = "MultiHeadAttention" in f.attrs["model_config"]
+        attention = any(name in f.attrs["model_config"] for name in ("MultiHeadAttention", "EinsumDense"))
     ours = json.loads(subprocess.run([program, "predict", "-m", model, "--json", "--top", "1000", *pictures], check=True, capture_output=True).stdout)
     ours = np.array([[next(t["probability"] for t in row["top"] if t["label"] == c) for c in said["classes"]] for row in ours])
     worst = 0

@@ -164,6 +164,18 @@ FAMILIES = {
         lambda: C.MiTImageConverter(image_size=SHAPE[:2], scale=[1 / 58.0, 1 / 57.0, 1 / 57.5], offset=[-2.1, -2.0, -1.8]),
         map_of("stage_2_norm"),
     ),
+    "swin": (
+        lambda: M.SwinTransformerBackbone(embed_dim=12, depths=[2, 1], num_heads=[3, 2], window_size=4, patch_size=2, image_shape=SHAPE),
+        lambda: C.SwinTransformerImageConverter(image_size=SHAPE[:2], scale=[1 / 58.0, 1 / 57.0, 1 / 57.5], offset=[-2.1, -2.0, -1.8]),
+        map_of("norm_after"),
+    ),
+    "swin_padded": (
+        lambda: M.SwinTransformerBackbone(
+            embed_dim=8, depths=[3, 2, 2], num_heads=[2, 2, 4], window_size=3, patch_size=2, qkv_bias=False, patch_norm=False, image_shape=SHAPE
+        ),
+        None,
+        map_of("norm_after"),
+    ),
 }
 
 

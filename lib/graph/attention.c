@@ -94,10 +94,34 @@ static const struct ft_kind projection = { .kind = FT_LAYER_DENSE,
 
 static int attention_shape(const struct ft_nodes *nodes, struct ft_node *node, struct ft_error *err)
 {
-    (void)err;
+    const struct ft_shape *keys = ft_node_input(nodes, node, node->n_inputs - 1);
     node->shape = *ft_node_input(nodes, node, 0);
     node->shape.c = value_channels(node);
+    if (node->params.windows && keys->h != node->shape.h)
+        return ft_error_set(err, FT_EFORMAT,
+                            "layer '%s': attention in windows has %d rows of queries, but %d of "
+                            "keys",
+                            node->layer->name, node->shape.h, keys->h);
     return 0;
+}
+
+/* SCORE_SCALE and POSITIONS, or neither. */
+static int attention_weights(const struct ft_nodes *nodes, struct ft_node *node,
+                             struct ft_error *err)
+{
+    const struct ft_tensor *scale = &node->layer->weights[FT_W_SCORE_SCALE],
+                           *positions = &node->layer->weights[FT_W_POSITIONS];
+    const size_t heads = (size_t)node->params.groups, q = (size_t)node->shape.w,
+                 k = (size_t)ft_node_input(nodes, node, node->n_inputs - 1)->w,
+                 rows = positions->rank == 4 ? (size_t)node->shape.h : 1;
+    if (!scale->data && !positions->data)
+        return 0;
+    if (!node->params.windows || node->layer->n_inputs > 1)
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "layer '%s': positions of attention need windows of one map",
+                            node->layer->name);
+    const int rc = ft_check_tensor(node, scale, "scale of the scores", heads, true, err);
+    return rc ? rc : ft_check_tensor(node, positions, "positions", rows * heads * q * k, true, err);
 }
 
 static void emit_attention(struct ft_emitter *e, const struct ft_node *node, struct ft_value in,
@@ -113,6 +137,9 @@ static void emit_attention(struct ft_emitter *e, const struct ft_node *node, str
     struct ft_step *s = ft_emit_step(e, FT_OP_ATTENTION, node, in, other, out);
     s->work.groups = node->params.groups;
     s->work.alpha = 1 / sqrtf((float)node->params.units);
+    s->work.windows = node->params.windows;
+    s->work.positions = node->layer->weights[FT_W_POSITIONS].data;
+    s->work.by_row = node->layer->weights[FT_W_POSITIONS].rank == 4;
 }
 
 static int make_projection(const struct ft_layer *layer, int input, int first, int last,
@@ -207,6 +234,7 @@ const struct ft_kind ft_kinds_attention[] = {
     { .kind = FT_LAYER_ATTENTION,
       .split = split_attention,
       .shape = attention_shape,
+      .weights = attention_weights,
       .emit = emit_attention },
     { .kind = FT_LAYER_KINDS },
 };

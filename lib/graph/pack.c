@@ -31,6 +31,10 @@ static size_t weight_floats(const struct ft_step *s)
         return s->work.whole ? s->node->layer->weights[FT_W_ALPHA].count : channels;
     case FT_WEIGHTS_MAP:
         return 2 * (size_t)s->out.h * (size_t)s->out.w * channels;
+    case FT_WEIGHTS_SCORES:
+        return s->work.positions ? s->node->layer->weights[FT_W_SCORE_SCALE].count +
+                                       s->node->layer->weights[FT_W_POSITIONS].count
+                                 : 0;
     case FT_WEIGHTS_KERNEL:
     case FT_WEIGHTS_UNSCALED:
         break;
@@ -130,6 +134,12 @@ static void fill_weights(const struct piece *p, float *scaled, float *weights)
     case FT_WEIGHTS_MAP:
         expand_map(&of[FT_W_SCALE], &s->node->shape, weights);
         expand_map(&of[FT_W_OFFSET], &s->node->shape, weights + weight_floats(s) / 2);
+        break;
+    case FT_WEIGHTS_SCORES:
+        for (int w = FT_W_SCORE_SCALE; w <= FT_W_POSITIONS && s->work.positions; w++) {
+            memcpy(weights, of[w].data, of[w].count * sizeof *weights);
+            weights += of[w].count;
+        }
         break;
     case FT_WEIGHTS_KERNEL:
         fill_kernel(p, scaled, weights);

@@ -45,7 +45,13 @@ static int parse_attention(const cJSON *config, struct ft_draft_layer *out, stru
     rc = rc ? rc : ft_field_bool(config, "use_bias", &biased, err);
     rc = rc ? rc : read_output_shape(config, &out->channels, err);
     const cJSON *axes = ft_field(config, "attention_axes");
+    const cJSON *axis = cJSON_IsArray(axes) ? axes->child : axes;
     out->attention_axes = cJSON_IsArray(axes) ? cJSON_GetArraySize(axes) : axes ? 1 : 0;
+    /* the columns of a map: each row by itself; a row of tokens is all of them */
+    p->windows = out->attention_axes == 1 && cJSON_IsNumber(axis) &&
+                 (axis->valuedouble == 2 || axis->valuedouble == -2);
+    if (p->windows)
+        out->attention_axes = 0;
     for (int w = FT_W_QUERY; w <= FT_W_OUTPUT; w += FT_W_KEY)
         out->needs |= FT_NEEDS(w) | (biased ? FT_NEEDS(w + 1) : 0);
     return rc;
@@ -62,6 +68,10 @@ static void write_attention(const struct ft_layer *layer, cJSON *config)
         cJSON_AddNumberToObject(config, "value_dim", p->filters);
     if (in != out)
         cJSON_AddNumberToObject(config, "output_shape", (double)out);
+    if (p->windows) {
+        const int columns = 2;
+        cJSON_AddItemToObject(config, "attention_axes", cJSON_CreateIntArray(&columns, 1));
+    }
     if (!layer->weights[FT_W_OUTPUT_BIAS].data)
         cJSON_AddFalseToObject(config, "use_bias");
 }

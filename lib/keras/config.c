@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "keras/fields.h"
+#include "keras/layer_classes.h"
 
 enum { DEPTH_LIMIT = 16 };
 
@@ -170,7 +171,7 @@ static int member_parse(const cJSON *entry, bool sequential, int depth, int *tot
     if (*total > FT_DRAFT_LIMIT - out->n_calls)
         return ft_error_set(err, FT_ELIMIT, "the network has more than %d layers", FT_DRAFT_LIMIT);
     *total += out->n_calls;
-    if (!is_model(entry))
+    if (!is_model(entry) || ft_is_windows_attention(entry))
         return 0;
     const int rc = ft_model_config_parse(entry, depth + 1, total, &out->inner, err);
     if (!rc)

@@ -6,8 +6,8 @@
 
 /* Searched in this order: "Activation" is the name of a row in two of the families. */
 static const struct ft_layer_class *const families[] = {
-    ft_shape_classes, ft_window_classes,    ft_norm_classes,     ft_activation_classes,
-    ft_merge_classes, ft_attention_classes, ft_inactive_classes,
+    ft_shape_classes, ft_window_classes,    ft_norm_classes,    ft_activation_classes,
+    ft_merge_classes, ft_attention_classes, ft_windows_classes, ft_inactive_classes,
 };
 #define N_FAMILIES (sizeof families / sizeof *families)
 
@@ -31,9 +31,10 @@ const struct ft_layer_class *ft_layer_class_of(const struct ft_layer *layer)
         for (const struct ft_layer_class *class = families[i]; class->name; class ++) {
             if (class->kind != layer->kind || !class->write)
                 continue;
-            const bool special = class->activation || class->crop;
+            const bool special = class->activation || class->crop || class->positions;
             if (special && class->activation == layer->params.activation &&
-                class->crop == layer->params.crop)
+                class->crop == layer->params.crop &&
+                class->positions == (layer->weights[FT_W_POSITIONS].data != NULL))
                 return class;
             general = general || special ? general : class;
         }

@@ -26,7 +26,10 @@ struct ft_layer_class {
     enum ft_activation activation;
     enum ft_crop crop; /* FT_LAYER_RESIZE: the only crop that this row writes; NONE: all others */
     unsigned ignored;  /* bit w: weight w is in the file, but has no effect */
-    bool scaled_sum;   /* x0 + x1 * params.alpha, which compat.c makes of two layers */
+    /* the order in which they are written [FT_MAX_WEIGHTS]; NULL: ascending */
+    const int *order;
+    bool positions;  /* FT_LAYER_ATTENTION: this row writes layers with POSITIONS, and only these */
+    bool scaled_sum; /* x0 + x1 * params.alpha, which compat.c makes of two layers */
     /* Called once the weights are read; nullable. */
     int (*finish)(struct ft_draft_layer *layer, struct ft_error *err);
 };
@@ -35,7 +38,8 @@ struct ft_layer_class {
 
 /* A family of classes: each table ends with a row without a name. */
 extern const struct ft_layer_class ft_shape_classes[], ft_window_classes[], ft_norm_classes[],
-    ft_activation_classes[], ft_merge_classes[], ft_attention_classes[], ft_inactive_classes[];
+    ft_activation_classes[], ft_merge_classes[], ft_attention_classes[], ft_windows_classes[],
+    ft_inactive_classes[];
 
 /* The class called `name`, with or without a package ("Custom>CustomScaleLayer"); NULL: unknown. */
 const struct ft_layer_class *ft_layer_class_find(const char *name);
@@ -53,6 +57,10 @@ cJSON *ft_layer_config(const struct ft_layer *layer, const char *name);
 /* Checks the arguments of a call of attention, and leaves the map of the queries and, if another,
  * that of keys and values as its inputs. */
 int ft_attention_inputs(struct ft_draft_layer *layer, struct ft_error *err);
+
+/* Whether the JSON of a model inside the network is one layer of attention
+ * (classes_window_attention.c). */
+bool ft_is_windows_attention(const cJSON *entry);
 
 /* For ft_layer_class.write: every setting has its default. */
 void ft_write_nothing(const struct ft_layer *layer, cJSON *config);

@@ -50,7 +50,8 @@ static cJSON *call_with_arguments(const struct ft_network *network, const struct
 {
     cJSON *node = cJSON_CreateObject(), *arguments = cJSON_AddArrayToObject(node, "args");
     cJSON_AddItemToArray(arguments, tensor(network, layer->inputs[0]));
-    for (int i = 1; i < layer->n_inputs || i < 2; i++)
+    const bool itself = !layer->weights[FT_W_POSITIONS].data; /* the values are its second input */
+    for (int i = 1; i < layer->n_inputs || (itself && i < 2); i++)
         cJSON_AddItemToArray(arguments,
                              tensor(network, layer->inputs[i < layer->n_inputs ? i : 0]));
     cJSON_AddObjectToObject(node, "kwargs");
@@ -200,24 +201,26 @@ static int put_layer(hid_t parent, const struct ft_layer *layer)
     const struct ft_layer_class *class = ft_layer_class_of(layer);
     char paths[FT_MAX_WEIGHTS][600], *place[FT_MAX_WEIGHTS];
     const char *names[FT_MAX_WEIGHTS];
+    const struct ft_tensor *tensors[FT_MAX_WEIGHTS];
     int n = 0, rc = 0;
     const hid_t outer = H5Gcreate2(parent, layer->name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     hid_t inner = -1;
-    for (int w = 0; w < FT_MAX_WEIGHTS && class->weights[w]; w++)
-        if (layer->weights[w].data) {
+    for (int i = 0; i < FT_MAX_WEIGHTS; i++) {
+        const int w = class->order ? class->order[i] : i;
+        if (class->weights[w] && layer->weights[w].data) {
             const int length = snprintf(paths[n], sizeof paths[n], "%s/%.*s:0", layer->name,
                                         ft_pattern_first(class->weights[w]), class->weights[w]);
             rc |= length >= (int)sizeof paths[n] ? FT_EIO : 0;
             place[n] = paths[n] + strlen(layer->name) + 1;
             names[n] = paths[n];
-            n++;
+            tensors[n++] = &layer->weights[w];
         }
+    }
     if (outer < 0 || rc || put_list(outer, "weight_names", names, n) ||
         (n && (inner = H5Gcreate2(outer, layer->name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)) < 0))
         rc = FT_EIO;
-    for (int w = 0, i = 0; !rc && i < n; w++)
-        if (layer->weights[w].data)
-            rc = ft_write_tensor(inner, place[i++], &layer->weights[w]);
+    for (int i = 0; !rc && i < n; i++)
+        rc = ft_write_tensor(inner, place[i], tensors[i]);
     if (inner >= 0)
         H5Gclose(inner);
     if (outer >= 0)

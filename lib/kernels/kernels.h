@@ -66,6 +66,9 @@ struct ft_work {
     bool whole;                    /* prelu: weights are [h, w, c], not [c] */
     int kernel[2], stride[2], dilation[2], pad[2]; /* rows, columns; pad: top, left */
     int groups, multiplier;
+    /* of attention: the pixels of a row attend to one another only; weights are a scale for each
+     * head, then a number for each head (and row, if by_row), query and key of a row */
+    bool windows, positions, by_row;
     bool exact; /* only rows that round like direct summation */
     /* of FT_OP_CONVOLUTION: bf16 rounds inputs and weights to bfloat16 (bf16.h); sums are floats.
      * Rows that are not `exact` may keep floats instead */
@@ -132,8 +135,9 @@ enum ft_operation {
      * and columns are cut off */
     FT_OP_TRANSPOSE,
     /* Attention. `in` has the queries of all heads, `other` the keys of all heads, then the values;
-     * `groups` heads. Each output pixel is the mean of the values of all pixels of `other`,
-     * weighted by softmax(alpha * query . key). */
+     * `groups` heads. Each output pixel is the mean of the values of all pixels of `other` (with
+     * `windows`, of those in its row), weighted by softmax(alpha * query . key). With `positions`
+     * alpha is a number for each head, and a number for each query and key is added. */
     FT_OP_ATTENTION,
     FT_OPERATIONS
 };
@@ -146,6 +150,7 @@ enum ft_weights {
     FT_WEIGHTS_CHANNELS, /* the scale of each channel */
     FT_WEIGHTS_ALPHA,    /* of prelu: [c], or [h, w, c] */
     FT_WEIGHTS_MAP,      /* the scale of each value [h, w, c], then the offset of each */
+    FT_WEIGHTS_SCORES,   /* SCORE_SCALE, then POSITIONS; nothing if the layer has none */
 };
 
 /* Where the work of an operation may be cut into parts. */

@@ -103,7 +103,10 @@ static const struct ft_operation_info operations[FT_OPERATIONS] = {
                           .rows = transpose_rows,
                           .weights = FT_WEIGHTS_UNSCALED,
                           .moves = true },
-    [FT_OP_ATTENTION] = { .name = "attention", .rows = attention_rows, .moves = true },
+    [FT_OP_ATTENTION] = { .name = "attention",
+                          .rows = attention_rows,
+                          .weights = FT_WEIGHTS_SCORES,
+                          .moves = true },
 };
 
 const struct ft_operation_info *ft_operation_info(enum ft_operation operation)

@@ -92,7 +92,7 @@ static const struct ft_layer_kind_info kinds[FT_LAYER_KINDS] = {
     [FT_LAYER_MINIMUM] = { "Minimum", 0, FT_KIND_MERGES, ANY_NUMBER },
     [FT_LAYER_MAP_RESCALING] = { "MapRescaling", 0, 0, 1, 1, { { "scale" }, { "offset" } } },
     [FT_LAYER_ATTENTION] = { "MultiHeadAttention",
-                             FT_PARAM_GROUPS | FT_PARAM_UNITS | FT_PARAM_FILTERS,
+                             FT_PARAM_GROUPS | FT_PARAM_UNITS | FT_PARAM_FILTERS | FT_PARAM_WINDOWS,
                              0,
                              1,
                              3,
@@ -103,7 +103,9 @@ static const struct ft_layer_kind_info kinds[FT_LAYER_KINDS] = {
                                { "value kernel", ".gf" },
                                { "value bias", "gf" },
                                { "output kernel", "gfc" },
-                               { "output bias", "c" } } },
+                               { "output bias", "c" },
+                               { "scale of the scores", "g" },
+                               { "positions" } } },
     [FT_LAYER_RESIZE] = { "Resizing", FT_PARAM_SHAPE | FT_PARAM_BILINEAR | FT_PARAM_CROP, 0, 1, 1 },
 };
 

@@ -24,6 +24,7 @@ enum ft_layer_param {
     FT_PARAM_KEEP_DIMS = 1 << 12,
     FT_PARAM_SHAPE = 1 << 13, /* with rank */
     FT_PARAM_CROP = 1 << 14,
+    FT_PARAM_WINDOWS = 1 << 15,
 };
 
 enum ft_layer_flag {

@@ -51,7 +51,12 @@ enum ft_layer_kind {
      * another, that of the values; if another again, that of the keys. QUERY, KEY [c, heads,
      * units], VALUE [c, heads, filters], OUTPUT [heads, filters, channels], and a bias [all but the
      * first axis] of each, or none; params.groups heads, params.units and params.filters for each
-     * head */
+     * head.
+     *
+     * params.windows: the pixels of a row attend only to one another, so a row is a window. Of such
+     * a layer with one input, the score of query i and key j, q * k / sqrt(units), may be
+     * q * k * SCORE_SCALE [heads] + POSITIONS [heads, i, j], or POSITIONS [rows, heads, i, j]: one
+     * number for each pair of pixels, as relative positions and masks need it */
     FT_LAYER_ATTENTION,
     FT_LAYER_RESIZE, /* to params.shape [rows, columns]; params.bilinear, params.crop */
     FT_LAYER_KINDS
@@ -110,7 +115,9 @@ enum ft_weight {
     FT_W_VALUE = 4,
     FT_W_OUTPUT = 6,
     FT_W_OUTPUT_BIAS = 7,
-    FT_MAX_WEIGHTS = 8
+    FT_W_SCORE_SCALE = 8, /* with POSITIONS, or absent as it is */
+    FT_W_POSITIONS = 9,
+    FT_MAX_WEIGHTS = 10
 };
 
 struct ft_tensor {
@@ -134,6 +141,7 @@ struct ft_layer_params {
     bool bilinear;
     enum ft_crop crop;
     bool keep_dims;     /* global pooling: [1, 1, c] instead of [c] */
+    bool windows;       /* ATTENTION */
     int rank, shape[4]; /* INPUT, RESHAPE, PERMUTE, RESIZE: without the batch axis; -1 unknown */
 };
 

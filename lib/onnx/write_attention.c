@@ -53,6 +53,41 @@ static const char *map_shape(struct ft_message *m, const char *map, int64_t chan
     return y;
 }
 
+/* Each row of the map by itself: [n, rows, heads, tokens, units] */
+static const char *in_windows(struct ft_message *m, const struct ft_layer *l,
+                              const char *const *inputs)
+{
+    static const int64_t rows[] = { 0, 1, 3, 2, 4 }, columns[] = { 0, 1, 3, 4, 2 };
+    const struct ft_tensor *w = l->weights, *scale = &w[FT_W_SCORE_SCALE],
+                           *positions = &w[FT_W_POSITIONS];
+    const int64_t n = l->params.groups, channels = w[FT_W_OUTPUT].shape[2];
+    /* the maps of queries, keys and values */
+    const int of[] = { 0, l->n_inputs - 1, l->n_inputs > 1 };
+    const char *parts[3], *s;
+    for (int i = 0; i < 3; i++) {
+        const int64_t each = i < 2 ? l->params.units : l->params.filters;
+        parts[i] = transpose(m, inputs[of[i]], (int64_t[]){ 0, 2, 3, 1 }, 4);
+        parts[i] =
+            project(m, l, FT_W_QUERY + 2 * i, parts[i], w[FT_W_QUERY + 2 * i].shape[0], n * each);
+        parts[i] =
+            two(m, "Reshape", parts[i], ft_message_shape(m, (int64_t[]){ 0, 0, 0, n, each }, 5));
+        parts[i] = transpose(m, parts[i], i == 1 ? columns : rows, 5);
+    }
+    s = two(m, "MatMul", parts[0], parts[1]);
+    s = two(m, "Mul", s,
+            scale->data ? ft_message_floats(m, scale->data, (int64_t[]){ n, 1, 1 }, 3)
+                        : ft_message_number(m, 1 / sqrtf((float)l->params.units)));
+    if (positions->data)
+        s = two(m, "Add", s,
+                ft_message_floats(m, positions->data, positions->shape, (size_t)positions->rank));
+    s = ft_message_node(m, "Softmax", s, NULL, NULL, NULL);
+    ft_message_int(m, "axis", -1);
+    s = transpose(m, two(m, "MatMul", s, parts[2]), rows, 5);
+    s = two(m, "Reshape", s, ft_message_shape(m, (int64_t[]){ 0, 0, 0, n * l->params.filters }, 4));
+    s = project(m, l, FT_W_OUTPUT, s, n * l->params.filters, channels);
+    return transpose(m, s, (int64_t[]){ 0, 3, 1, 2 }, 4);
+}
+
 const char *ft_message_attention(struct ft_message *m, const struct ft_layer *l,
                                  const char *const *inputs)
 {
@@ -61,6 +96,8 @@ const char *ft_message_attention(struct ft_message *m, const struct ft_layer *l,
     const int64_t n = l->params.groups, units = l->params.units, filters = l->params.filters,
                   c = w[FT_W_QUERY].shape[0], of_keys = w[FT_W_KEY].shape[0],
                   of_values = w[FT_W_VALUE].shape[0], channels = w[FT_W_OUTPUT].shape[2];
+    if (l->params.windows)
+        return in_windows(m, l, inputs);
     const char *x = tokens(m, inputs[0], c);
     const char *y = l->n_inputs > 1 ? tokens(m, inputs[1], of_values) : x;
     const char *z = l->n_inputs > 2 ? tokens(m, inputs[2], of_keys) : y;

@@ -88,7 +88,7 @@ void ft_convnet_weights(struct ft_convnet *x, int output);
 typedef int ft_convnet_family(struct ft_convnet *x, int input);
 ft_convnet_family ft_convnet_vgg, ft_convnet_resnet, ft_convnet_densenet, ft_convnet_xception,
     ft_convnet_efficientnet, ft_convnet_mobilenet, ft_convnet_hgnet, ft_convnet_cspnet,
-    ft_convnet_mit;
+    ft_convnet_mit, ft_convnet_swin;
 
 /* The description of a class of keras_hub, or NULL. */
 ft_convnet_family *ft_convnet_find(const char *class);

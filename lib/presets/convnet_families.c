@@ -19,6 +19,7 @@ ft_convnet_family *ft_convnet_find(const char *class)
         { "HGNetV2Backbone", ft_convnet_hgnet },
         { "CSPNetBackbone", ft_convnet_cspnet },
         { "MiTBackbone", ft_convnet_mit },
+        { "SwinTransformerBackbone", ft_convnet_swin },
     };
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         if (!strcmp(families[i].class, class))

@@ -202,13 +202,19 @@ int ft_tower_mlp(struct ft_tower *x, const char *name, int input, const char *bl
     return at;
 }
 
-/* Columns first .. first + n - 1 of a weight [rows, columns] or [columns]. */
-static void take_columns(struct ft_tower *x, int layer, int w, const struct ft_tensor *from,
-                         int64_t first, int64_t n)
+void ft_tower_columns(struct ft_tower *x, int layer, int w, const struct ft_tensor *from,
+                      int64_t first, int64_t n)
 {
     int64_t shape[2] = { from->rank > 1 ? from->shape[0] : n, n };
     const int64_t columns = from->shape[from->rank - 1], rows = from->rank > 1 ? shape[0] : 1;
-    float *to = x->b->rc ? NULL : ft_build_weight(x->b, layer, w, from->rank, shape);
+    if (x->b->rc)
+        return;
+    if (from->rank < 1 || from->rank > 2 || first + n > columns) {
+        ft_build_fail(x->b, FT_EFORMAT, "the weights of '%s' have an unexpected shape",
+                      ft_build_at(x->b, layer)->name);
+        return;
+    }
+    float *to = ft_build_weight(x->b, layer, w, from->rank, shape);
     for (int64_t r = 0; to && r < rows; r++)
         memcpy(to + r * n, from->data + r * columns + first, (size_t)n * sizeof *to);
 }
@@ -234,8 +240,8 @@ int ft_tower_gated_mlp(struct ft_tower *x, const char *name, int input, const ch
         if (x->b->rc)
             return 0;
         const int64_t n = weights[1].shape[0] / 2;
-        take_columns(x, half[i], FT_W_KERNEL, &weights[0], i * n, n);
-        take_columns(x, half[i], FT_W_BIAS, &weights[1], i * n, n);
+        ft_tower_columns(x, half[i], FT_W_KERNEL, &weights[0], i * n, n);
+        ft_tower_columns(x, half[i], FT_W_BIAS, &weights[1], i * n, n);
         ft_build_at(x->b, half[i])->params.units = (int)n;
         ft_build_at(x->b, half[i])->params.activation = i ? FT_ACT_LINEAR : FT_ACT_SWISH;
     }

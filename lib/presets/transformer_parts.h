@@ -30,6 +30,9 @@ int ft_tower_dense(struct ft_tower *x, const char *name, int input, const char *
                    const char *group);
 int ft_tower_attention(struct ft_tower *x, const char *name, const int *inputs, int n,
                        const char *group);
+/* Weight `w` becomes columns first .. first + n - 1 of `from` [rows, columns] or [columns]. */
+void ft_tower_columns(struct ft_tower *x, int layer, int w, const struct ft_tensor *from,
+                      int64_t first, int64_t n);
 /* Divides the channels of an attention layer, whose weights are those of dense layers [c, d], into
  * heads. Returns 0 or an error. */
 int ft_tower_heads(struct ft_tower *x, int layer, int heads);

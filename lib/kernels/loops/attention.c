@@ -14,7 +14,8 @@ extern const struct ft_product_row FT_NAME(product);
 /* Sizes of a head, and its parts in the scratch. Rows of scores and of transposed keys are
  * `stride` floats apart. */
 struct head {
-    int tokens, stride, key, value; /* key, value: sizes of a query or key, and of a value */
+    int row, tokens;        /* the keys: row of the first, and how many */
+    int stride, key, value; /* key, value: sizes of a query or key, and of a value */
     float *keys, *values, *queries, *scores, *means;
 };
 
@@ -25,7 +26,7 @@ static int round_to_line(int n)
 
 static struct head sizes_of(const struct ft_work *w)
 {
-    const int tokens = w->other.h * w->other.w;
+    const int tokens = w->windows ? w->other.w : w->other.h * w->other.w;
     return (struct head){ .tokens = tokens,
                           .stride = round_to_line(tokens),
                           .key = w->in.c / w->groups,
@@ -66,7 +67,7 @@ static void pack_head(const struct ft_work *w, int head, const struct head *h)
 {
     const int values = w->groups * h->key + head * h->value;
     for (int t = 0; t < h->tokens; t++) {
-        const float *token = ft_map_at(&w->other, t / w->other.w, t % w->other.w);
+        const float *token = ft_map_at(&w->other, h->row + t / w->other.w, t % w->other.w);
         for (int i = 0; i < h->key; i++)
             h->keys[(size_t)i * (size_t)h->stride + (size_t)t] = token[head * h->key + i];
         memcpy(h->values + (size_t)t * (size_t)h->value, token + values,
@@ -101,14 +102,29 @@ static float exponentials(float *x, int n)
     return 1 / sum;
 }
 
+/* Adds a number for each query and key to the scores. */
+static void add_positions(const struct ft_work *w, int head, const struct head *h, int first, int n)
+{
+    const int queries = w->in.w, set = (w->by_row ? h->row * w->groups : 0) + head;
+    const float *positions = w->weights + w->groups + (ptrdiff_t)set * queries * h->tokens +
+                             (ptrdiff_t)(first - h->row * queries) * h->tokens;
+    for (int i = 0; i < n; i++) {
+        float *scores = h->scores + (ptrdiff_t)i * h->stride;
+        const float *add = positions + (ptrdiff_t)i * h->tokens;
+        for (int t = 0; t < h->tokens; t++)
+            scores[t] += add[t];
+    }
+}
+
 /* Queries first .. first + n - 1 of one head, n <= TILE. */
 static void attend(const struct ft_work *w, int head, const struct head *h, int first, int n)
 {
+    const float alpha = w->positions ? w->weights[head] : w->alpha;
     for (int i = 0; i < n; i++) {
         const float *q =
             ft_map_at(&w->in, (first + i) / w->in.w, (first + i) % w->in.w) + head * h->key;
         for (int k = 0; k < h->key; k++)
-            h->queries[i * h->key + k] = q[k] * w->alpha;
+            h->queries[i * h->key + k] = q[k] * alpha;
     }
     FT_NAME(product).run(&(struct ft_product){ .a = h->queries,
                                                .b = h->keys,
@@ -120,6 +136,8 @@ static void attend(const struct ft_work *w, int head, const struct head *h, int 
                                                .a_step = 1,
                                                .b_row = h->stride,
                                                .c_row = h->stride });
+    if (w->positions)
+        add_positions(w, head, h, first, n);
     float unit[TILE];
     for (int i = 0; i < n; i++)
         unit[i] = exponentials(h->scores + (ptrdiff_t)i * h->stride, h->tokens);
@@ -144,12 +162,15 @@ static void attend(const struct ft_work *w, int head, const struct head *h, int 
 
 static void attention(const struct ft_work *w)
 {
-    const struct head h = lay_out(w, w->scratch);
-    const int from = w->y0 * w->out.w, end = w->y1 * w->out.w;
-    for (int head = w->c0 / h.value; head * h.value < w->c1; head++) {
-        pack_head(w, head, &h);
-        for (int first = from; first < end; first += TILE)
-            attend(w, head, &h, first, end - first < TILE ? end - first : TILE);
-    }
+    struct head h = lay_out(w, w->scratch);
+    const int rows = w->windows ? 1 : w->y1 - w->y0; /* with the same keys */
+    for (int y = w->y0; y < w->y1; y += rows)
+        for (int head = w->c0 / h.value; head * h.value < w->c1; head++) {
+            const int end = (y + rows) * w->out.w;
+            h.row = w->windows ? y : 0;
+            pack_head(w, head, &h);
+            for (int first = y * w->out.w; first < end; first += TILE)
+                attend(w, head, &h, first, end - first < TILE ? end - first : TILE);
+        }
 }
 FT_KERNEL_ROW(attention, .scratch = attention_scratch);
