@@ -239,8 +239,40 @@ def resizes():
     g.write("resizes", g.op("Concat", *y, axis=1))
 
 
+def single():
+    """What fuzz_onnx.py found: one channel, which no axis counts; every second row; a difference that repeats a map."""
+    g = Graph(11, size=9)
+    x = g.conv(g.start, 3, 4, k=1)
+    a, b = g.op("Split", x, g.ints(3, 1), axis=1, outputs=2)
+    x = g.op("Concat", b, a, axis=1)
+    x = g.op("Sub", g.op("GlobalAveragePool", x), x)
+    x = g.op("Slice", x, g.ints(0), g.ints(9), g.ints(2), g.ints(2))
+    g.write("single", x)
+
+
+def elementwise():
+    """Limits by Max and Min, powers, spellings, sums of three, and attention whose inputs are reshaped one by one."""
+    g = Graph(12, size=6)
+    number = lambda v: g.constant(np.float32(v))
+    x = g.op("Sub", g.conv(g.start, 3, 4, k=1), number(0.5))
+    vector = g.constant(g.random.uniform(-0.5, 0.5, (4, 1, 1)).astype(np.float32))
+    y = [g.op("Max", x, number(-0.25)), g.op("Max", vector, x), g.op("Min", x, vector), g.op("Min", number(0.5), x, number(0.25))]
+    y += [g.op("Abs", x), g.op("Neg", x), g.op("Celu", x, alpha=0.5), g.op("HardSigmoid", x, alpha=0.3, beta=0.4), g.op("Sum", x, y[0], y[1])]
+    y += [g.op("Pow", x, number(2)), g.op("Div", x, g.op("Add", g.op("Abs", x), number(1)))]
+    tanh = g.op("Add", x, g.op("Mul", g.op("Pow", x, number(3)), number(0.044715)))
+    tanh = g.op("Add", g.op("Tanh", g.op("Mul", tanh, number(0.7978845608))), number(1))
+    y.append(g.op("Mul", g.op("Mul", x, number(0.5)), tanh))
+    x = g.conv(g.op("Concat", *y, axis=1), 48, 6, k=1)
+    t = g.op("Transpose", g.op("Reshape", x, g.ints(1, 6, 36)), perm=[0, 2, 1])
+    q, k, v = (g.op("Reshape", g.op("Add", g.op("MatMul", t, g.weights(6, 6)), g.vector(6)), g.ints(1, 36, 2, 3)) for _ in range(3))
+    s = g.op("MatMul", g.op("Transpose", q, perm=[0, 2, 1, 3]), g.op("Transpose", k, perm=[0, 2, 3, 1]))
+    s = g.op("MatMul", g.op("Softmax", g.op("Mul", s, number(0.6)), axis=-1), g.op("Transpose", v, perm=[0, 2, 1, 3]))
+    s = g.op("Reshape", g.op("Transpose", s, perm=[0, 2, 1, 3]), g.ints(1, 36, 6))
+    g.write("elementwise", g.op("MatMul", s, g.weights(6, 6)))
+
+
 if __name__ == "__main__":
     os.makedirs(FOLDER, exist_ok=True)
-    for build in [convolutions, pools, norms, activations, shapes, channels_last, tokens, attention, external, resizes]:
+    for build in [convolutions, pools, norms, activations, shapes, channels_last, tokens, attention, external, resizes, single, elementwise]:
         build()
         print(build.__name__)

@@ -22,9 +22,8 @@ static bool covers(const struct ft_view *v, const struct ft_constant *c)
 }
 
 static int with_constant(struct ft_import *x, const struct ft_view *v, const struct ft_constant *c,
-                         int kind, bool reversed)
+                         int kind, bool reversed, struct ft_view *out)
 {
-    struct ft_view out;
     float minus = -1;
     const struct ft_constant negative = { .count = 1, .f = &minus };
     struct ft_constant values = *c;
@@ -39,16 +38,18 @@ static int with_constant(struct ft_import *x, const struct ft_view *v, const str
         values.f[i] = (float)(divides ? 1 / value : subtracts ? -value : value);
     }
     if (kind == FT_LAYER_MULTIPLY || (divides && !reversed))
-        rc = ft_onnx_rescale(x, v, &values, NULL, &out);
+        rc = ft_onnx_rescale(x, v, &values, NULL, out);
     else if (kind == FT_LAYER_ADD || subtracts)
-        rc = ft_onnx_rescale(x, v, NULL, &values, &out);
+        rc = ft_onnx_rescale(x, v, NULL, &values, out);
     else if (kind == FT_LAYER_SUBTRACT)
-        rc = ft_onnx_rescale(x, v, &negative, &values, &out);
-    else if (kind == FT_LAYER_MAXIMUM && c->count == 1 && values.f[0] == 0)
-        return ft_onnx_activate(x, v, &(struct ft_layer_params){ .activation = FT_ACT_RELU }, 0);
+        rc = ft_onnx_rescale(x, v, &negative, &values, out);
+    else if (kind == FT_LAYER_MAXIMUM || kind == FT_LAYER_MINIMUM)
+        rc = ft_onnx_limit(x, v, &values, kind == FT_LAYER_MINIMUM, out);
     else
-        return ft_onnx_refuse(x, "it is not supported with this constant");
-    return rc ? rc : ft_onnx_set_view(x, 0, &out);
+        return ft_onnx_refuse(x,
+                              "a quotient of a constant and a layer is not supported: no layer of "
+                              "Keras computes it");
+    return rc;
 }
 
 /* One value for each pixel is repeated over n channels. */
@@ -61,14 +62,14 @@ static int repeat_channel(struct ft_import *x, int64_t n, int *layer)
     return rc;
 }
 
-static int of_layers(struct ft_import *x, const struct ft_view *a, const struct ft_view *b,
-                     enum ft_layer_kind kind)
+int ft_onnx_of_layers(struct ft_import *x, const struct ft_view *a, const struct ft_view *b,
+                      enum ft_layer_kind kind, struct ft_view *out)
 {
     const bool swap =
         b->rank > a->rank || (b->rank == a->rank && ft_view_count(b) > ft_view_count(a));
     const struct ft_view *large = swap ? b : a;
     struct ft_view small = swap ? *a : *b, v = *large;
-    int64_t dims[FT_ONNX_RANK];
+    int64_t dims[FT_ONNX_RANK] = { 0 };
     for (int d = 0; d < v.rank; d++)
         dims[d] = d < v.rank - small.rank ? 1 : small.dims[d - (v.rank - small.rank)];
     ft_view_reshape(&small, v.rank, dims);
@@ -101,45 +102,41 @@ static int of_layers(struct ft_import *x, const struct ft_view *a, const struct 
         layers[0] = layers[1];
         layers[1] = first;
     }
+    if (!rc && kind == FT_LAYER_SUBTRACT && !same) { /* only sums repeat an input */
+        rc = ft_onnx_scaled(x, layers[1], -1, 0, &layers[1]);
+        kind = FT_LAYER_ADD;
+    }
     rc = rc ? rc : ft_onnx_layer(x, kind, layers, 2, x->shapes[v.layer], &layer);
     if (rc)
         return rc;
     v.layer = layer;
-    return ft_onnx_set_view(x, 0, &v);
+    *out = v;
+    return 0;
 }
 
 static int binary(struct ft_import *x, const struct ft_onnx_operator *row)
 {
-    const struct ft_onnx_value *a = ft_onnx_input(x, 0), *b = ft_onnx_input(x, 1);
-    if (!b || x->node->n_input > 2)
-        return ft_onnx_refuse(x, "it has %zu inputs, not two", x->node->n_input);
-    if (a->kind == FT_ONNX_CONSTANT)
-        return with_constant(x, &b->view, &a->constant, row->detail, true);
-    if (b->kind == FT_ONNX_CONSTANT)
-        return with_constant(x, &a->view, &b->constant, row->detail, false);
-    if (row->detail == 'D')
-        return ft_onnx_refuse(x, "a quotient of two layers is not supported");
-    return of_layers(x, &a->view, &b->view, (enum ft_layer_kind)row->detail);
-}
-
-static int negate(struct ft_import *x, const struct ft_onnx_operator *row)
-{
-    (void)row;
-    float minus = -1;
-    const struct ft_constant negative = { .count = 1, .f = &minus };
-    struct ft_view v = ft_onnx_input(x, 0)->view;
-    const int rc = ft_onnx_rescale(x, &v, &negative, NULL, &v);
-    return rc ? rc : ft_onnx_set_view(x, 0, &v);
-}
-
-static int power(struct ft_import *x, const struct ft_onnx_operator *row)
-{
-    (void)row;
-    const struct ft_onnx_value *a = ft_onnx_input(x, 0);
-    const struct ft_constant *c = ft_onnx_constant(x, 1, 1);
-    if (a->kind != FT_ONNX_VIEW || !c || ft_constant_at(c, 0) != 2)
-        return ft_onnx_refuse(x, "only squares are supported");
-    return of_layers(x, &a->view, &a->view, FT_LAYER_MULTIPLY);
+    struct ft_onnx_value sum = *ft_onnx_input(x, 0);
+    for (size_t k = 1; k < x->node->n_input; k++) {
+        const struct ft_onnx_value *b = ft_onnx_input(x, k);
+        int rc;
+        if (!b || (sum.kind == FT_ONNX_CONSTANT && b->kind == FT_ONNX_CONSTANT))
+            return ft_onnx_refuse(x, "an input is absent, or the first two are constants");
+        if (sum.kind == FT_ONNX_CONSTANT)
+            rc = with_constant(x, &b->view, &sum.constant, row->detail, true, &sum.view);
+        else if (b->kind == FT_ONNX_CONSTANT)
+            rc = with_constant(x, &sum.view, &b->constant, row->detail, false, &sum.view);
+        else if (row->detail == 'D')
+            return ft_onnx_refuse(x, "a quotient of two layers is not supported: no layer of Keras "
+                                     "computes it");
+        else
+            rc = ft_onnx_of_layers(x, &sum.view, &b->view, (enum ft_layer_kind)row->detail,
+                                   &sum.view);
+        if (rc)
+            return rc;
+        sum.kind = FT_ONNX_VIEW;
+    }
+    return ft_onnx_set_view(x, 0, &sum.view);
 }
 
 /* ---- MatMul, Gemm ---------------------------------------------------------------------------- */
@@ -310,13 +307,12 @@ static int reduce(struct ft_import *x, const struct ft_onnx_operator *row)
 
 const struct ft_onnx_operator ft_onnx_arithmetic[] = {
     { "Add", binary, FT_LAYER_ADD },
+    { "Sum", binary, FT_LAYER_ADD },
     { "Sub", binary, FT_LAYER_SUBTRACT },
     { "Mul", binary, FT_LAYER_MULTIPLY },
     { "Div", binary, 'D' },
     { "Max", binary, FT_LAYER_MAXIMUM },
     { "Min", binary, FT_LAYER_MINIMUM },
-    { "Neg", negate, 0 },
-    { "Pow", power, 0 },
     { "MatMul", matmul, 0 },
     { "Gemm", gemm, 0 },
     { "ReduceMean", reduce, FT_LAYER_GLOBAL_AVERAGE_POOL },

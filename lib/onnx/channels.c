@@ -30,23 +30,6 @@ static int selu(struct ft_import *x, const struct ft_onnx_operator *row)
     return activate(x, row);
 }
 
-static int hard_sigmoid(struct ft_import *x, const struct ft_onnx_operator *row)
-{
-    const double alpha = ft_onnx_float(x->node, "alpha", 0.2),
-                 beta = ft_onnx_float(x->node, "beta", 0.5);
-    struct ft_view view = ft_onnx_input(x, 0)->view;
-    const struct ft_layer_params p = { .activation = FT_ACT_HARD_SIGMOID };
-    if (fabs(beta - 0.5) > 1e-6)
-        return ft_onnx_refuse(x, "beta other than 0.5 is not supported");
-    (void)row;
-    if (fabs(alpha - 1.0 / 6) < 1e-5)
-        return ft_onnx_activate(x, &view, &p, 0);
-    float factor = (float)(alpha * 6);
-    const struct ft_constant scale = { .count = 1, .f = &factor };
-    const int rc = ft_onnx_rescale(x, &view, &scale, NULL, &view);
-    return rc ? rc : ft_onnx_activate(x, &view, &p, 0);
-}
-
 static int multiplied(struct ft_import *x, int first, int second, int *out)
 {
     return ft_onnx_layer(x, FT_LAYER_MULTIPLY, (int[]){ first, second }, 2, x->shapes[first], out);
@@ -76,58 +59,6 @@ static int gelu_by_tanh(struct ft_import *x)
 static int gelu(struct ft_import *x, const struct ft_onnx_operator *row)
 {
     return ft_onnx_text_is(x->node, "approximate", "tanh") ? gelu_by_tanh(x) : activate(x, row);
-}
-
-/* A limit of Clip: an attribute before opset 11, then an input. */
-static int limit(const struct ft_import *x, const char *name, size_t k, double *out)
-{
-    const struct ft_onnx_value *v = ft_onnx_input(x, k);
-    *out = ft_onnx_float(x->node, name, *out);
-    if (!v)
-        return 0;
-    if (v->kind != FT_ONNX_CONSTANT || v->constant.count != 1)
-        return ft_onnx_refuse(x, "its limits are not constants");
-    *out = ft_constant_at(&v->constant, 0);
-    return 0;
-}
-
-/* With an upper limit alone: high - relu(high - x); else low + clip(x - low, 0, high - low). */
-static int clip_view(struct ft_import *x, double low, double high)
-{
-    const bool below = low > -3e38, above = high < 3e38;
-    const struct ft_layer_params p = { .activation = !above || !below          ? FT_ACT_RELU
-                                                     : low == 0 && high == 6.0 ? FT_ACT_RELU6
-                                                                               : FT_ACT_RELU_SHAPED,
-                                       .most = (float)(high - low) };
-    struct ft_view view = ft_onnx_input(x, 0)->view;
-    const double sign = below ? 1 : -1, limit = below ? low : high;
-    int clipped;
-    if (!below && !above)
-        return ft_onnx_set_view(x, 0, &view);
-    if (high < low)
-        return ft_onnx_refuse(x, "its limits %g and %g are not valid", low, high);
-    if (low == 0)
-        return ft_onnx_activate(x, &view, &p, 0);
-    int rc = ft_onnx_scaled(x, view.layer, sign, -sign * limit, &view.layer);
-    rc =
-        rc ? rc
-           : ft_onnx_layer(x, FT_LAYER_ACTIVATION, &view.layer, 1, x->shapes[view.layer], &clipped);
-    if (rc)
-        return rc;
-    struct ft_layer_params *to = &ft_onnx_at(x, clipped)->params;
-    to->activation = p.activation;
-    to->most = p.most;
-    rc = ft_onnx_scaled(x, clipped, sign, limit, &view.layer);
-    return rc ? rc : ft_onnx_set_view(x, 0, &view);
-}
-
-static int clip(struct ft_import *x, const struct ft_onnx_operator *row)
-{
-    (void)row;
-    double low = -INFINITY, high = INFINITY;
-    int rc = limit(x, "min", 1, &low);
-    rc = rc ? rc : limit(x, "max", 2, &high);
-    return rc ? rc : clip_view(x, low, high);
 }
 
 /* ---- over the channels: the layer must have them as its last axis ---------------------------- */
@@ -267,9 +198,7 @@ const struct ft_onnx_operator ft_onnx_channels[] = {
     { "Elu", sloped, FT_ACT_ELU },
     { "LeakyRelu", sloped, FT_ACT_LEAKY_RELU },
     { "Selu", selu, FT_ACT_SELU },
-    { "HardSigmoid", hard_sigmoid, 0 },
     { "Gelu", gelu, FT_ACT_GELU },
-    { "Clip", clip, 0 },
     { "PRelu", prelu, 0 },
     { "Softmax", softmax, FT_ACT_SOFTMAX },
     { "BatchNormalization", batch_norm, 0 },

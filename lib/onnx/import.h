@@ -45,7 +45,7 @@ struct ft_onnx_operator {
 };
 /* Tables that end with a row without a name. */
 extern const struct ft_onnx_operator ft_onnx_windows[], ft_onnx_resizes[], ft_onnx_channels[],
-    ft_onnx_shapes[], ft_onnx_arithmetic[];
+    ft_onnx_shapes[], ft_onnx_arithmetic[], ft_onnx_elementwise[];
 
 /* Computes the current node if all its inputs are constants. *done: whether it was one of the
  * operators that are computed. */
@@ -102,6 +102,8 @@ int ft_onnx_place(struct ft_import *x, const struct ft_view *view, const enum ft
                   bool vector, int *out);
 /* The same for [1, c, h, w]. */
 int ft_onnx_map(struct ft_import *x, const struct ft_view *view, int *out);
+/* The first axis that counts channels of the layer, or -1: the view has one channel. */
+int ft_onnx_channel_axis(const struct ft_view *view);
 /* Roles that need the fewest layers: the axis with the channels of the layer is FT_AXIS_CHANNELS.
  */
 void ft_onnx_roles(const struct ft_view *view, enum ft_axis *roles);
@@ -118,6 +120,12 @@ int ft_onnx_activate(struct ft_import *x, const struct ft_view *view,
                      const struct ft_layer_params *activation, size_t output);
 /* A layer input * scale + offset. */
 int ft_onnx_scaled(struct ft_import *x, int input, double scale, double offset, int *out);
+/* The sum, product, ... of two views, one of which may repeat over axes of the other. */
+int ft_onnx_of_layers(struct ft_import *x, const struct ft_view *a, const struct ft_view *b,
+                      enum ft_layer_kind kind, struct ft_view *out);
+/* The larger of a view and a constant, or the smaller (`most`). */
+int ft_onnx_limit(struct ft_import *x, const struct ft_view *view, const struct ft_constant *c,
+                  bool most, struct ft_view *out);
 /* view * scale + offset as output `output`; either constant may be NULL. */
 int ft_onnx_rescale(struct ft_import *x, const struct ft_view *view,
                     const struct ft_constant *scale, const struct ft_constant *offset,

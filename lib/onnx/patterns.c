@@ -37,6 +37,7 @@ static const struct pattern patterns[] = {
     { "Mul(x,Mul(Clip(Add(x,3)),0.16666667))", FT_LAYER_ACTIVATION, FT_ACT_HARD_SWISH },
     { "Div(Clip(Add(x,3)),6)", FT_LAYER_ACTIVATION, FT_ACT_HARD_SIGMOID },
     { "Mul(Clip(Add(x,3)),0.16666667)", FT_LAYER_ACTIVATION, FT_ACT_HARD_SIGMOID },
+    { "Div(x,Add(Abs(x),1))", FT_LAYER_ACTIVATION, FT_ACT_SOFTSIGN },
     GELU("Div(x,1.41421356)"),
     GELU("Mul(x,0.70710678)"),
     NORM("Pow(" CENTRED ",2)"),
@@ -83,7 +84,8 @@ static bool check_operator(struct match *m, const Ft__Onnx__Node *node)
     if (!strcmp(node->op_type, "ReduceMean"))
         return match_mean(m, node);
     if (!strcmp(node->op_type, "HardSigmoid"))
-        return fabs(ft_onnx_float(node, "alpha", 0.2) - 1.0 / 6) < 1e-5;
+        return fabs(ft_onnx_float(node, "alpha", 0.2) - 1.0 / 6) < 1e-5 &&
+               ft_onnx_float(node, "beta", 0.5) == 0.5;
     if (!strcmp(node->op_type, "Clip"))
         return v && v->kind == FT_ONNX_VIEW &&
                ft_onnx_at(m->x, v->view.layer)->params.activation == FT_ACT_RELU6;

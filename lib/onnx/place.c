@@ -12,6 +12,28 @@ static int one(struct ft_import *x, enum ft_layer_kind kind, int input,
     return ft_onnx_layer(x, kind, &input, 1, shape, out);
 }
 
+/* A layer with params.shape. An earlier one with the same input is taken again, so that the inputs
+ * of queries, keys and values are seen to be one layer. */
+static int shaped(struct ft_import *x, enum ft_layer_kind kind, int input,
+                  const int wanted[FT_AXES], const int64_t shape[FT_AXES], int *out)
+{
+    for (int i = input + 1; i < x->network->n_layers; i++) {
+        const struct ft_layer *l = ft_onnx_at(x, i);
+        if (l->kind == kind && l->inputs[0] == input &&
+            !memcmp(l->params.shape, wanted, FT_AXES * sizeof *wanted)) {
+            *out = i;
+            return 0;
+        }
+    }
+    const int rc = one(x, kind, input, shape, out);
+    if (rc)
+        return rc;
+    struct ft_layer_params *p = &ft_onnx_at(x, *out)->params;
+    p->rank = FT_AXES;
+    memcpy(p->shape, wanted, FT_AXES * sizeof *wanted);
+    return 0;
+}
+
 int ft_onnx_select(struct ft_import *x, int layer, const int64_t *from, int64_t n, int *out)
 {
     const bool vector = ft_onnx_is_vector(x, layer);
@@ -83,14 +105,15 @@ static int crop(struct ft_import *x, struct ft_view *v)
         sparse = sparse || step[a] > 1;
         shape[a] = size[a];
     }
-    if (!cut)
+    if (!cut && !sparse)
         return 0;
     const int pad[4] = { (int)v->from[0], (int)(in[0] - v->from[0] - size[0]), (int)v->from[1],
                          (int)(in[1] - v->from[1] - size[1]) };
-    int rc = one(x, FT_LAYER_CROPPING, v->layer, shape, &v->layer);
+    int rc = cut ? one(x, FT_LAYER_CROPPING, v->layer, shape, &v->layer) : 0;
     if (rc)
         return rc;
-    memcpy(ft_onnx_at(x, v->layer)->params.pad, pad, sizeof pad);
+    if (cut)
+        memcpy(ft_onnx_at(x, v->layer)->params.pad, pad, sizeof pad);
     for (int a = 0; a < 2; a++)
         shape[a] = extent(v, (enum ft_axis)a);
     if (sparse) {
@@ -169,14 +192,8 @@ static int permute(struct ft_import *x, struct ft_view *v)
         return 0;
     const int64_t *in = x->shapes[v->layer],
                   shape[FT_AXES] = { in[orders[k][0]], in[orders[k][1]], in[orders[k][2]] };
-    const int rc = one(x, FT_LAYER_PERMUTE, v->layer, shape, &v->layer);
-    if (rc)
-        return rc;
-    struct ft_layer_params *p = &ft_onnx_at(x, v->layer)->params;
-    p->rank = FT_AXES;
-    for (int a = 0; a < FT_AXES; a++)
-        p->shape[a] = orders[k][a] + 1;
-    return 0;
+    const int wanted[FT_AXES] = { orders[k][0] + 1, orders[k][1] + 1, orders[k][2] + 1 };
+    return shaped(x, FT_LAYER_PERMUTE, v->layer, wanted, shape, &v->layer);
 }
 
 /* A global pooling that keeps axes of one pixel is made again as one that gives a vector. */
@@ -218,14 +235,8 @@ int ft_onnx_place(struct ft_import *x, const struct ft_view *view, const enum ft
         return flat ? 0 : to_vector(x, to.layer, shape[2], out);
     if (!flat && now[0] == shape[0] && now[1] == shape[1] && now[2] == shape[2])
         return 0;
-    rc = one(x, FT_LAYER_RESHAPE, to.layer, shape, out);
-    if (rc)
-        return rc;
-    struct ft_layer_params *p = &ft_onnx_at(x, *out)->params;
-    p->rank = FT_AXES;
-    for (int a = 0; a < FT_AXES; a++)
-        p->shape[a] = (int)shape[a];
-    return 0;
+    const int wanted[FT_AXES] = { (int)shape[0], (int)shape[1], (int)shape[2] };
+    return shaped(x, FT_LAYER_RESHAPE, to.layer, wanted, shape, out);
 }
 
 int ft_onnx_map(struct ft_import *x, const struct ft_view *view, int *out)
@@ -250,13 +261,19 @@ void ft_onnx_roles_of(const struct ft_view *v, int channels, enum ft_axis *roles
         roles[d] = d == channels ? FT_AXIS_CHANNELS : d == columns ? FT_AXIS_COLUMNS : FT_AXIS_ROWS;
 }
 
-void ft_onnx_roles(const struct ft_view *view, enum ft_axis *roles)
+int ft_onnx_channel_axis(const struct ft_view *view)
 {
     struct ft_view v = *view;
-    int first[FT_ONNX_RANK + 1], channels = v.rank - 1;
-    if (ft_view_align(&v, first))
-        for (int d = v.rank - 1; d >= 0; d--)
-            if (ft_view_axes(&v, first, d) & 1u << FT_AXIS_CHANNELS)
-                channels = d;
-    ft_onnx_roles_of(&v, channels, roles);
+    int first[FT_ONNX_RANK + 1];
+    for (int d = 0; ft_view_align(&v, first) && d < v.rank; d++)
+        if (ft_view_axes(&v, first, d) & 1u << FT_AXIS_CHANNELS)
+            return d;
+    return -1;
+}
+
+void ft_onnx_roles(const struct ft_view *view, enum ft_axis *roles)
+{
+    const int channels = ft_onnx_channel_axis(view);
+    const bool first = view->rank == 4 && view->dims[1] == 1; /* [1, 1, h, w] of one channel */
+    ft_onnx_roles_of(view, channels >= 0 ? channels : first ? 1 : view->rank - 1, roles);
 }

@@ -179,3 +179,23 @@ int ft_onnx_rescale(struct ft_import *x, const struct ft_view *view,
     *out = v;
     return 0;
 }
+
+/* max(x, c) = relu(x - c) + c; min(x, c) = c - relu(c - x) */
+int ft_onnx_limit(struct ft_import *x, const struct ft_view *view, const struct ft_constant *c,
+                  bool most, struct ft_view *out)
+{
+    float sign = most ? -1 : 1;
+    struct ft_constant opposite = *c;
+    const struct ft_constant scale = { .count = 1, .f = &sign };
+    struct ft_view v;
+    int layer, rc = ft_constant_new(&opposite, false, &x->network->storage, x->err);
+    for (size_t i = 0; !rc && i < c->count; i++)
+        opposite.f[i] = (float)(-(double)sign * ft_constant_at(c, i));
+    rc = rc ? rc : ft_onnx_rescale(x, view, most ? &scale : NULL, &opposite, &v);
+    rc = rc ? rc : ft_onnx_layer(x, FT_LAYER_ACTIVATION, &v.layer, 1, x->shapes[v.layer], &layer);
+    if (rc)
+        return rc;
+    ft_onnx_at(x, layer)->params.activation = FT_ACT_RELU;
+    v.layer = layer;
+    return ft_onnx_rescale(x, &v, most ? &scale : NULL, c, out);
+}

@@ -298,7 +298,9 @@ static int concat(struct ft_import *x, const struct ft_onnx_operator *row)
     bool constants = false;
     for (size_t k = 0; k < x->node->n_input; k++) {
         const struct ft_onnx_value *in = ft_onnx_input(x, k);
-        if (in && in->kind == FT_ONNX_VIEW && !pattern)
+        const bool view = in && in->kind == FT_ONNX_VIEW;
+        if (view && (!pattern ||
+                     (ft_onnx_channel_axis(pattern) < 0 && ft_onnx_channel_axis(&in->view) >= 0)))
             pattern = &in->view;
         constants = constants || (in && in->kind == FT_ONNX_CONSTANT);
     }

@@ -1,0 +1,160 @@
+/* Operators on each value alone, and sums of several inputs, from layers that Keras has. */
+#include <math.h>
+
+#include "base/error.h"
+#include "onnx/import.h"
+
+/* An activation as the output. */
+static int activate(struct ft_import *x, const struct ft_layer_params *p)
+{
+    return ft_onnx_activate(x, &ft_onnx_input(x, 0)->view, p, 0);
+}
+
+/* input * scale + offset, the activation, then * scale_back + offset_back */
+static int between(struct ft_import *x, double scale, double offset,
+                   const struct ft_layer_params *p, double scale_back, double offset_back)
+{
+    struct ft_view view = ft_onnx_input(x, 0)->view;
+    int layer, rc = ft_onnx_scaled(x, view.layer, scale, offset, &layer);
+    rc = rc ? rc : ft_onnx_layer(x, FT_LAYER_ACTIVATION, &layer, 1, x->shapes[layer], &layer);
+    if (rc)
+        return rc;
+    struct ft_layer_params *to = &ft_onnx_at(x, layer)->params;
+    to->activation = p->activation;
+    to->alpha = p->alpha;
+    to->most = p->most;
+    rc = ft_onnx_scaled(x, layer, scale_back, offset_back, &view.layer);
+    return rc ? rc : ft_onnx_set_view(x, 0, &view);
+}
+
+/* ---- limits ---------------------------------------------------------------------------------- */
+
+/* A limit of Clip: an attribute before opset 11, then an input. */
+static int limit(const struct ft_import *x, const char *name, size_t k, double *out)
+{
+    const struct ft_onnx_value *v = ft_onnx_input(x, k);
+    *out = ft_onnx_float(x->node, name, *out);
+    if (!v)
+        return 0;
+    if (v->kind != FT_ONNX_CONSTANT || v->constant.count != 1)
+        return ft_onnx_refuse(x, "its limits are not constants");
+    *out = ft_constant_at(&v->constant, 0);
+    return 0;
+}
+
+/* With an upper limit alone: high - relu(high - x); else low + clip(x - low, 0, high - low). */
+static int clip_input(struct ft_import *x, double low, double high)
+{
+    const bool below = low > -3e38, above = high < 3e38;
+    const struct ft_layer_params p = { .activation = !above || !below          ? FT_ACT_RELU
+                                                     : low == 0 && high == 6.0 ? FT_ACT_RELU6
+                                                                               : FT_ACT_RELU_SHAPED,
+                                       .most = (float)(high - low) };
+    const double sign = below ? 1 : -1, limit = below ? low : high;
+    if (!below && !above)
+        return ft_onnx_set_view(x, 0, &ft_onnx_input(x, 0)->view);
+    if (high < low)
+        return ft_onnx_refuse(x, "its limits %g and %g are not valid", low, high);
+    return low == 0 ? activate(x, &p) : between(x, sign, -sign * limit, &p, sign, limit);
+}
+
+static int clip(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    (void)row;
+    double low = -INFINITY, high = INFINITY;
+    int rc = limit(x, "min", 1, &low);
+    rc = rc ? rc : limit(x, "max", 2, &high);
+    return rc ? rc : clip_input(x, low, high);
+}
+
+/* ---- activations that Keras has in another form ---------------------------------------------- */
+
+/* alpha * elu(x / alpha) */
+static int celu(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    (void)row;
+    const double alpha = ft_onnx_float(x->node, "alpha", 1);
+    const struct ft_layer_params p = { .activation = FT_ACT_ELU, .alpha = 1 };
+    if (!(fabs(alpha) > 1e-6))
+        return ft_onnx_refuse(x, "alpha %g is not supported", alpha);
+    return alpha == 1 ? activate(x, &p) : between(x, 1 / alpha, 0, &p, alpha, 0);
+}
+
+/* clip(alpha * x + beta, 0, 1) */
+static int hard_sigmoid(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    (void)row;
+    const double given = ft_onnx_float(x->node, "alpha", 0.2),
+                 alpha = fabs(given - 1.0 / 6) < 1e-5 ? 1.0 / 6 : given,
+                 beta = ft_onnx_float(x->node, "beta", 0.5);
+    struct ft_view view = ft_onnx_input(x, 0)->view;
+    const struct ft_layer_params clip = { .activation = FT_ACT_RELU_SHAPED, .most = 1 };
+    const int rc = ft_onnx_scaled(x, view.layer, alpha, beta, &view.layer);
+    return rc ? rc : ft_onnx_activate(x, &view, &clip, 0);
+}
+
+/* max(x, -x) */
+static int absolute(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    (void)row;
+    struct ft_view view = ft_onnx_input(x, 0)->view, negative = view;
+    int rc = ft_onnx_scaled(x, view.layer, -1, 0, &negative.layer);
+    rc = rc ? rc : ft_onnx_of_layers(x, &view, &negative, FT_LAYER_MAXIMUM, &view);
+    return rc ? rc : ft_onnx_set_view(x, 0, &view);
+}
+
+static int negate(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    (void)row;
+    struct ft_view view = ft_onnx_input(x, 0)->view;
+    const int rc = ft_onnx_scaled(x, view.layer, -1, 0, &view.layer);
+    return rc ? rc : ft_onnx_set_view(x, 0, &view);
+}
+
+/* x * x * ... */
+static int power(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    enum { MOST = 8 };
+    (void)row;
+    const struct ft_onnx_value *a = ft_onnx_input(x, 0);
+    const struct ft_constant *c = ft_onnx_constant(x, 1, 1);
+    const double exponent = c ? ft_constant_at(c, 0) : 0;
+    if (a->kind != FT_ONNX_VIEW || !c || !(exponent >= 1 && exponent <= MOST) ||
+        exponent != floor(exponent))
+        return ft_onnx_refuse(x,
+                              "only whole powers from 1 to %d are supported, because no layer of "
+                              "Keras computes others",
+                              MOST);
+    struct ft_view view = a->view;
+    int rc = 0;
+    for (int k = 1; !rc && k < (int)exponent; k++)
+        rc = ft_onnx_of_layers(x, &view, &a->view, FT_LAYER_MULTIPLY, &view);
+    return rc ? rc : ft_onnx_set_view(x, 0, &view);
+}
+
+/* ---- what no layer of Keras computes --------------------------------------------------------- */
+
+static int refuse(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    (void)row;
+    return ft_onnx_refuse(x,
+                          "no layer of Keras computes it, so that the trained model could not be "
+                          "a Keras file: cut the network before it, or export a network without "
+                          "it");
+}
+
+const struct ft_onnx_operator ft_onnx_elementwise[] = {
+    { "Clip", clip, 0 },
+    { "Celu", celu, 0 },
+    { "HardSigmoid", hard_sigmoid, 0 },
+    { "Abs", absolute, 0 },
+    { "Neg", negate, 0 },
+    { "Pow", power, 0 },
+    { "Sqrt", refuse, 0 },
+    { "Log", refuse, 0 },
+    { "Reciprocal", refuse, 0 },
+    { "LRN", refuse, 0 },
+    { "Sin", refuse, 0 },
+    { "Cos", refuse, 0 },
+    { 0 },
+};
