@@ -65,15 +65,17 @@ static size_t largest(uint64_t *group, size_t n, size_t *size)
 /* FT_SAME was measured on photographs. In sets of drawings many different pictures are that close:
  * then there are many pairs across classes, or near copies form a chain and end up in one group. In
  * these cases only exact copies are grouped. FEWEST: pairs across classes that may be copies with a
- * wrong label. */
-enum { FEWEST = 10 };
+ * wrong label, in sets of at least FEWEST * ROWS pictures; in smaller sets, one for each ROWS. A
+ * group of several classes takes away a large part of them from the training of a small fold. */
+enum { FEWEST = 10, ROWS = 50 };
 
 static bool are_copies(const struct ft_features *f, const struct ft_near *pairs, size_t n_pairs)
 {
+    const size_t share = f->n / ROWS, fewest = share > FEWEST ? FEWEST : share > 1 ? share : 1;
     size_t across = 0;
     for (size_t i = 0; i < n_pairs; i++)
         across += f->labels[pairs[i].a] != f->labels[pairs[i].b];
-    return across < FEWEST || across < n_pairs / 10;
+    return across < fewest || across <= n_pairs / 10;
 }
 
 static int join_near(const struct ft_features *f, int threads, uint64_t *group,

@@ -150,32 +150,39 @@ static void groups(void)
         CHECK(group[i] == (i == 5 ? 3 : (uint64_t)i));
 }
 
-/* As in sets of drawings: pairs that are as close as copies, most of them across classes. */
+/* As in sets of drawings: pairs that are as close as copies, many of them across classes. A few of
+ * many may be copies with a wrong label. */
 static void close_pictures_of_different_classes_are_no_copies(void)
 {
-    enum { PAIRS = 30, ROWS = 2 * PAIRS };
+    enum { MOST = 30, ROWS = 2 * MOST };
+    static const struct {
+        int pairs, across;
+        bool copies;
+    } cases[] = { { MOST, 0, true },     { MOST, 3, true }, { MOST, 4, false },
+                  { MOST, MOST, false }, { 4, 0, true },    { 4, 1, false } };
     static float x[ROWS][D];
     static char names[ROWS][20];
     char *paths[ROWS];
     uint64_t content[ROWS][2], group[ROWS];
     int32_t labels[ROWS];
-    struct ft_random r = { 4 };
-    for (int i = 0; i < ROWS; i++) {
-        snprintf(names[i], sizeof names[i], "p%d", i);
-        paths[i] = names[i];
-        content[i][0] = content[i][1] = (uint64_t)i;
-        for (int j = 0; j < D; j++)
-            x[i][j] = (float)(i % 2 ? x[i - 1][j] + 0.01 * normal(&r) : normal(&r));
-    }
     const struct ft_features f = {
         .n = ROWS, .d = D, .x = x[0], .paths = paths, .content = content, .labels = labels
     };
-    for (int across = 0; across <= PAIRS; across += PAIRS / 2) {
-        for (int i = 0; i < ROWS; i++)
-            labels[i] = i % 2 && i / 2 < across;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct ft_random r = { 4 };
+        for (int i = 0; i < ROWS; i++) {
+            const bool close = i % 2 && i / 2 < cases[c].pairs;
+            snprintf(names[i], sizeof names[i], "p%d", i);
+            paths[i] = names[i];
+            content[i][0] = content[i][1] = (uint64_t)i;
+            labels[i] = i % 2 && i / 2 < cases[c].across;
+            for (int j = 0; j < D; j++)
+                x[i][j] = (float)(close ? x[i - 1][j] + 0.01 * normal(&r) : normal(&r));
+        }
         CHECK(!ft_groups(&f, "", NULL, 1, group, NULL));
         for (int i = 0; i < ROWS; i++)
-            CHECK(group[i] == (uint64_t)(across ? i : i / 2 * 2));
+            CHECK(group[i] ==
+                  (uint64_t)(cases[c].copies && i / 2 < cases[c].pairs ? i / 2 * 2 : i));
     }
 }
 
