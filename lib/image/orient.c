@@ -56,6 +56,8 @@ int ft_xmp_orientation(const uint8_t *xmp, size_t n)
 {
     static const char tag[] = "tiff:Orientation";
     const size_t length = sizeof tag - 1;
+    if (!n) /* xmp may be NULL */
+        return 0;
     for (const uint8_t *s = xmp, *end = xmp + (n < LONGEST ? n : LONGEST);
          (s = memmem(s, (size_t)(end - s), tag, length));) {
         s += length;
