@@ -9,10 +9,9 @@ static int explain_mistakes(const struct ft_model *model, const struct ft_judged
                             uint64_t max_pixels, struct ft_explanation *out[FT_WORST],
                             struct ft_error *err)
 {
-    size_t *order = malloc((judged->n + 1) * sizeof *order);
+    size_t n, *order = ft_mistakes(judged, &n);
     if (!order)
         return out_of_memory(err, "the report");
-    const size_t n = ft_mistakes(judged, order);
     int rc = 0;
     for (size_t i = 0; !rc && i < n && i < FT_WORST; i++) {
         rc = ft_explain(model, judged->paths[order[i]], max_pixels, &out[i], err);

@@ -23,9 +23,9 @@ struct ft_judged {
     char *const *paths;   /* [n] */
     char *const *classes; /* [k] */
 };
-/* Writes the indices of the wrongly classified rows to order [judged->n], the highest probability
- * first. Returns their number. */
-size_t ft_mistakes(const struct ft_judged *judged, size_t *order);
+/* The indices of the wrongly classified rows, the highest probability first. *n receives their
+ * number. Must be freed with free(). Returns NULL if memory runs out. */
+size_t *ft_mistakes(const struct ft_judged *judged, size_t *n);
 
 /* The functions that return text return memory that must be freed with free(), or NULL if memory
  * runs out. `judged` adds the list of mistakes. */

@@ -91,6 +91,8 @@ static void add_warnings(struct ft_text *t, const struct ft_document *d)
                     100 * b.accuracy);
     }
     char *warnings = ft_report_warnings_text(d->metrics, d->judged->classes);
+    if (!warnings)
+        ft_text_fail(t);
     for (char *line = warnings, *end; line && (end = strchr(line, '\n')); line = end + 1) {
         *end = 0;
         ft_text_add(t, "<p><b>Warning:</b> ");
@@ -227,9 +229,11 @@ static void add_cells(struct ft_text *t, const struct ft_document *d)
 static void add_mistakes(struct ft_text *t, const struct ft_document *d)
 {
     const struct ft_judged *j = d->judged;
-    size_t *order = malloc((j->n + 1) * sizeof *order);
-    const size_t n = order ? ft_mistakes(j, order) : 0;
-    t->failed |= !order;
+    size_t n, *order = ft_mistakes(j, &n);
+    if (!order) {
+        ft_text_fail(t);
+        return;
+    }
     title(t, "Worst mistakes");
     if (n)
         ft_text_add(

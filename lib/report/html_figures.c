@@ -73,7 +73,7 @@ static void add_image(struct ft_text *t, const uint8_t *pixels, int width, int h
     uint8_t *bytes = NULL;
     size_t n = 0;
     if (ft_image_encode_jpeg(pixels, width, height, QUALITY, &bytes, &n, NULL)) {
-        t->failed = true; /* pixels can always be encoded, unless memory runs out */
+        ft_text_fail(t); /* pixels can always be encoded, unless memory runs out */
         return;
     }
     ft_text_add(t, "<img width=\"%d\" height=\"%d\" alt=\"", wide, high);
@@ -96,7 +96,7 @@ void ft_html_thumbnail(struct ft_text *t, const char *path, uint64_t max_pixels)
     if (!rc)
         add_image(t, pixels, THUMB, THUMB, "", THUMB, THUMB);
     else if (rc == FT_ENOMEM)
-        t->failed = true; /* not a fault of the picture */
+        ft_text_fail(t); /* not a fault of the picture */
     else
         ft_text_add(t, "<span class=\"none\">the file can no longer be read</span>");
     ft_preparer_release(&preparer);
@@ -120,9 +120,9 @@ void ft_html_heat(struct ft_text *t, const struct ft_explanation *e, const struc
                              &resizer, small, NULL))
             add_image(t, small, HEAT, HEAT, "heat map", THUMB, THUMB);
         else
-            t->failed = true;
+            ft_text_fail(t);
     } else
-        t->failed = true;
+        ft_text_fail(t);
     ft_resizer_release(&resizer);
     free(full.pixels);
     free(map);

@@ -83,8 +83,11 @@ static void add_reliability(struct ft_text *t, const struct ft_metrics *m)
 static void add_mistakes(struct ft_text *t, const struct ft_judged *j)
 {
     enum { SHOWN = 20 };
-    size_t *order = malloc((j->n + 1) * sizeof *order);
-    const size_t n = order ? ft_mistakes(j, order) : 0;
+    size_t n, *order = ft_mistakes(j, &n);
+    if (!order) {
+        ft_text_fail(t);
+        return;
+    }
     if (n)
         ft_text_add(t, "\nmistakes, highest probability first\n");
     for (size_t i = 0; i < n && i < SHOWN; i++) {
@@ -126,7 +129,9 @@ char *ft_report_metrics_text(const struct ft_metrics *m, const struct ft_judged 
         ft_text_add(&t, "%stop-%d %.2f %%%s", i == 1 ? "           " : " · ", i + 1,
                     100 * m->top[i], i + 1 == FT_TOPS || i + 2 >= m->k ? "\n" : "");
     char *warnings = ft_report_warnings_text(m, classes);
-    if (warnings && *warnings)
+    if (!warnings)
+        ft_text_fail(&t);
+    else if (*warnings)
         ft_text_add(&t, "\n%s", warnings);
     free(warnings);
     ft_text_add(&t, "\n");

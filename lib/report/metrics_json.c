@@ -26,22 +26,27 @@ static int most_certain(const void *a, const void *b)
     return (x->row > y->row) - (x->row < y->row);
 }
 
-size_t ft_mistakes(const struct ft_judged *j, size_t *order)
+size_t *ft_mistakes(const struct ft_judged *j, size_t *n)
 {
     struct mistake *list = malloc((j->n + 1) * sizeof *list);
-    size_t n = 0;
+    size_t *order = malloc((j->n + 1) * sizeof *order);
+    *n = 0;
     for (size_t i = 0; list && i < j->n; i++) {
         const float *p = j->p + i * (size_t)j->k;
         const int top = ft_argmax(p, j->k);
         if (top != j->y[i])
-            list[n++] = (struct mistake){ p[top], i };
+            list[(*n)++] = (struct mistake){ p[top], i };
     }
-    if (n)
-        qsort(list, n, sizeof *list, most_certain);
-    for (size_t i = 0; i < n; i++)
+    if (*n)
+        qsort(list, *n, sizeof *list, most_certain);
+    for (size_t i = 0; order && i < *n; i++)
         order[i] = list[i].row;
+    if (!list) {
+        free(order);
+        order = NULL;
+    }
     free(list);
-    return n;
+    return order;
 }
 
 static void add_number(cJSON *to, const char *key, double value)
@@ -100,10 +105,12 @@ static void add_tables(cJSON *json, const struct ft_metrics *m)
     }
 }
 
-static void add_mistakes(cJSON *json, const struct ft_judged *j)
+/* Returns whether there was memory for it. */
+static bool add_mistakes(cJSON *json, const struct ft_judged *j)
 {
-    size_t *order = malloc((j->n + 1) * sizeof *order);
-    const size_t n = order ? ft_mistakes(j, order) : 0;
+    size_t n, *order = ft_mistakes(j, &n);
+    if (!order)
+        return false;
     cJSON *list = cJSON_AddArrayToObject(json, "mistakes");
     for (size_t i = 0; i < n; i++) {
         const float *p = j->p + order[i] * (size_t)j->k;
@@ -116,6 +123,7 @@ static void add_mistakes(cJSON *json, const struct ft_judged *j)
         cJSON_AddItemToArray(list, one);
     }
     free(order);
+    return true;
 }
 
 char *ft_report_metrics_json(const struct ft_metrics *m, const struct ft_judged *judged)
@@ -133,10 +141,12 @@ char *ft_report_metrics_json(const struct ft_metrics *m, const struct ft_judged 
     cJSON_AddNumberToObject(json, "ece", m->ece);
     add_classes(json, m, judged->classes);
     add_tables(json, m);
-    if (judged->paths)
-        add_mistakes(json, judged);
+    const bool complete = !judged->paths || add_mistakes(json, judged);
     char *text = ft_json_text(json, false);
-    return text;
+    if (complete)
+        return text;
+    free(text);
+    return NULL;
 }
 
 /* ---- CSV (RFC 4180, but with plain line ends) ------------------------------------------------ */

@@ -7,6 +7,12 @@
 
 #include "finetune-tools.h"
 
+void ft_text_fail(struct ft_text *t)
+{
+    free(t->s);
+    *t = (struct ft_text){ .failed = true };
+}
+
 void ft_text_add(struct ft_text *t, const char *format, ...)
 {
     va_list args;
@@ -19,8 +25,7 @@ void ft_text_add(struct ft_text *t, const char *format, ...)
         const size_t capacity = 2 * (t->n + (size_t)n + 1);
         char *s = realloc(t->s, capacity);
         if (!s) {
-            free(t->s);
-            *t = (struct ft_text){ .failed = true };
+            ft_text_fail(t);
             return;
         }
         t->s = s;

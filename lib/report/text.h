@@ -1,4 +1,5 @@
-/* A string that grows. If memory runs out, `s` becomes NULL and further additions do nothing. */
+/* A string that grows. If memory runs out, `s` becomes NULL and further additions do nothing, so
+ * that an incomplete text is never used. */
 #ifndef FT_REPORT_TEXT_H
 #define FT_REPORT_TEXT_H
 
@@ -14,6 +15,8 @@ struct ft_text {
 
 void ft_text_add(struct ft_text *text, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Memory for a part of the text has run out: as if an addition had failed. */
+void ft_text_fail(struct ft_text *text);
 /* The number of terminal columns of a UTF-8 string; every character counts as one. */
 int ft_text_columns(const char *s);
 

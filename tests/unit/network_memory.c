@@ -1,9 +1,10 @@
-/* network/: every allocation of its functions fails once; the threshold of a model without memory.
+/* network/: every allocation of its functions fails once; thresholds and reports without memory.
  * The test is linked with --wrap for the functions that allocate (tests/meson.build). */
 #define _GNU_SOURCE
 #include <stdarg.h>
 #include <stdint.h>
 
+#include "finetune-tools.h"
 #include "head/calibrate.h"
 #include "network/edit.h"
 #include "network/hash.h"
@@ -140,9 +141,54 @@ static void no_memory_is_no_threshold(void)
     CHECK(threshold < 0);
 }
 
+static const struct ft_metrics *measured;
+static const struct ft_judged *judged;
+static char *as_json(void)
+{
+    return ft_report_metrics_json(measured, judged);
+}
+static char *as_text(void)
+{
+    return ft_report_metrics_text(measured, judged);
+}
+
+/* Either the whole report, or none: a list of mistakes that was left out was an empty list. */
+static void no_memory_is_no_report(void)
+{
+    const float p[] = { 0.9f, 0.1f, 0.6f, 0.4f, 0.2f, 0.8f, 0.3f, 0.7f };
+    const int32_t y[] = { 0, 1, 0, 1 };
+    char *classes[] = { "cat", "dog" }, *paths[] = { "a", "b", "c", "d" };
+    const struct ft_judged four = {
+        .n = 4, .k = 2, .p = p, .y = y, .paths = paths, .classes = classes
+    };
+    struct ft_metrics *metrics = NULL;
+    CHECK(!ft_metrics_compute(p, y, NULL, 4, 2, &metrics, NULL));
+    measured = metrics;
+    judged = &four;
+    char *(*const reports[])(void) = { as_json, as_text };
+    for (size_t i = 0; i < sizeof reports / sizeof *reports; i++) {
+        char *whole = reports[i](), *got = NULL;
+        long n = 0;
+        for (; !got; n++) {
+            allocations_left = n;
+            got = reports[i]();
+            const bool failed = allocations_left < 0;
+            allocations_left = -1;
+            CHECK(failed ? !got : got != NULL);
+            if (failed && got)
+                break;
+        }
+        CHECK(n > 5 && whole && got && !strcmp(got, whole));
+        free(whole);
+        free(got);
+    }
+    ft_metrics_free(metrics);
+}
+
 int main(void)
 {
     RUN(every_allocation_may_fail);
     RUN(no_memory_is_no_threshold);
+    RUN(no_memory_is_no_report);
     return test_end();
 }
