@@ -21,6 +21,8 @@ static unsigned detect(void)
         features |= FT_CPU_AVX512;
     if (features & FT_CPU_AVX512 && __builtin_cpu_supports("avx512bf16"))
         features |= FT_CPU_AVX512_BF16;
+#elif defined(__aarch64__)
+    features |= FT_CPU_NEON;
 #endif
     return features;
 }
@@ -32,13 +34,17 @@ static atomic_uint in_use;
 
 static unsigned determine(const char *limit)
 {
+    static const struct {
+        const char *name;
+        unsigned most;
+    } limits[] = { { "c", 0 },
+                   { "avx2", FT_CPU_AVX2 },
+                   { "avx512", FT_CPU_AVX2 | FT_CPU_AVX512 },
+                   { "neon", FT_CPU_NEON } };
     unsigned features = detect();
-    if (limit && !strcmp(limit, "c"))
-        features = 0;
-    if (limit && !strcmp(limit, "avx2"))
-        features &= FT_CPU_AVX2;
-    if (limit && !strcmp(limit, "avx512"))
-        features &= FT_CPU_AVX2 | FT_CPU_AVX512;
+    for (size_t i = 0; limit && i < sizeof limits / sizeof *limits; i++)
+        if (!strcmp(limit, limits[i].name))
+            features &= limits[i].most;
     atomic_store_explicit(&in_use, features | KNOWN, memory_order_relaxed);
     return features;
 }
@@ -57,7 +63,10 @@ void ft_cpu_limit(const char *name)
 const char *ft_cpu_name(void)
 {
     const unsigned features = ft_cpu_features();
-    return features & FT_CPU_AVX512 ? "avx512" : features & FT_CPU_AVX2 ? "avx2" : "c";
+    return features & FT_CPU_AVX512 ? "avx512"
+           : features & FT_CPU_AVX2 ? "avx2"
+           : features & FT_CPU_NEON ? "neon"
+                                    : "c";
 }
 
 bool ft_cpu_bf16(void)

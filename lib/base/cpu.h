@@ -1,5 +1,5 @@
-/* The instruction sets that kernels may use. FINETUNE_CPU=c|avx2|avx512|avx512_bf16 limits them; it
- * never adds one that the processor lacks. */
+/* The instruction sets that kernels may use. FINETUNE_CPU=c|avx2|avx512|avx512_bf16|neon limits
+ * them; it never adds one that the processor lacks. */
 #ifndef FT_BASE_CPU_H
 #define FT_BASE_CPU_H
 
@@ -7,13 +7,15 @@ enum {
     FT_CPU_AVX2 = 1,        /* AVX2 and FMA */
     FT_CPU_AVX512 = 2,      /* AVX-512 F, BW, DQ and VL; implies AVX2 */
     FT_CPU_AVX512_BF16 = 4, /* products of bfloat16; implies AVX512 */
+    FT_CPU_NEON = 8,        /* every 64-bit ARM processor has it */
 };
 
 /* A set of the flags above. The first call reads the processor and FINETUNE_CPU; later calls return
  * the same set. Any thread may call it. */
 unsigned ft_cpu_features(void);
-/* Limits the set to `name` ("c", "avx2", "avx512" or "avx512_bf16") from now on; NULL: to what
- * FINETUNE_CPU says. For tests and benchmarks: plans that exist keep the kernels that they chose.
+/* Limits the set to `name` ("c", "avx2", "avx512", "avx512_bf16" or "neon") from now on; NULL: to
+ * what FINETUNE_CPU says. For tests and benchmarks: plans that exist keep the kernels that they
+ * chose.
  */
 void ft_cpu_limit(const char *name);
 

@@ -57,6 +57,8 @@ static void relax(unsigned spins)
         sched_yield();
 #if defined(__x86_64__)
     __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
 #endif
 }
 

@@ -15,7 +15,8 @@ int ft_cpu_count(void); /* cores that this process may use */
 /* Bytes of memory that this process may use: the machine's, or its control group's if that is less.
  */
 uint64_t ft_memory_bytes(void);
-/* "avx512", "avx2" or "c": the widest kernels in use. The environment's FINETUNE_CPU limits it. */
+/* "avx512", "avx2", "neon" or "c": the widest kernels in use. The environment's FINETUNE_CPU limits
+ * it. */
 const char *ft_cpu_name(void);
 /* Whether kernels use the processor's instructions for products of bfloat16 (AVX512_BF16). If not,
  * FT_PRECISION_BF16 is computed in float32 from rounded values, which takes longer than

@@ -114,8 +114,7 @@ static void make_block(struct ft_plan *plan, int i, int n)
 
 void ft_plan_blocks(struct ft_plan *plan, enum ft_plan_blocks wanted)
 {
-    if (wanted == FT_BLOCKS_NEVER ||
-        !(ft_cpu_features() & FT_CPU_AVX2)) /* OpenBLAS needs large products */
+    if (wanted == FT_BLOCKS_NEVER || !ft_cpu_features()) /* OpenBLAS needs large products */
         return;
     for (int i = 0; i < plan->n_steps; i++) {
         const struct ft_value *wide = &plan->steps[i].out;

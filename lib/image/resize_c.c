@@ -3,8 +3,10 @@
 #include "image/resize_rows.h"
 
 const struct ft_resize_row ft_resize_rows[] = {
-#ifdef __x86_64__
+#if defined(__x86_64__)
     { ft_resize_across_avx2, ft_resize_down_avx2, "avx2", FT_CPU_AVX2 },
+#elif defined(__aarch64__)
+    { ft_resize_across_neon, ft_resize_down_c, "neon", FT_CPU_NEON },
 #endif
     { ft_resize_across_c, ft_resize_down_c, "c", 0 },
 };

@@ -50,5 +50,7 @@ void ft_resize_across_avx2(const struct ft_resize_axis *axis, const uint8_t *con
                            uint8_t *const to[2]);
 void ft_resize_down_avx2(const struct ft_resize_axis *axis, int i, const uint8_t *rows,
                          size_t stride, int base, uint8_t *to, size_t n);
+void ft_resize_across_neon(const struct ft_resize_axis *axis, const uint8_t *const from[2],
+                           uint8_t *const to[2]);
 
 #endif

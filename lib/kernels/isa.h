@@ -1,5 +1,5 @@
 /* Names in a source file that is compiled once for each instruction set. The build sets FT_ISA
- * to c, avx2, avx512 or avx512_bf16. It is the suffix of all names that other files can use.
+ * to c, avx2, avx512, avx512_bf16 or neon. It is the suffix of all names that other files can use.
  * Private to kernels/. */
 #ifndef FT_KERNELS_ISA_H
 #define FT_KERNELS_ISA_H
@@ -18,7 +18,8 @@ enum {
     FT_NEEDS_c = 0,
     FT_NEEDS_avx2 = FT_CPU_AVX2,
     FT_NEEDS_avx512 = FT_CPU_AVX512,
-    FT_NEEDS_avx512_bf16 = FT_CPU_AVX512_BF16
+    FT_NEEDS_avx512_bf16 = FT_CPU_AVX512_BF16,
+    FT_NEEDS_neon = FT_CPU_NEON
 };
 
 /* The row ft_NAME_ISA of a kernel `NAME`; further fields of struct ft_kernel_row may follow. */

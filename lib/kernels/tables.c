@@ -2,28 +2,30 @@
 #include "base/cpu.h"
 #include "kernels/kernels.h"
 
-/* Declares the rows ft_NAME_c, ft_NAME_avx2 and ft_NAME_avx512 of a type. Only this file names
- * them.
- */
+/* Declares the rows of a type. Only this file names them. */
 #define DECLARE(type, name)                                                                        \
-    extern const struct type ft_##name##_avx512, ft_##name##_avx2, ft_##name##_c
+    extern const struct type ft_##name##_avx512, ft_##name##_avx2, ft_##name##_neon, ft_##name##_c
+/* SIMD: rows from simd/. LOOPS: rows from loops/, whose plain C becomes NEON in every compilation
+ * for ARM. */
 #if defined(__x86_64__)
-#define SIMD(name) &ft_##name##_avx512, &ft_##name##_avx2,
+#define SIMD(name)  &ft_##name##_avx512, &ft_##name##_avx2,
+#define LOOPS(name) SIMD(name)
+#elif defined(__aarch64__)
+#define SIMD(name) &ft_##name##_neon,
+#define LOOPS(name)
 #else
 #define SIMD(name)
+#define LOOPS(name)
 #endif
 #define TABLE(name, ...)                                                                           \
+    DECLARE(ft_kernel_row, name);                                                                  \
     static const struct ft_kernel_row *const name##_rows[] = { __VA_ARGS__ & ft_##name##_c, NULL }
 /* A row for each instruction set, and one in plain C only. */
-#define EVERYWHERE(name)                                                                           \
-    DECLARE(ft_kernel_row, name);                                                                  \
-    TABLE(name, SIMD(name))
-#define PLAIN(name)                                                                                \
-    DECLARE(ft_kernel_row, name);                                                                  \
-    TABLE(name, )
+#define EVERYWHERE(name) TABLE(name, LOOPS(name))
+#define PLAIN(name)      TABLE(name, )
 
-extern const struct ft_kernel_row ft_winograd_avx512, ft_winograd_avx2, ft_convolution_avx512_bf16,
-    ft_convolution_sgemm;
+extern const struct ft_kernel_row ft_winograd_avx512, ft_winograd_avx2, ft_winograd_neon,
+    ft_convolution_avx512_bf16, ft_convolution_sgemm;
 DECLARE(ft_kernel_row, convolution);
 static const struct ft_kernel_row *const convolution_rows[] = {
 #if defined(__x86_64__)
@@ -32,10 +34,12 @@ static const struct ft_kernel_row *const convolution_rows[] = {
     &ft_convolution_avx512_bf16,
 #endif
     &ft_convolution_avx512,      &ft_winograd_avx2, &ft_convolution_avx2,
+#elif defined(__aarch64__)
+    &ft_winograd_neon, &ft_convolution_neon,
 #endif
     &ft_convolution_sgemm,       &ft_convolution_c, NULL
 };
-EVERYWHERE(depthwise);
+TABLE(depthwise, SIMD(depthwise));
 EVERYWHERE(affine);
 EVERYWHERE(add);
 EVERYWHERE(multiply);
@@ -129,7 +133,7 @@ const struct ft_kernel_row *ft_kernel_choose(enum ft_operation operation,
 }
 
 DECLARE(ft_pixel_row, pixels);
-static const struct ft_pixel_row *const pixel_rows[] = { SIMD(pixels) & ft_pixels_c, NULL };
+static const struct ft_pixel_row *const pixel_rows[] = { LOOPS(pixels) & ft_pixels_c, NULL };
 
 const struct ft_pixel_row *const *ft_pixel_table(void)
 {
@@ -144,7 +148,7 @@ const struct ft_pixel_row *ft_pixel_choose(void)
     return *row;
 }
 
-extern const struct ft_product_row ft_product_avx512, ft_product_avx2, ft_product_c;
+DECLARE(ft_product_row, product);
 static const struct ft_product_row *const product_rows[] = { SIMD(product) & ft_product_c, NULL };
 
 const struct ft_product_row *const *ft_product_table(void)

@@ -234,11 +234,11 @@ static void blocks_are_the_steps_they_are_made_of(void)
         { 61, 47, 40, 40, 1, 3, 1, true, 0, HALVED },
         { 61, 47, 24, 24, 24, 3, 1, false, 0, SUMMED },
     };
-    static const char *const cpus[] = { "avx512", "avx2" };
+    static const char *const cpus[] = { "avx512", "avx2", "neon" };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        for (int cpu = 0; cpu < 2; cpu++) {
+        for (int cpu = 0; cpu < 3; cpu++) {
             ft_cpu_limit(cpus[cpu]);
-            if (ft_cpu_features() & FT_CPU_AVX2)
+            if (ft_cpu_features())
                 compare(shapes[i]);
         }
     ft_cpu_limit(NULL);

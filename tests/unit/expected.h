@@ -13,8 +13,12 @@
 #include "keras/keras.h"
 #include "network/hash.h"
 
+#if defined(__aarch64__)
+static const char *const cpus[] = { "neon", "c" };
+#else
 static const char *const cpus[] = { "avx512", "avx2", "c" };
-enum { CPUS = 3 };
+#endif
+enum { CPUS = sizeof cpus / sizeof *cpus };
 
 static uint64_t next(uint64_t *state)
 {

@@ -20,14 +20,6 @@ struct strip {
     bool whole; /* all lanes exist: masked stores are slow without AVX-512 */
 };
 
-/* Prevents gcc from loading the value again for every use: a load for every multiplication is too
- * slow. */
-FT_INLINE vec in_register(vec v)
-{
-    __asm__("" : "+v"(v));
-    return v;
-}
-
 FT_INLINE vec fetch(const struct strip *t, const float *p, const int whole)
 {
     return whole ? load(p) : load_masked(p, t->lanes);

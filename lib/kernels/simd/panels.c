@@ -9,18 +9,6 @@ struct sums {
     half h[FT_TILE_ROWS];
 };
 
-/* sum += x * w, in place: without assembly, gcc moves the sums of a loop that uses all registers
- * between registers and through memory. */
-FT_INLINE void into(vec *sum, vec x, vec w)
-{
-    __asm__(FT_PRODUCT " %2, %1, %0" : "+v"(*sum) : "v"(x), "v"(w));
-}
-
-FT_INLINE void half_into(half *sum, half x, half w)
-{
-    __asm__(FT_PRODUCT " %2, %1, %0" : "+v"(*sum) : "v"(x), "v"(w));
-}
-
 FT_INLINE void step(const float *const *p, ptrdiff_t k, const float *w, struct sums *acc,
                     const int rows, const int vectors, const int halves)
 {
@@ -104,7 +92,7 @@ FT_INLINE void sum(const struct ft_tile *t, const float *const *p, struct sums *
         for (; k + 4 <= end; k += 4, w += 4 * width) {
             if (ahead)
                 for (const float *to = next + rate; next < to; next += LINE)
-                    _mm_prefetch((const char *)next, _MM_HINT_T1);
+                    __builtin_prefetch(next, 0, 2);
             step(p, k, w, acc, rows, vectors, halves);
             step(p, k + 1, w + width, acc, rows, vectors, halves);
             step(p, k + 2, w + 2 * width, acc, rows, vectors, halves);
@@ -146,7 +134,8 @@ FT_INLINE void next_tile(struct ft_tile *t, const int rows)
 
 #define UP_TO_4(M, v, h)  M(1, v, h) M(2, v, h) M(3, v, h) M(4, v, h)
 #define UP_TO_5(M, v, h)  UP_TO_4(M, v, h) M(5, v, h)
-#define UP_TO_8(M, v, h)  UP_TO_5(M, v, h) M(6, v, h) M(7, v, h) M(8, v, h)
+#define UP_TO_6(M, v, h)  UP_TO_5(M, v, h) M(6, v, h)
+#define UP_TO_8(M, v, h)  UP_TO_6(M, v, h) M(7, v, h) M(8, v, h)
 #define UP_TO_10(M, v, h) UP_TO_8(M, v, h) M(9, v, h) M(10, v, h)
 #define UP_TO_14(M, v, h) UP_TO_10(M, v, h) M(11, v, h) M(12, v, h) M(13, v, h) M(14, v, h)
 #define DEFINE(rows, v, h)                                                                         \
@@ -174,6 +163,10 @@ UP_TO_14(DEFINE, 2, 0)
 UP_TO_8(DEFINE, 2, 1)
 static const struct ft_width widths[] = { WIDTH(14, 1, 0), WIDTH(14, 1, 1), WIDTH(14, 2, 0),
                                           WIDTH(8, 2, 1) };
+#elif defined(__ARM_NEON)
+UP_TO_10(DEFINE, 1, 0)
+UP_TO_6(DEFINE, 2, 0)
+static const struct ft_width widths[] = { WIDTH(10, 1, 0), WIDTH(6, 2, 0) };
 #else
 UP_TO_10(DEFINE, 1, 0)
 UP_TO_5(DEFINE, 2, 0)

@@ -11,9 +11,17 @@ enum {
     FT_TILE_SEGMENTS = 128,
     FT_TILE_ROWS = 14,
     FT_TILE_BAND = FT_TILE_ROWS * 32,
-    FT_PANEL = LANES == 16 ? 32 : 24, /* filters of all panels but the last */
-    FT_PANEL_MOST = 40                /* filters of the widest last panel */
+    FT_PANEL_MOST = 40 /* filters of the widest last panel */
 };
+
+/* Filters of all panels but the last. */
+#if defined(__AVX512F__)
+enum { FT_PANEL = 32 };
+#elif defined(__ARM_NEON)
+enum { FT_PANEL = 16 };
+#else
+enum { FT_PANEL = 24 };
+#endif
 
 /* The sum over K has n segments of k values each, which are contiguous in the input. */
 struct ft_segments {

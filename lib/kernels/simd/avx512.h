@@ -1,0 +1,138 @@
+/* The vectors of simd.h for AVX-512. Included by simd.h alone. */
+#ifndef FT_KERNELS_AVX512_H
+#define FT_KERNELS_AVX512_H
+
+#include <immintrin.h>
+
+typedef __m512 vec;
+typedef __m256 half;
+typedef __mmask16 mask;
+typedef __mmask8 half_mask;
+enum { LANES = 16, HALF_LANES = 8 };
+
+#if defined(__AVX512BF16__)
+/* Products are of pairs: a lane of a weight or an input has the bfloat16 values of two neighbours
+ * in K, the first in the lower half. The sums are floats. */
+#define FT_PRODUCT "vdpbf16ps"
+#define PAIRED     1
+#else
+#define FT_PRODUCT "vfmadd231ps"
+#define PAIRED     0
+#endif
+
+FT_INLINE mask mask_first(int n)
+{
+    return n >= LANES ? 0xffff : n <= 0 ? 0 : (mask)((1u << n) - 1);
+}
+FT_INLINE vec load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+FT_INLINE vec load_masked(const float *p, mask m)
+{
+    return _mm512_maskz_loadu_ps(m, p);
+}
+FT_INLINE void store(float *p, vec v)
+{
+    _mm512_storeu_ps(p, v);
+}
+FT_INLINE void store_masked(float *p, mask m, vec v)
+{
+    _mm512_mask_storeu_ps(p, m, v);
+}
+FT_INLINE vec repeat(float x)
+{
+    return _mm512_set1_ps(x);
+}
+FT_INLINE vec add(vec a, vec b)
+{
+    return _mm512_add_ps(a, b);
+}
+FT_INLINE vec subtract(vec a, vec b)
+{
+    return _mm512_sub_ps(a, b);
+}
+FT_INLINE vec multiply(vec a, vec b)
+{
+    return _mm512_mul_ps(a, b);
+}
+FT_INLINE vec multiply_add(vec a, vec b, vec c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+FT_INLINE vec minus_product(vec a, vec b, vec c)
+{
+    return _mm512_fnmadd_ps(a, b, c);
+} /* c - a b */
+/* The second operand is what the instruction returns for NaN. */
+FT_INLINE vec clamp(vec v, vec lo, vec hi)
+{
+    return _mm512_min_ps(hi, _mm512_max_ps(lo, v));
+}
+FT_INLINE vec divide(vec a, vec b)
+{
+    return _mm512_div_ps(a, b);
+}
+/* 2^n from the float n + 1.5 * 2^23, whose lowest bits are the integer n. */
+FT_INLINE vec power_of_two(vec v)
+{
+    return _mm512_castsi512_ps(
+        _mm512_slli_epi32(_mm512_add_epi32(_mm512_castps_si512(v), _mm512_set1_epi32(127)), 23));
+}
+
+FT_INLINE half_mask half_mask_first(int n)
+{
+    return n >= HALF_LANES ? 0xff : n <= 0 ? 0 : (half_mask)((1u << n) - 1);
+}
+FT_INLINE half half_load(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+FT_INLINE half half_load_masked(const float *p, half_mask m)
+{
+    return _mm256_maskz_loadu_ps(m, p);
+}
+FT_INLINE void half_store_masked(float *p, half_mask m, half v)
+{
+    _mm256_mask_storeu_ps(p, m, v);
+}
+FT_INLINE half half_repeat(float x)
+{
+    return _mm256_set1_ps(x);
+}
+FT_INLINE half half_of(vec v)
+{
+    return _mm512_castps512_ps256(v);
+}
+FT_INLINE half half_add(half a, half b)
+{
+    return _mm256_add_ps(a, b);
+}
+FT_INLINE half half_multiply_add(half a, half b, half c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+FT_INLINE half half_clamp(half v, half lo, half hi)
+{
+    return _mm256_min_ps(hi, _mm256_max_ps(lo, v));
+}
+
+/* sum += x * w, in place: without assembly, gcc moves the sums of a loop that uses all registers
+ * between registers and through memory. */
+FT_INLINE void into(vec *sum, vec x, vec w)
+{
+    __asm__(FT_PRODUCT " %2, %1, %0" : "+v"(*sum) : "v"(x), "v"(w));
+}
+FT_INLINE void half_into(half *sum, half x, half w)
+{
+    __asm__(FT_PRODUCT " %2, %1, %0" : "+v"(*sum) : "v"(x), "v"(w));
+}
+/* Prevents gcc from loading the value again for every use: a load for every multiplication is too
+ * slow. */
+FT_INLINE vec in_register(vec v)
+{
+    __asm__("" : "+v"(v));
+    return v;
+}
+
+#endif
