@@ -176,6 +176,7 @@ FAMILIES = {
         None,
         map_of("norm_after"),
     ),
+    "vit_shards": (lambda: M.ViTBackbone(patch_size=8, mlp_dim=48, **COMMON), None, class_token),
 }
 
 
@@ -201,7 +202,7 @@ def golden(out, name, seed):
     backbone, folder = make(), out / name
     folder.mkdir(parents=True, exist_ok=True)
     draw(backbone, Noise(seed))
-    backbone.save_to_preset(str(folder))
+    backbone.save_to_preset(str(folder), **({"max_shard_size": 2e-5} if name.endswith("_shards") else {}))
     (folder / "metadata.json").unlink()
     if converter:
         converter().save_to_preset(str(folder))

@@ -70,30 +70,42 @@ int ft_build_layer(struct ft_builder *b, enum ft_layer_kind kind, const char *na
     return at;
 }
 
+/* The dataset `name` of the group `folder`; *found: the file has it. */
+static struct ft_tensor read_from(struct ft_builder *b, const struct ft_h5 *h5, const char *folder,
+                                  const char *name, bool *found)
+{
+    struct ft_tensor t = { 0 };
+    int64_t group = 0, dataset = 0;
+    void *block = NULL;
+    b->rc = ft_h5_path_open(h5->file, folder, &group, b->err);
+    if (!b->rc && group)
+        b->rc = ft_h5_object_open(group, name, &dataset, b->err);
+    if (!b->rc && dataset)
+        b->rc = ft_h5_tensor(h5, group, name, false, &t, &block, b->err);
+    if (!b->rc && ft_storage_add(&b->network->storage, block))
+        b->rc = ft_error_nomem(b->err, "weights");
+    *found = dataset != 0;
+    ft_h5_group_close(dataset);
+    ft_h5_group_close(group);
+    if (b->rc)
+        t = (struct ft_tensor){ 0 };
+    return t;
+}
+
 struct ft_tensor ft_build_tensor(struct ft_builder *b, const char *path, bool required)
 {
     struct ft_tensor t = { 0 };
     char folder[PATH];
     const char *slash = strrchr(path, '/');
-    int64_t group = 0, dataset = 0;
-    void *block = NULL;
+    bool found = false;
     if (b->rc || !slash || (size_t)(slash - path) >= sizeof folder)
         return t;
     memcpy(folder, path, (size_t)(slash - path));
     folder[slash - path] = 0;
-    b->rc = ft_h5_path_open(b->h5->file, folder, &group, b->err);
-    if (!b->rc && group)
-        b->rc = ft_h5_object_open(group, slash + 1, &dataset, b->err);
-    if (!b->rc && dataset)
-        b->rc = ft_h5_tensor(b->h5, group, slash + 1, false, &t, &block, b->err);
-    if (!b->rc && ft_storage_add(&b->network->storage, block))
-        b->rc = ft_error_nomem(b->err, "weights");
-    if (!b->rc && !dataset && required)
+    for (int i = 0; i < b->n_h5 && !found && !b->rc; i++)
+        t = read_from(b, &b->h5[i], folder, slash + 1, &found);
+    if (!found && required)
         ft_build_fail(b, FT_EFORMAT, "the weights '%s' are missing from 'model.weights.h5'", path);
-    ft_h5_group_close(dataset);
-    ft_h5_group_close(group);
-    if (b->rc)
-        t = (struct ft_tensor){ 0 };
     return t;
 }
 

@@ -10,7 +10,8 @@
 
 struct ft_builder {
     struct ft_network *network; /* its layers are appended to */
-    const struct ft_h5 *h5;
+    const struct ft_h5 *h5;     /* [n_h5] a weight is in one of them */
+    int n_h5;
     int capacity;
     int rc; /* the first error, or 0 */
     struct ft_error *err;

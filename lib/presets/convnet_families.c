@@ -1,4 +1,5 @@
-/* The convolutional families of KerasHub: one row each. */
+/* The families of KerasHub that a function describes: convolutional networks, and transformers of
+ * several stages. One row each. */
 #include <stdlib.h>
 #include <string.h>
 

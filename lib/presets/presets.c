@@ -7,29 +7,12 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
-#include "base/file.h"
-#include "base/json.h"
 #include "keras/fields.h"
 #include "presets/convnet.h"
+#include "presets/preset_files.h"
 #include "presets/transformers.h"
 
-static const char weights_name[] = "model.weights.h5", config_name[] = "config.json",
-                  converter_name[] = "image_converter.json";
-
-enum { MOST_JSON = 1 << 22 };
-
-/* The path of `name` in the folder of `path`. Returns NULL if memory runs out. */
-static char *beside(const char *path, const char *name)
-{
-    const char *slash = strrchr(path, '/');
-    const size_t folder = slash ? (size_t)(slash - path) + 1 : 0, n = strlen(name) + 1;
-    char *to = malloc(folder + n);
-    if (to) {
-        memcpy(to, path, folder);
-        memcpy(to + folder, name, n);
-    }
-    return to;
-}
+static const char config_name[] = "config.json", converter_name[] = "image_converter.json";
 
 char *ft_preset_weights(const char *path)
 {
@@ -39,44 +22,29 @@ char *ft_preset_weights(const char *path)
     if (!stat(path, &s) && S_ISDIR(s.st_mode) && asprintf(&inside, "%s/%s", path, config_name) < 0)
         return NULL;
     if (inside || !strcmp(name ? name + 1 : path, config_name))
-        weights = beside(inside ? inside : path, weights_name);
-    if (weights && stat(weights, &s)) {
-        free(weights);
-        weights = NULL;
-    }
+        for (int i = 0; i < 2 && !weights; i++) {
+            weights =
+                ft_preset_beside(inside ? inside : path, i ? FT_PRESET_SHARD : FT_PRESET_WEIGHTS);
+            if (weights && stat(weights, &s)) {
+                free(weights);
+                weights = NULL;
+            }
+        }
     free(inside);
     return weights;
 }
 
-/* ---- JSON files beside the weights ------------------------------------------------------------
- */
-
-/* *out is NULL if there is no such file. */
-static int read_json(const char *path, const char *name, cJSON **out, struct ft_error *err)
+static bool is_weights(const char *path)
 {
-    struct ft_bytes bytes = { 0 };
-    struct stat s;
-    char *file = beside(path, name);
-    int rc = file ? 0 : ft_error_nomem(err, "the settings of a preset");
-    *out = NULL;
-    if (!rc && stat(file, &s)) {
-        free(file);
-        return 0;
-    }
-    rc = rc ? rc : ft_file_read(file, MOST_JSON, &bytes, err);
-    rc = rc ? rc : ft_json_parse((const char *)bytes.data, bytes.size, out, err);
-    ft_bytes_release(&bytes);
-    free(file);
-    return rc ? ft_error_prefix(err, rc, "'%s'", name) : 0;
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    return !strcmp(name, FT_PRESET_WEIGHTS) || !strcmp(name, FT_PRESET_SHARD);
 }
 
 static bool recognises(const char *path, const uint8_t *start, size_t n)
 {
-    char *config = ft_h5_is(start, n) ? beside(path, config_name) : NULL;
-    const char *name = strrchr(path, '/');
+    char *config = ft_h5_is(start, n) ? ft_preset_beside(path, config_name) : NULL;
     struct stat s;
-    const bool preset =
-        config && !strcmp(name ? name + 1 : path, weights_name) && !stat(config, &s);
+    const bool preset = config && is_weights(path) && !stat(config, &s);
     free(config);
     return preset;
 }
@@ -84,15 +52,14 @@ static bool recognises(const char *path, const uint8_t *start, size_t n)
 static uint64_t bytes_beside(const char *path)
 {
     const char *const names[] = { config_name, converter_name };
-    const char *name = strrchr(path, '/');
-    uint64_t bytes = 0;
-    if (strcmp(name ? name + 1 : path, weights_name))
+    if (!is_weights(path))
         return 0;
+    uint64_t bytes = ft_preset_shard_bytes(path);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char *file = beside(path, names[i]);
+        char *file = ft_preset_beside(path, names[i]);
         struct stat s;
         if (file && !stat(file, &s))
-            bytes += s.st_size < MOST_JSON ? (uint64_t)s.st_size : MOST_JSON;
+            bytes += s.st_size < FT_PRESET_JSON ? (uint64_t)s.st_size : FT_PRESET_JSON;
         free(file);
     }
     return bytes;
@@ -175,26 +142,24 @@ static int build(struct ft_builder *b, const cJSON *config, const cJSON *convert
     return b->rc || b->network->name ? b->rc : ft_error_nomem(b->err, "the network");
 }
 
-static int read_preset(const char *path, int wanted, struct ft_network *network, uint8_t **map,
-                       size_t *size, struct ft_error *err)
+static int read_preset(const char *path, int wanted, struct ft_network *network,
+                       struct ft_preset_store *store, struct ft_error *err)
 {
     cJSON *config = NULL, *converter = NULL;
-    struct ft_h5 h5 = { .file = -1 };
-    int rc = read_json(path, config_name, &config, err);
+    int rc = ft_preset_json(path, config_name, &config, err);
     if (!rc && !config)
         rc = ft_error_set(err, FT_EFORMAT, "there is no '%s' in its folder", config_name);
-    rc = rc ? rc : read_json(path, converter_name, &converter, err);
-    rc = rc ? rc : ft_h5_map(path, map, size, err);
-    if (!rc) {
-        network->storage.file = *map;
-        network->storage.file_size = *size;
-        rc = ft_h5_open(path, *map, *size, &h5, err);
+    rc = rc ? rc : ft_preset_json(path, converter_name, &converter, err);
+    rc = rc ? rc : ft_preset_open(path, store, err);
+    if (!rc && store->n == 1) {
+        network->storage.file = store->maps[0].map;
+        network->storage.file_size = store->maps[0].size;
     }
     if (!rc) {
-        struct ft_builder b = { .network = network, .h5 = &h5, .err = err };
+        struct ft_builder b = { .network = network, .h5 = store->h5, .n_h5 = store->n, .err = err };
         rc = build(&b, config, converter, wanted);
     }
-    ft_h5_close(&h5);
+    ft_preset_close(store);
     cJSON_Delete(config);
     cJSON_Delete(converter);
     return rc;
@@ -204,16 +169,15 @@ static int open_preset(const char *path, const struct ft_reader_options *options
                        struct ft_network **out, struct ft_error *err)
 {
     struct ft_network *network = calloc(1, sizeof *network);
-    struct ft_h5_mapping *mapping = calloc(1, sizeof *mapping);
-    int rc = network && mapping ? 0 : ft_error_nomem(err, "the network");
+    struct ft_preset_store *store = calloc(1, sizeof *store);
+    int rc = network && store ? 0 : ft_error_nomem(err, "the network");
     if (rc) {
-        free(mapping);
+        free(store);
         free(network);
         return rc;
     }
-    network->storage = (struct ft_storage){ .source = mapping, .release = ft_h5_mapping_free };
-    rc =
-        read_preset(path, options ? options->size : 0, network, &mapping->map, &mapping->size, err);
+    network->storage = (struct ft_storage){ .source = store, .release = ft_preset_store_free };
+    rc = read_preset(path, options ? options->size : 0, network, store, err);
     if (rc) {
         ft_network_free(network);
         return ft_error_prefix(err, rc, "'%s'", path);

@@ -154,13 +154,13 @@ static void add_positions(struct swin *x, int layer, const struct grid *g, const
     snprintf(path, sizeof path, "%s/attn/vars/0", group);
     const struct ft_tensor table = ft_build_tensor(b, path, true);
     const int64_t s = x->size, n = s * s, heads = x->heads, windows = (int64_t)g->rows * g->columns;
+    const size_t wanted = (size_t)((2 * s - 1) * (2 * s - 1) * heads);
     if (b->rc)
         return;
-    if (table.count != (size_t)((2 * s - 1) * (2 * s - 1) * heads)) {
+    if (table.count != wanted) {
         ft_build_fail(b, FT_EFORMAT,
-                      "'%s' has %zu values, but 'window_size' and 'num_heads' need "
-                      "%lld",
-                      path, table.count, (long long)((2 * s - 1) * (2 * s - 1) * heads));
+                      "'%s' has %zu values, but 'window_size' and 'num_heads' need %zu", path,
+                      table.count, wanted);
         return;
     }
     if (windows * heads * n * n > 1 << 27) {

@@ -45,7 +45,7 @@ static void families_agree_with_keras_hub(void)
         closedir(dir);
     check_preset("dinov2", "expected-128.txt", 128);
     check_preset("dinov3", "expected-128.txt", 128);
-    CHECK(presets == 29 && compared == 31 * 3 * 2 * 2);
+    CHECK(presets == 30 && compared == 32 * 3 * 2 * 2);
 }
 
 /* config.json names the preset as its folder does. */
@@ -127,11 +127,53 @@ static void settings_are_checked(void)
     rmdir(folder);
 }
 
+/* A preset whose list of files does not fit what is there, above the shards of another. */
+static void shards_are_checked(void)
+{
+    static const struct {
+        const char *list, *message;
+    } cases[] = {
+        { "{\"weight_map\": {\"/a\": \"model_00000.weights.h5\", \"/b\": "
+          "[\"model_00001.weights.h5\"]}}",
+          "'model_00001.weights.h5' beside it: cannot be opened" },
+        { "{\"weight_map\": {\"/a\": \"../model_00000.weights.h5\"}}", "does not name the files" },
+        { "{\"weight_map\": {}}", "does not name the files" },
+        { "{\"weight_map\": {\"/a\": \"model_00000.weights.h5\"}}", "are missing from" },
+        { "[", "'model.weights.json': it is not JSON" },
+    };
+    static const char *const linked[] = { "config.json", "model_00000.weights.h5" };
+    char folder[] = "/tmp/ft-shards-XXXXXX", path[4096], from[4096];
+    CHECK(mkdtemp(folder));
+    for (int i = 0; i < 2; i++) {
+        snprintf(from, sizeof from, "%s/golden/presets/vit_shards/%s", getenv("FT_TEST_DATA"),
+                 linked[i]);
+        snprintf(path, sizeof path, "%s/%s", folder, linked[i]);
+        CHECK(!symlink(from, path));
+    }
+    snprintf(path, sizeof path, "%s/model.weights.json", folder);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ft_network *network = NULL;
+        struct ft_error err = { 0 };
+        write_file(path, cases[i].list);
+        CHECK(ft_network_open(folder, NULL, &network, &err));
+        if (!strstr(err.msg, cases[i].message))
+            printf("# %s\n", err.msg);
+        CHECK(!network && strstr(err.msg, cases[i].message));
+    }
+    unlink(path);
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, linked[i]);
+        unlink(path);
+    }
+    rmdir(folder);
+}
+
 int main(void)
 {
     RUN(families_agree_with_keras_hub);
     RUN(config_names_a_preset);
     RUN(a_transformer_describes_itself);
     RUN(settings_are_checked);
+    RUN(shards_are_checked);
     return test_end();
 }
