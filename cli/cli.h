@@ -134,11 +134,13 @@ struct ft_cache_counts cache_close(struct ft_cache *cache);
 void backbone_options(const struct settings *settings, struct ft_backbone_options *out);
 /* Prints the warning of a network that was opened from `path`, if it has one. */
 void backbone_notes(const struct ft_backbone *backbone, const char *path);
-/* Opens the network `name` for the pictures of a dataset: --layers auto means all layers, or the
- * last one if there are too many pictures. */
+/* Opens the network `name` (NULL: the bundled one) for the pictures of a dataset: --layers auto
+ * means all layers, or the last one if there are too many pictures. */
 int backbone_open_for(const struct settings *settings, const char *name,
                       const struct ft_dataset *dataset, struct ft_backbone **out,
                       struct ft_error *err);
+/* The first name that --backbone gave; NULL: the bundled network. */
+const char *backbone_named(const struct settings *settings);
 int backbone_open(const struct settings *settings, struct ft_backbone **out, struct ft_error *err);
 /* A precision and how this processor computes it: "bf16 · AVX512_BF16". */
 const char *precision_text(enum ft_precision precision);

@@ -54,6 +54,7 @@ static int open_all(struct contest *x, struct ft_error *err)
                       sizes->n, LIST_LIMIT);
     for (int i = 0; !rc && i < n; i++) {
         struct settings one = *x->settings;
+        one.backbones.n = 0; /* here several names are compared, not used side by side */
         one.size = sizes->n ? sizes->items[i % n_sizes] : 0;
         rc = backbone_open_for(&one, names->n ? names->items[i / n_sizes] : NULL, x->dataset,
                                &x->backbones[i], err);

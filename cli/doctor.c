@@ -103,7 +103,7 @@ static int doctor_main(const struct settings *s)
                     x.dir);
     }
     if (!rc)
-        rc = backbone_open_for(s, s->backbone, x.dataset, &x.backbone, &err);
+        rc = backbone_open_for(s, backbone_named(s), x.dataset, &x.backbone, &err);
     if (!rc)
         rc = pictures_check_memory(x.backbone, x.dataset, s, "doctor", &err);
     if (!rc)

@@ -2,10 +2,10 @@
 #include "options.h"
 
 const struct option backbone_name_options[] = {
-    { "backbone", 'b', TEXT(backbone), .file = FILE_READ, .argument = "NAME|FILE",
-      .initial = "efficientnet-lite0",
+    { "backbone", 'b', LIST_OF(backbones, 2), .file = FILE_READ, .argument = "NAME|FILE",
       .help = "pretrained network: a bundled one by name, a Keras or ONNX file, or the folder "
-              "of a KerasHub preset" },
+              "of a KerasHub preset (default: efficientnet-lite0); a second one is used side by "
+              "side with the first" },
     { 0 },
 };
 

@@ -27,7 +27,7 @@ struct numbers {
 
 /* Strings are borrowed from argv or from the tables; NULL: the option was not given. */
 struct settings {
-    const char *output, *model, *backbone, *val, *resize, *class_weight, *compare, *csv, *group_by,
+    const char *output, *model, *val, *resize, *class_weight, *compare, *csv, *group_by,
         *class_name, *report, *scale;
     const char *layer, *depths, *preprocess, *architecture, *precision;
     int threads, folds, min_images, top, max_megapixels, neighbours, size;
@@ -59,7 +59,7 @@ enum option_type {
     TYPE_SIZE,   /* uint64_t: bytes, written 500M, 2G or 50% (of the machine's memory) */
     TYPE_TEXT,   /* const char *, one of `choices` if the row has any */
     TYPE_REGEX,  /* const char *, an extended regular expression */
-    TYPE_LIST,   /* struct list: the option may be repeated */
+    TYPE_LIST,   /* struct list: the option may be repeated, `high` times if that is not 0 */
     TYPE_INTS,   /* struct numbers: N,N,... from low to high; the option may be repeated */
 };
 
@@ -97,10 +97,11 @@ struct option {
     .type = TYPE_NUMBER, .setting = SETTING(member, double), .low = min, .high = max
 #define AUTO(member, min, max)                                                                     \
     .type = TYPE_AUTO, .setting = SETTING(member, double), .low = min, .high = max
-#define SIZE(member)  .type = TYPE_SIZE, .setting = SETTING(member, uint64_t)
-#define TEXT(member)  .type = TYPE_TEXT, .setting = SETTING(member, const char *)
-#define REGEX(member) .type = TYPE_REGEX, .setting = SETTING(member, const char *)
-#define LIST(member)  .type = TYPE_LIST, .setting = SETTING(member, struct list)
+#define SIZE(member)          .type = TYPE_SIZE, .setting = SETTING(member, uint64_t)
+#define TEXT(member)          .type = TYPE_TEXT, .setting = SETTING(member, const char *)
+#define REGEX(member)         .type = TYPE_REGEX, .setting = SETTING(member, const char *)
+#define LIST(member)          .type = TYPE_LIST, .setting = SETTING(member, struct list)
+#define LIST_OF(member, most) LIST(member), .high = most
 #define INTS(member, min, max)                                                                     \
     .type = TYPE_INTS, .setting = SETTING(member, struct numbers), .low = min, .high = max
 

@@ -201,9 +201,9 @@ static int set(const struct command *c, const struct option *o, const char *text
         return check_regex(c, shown, text);
     case TYPE_LIST: {
         struct list *list = to;
-        if (list->n == LIST_LIMIT)
-            return wrong(c, "'%s': --%s may be repeated at most %d times", shown, o->name,
-                         LIST_LIMIT);
+        const int most = o->high > 0 ? (int)o->high : LIST_LIMIT;
+        if (list->n == most)
+            return wrong(c, "'%s': --%s may be given at most %d times", shown, o->name, most);
         list->items[list->n++] = text;
         return 0;
     }

@@ -157,15 +157,17 @@ void dataset_notes(const struct ft_dataset *d, const char *dir)
 
 void backbone_options(const struct settings *s, struct ft_backbone_options *out)
 {
-    *out = (struct ft_backbone_options){ .rule = s->resize,
-                                         .layer = s->layer,
-                                         .layers = s->depths,
-                                         .preprocess = s->preprocess,
-                                         .architecture = s->architecture,
-                                         .precision = s->precision,
-                                         .classes = s->classes,
-                                         .size = s->size,
-                                         .icc = s->icc };
+    *out =
+        (struct ft_backbone_options){ .rule = s->resize,
+                                      .layer = s->layer,
+                                      .layers = s->depths,
+                                      .beside = s->backbones.n > 1 ? s->backbones.items[1] : NULL,
+                                      .preprocess = s->preprocess,
+                                      .architecture = s->architecture,
+                                      .precision = s->precision,
+                                      .classes = s->classes,
+                                      .size = s->size,
+                                      .icc = s->icc };
 }
 
 void backbone_notes(const struct ft_backbone *backbone, const char *path)
@@ -178,13 +180,19 @@ void backbone_notes(const struct ft_backbone *backbone, const char *path)
     }
 }
 
+const char *backbone_named(const struct settings *s)
+{
+    return s->backbones.n ? s->backbones.items[0] : NULL;
+}
+
 int backbone_open(const struct settings *s, struct ft_backbone **out, struct ft_error *err)
 {
     struct ft_backbone_options options;
     backbone_options(s, &options);
-    const int rc = ft_backbone_open(s->backbone, &options, out, err);
+    const int rc = ft_backbone_open(backbone_named(s), &options, out, err);
     if (!rc)
-        backbone_notes(*out, s->backbone);
+        backbone_notes(*out, backbone_named(s) && !options.beside ? backbone_named(s)
+                                                                  : ft_backbone_name(*out));
     return rc;
 }
 
@@ -237,7 +245,7 @@ int backbone_open_for(const struct settings *s, const char *name, const struct f
         rc = ft_backbone_open(name, &options, out, err);
     }
     if (!rc)
-        backbone_notes(*out, name);
+        backbone_notes(*out, name && !options.beside ? name : ft_backbone_name(*out));
     return rc;
 }
 

@@ -255,7 +255,7 @@ static int prepare(struct training *t, struct ft_error *err)
     if (!rc)
         rc = open_val(t, err);
     if (!rc)
-        rc = backbone_open_for(s, s->backbone, t->dataset, &t->backbone, err);
+        rc = backbone_open_for(s, backbone_named(s), t->dataset, &t->backbone, err);
     if (!rc && s->report)
         rc = pictures_check_memory(t->backbone, t->dataset, s, "--report", err);
     return rc;

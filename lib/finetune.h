@@ -90,6 +90,10 @@ struct ft_backbone_options {
      * of one map for each block of the network, before those of `layer`. "NAME,NAME": also the
      * averages of these layers */
     const char *layers;
+    /* a second network, named as the first one is: both take the same input, and the feature is
+     * that of both, one after the other. Without `size`, the larger input size of the two is used.
+     * NULL: none */
+    const char *beside;
     const char *preprocess; /* "tf", "torch", "caffe", "none" or "SCALE,OFFSET". NULL: recognised */
     /* names of the classes of a model that another program trained: A,B,C or a file with one name
      * on each line. NULL: labels.txt or class_indices.json beside the model */

@@ -15,8 +15,6 @@
 #include "image/icc.h"
 #include "network/edit.h"
 
-#define DEFAULT_BACKBONE "efficientnet-lite0"
-
 /* Returns whether the output of `layer` has one pixel: because of global pooling, or because it was
  * reshaped. */
 static bool one_pixel(const struct ft_network *n, int layer)
@@ -86,43 +84,6 @@ int ft_weights_folders(const char *weights_dir, const char *dirs[4])
     return n;
 }
 
-static int not_found(const char *name, const char *weights_dir, const char *folder,
-                     struct ft_error *err)
-{
-    char path[4096], known[4400];
-    const bool folders = ft_architectures_folder(weights_dir, path, sizeof path);
-    snprintf(known, sizeof known, "%s/%.256s.txt", path, name);
-    if (folders && *name && !access(known, R_OK))
-        return ft_error_set(err, FT_EIO,
-                            "backbone '%s' is known, but its weights are not installed: "
-                            "scripts/fetch_backbone %s downloads them",
-                            name, name);
-    return ft_error_set(err, FT_EIO,
-                        "no backbone '%s': neither a file, nor in the weights folder '%s'; give "
-                        "the path of a network file, or set FINETUNE_WEIGHTS",
-                        name, folder);
-}
-
-/* A name without a slash that is not a file in the working directory is searched in the weights
- * folders. */
-static int find_file(const char *name, const char *weights_dir, char *path, size_t size,
-                     struct ft_error *err)
-{
-    static const char *const endings[] = { ".h5", "", ".keras" };
-    const char *dirs[4];
-    const int n = ft_weights_folders(weights_dir, dirs);
-    snprintf(path, size, "%s", name);
-    if (strchr(name, '/') || !access(path, R_OK))
-        return 0;
-    for (int i = 0; *name && i < n; i++)
-        for (size_t e = 0; e < sizeof endings / sizeof *endings; e++) {
-            snprintf(path, size, "%s/%s%s", dirs[i], name, endings[e]);
-            if (!access(path, R_OK))
-                return 0;
-        }
-    return not_found(name, weights_dir, dirs[0], err);
-}
-
 bool ft_architectures_folder(const char *weights_dir, char *path, size_t size)
 {
     const char *dirs[4];
@@ -147,14 +108,14 @@ int ft_backbone_network(const char *path, const struct ft_backbone_options *o,
     return ft_network_open(path, &options, out, err);
 }
 
-static char *name_of(const char *path, const char *known, const cJSON *json)
+char *ft_backbone_name_of(const struct ft_network *network, const char *path, const cJSON *json)
 {
     const cJSON *backbone = cJSON_GetObjectItemCaseSensitive(json, "backbone");
     const char *given = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(backbone, "name"));
     if (given)
         return ft_strdup(given);
-    if (known) /* of a file that has weights only */
-        return ft_strdup(known);
+    if (network->preprocess) /* of a file that has weights only */
+        return ft_strdup(network->name);
     const char *slash = strrchr(path, '/');
     char *name = ft_strdup(slash ? slash + 1 : path);
     char *dot = name ? strrchr(name, '.') : NULL;
@@ -163,10 +124,8 @@ static char *name_of(const char *path, const char *known, const cJSON *json)
     return name;
 }
 
-/* The requested size; else the network's size. If the network leaves it open, the size in the
- * attribute, else 224. */
-static void input_size(struct ft_network *network, const cJSON *input, int asked, int *height,
-                       int *width)
+void ft_input_size(struct ft_network *network, const cJSON *input, int asked, int *height,
+                   int *width)
 {
     struct ft_layer_params *p = &network->layers[0].params;
     const cJSON *w = cJSON_GetObjectItemCaseSensitive(input, "width"),
@@ -212,12 +171,12 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
     b->network = network;
     b->last = last;
     b->path = ft_strdup(path);
-    b->name = name_of(path, network->preprocess ? network->name : NULL, json);
+    b->name = ft_backbone_name_of(network, path, json);
     int rc = b->path && b->name && b->workspaces ? 0 : ft_error_nomem(err, path);
     enum ft_precision precision;
     if (!rc)
         rc = ft_precision_choose(options ? options->precision : NULL, json, &precision, err);
-    input_size(network, input, options ? options->size : 0, &height, &width);
+    ft_input_size(network, input, options ? options->size : 0, &height, &width);
     b->geometry = default_geometry(network, foreign);
     b->geometry.icc = options && options->icc;
     if (!rc)
@@ -253,68 +212,6 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
     }
     *out = b;
     return 0;
-}
-
-/* The convolution whose filters are the classes, if its map is averaged and a softmax ends the
- * network, as in SqueezeNet; else -1. */
-static int averaged_classes(const struct ft_network *n)
-{
-    bool softmax = false, averaged = false;
-    for (int i = n->output;; i = n->layers[i].inputs[0]) {
-        const struct ft_layer *l = &n->layers[i];
-        const bool passes = l->kind == FT_LAYER_ACTIVATION || l->kind == FT_LAYER_IDENTITY ||
-                            l->kind == FT_LAYER_RESHAPE || l->kind == FT_LAYER_FLATTEN;
-        if (l->kind == FT_LAYER_CONV2D)
-            return softmax && averaged ? i : -1;
-        if (!passes && (l->kind != FT_LAYER_GLOBAL_AVERAGE_POOL || averaged))
-            return -1;
-        softmax |= l->kind == FT_LAYER_ACTIVATION && l->params.activation == FT_ACT_SOFTMAX;
-        averaged |= l->kind == FT_LAYER_GLOBAL_AVERAGE_POOL;
-    }
-}
-
-/* Without a name: what enters the classifier; of a network without one, its output. */
-static int find_layer(const struct ft_network *network, const char *name, int *out,
-                      struct ft_error *err)
-{
-    const int dense = ft_network_head(network, NULL),
-              head = dense >= 0 ? dense : averaged_classes(network);
-    *out = name        ? ft_network_find(network, name)
-           : head >= 0 ? network->layers[head].inputs[0]
-                       : network->output;
-    return *out >= 0
-               ? 0
-               : ft_error_set(err, FT_EARG,
-                              "there is no layer '%s': finetune info --layers lists them", name);
-}
-
-int ft_backbone_open(const char *name, const struct ft_backbone_options *options,
-                     struct ft_backbone **out, struct ft_error *err)
-{
-    static const struct ft_backbone_options defaults;
-    char path[4096], warning[sizeof(*out)->warning];
-    struct ft_network *network;
-    cJSON *json = NULL;
-    int last, rc = find_file(name ? name : DEFAULT_BACKBONE, options ? options->weights_dir : NULL,
-                             path, sizeof path, err);
-    if (!rc)
-        rc = ft_backbone_network(path, options, &network, err);
-    if (rc)
-        return rc;
-    rc = ft_preprocess(network, options ? options->preprocess : NULL, warning, sizeof warning, err);
-    if (!rc)
-        rc = find_layer(network, options ? options->layer : NULL, &last, err);
-    if (!rc)
-        rc = ft_attribute_read(network, &json, err);
-    if (rc) {
-        ft_network_free(network);
-        return ft_error_prefix(err, rc, "'%s'", path);
-    }
-    rc = ft_backbone_new(network, last, path, json, false, options ? options : &defaults, out, err);
-    if (!rc)
-        strcpy((*out)->warning, warning);
-    cJSON_Delete(json);
-    return rc;
 }
 
 const char *ft_backbone_warning(const struct ft_backbone *b)

@@ -39,6 +39,16 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
                     bool foreign, const struct ft_backbone_options *options,
                     struct ft_backbone **out, struct ft_error *err);
 
+/* The name in the attribute `json` (nullable), else that of the architecture if the file has
+ * weights only, else that of the file. Must be freed with free(). Returns NULL if memory runs out.
+ */
+char *ft_backbone_name_of(const struct ft_network *network, const char *path, const cJSON *json);
+/* The size of the input: `asked`, unless it is 0; else the network's size. If the network leaves it
+ * open, the size in the object `input` of the attribute (nullable), else 224. `asked` also becomes
+ * the size of the network's input layer, if that has one. */
+void ft_input_size(struct ft_network *network, const cJSON *input, int asked, int *height,
+                   int *width);
+
 /* Appends the layers that `layers` names (ft_backbone_options.layers) to the feature of `b`, whose
  * network and geometry are known. Sets last and top. */
 int ft_backbone_add_layers(struct ft_backbone *b, const char *layers, struct ft_error *err);

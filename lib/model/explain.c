@@ -65,25 +65,36 @@ static void maps_release(struct maps *m)
     free(m->plans);
 }
 
+/* Appends the maps whose averages layer `last` concatenates, also those of concatenations in it:
+ * two networks side by side, whose layers are concatenated. Returns whether there is nothing
+ * else. */
+static bool collect_maps(const struct ft_network *network, int last, struct maps *m)
+{
+    const struct ft_layer *all = &network->layers[last];
+    if (all->kind != FT_LAYER_CONCATENATE) {
+        m->layers[m->n] = ft_network_averaged(network, last);
+        return m->layers[m->n++] >= 0;
+    }
+    for (int i = 0; i < all->n_inputs; i++)
+        if (m->n >= network->n_layers || !collect_maps(network, all->inputs[i], m))
+            return false;
+    return true;
+}
+
 /* Finds the maps. n is 0 if the feature is not made of averages. */
 static int find_maps(const struct ft_network *network, int last, struct maps *out,
                      struct ft_error *err)
 {
-    const struct ft_layer *all = &network->layers[last];
-    const bool several = all->kind == FT_LAYER_CONCATENATE;
-    const int n = several ? all->n_inputs : 1;
+    const size_t most = (size_t)network->n_layers;
     struct maps m = { 0 };
-    m.layers = ft_alloc((size_t)n, sizeof *m.layers);
-    m.plans = ft_alloc_zero((size_t)n, sizeof *m.plans);
+    m.layers = ft_alloc(most, sizeof *m.layers);
+    m.plans = ft_alloc_zero(most, sizeof *m.plans);
     if (!m.layers || !m.plans) {
         maps_release(&m);
         return ft_error_nomem(err, "the explanation");
     }
-    for (int i = 0; i < n; i++) {
-        m.layers[i] = ft_network_averaged(network, several ? all->inputs[i] : last);
-        m.n += m.layers[i] >= 0;
-    }
-    m.n = m.n == n ? n : 0;
+    if (!collect_maps(network, last, &m))
+        m.n = 0;
     *out = m;
     return 0;
 }

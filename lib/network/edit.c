@@ -230,3 +230,47 @@ int ft_network_concatenate(struct ft_network *n, const int *layers, int count, i
     *out = n->n_layers - 1;
     return 0;
 }
+
+/* Moves layers 1 to n - 1 of `other` behind those of `network`. Both have their input at 0. */
+static int move_layers(struct ft_network *network, struct ft_network *other, struct ft_error *err)
+{
+    const int base = network->n_layers - 1;
+    struct ft_layer *layers = realloc(
+        network->layers, (size_t)(network->n_layers + other->n_layers) * sizeof *network->layers);
+    if (!layers)
+        return ft_error_nomem(err, "two networks side by side");
+    network->layers = layers;
+    for (int i = 1; i < other->n_layers; i++) {
+        struct ft_layer *from = &other->layers[i];
+        char *name = ft_network_free_name(network, from->name);
+        if (!name)
+            return ft_error_nomem(err, "two networks side by side");
+        free(from->name);
+        from->name = name;
+        for (int j = 0; j < from->n_inputs; j++)
+            from->inputs[j] += from->inputs[j] ? base : 0;
+        layers[network->n_layers++] = *from;
+        from->name = NULL;
+        from->inputs = NULL;
+    }
+    return 0;
+}
+
+int ft_network_join(struct ft_network *network, int last, struct ft_network *other, int other_last,
+                    int *out, struct ft_error *err)
+{
+    if (network->layers[0].kind != FT_LAYER_INPUT || other->layers[0].kind != FT_LAYER_INPUT ||
+        !last || !other_last)
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "two networks side by side need an input and layers behind it");
+    const int place[] = { last, network->n_layers - 1 + other_last };
+    int rc = ft_storage_join(&network->storage, &other->storage);
+    if (rc)
+        return ft_error_nomem(err, "two networks side by side");
+    rc = move_layers(network, other, err);
+    if (!rc)
+        rc = ft_network_concatenate(network, place, 2, out, err);
+    if (!rc)
+        network->output = *out;
+    return rc;
+}

@@ -1,5 +1,5 @@
-/* Changes to a network: cutting it, adding a head, a scaling of the input, or a pooling of the
- * output. */
+/* Changes to a network: cutting it, adding a head, a scaling of the input, a pooling of the output,
+ * or a second network. */
 #ifndef FT_NETWORK_EDIT_H
 #define FT_NETWORK_EDIT_H
 
@@ -32,5 +32,12 @@ int ft_network_pool(struct ft_network *network, int layer, int *out, struct ft_e
  * averages; *out is its index. The output of the network does not change. */
 int ft_network_concatenate(struct ft_network *network, const int *layers, int count, int *out,
                            struct ft_error *err);
+/* Puts a second network on the input of the first one, and appends a layer that concatenates layer
+ * `last` and layer `other_last` of `other`, maps as their averages. *out is its index, and it
+ * becomes the output. Layers of `other` get another name if the first network has theirs. Its
+ * tensors move too; `other` can then only be freed, also if this fails. Inputs of different shapes
+ * are not compared: that of the first network counts. */
+int ft_network_join(struct ft_network *network, int last, struct ft_network *other, int other_last,
+                    int *out, struct ft_error *err);
 
 #endif

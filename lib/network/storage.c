@@ -24,6 +24,67 @@ float *ft_storage_alloc(struct ft_storage *storage, size_t n)
     return data && !ft_storage_add(storage, data) ? data : NULL;
 }
 
+/* Two storages, as the source of a third. */
+struct joined {
+    struct ft_storage part[2];
+};
+
+static void joined_release(void *source)
+{
+    struct joined *j = source;
+    for (int i = 0; i < 2; i++)
+        ft_storage_release(&j->part[i]);
+    free(j);
+}
+
+static void joined_want(void *source, const void *memory, size_t size)
+{
+    const struct joined *j = source;
+    for (int i = 0; i < 2; i++)
+        if (j->part[i].reading)
+            j->part[i].reading->want(j->part[i].source, memory, size);
+}
+
+static void joined_done(void *source, const void *memory, size_t size)
+{
+    const struct joined *j = source;
+    for (int i = 0; i < 2; i++)
+        if (j->part[i].reading)
+            j->part[i].reading->done(j->part[i].source, memory, size);
+}
+
+static int joined_load(void *source, struct ft_error *err)
+{
+    const struct joined *j = source;
+    int rc = 0;
+    for (int i = 0; !rc && i < 2; i++)
+        if (j->part[i].reading)
+            rc = j->part[i].reading->load(j->part[i].source, err);
+    return rc;
+}
+
+static void joined_trim(void *source)
+{
+    const struct joined *j = source;
+    for (int i = 0; i < 2; i++)
+        if (j->part[i].reading)
+            j->part[i].reading->trim(j->part[i].source);
+}
+
+int ft_storage_join(struct ft_storage *to, struct ft_storage *from)
+{
+    static const struct ft_storage_source reading = {
+        .want = joined_want, .done = joined_done, .load = joined_load, .trim = joined_trim
+    };
+    struct joined *j = malloc(sizeof *j);
+    if (!j)
+        return FT_ENOMEM;
+    *j = (struct joined){ { *to, *from } };
+    *to = (struct ft_storage){ .source = j, .release = joined_release, .reading = &reading };
+    *from = (struct ft_storage){ 0 };
+    return 0;
+}
+
 void ft_storage_release(struct ft_storage *storage)
 {
     for (size_t i = 0; i < storage->n; i++)

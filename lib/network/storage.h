@@ -37,6 +37,9 @@ struct ft_storage {
 int ft_storage_add(struct ft_storage *storage, void *block);
 /* n floats, owned by the storage. Returns NULL if memory runs out. */
 float *ft_storage_alloc(struct ft_storage *storage, size_t n);
+/* Moves all memory of `from` to `to`, which may have a source already; `from` is empty afterwards.
+ * Returns 0, or FT_ENOMEM; then both are unchanged. */
+int ft_storage_join(struct ft_storage *to, struct ft_storage *from);
 /* Frees everything and leaves an empty storage. */
 void ft_storage_release(struct ft_storage *storage);
 

@@ -80,6 +80,70 @@ static void averaged_classes_are_no_features(void)
     ft_network_free(n);
 }
 
+/* Saves the small network with inputs of size x size pixels and `channels` channels. */
+static void save_small(const char *name, int size, int channels)
+{
+    struct ft_network *n = small();
+    for (int i = 0; i < 2; i++)
+        n->layers[INPUT].params.shape[i] = size;
+    n->layers[INPUT].params.shape[2] = channels;
+    weigh(n, CONV, FT_W_KERNEL, 4, (int64_t[]){ 3, 3, channels, 4 });
+    CHECK(!ft_keras_write(n, NULL, at(name), NULL));
+    ft_network_free(n);
+}
+
+/* The features of two networks side by side are those of each at the larger size. */
+static void two_networks_give_the_features_of_both(void)
+{
+    struct ft_backbone *alone = NULL, *both = NULL, *reversed = NULL;
+    float a[4], ab[D + 4], ba[D + 4], b[D];
+    save_small("small.h5", 8, 3);
+    CHECK(!ft_backbone_open(at("small.h5"), &(struct ft_backbone_options){ .size = 224 }, &alone,
+                            NULL));
+    CHECK(!ft_backbone_open(NULL, &(struct ft_backbone_options){ .beside = at("small.h5") }, &both,
+                            NULL));
+    CHECK(!ft_backbone_open(
+        at("small.h5"),
+        &(struct ft_backbone_options){ .beside = "efficientnet-lite0", .rule = "crop" }, &reversed,
+        NULL));
+    CHECK(both && reversed && alone);
+    CHECK_STR(ft_backbone_name(both), "efficientnet-lite0+small");
+    CHECK_STR(ft_backbone_name(reversed), "small+efficientnet-lite0");
+    CHECK(ft_backbone_features(both) == D + 4 && ft_backbone_features(reversed) == D + 4);
+    CHECK(ft_backbone_geometry(reversed)->width == 224);
+    CHECK(ft_backbone_warning(both) && ft_backbone_warning(reversed)); /* about small.h5 */
+    CHECK(!ft_feature_file(alone, picture(), a, NULL) &&
+          !ft_feature_file(backbone, picture(), b, NULL));
+    CHECK(!ft_feature_file(both, picture(), ab, NULL) &&
+          !ft_feature_file(reversed, picture(), ba, NULL));
+    for (int i = 0; i < D; i++) {
+        CHECK_NEAR(ab[i], b[i], 1e-5);
+        CHECK_NEAR(ba[4 + i], b[i], 1e-5);
+    }
+    for (int i = 0; i < 4; i++) {
+        CHECK_NEAR(ab[D + i], a[i], 1e-3 * fabs((double)a[i]) + 1e-3);
+        CHECK_NEAR(ba[i], a[i], 1e-3 * fabs((double)a[i]) + 1e-3);
+    }
+    ft_backbone_free(alone);
+    ft_backbone_free(both);
+    ft_backbone_free(reversed);
+}
+
+static void two_networks_that_do_not_fit_are_refused(void)
+{
+    struct ft_backbone *b = NULL;
+    struct ft_error err = { 0 };
+    save_small("grey.h5", 8, 1);
+    CHECK(ft_backbone_open(NULL, &(struct ft_backbone_options){ .beside = at("grey.h5") }, &b,
+                           &err) == FT_EUNSUPPORTED);
+    CHECK(strstr(err.msg, "they take 3 and 1 channels"));
+    CHECK(ft_backbone_open(NULL, &(struct ft_backbone_options){ .beside = "absent" }, &b, &err) ==
+              FT_EIO &&
+          strstr(err.msg, "no backbone 'absent'"));
+    unlink(at("grey.h5"));
+    unlink(at("small.h5"));
+}
+
 static void a_saved_backbone_gives_the_same_features(void)
 {
     struct ft_backbone *saved = NULL;
@@ -276,6 +340,8 @@ int main(void)
         return 1;
     RUN(the_bundled_network_is_efficientnet_lite0);
     RUN(averaged_classes_are_no_features);
+    RUN(two_networks_give_the_features_of_both);
+    RUN(two_networks_that_do_not_fit_are_refused);
     RUN(a_saved_backbone_gives_the_same_features);
     RUN(the_features_of_all_layers_are_blocks);
     RUN(layers_of_the_features_are_chosen_by_name);

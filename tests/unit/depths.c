@@ -121,18 +121,41 @@ static void maps_of_all_layers_add_up(void)
     ft_model_free(model);
 }
 
+/* Opens the bundled network, alone or beside another one. */
+static bool open_network(const char *beside)
+{
+    const struct ft_backbone_options options = { .layers = "all", .beside = beside };
+    if (ft_backbone_open(NULL, &options, &backbone, NULL))
+        return false;
+    d = ft_backbone_features(backbone);
+    x = malloc((size_t)ROWS * (size_t)d * sizeof *x);
+    return x != NULL;
+}
+
+/* The same for two networks, whose last block is a concatenation in a concatenation. */
+static void maps_of_two_networks_add_up(void)
+{
+    globfree(&found);
+    free(x);
+    ft_backbone_free(backbone);
+    CHECK(open_network("efficientnet-lite0"));
+    CHECK(d == 2 * 10240);
+    read_sample();
+    for (int j = 0; j < 1280; j++) /* the same network twice */
+        CHECK(x[d - 2560 + j] == x[d - 1280 + j]);
+    maps_of_all_layers_add_up();
+}
+
 int main(void)
 {
-    if (!mkdtemp(directory) ||
-        ft_backbone_open(NULL, &(struct ft_backbone_options){ .layers = "all" }, &backbone, NULL)) {
+    if (!mkdtemp(directory) || !open_network(NULL)) {
         printf("Bail out! no folder, or no network\n");
         return 1;
     }
-    d = ft_backbone_features(backbone);
-    x = malloc((size_t)ROWS * (size_t)d * sizeof *x);
     RUN(read_sample);
     RUN(threads_and_scratch_files_change_nothing);
     RUN(maps_of_all_layers_add_up);
+    RUN(maps_of_two_networks_add_up);
     for (int i = 0; i < 3; i++)
         unlink(at(((const char *[]){ "one.h5", "other.h5", "explained.h5" })[i]));
     rmdir(directory);
