@@ -271,8 +271,26 @@ def elementwise():
     g.write("elementwise", g.op("MatMul", s, g.weights(6, 6)))
 
 
+def windows():
+    """Pools with any padding, indices in any order, means of channels, repeated constants, Upsample of old opsets."""
+    g = Graph(13, size=11, opset=11)
+    x = g.op("Sub", g.conv(g.start, 3, 4, k=1), g.constant(np.float32(0.5)))
+    y = [
+        g.op("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[0, 1, 1, 0]),
+        g.op("AveragePool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 0, 0, 1]),
+        g.op("AveragePool", x, kernel_shape=[4, 4], strides=[2, 2], ceil_mode=1),
+        g.op("MaxPool", x, kernel_shape=[2, 3], strides=[2, 2], pads=[0, 1, 1, 1], ceil_mode=1),
+        g.op("AveragePool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1], count_include_pad=1),
+    ]
+    y = [g.op("Slice", v, g.ints(0, 0), g.ints(5, 5), g.ints(2, 3)) for v in y]
+    x = g.op("Gather", g.op("Concat", *y, axis=1), g.ints(7, 0, 19, 7, -3, 4, 11, 12), axis=1)
+    x = g.op("Sub", x, g.op("ReduceMean", x, axes=[1]))
+    x = g.op("Mul", x, g.op("Tile", g.constant(g.random.uniform(0.5, 1.5, (1, 2, 1, 1)).astype(np.float32)), g.ints(1, 4, 1, 1)))
+    g.write("windows", g.op("ThresholdedRelu", x, alpha=0.1))
+
+
 if __name__ == "__main__":
     os.makedirs(FOLDER, exist_ok=True)
-    for build in [convolutions, pools, norms, activations, shapes, channels_last, tokens, attention, external, resizes, single, elementwise]:
+    for build in [convolutions, pools, norms, activations, shapes, channels_last, tokens, attention, external, resizes, single, elementwise, windows]:
         build()
         print(build.__name__)

@@ -259,6 +259,36 @@ static int gemm(struct ft_import *x, const struct ft_onnx_operator *row)
 
 /* ---- means ----------------------------------------------------------------------------------- */
 
+/* The mean of the channels of a map [1, c, h, w] or [1, h, w, c]: a convolution of one pixel. */
+static int mean_of_channels(struct ft_import *x, const struct ft_view *in, int axis, bool keep)
+{
+    enum ft_axis roles[FT_ONNX_RANK];
+    int layer, from;
+    int64_t dims[FT_ONNX_RANK];
+    ft_onnx_roles_of(in, axis, roles);
+    int rc = ft_onnx_place(x, in, roles, false, &from);
+    if (rc)
+        return rc;
+    const int64_t *s = x->shapes[from], c = s[2];
+    rc = ft_onnx_layer(x, FT_LAYER_CONV2D, &from, 1, (int64_t[]){ s[0], s[1], 1 }, &layer);
+    if (rc)
+        return rc;
+    float *kernel = ft_onnx_weight(x, layer, FT_W_KERNEL, 4, (int64_t[]){ 1, 1, c, 1 });
+    if (!kernel)
+        return FT_ENOMEM;
+    for (int64_t i = 0; i < c; i++)
+        kernel[i] = 1 / (float)c;
+    ft_onnx_at(x, layer)->params.filters = 1;
+    int rank = 0;
+    for (int d = 0; d < in->rank; d++)
+        if (d != axis || keep)
+            dims[rank++] = d == axis ? 1 : in->dims[d];
+    struct ft_view v = ft_view_last(layer, x->shapes[layer]);
+    return ft_view_reshape(&v, rank, dims)
+               ? ft_onnx_set_view(x, 0, &v)
+               : ft_onnx_refuse(x, "this order of axes is not supported");
+}
+
 /* Over all rows and columns of a map. */
 static int reduce(struct ft_import *x, const struct ft_onnx_operator *row)
 {
@@ -272,6 +302,10 @@ static int reduce(struct ft_import *x, const struct ft_onnx_operator *row)
         return ft_onnx_refuse(x, "its axes are not constants");
     if (!ft_view_align(&v, first))
         return ft_onnx_refuse(x, "this shape of its input is not supported");
+    const int64_t only = axes[0] + (axes[0] < 0 ? v.rank : 0);
+    if (n == 1 && v.rank == 4 && (only == 1 || only == 3) && only == ft_onnx_channel_axis(&v) &&
+        row->detail == FT_LAYER_GLOBAL_AVERAGE_POOL)
+        return mean_of_channels(x, &v, (int)only, keep);
     for (int d = 0; d < v.rank; d++) {
         bool gone = false;
         for (int i = 0; i < n; i++)

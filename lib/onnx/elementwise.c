@@ -80,6 +80,17 @@ static int celu(struct ft_import *x, const struct ft_onnx_operator *row)
     return alpha == 1 ? activate(x, &p) : between(x, 1 / alpha, 0, &p, alpha, 0);
 }
 
+/* x where it is above alpha, else 0 */
+static int thresholded(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    (void)row;
+    const double alpha = ft_onnx_float(x->node, "alpha", 1);
+    const struct ft_layer_params p = { .activation = FT_ACT_RELU_SHAPED,
+                                       .most = INFINITY,
+                                       .threshold = (float)alpha };
+    return alpha < 0 ? ft_onnx_refuse(x, "alpha %g is not supported", alpha) : activate(x, &p);
+}
+
 /* clip(alpha * x + beta, 0, 1) */
 static int hard_sigmoid(struct ft_import *x, const struct ft_onnx_operator *row)
 {
@@ -147,6 +158,7 @@ const struct ft_onnx_operator ft_onnx_elementwise[] = {
     { "Clip", clip, 0 },
     { "Celu", celu, 0 },
     { "HardSigmoid", hard_sigmoid, 0 },
+    { "ThresholdedRelu", thresholded, 0 },
     { "Abs", absolute, 0 },
     { "Neg", negate, 0 },
     { "Pow", power, 0 },

@@ -199,6 +199,7 @@ static const struct {
     { "Unsqueeze", ft_fold_squeeze, 1 },
     { "Transpose", ft_fold_transpose, 0 },
     { "Expand", ft_fold_expand, 0 },
+    { "Tile", ft_fold_tile, 0 },
     { "Slice", ft_fold_slice, 0 },
     { "Gather", ft_fold_gather, 0 },
     { "Concat", ft_fold_concat, 0 },

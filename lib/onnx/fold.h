@@ -28,7 +28,7 @@ void ft_fold_place(size_t k, int rank, const int64_t *dims, int64_t *at);
 int64_t ft_fold_limited(int64_t v, int64_t n, int64_t low, int64_t high);
 
 /* Operators that change the shape. */
-ft_fold_function ft_fold_reshape, ft_fold_squeeze, ft_fold_transpose, ft_fold_expand, ft_fold_slice,
-    ft_fold_gather, ft_fold_concat;
+ft_fold_function ft_fold_reshape, ft_fold_squeeze, ft_fold_transpose, ft_fold_expand, ft_fold_tile,
+    ft_fold_slice, ft_fold_gather, ft_fold_concat;
 
 #endif

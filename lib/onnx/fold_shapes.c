@@ -138,6 +138,27 @@ int ft_fold_expand(struct ft_fold *f, int detail)
     return rc;
 }
 
+int ft_fold_tile(struct ft_fold *f, int detail)
+{
+    (void)detail;
+    int64_t at[FT_ONNX_RANK], times[FT_ONNX_RANK];
+    const struct ft_constant *in = f->in[0];
+    f->out.rank = in->rank;
+    if (ft_onnx_ints(f->x, "repeats", 1, times, FT_ONNX_RANK) != in->rank)
+        return ft_onnx_refuse(f->x, "its repeats are not one for each axis");
+    for (int d = 0; d < in->rank; d++)
+        if (times[d] < 1 || __builtin_mul_overflow(in->dims[d], times[d], &f->out.dims[d]))
+            return ft_onnx_refuse(f->x, "its repeats are not valid");
+    const int rc = ft_fold_make(f, in->i != NULL);
+    for (size_t k = 0; !rc && k < f->out.count; k++) {
+        ft_fold_place(k, f->out.rank, f->out.dims, at);
+        for (int d = 0; d < in->rank; d++)
+            at[d] %= in->dims[d];
+        ft_constant_set(&f->out, k, ft_constant_at(in, ft_constant_index(in, in->rank, at)));
+    }
+    return rc;
+}
+
 int64_t ft_fold_limited(int64_t v, int64_t n, int64_t low, int64_t high)
 {
     v += v < 0 ? n : 0;

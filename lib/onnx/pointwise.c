@@ -12,6 +12,7 @@ static int add_activation(struct ft_import *x, int input, const struct ft_layer_
     q->activation = p->activation;
     q->alpha = p->alpha;
     q->most = p->most;
+    q->threshold = p->threshold;
     return 0;
 }
 
@@ -187,11 +188,11 @@ int ft_onnx_limit(struct ft_import *x, const struct ft_view *view, const struct 
     float sign = most ? -1 : 1;
     struct ft_constant opposite = *c;
     const struct ft_constant scale = { .count = 1, .f = &sign };
-    struct ft_view v;
+    struct ft_view v = *view;
     int layer, rc = ft_constant_new(&opposite, false, &x->network->storage, x->err);
     for (size_t i = 0; !rc && i < c->count; i++)
         opposite.f[i] = (float)(-(double)sign * ft_constant_at(c, i));
-    rc = rc ? rc : ft_onnx_rescale(x, view, most ? &scale : NULL, &opposite, &v);
+    rc = rc ? rc : ft_onnx_rescale(x, &v, most ? &scale : NULL, &opposite, &v);
     rc = rc ? rc : ft_onnx_layer(x, FT_LAYER_ACTIVATION, &v.layer, 1, x->shapes[v.layer], &layer);
     if (rc)
         return rc;

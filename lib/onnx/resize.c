@@ -6,9 +6,10 @@
 /* The factors of rows and columns; 0: they are not known, or not integers. */
 static void resize_factors(struct ft_import *x, const int64_t *shape, int factors[2])
 {
-    const struct ft_constant *scales = ft_onnx_constant(x, 2, 0);
+    const bool early = x->opset < 11; /* Upsample, and Resize of opset 10: X, scales */
+    const struct ft_constant *scales = ft_onnx_constant(x, early ? 1 : 2, 0);
     int64_t sizes[FT_ONNX_RANK];
-    const int n = ft_onnx_ints(x, "sizes", 3, sizes, FT_ONNX_RANK);
+    const int n = early ? -1 : ft_onnx_ints(x, "sizes", 3, sizes, FT_ONNX_RANK);
     for (int a = 0; a < 2; a++) {
         double factor = 0;
         if (n == 4 && shape[a] > 0)
@@ -43,7 +44,7 @@ static int resize(struct ft_import *x, const struct ft_onnx_operator *row)
     resize_factors(x, from, factors);
     if (!factors[0] || !factors[1])
         return ft_onnx_refuse(x, "only factors that are integers are supported");
-    if (linear ? !half : !nearest || !(whole || (half && rounds)))
+    if (x->opset < 11 ? !nearest : linear ? !half : !nearest || !(whole || (half && rounds)))
         return ft_onnx_refuse(x, "this way of interpolation is not supported");
     const int64_t shape[FT_AXES] = { from[0] * factors[0], from[1] * factors[1], from[2] };
     rc = ft_onnx_layer(x, FT_LAYER_UPSAMPLING, &layer, 1, shape, &layer);
@@ -59,5 +60,6 @@ static int resize(struct ft_import *x, const struct ft_onnx_operator *row)
 
 const struct ft_onnx_operator ft_onnx_resizes[] = {
     { "Resize", resize, 0 },
+    { "Upsample", resize, 0 },
     { 0 },
 };

@@ -1,7 +1,9 @@
 /* Operators that move values: most of them change a view and need no layer. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "onnx/import.h"
 
 static int set_or_refuse(struct ft_import *x, bool done, const struct ft_view *view)
@@ -190,7 +192,34 @@ static int slice(struct ft_import *x, const struct ft_onnx_operator *row)
     return ft_onnx_set_view(x, 0, &v);
 }
 
-/* Of one index: a slice without its axis. Of several channels: a selection. */
+/* Channels in any order, by a convolution of one pixel. */
+static int gather_channels(struct ft_import *x, struct ft_view *v, int axis,
+                           const struct ft_constant *index)
+{
+    enum ft_axis roles[FT_ONNX_RANK];
+    int64_t *from = ft_alloc(index->count, sizeof *from);
+    int layer, rc = from ? 0 : ft_error_nomem(x->err, "indices");
+    ft_onnx_roles(v, roles);
+    if (!rc && (roles[axis] != FT_AXIS_CHANNELS || (v->rank != 4 && v->rank != 2)))
+        rc = ft_onnx_refuse(x, "indices of rows and columns that do not rise evenly are not "
+                               "supported");
+    for (size_t k = 0; !rc && k < index->count; k++) {
+        from[k] = index->i[k] + (index->i[k] < 0 ? v->dims[axis] : 0);
+        if (from[k] < 0 || from[k] >= v->dims[axis])
+            rc = ft_onnx_refuse(x, "an index is not valid");
+    }
+    rc = rc ? rc : ft_onnx_place(x, v, roles, v->rank == 2, &layer);
+    rc = rc ? rc : ft_onnx_select(x, layer, from, (int64_t)index->count, &layer);
+    free(from);
+    if (rc)
+        return rc;
+    *v = v->rank == 2 ? ft_view_vector(layer, x->shapes[layer][2])
+         : axis == 1  ? ft_view_first(layer, x->shapes[layer])
+                      : ft_view_last(layer, x->shapes[layer]);
+    return 0;
+}
+
+/* Of one index: a slice without its axis. */
 static int gather(struct ft_import *x, const struct ft_onnx_operator *row)
 {
     (void)row;
@@ -204,13 +233,14 @@ static int gather(struct ft_import *x, const struct ft_onnx_operator *row)
     const int64_t first = index->i[0] + (index->i[0] < 0 ? v.dims[axis] : 0),
                   step = index->count > 1 ? index->i[1] - index->i[0] : 1,
                   size = (int64_t)index->count;
+    bool even = step >= 1;
     for (int64_t k = 0; k < size; k++)
-        if (index->i[k] != index->i[0] + k * step || step < 1)
-            return ft_onnx_refuse(x, "indices that do not rise evenly are not supported");
-    if (first < 0 || first >= v.dims[axis] || size > v.dims[axis] || step > v.dims[axis] ||
-        first + (size - 1) * step >= v.dims[axis])
+        even = even && index->i[k] == index->i[0] + k * step;
+    if (even && (first < 0 || first >= v.dims[axis] || size > v.dims[axis] || step > v.dims[axis] ||
+                 first + (size - 1) * step >= v.dims[axis]))
         return ft_onnx_refuse(x, "an index is not valid");
-    int rc = part(x, &v, (int)axis, first, size, step);
+    const int rc =
+        even ? part(x, &v, (int)axis, first, size, step) : gather_channels(x, &v, (int)axis, index);
     if (rc)
         return rc;
     for (int d = 0; d < v.rank; d++)

@@ -104,9 +104,8 @@ static int add_window(struct ft_import *x, enum ft_layer_kind kind, const struct
     if (rc)
         return rc;
     struct ft_layer_params *p = &ft_onnx_at(x, *layer)->params;
-    p->padding = w->same && has_pad(w) ? FT_PAD_SAME : FT_PAD_VALID;
-    if (w->same && (w->stride[0] > 1 || w->stride[1] > 1))
-        p->padding = FT_PAD_SAME;
+    const bool point = span(w, 0) == 1 && span(w, 1) == 1 && w->stride[0] == 1 && w->stride[1] == 1;
+    p->padding = w->same && !point ? FT_PAD_SAME : FT_PAD_VALID;
     for (int a = 0; a < 2; a++) {
         p->kernel[a] = (int)w->kernel[a];
         p->stride[a] = (int)w->stride[a];
@@ -227,26 +226,52 @@ static void ceil_pad(const int64_t in[FT_AXES], struct window *w, int64_t extra[
     }
 }
 
-/* The pool with a stride of 1 and the rule `same`, then every stride-th pixel. It is equal to a
- * pool whose padding on both sides is half its window. */
-static int pool_then_skip(struct ft_import *x, enum ft_layer_kind kind, struct window w, int *layer)
+/* With a stride of 1 and the rule `same`, pixel i of the result belongs to the window around pixel
+ * i: (k - 1) / 2 before it, k / 2 after it. Finds the first of these pixels and their number, for
+ * rows and columns. Returns false if a window is around a pixel outside the map. */
+static bool find_centres(const struct window *w, const int64_t extra[4], const int64_t in[FT_AXES],
+                         int64_t first[2], int64_t count[2])
 {
-    struct window skip = { .kernel = { 1, 1 }, .dilation = { 1, 1 } };
-    memcpy(skip.stride, w.stride, sizeof w.stride);
-    w.stride[0] = w.stride[1] = 1;
-    w.same = true;
-    const int rc = add_window(x, kind, &w, x->shapes[*layer][2], layer);
-    if (rc || (skip.stride[0] == 1 && skip.stride[1] == 1))
-        return rc;
-    return add_window(x, FT_LAYER_MAX_POOL, &skip, x->shapes[*layer][2], layer);
+    for (int a = 0; a < 2; a++) {
+        const int64_t all = in[a] + w->pad[a] + w->pad[a + 2] + extra[a + 2];
+        first[a] = (w->kernel[a] - 1) / 2 - w->pad[a];
+        count[a] = (all - w->kernel[a]) / w->stride[a] + 1;
+        if (first[a] < 0 || all < w->kernel[a] || first[a] + (count[a] - 1) * w->stride[a] >= in[a])
+            return false;
+    }
+    return true;
 }
 
-static bool is_centred(const struct window *w)
+/* The pool with a stride of 1 and the rule `same`, then the pixels in the centres of the windows.
+ */
+static int pool_then_skip(struct ft_import *x, enum ft_layer_kind kind, struct window w,
+                          const int64_t first[2], const int64_t count[2], int *layer)
 {
-    for (int a = 0; a < 2; a++)
-        if (w->kernel[a] % 2 == 0 || w->pad[a] != w->kernel[a] / 2 || w->pad[a + 2] != w->pad[a])
-            return false;
-    return true;
+    struct window skip = { .kernel = { 1, 1 }, .dilation = { 1, 1 } };
+    int64_t shape[FT_AXES];
+    int pad[4];
+    memcpy(skip.stride, w.stride, sizeof w.stride);
+    memcpy(shape, x->shapes[*layer], sizeof shape);
+    w.stride[0] = w.stride[1] = 1;
+    w.same = true;
+    bool cut = false;
+    int rc = add_window(x, kind, &w, shape[2], layer);
+    for (int a = 0; a < 2; a++) {
+        const int64_t kept = (count[a] - 1) * skip.stride[a] + 1;
+        pad[2 * a] = (int)first[a];
+        pad[2 * a + 1] = (int)(shape[a] - first[a] - kept);
+        shape[a] = kept;
+        cut = cut || first[a] || pad[2 * a + 1] >= skip.stride[a];
+    }
+    if (!rc && cut) {
+        const int from = *layer;
+        rc = ft_onnx_layer(x, FT_LAYER_CROPPING, &from, 1, shape, layer);
+        if (!rc)
+            memcpy(ft_onnx_at(x, *layer)->params.pad, pad, sizeof pad);
+    }
+    if (rc || (skip.stride[0] == 1 && skip.stride[1] == 1))
+        return rc;
+    return add_window(x, FT_LAYER_MAX_POOL, &skip, shape[2], layer);
 }
 
 static int pool(struct ft_import *x, const struct ft_onnx_operator *row)
@@ -266,19 +291,27 @@ static int pool(struct ft_import *x, const struct ft_onnx_operator *row)
         return ft_onnx_refuse(x, "a pool with gaps (dilations) is not supported");
     if (ft_onnx_int(x->node, "ceil_mode", 0))
         ceil_pad(x->shapes[layer], &w, extra);
-    const bool ceiled = extra[2] || extra[3],
-               zeros = counted || (!average && is_positive(x, layer));
-    if ((!has_pad(&w) && !ceiled) || (w.same && !counted && !ceiled)) {
+    const bool ceiled = extra[2] || extra[3];
+    int64_t first[2], count[2];
+    if (counted && has_pad(&w)) {
+        rc = zero_pad(x, w.pad, &layer);
+        memset(w.pad, 0, sizeof w.pad);
+        w.same = false;
+        if (rc)
+            return rc;
+    }
+    if ((!has_pad(&w) && !ceiled) || (w.same && !ceiled)) {
         rc = add_window(x, kind, &w, x->shapes[layer][2], &layer);
-    } else if (is_centred(&w) && !zeros && !ceiled) {
-        rc = pool_then_skip(x, kind, w, &layer);
-    } else if (zeros && !(ceiled && average)) {
+    } else if (!average && is_positive(x, layer)) {
         for (int i = 0; i < 4; i++)
             w.pad[i] += extra[i];
         w.same = false;
         rc = add_window(x, kind, &w, x->shapes[layer][2], &layer);
+    } else if (find_centres(&w, extra, x->shapes[layer], first, count)) {
+        rc = pool_then_skip(x, kind, w, first, count, &layer);
     } else {
-        return ft_onnx_refuse(x, "this padding of a pool is not supported");
+        return ft_onnx_refuse(x, "a pool with a window around a pixel outside the map is not "
+                                 "supported");
     }
     if (rc)
         return rc;
