@@ -310,11 +310,28 @@ def net_firsts(k, x):
     return mark(L.GlobalAveragePooling2D()(x))
 
 
+def net_windows(k, x):
+    """Attention over the columns of a map: each row by itself."""
+    L, c = k.layers, 0
+
+    def mark(x):
+        nonlocal c
+        c += 1
+        return L.Activation("linear", name="check_%d" % c)(x)
+
+    x = L.Conv2D(12, 3)(L.Rescaling(1 / 127.5, offset=-1)(x))
+    x = mark(L.MultiHeadAttention(3, 4, attention_axes=2)(x, x))
+    y = L.AveragePooling2D((1, 2))(x)
+    x = mark(L.Add()([x, L.MultiHeadAttention(2, 5, value_dim=3, attention_axes=(-2,))(x, y)]))
+    x = mark(L.MultiHeadAttention(2, 3, output_shape=9, attention_axes=[2])(x, L.Dense(8)(y), L.Dense(7)(y)))
+    return mark(L.GlobalAveragePooling2D()(L.Add()([x, L.MultiHeadAttention(3, 3, attention_axes=(1, 2))(x, x)])))
+
+
 NETS = [("activations", net_activations, (6, 7, 3)), ("norms", net_norms, (7, 6, 3)), ("convolutions", net_convolutions, (11, 12, 3)),
         ("shapes", net_shapes, (13, 12, 3)), ("merges", net_merges, (7, 8, 3)),
         ("arithmetic", net_arithmetic, (7, 8, 3)), ("selections", net_selections, (12, 13, 3)), ("resizing", net_resizing, (13, 11, 3)),
         ("attention", net_attention, (9, 11, 3)), ("parts", net_parts, (6, 7, 3)), ("tokens", net_tokens, (8, 10, 3)),
-        ("keys", net_keys, (9, 8, 3)), ("firsts", net_firsts, (6, 8, 3))]
+        ("keys", net_keys, (9, 8, 3)), ("firsts", net_firsts, (6, 8, 3)), ("windows", net_windows, (8, 9, 3))]
 
 
 def draw(model, noise):
@@ -364,7 +381,7 @@ def main():
     for i, (name, build, shape) in enumerate(NETS):
         if name != "convolutions":
             golden(out, keras, "-3", name, build, shape, 300 + i)
-        if name not in ("norms", "shapes", "tokens"):
+        if name not in ("norms", "shapes", "tokens", "windows"):
             golden(out, tf_keras, "-2", name, build, shape, 400 + i)
 
 

@@ -204,7 +204,7 @@ static int length_of(const cJSON *config, int axis)
         shape = ft_field(shape, "items");
     const cJSON *n =
         cJSON_IsArray(shape) ? cJSON_GetArrayItem(shape, cJSON_GetArraySize(shape) - axis) : NULL;
-    return cJSON_IsNumber(n) && n->valuedouble >= 1 && n->valuedouble <= 1 << 20
+    return n && cJSON_IsNumber(n) && n->valuedouble >= 1 && n->valuedouble <= 1 << 20
                ? (int)n->valuedouble
                : 0;
 }
@@ -236,6 +236,17 @@ static int parse_windows(const cJSON *config, struct ft_draft_layer *out, struct
                : ft_error_set(err, FT_EFORMAT, "the settings of its attention are not valid");
 }
 
+/* [heads, q, q] or [windows, heads, q, q] */
+static int check_positions(struct ft_draft_layer *d, struct ft_error *err)
+{
+    const struct ft_tensor *t = &d->layer.weights[FT_W_POSITIONS];
+    const int n = t->rank;
+    if ((n == 3 || n == 4) && t->shape[n - 1] == t->shape[n - 2] &&
+        t->shape[n - 3] == d->layer.params.groups)
+        return 0;
+    return ft_error_set(err, FT_EFORMAT, "the shape of its positions does not fit its settings");
+}
+
 static const char *const stores[FT_MAX_WEIGHTS] = {
     "layers/einsum_dense/vars/0",   "layers/einsum_dense/vars/1",   "layers/einsum_dense_1/vars/0",
     "layers/einsum_dense_1/vars/1", "layers/einsum_dense_3/vars/0", "layers/einsum_dense_3/vars/1",
@@ -254,6 +265,6 @@ const struct ft_layer_class ft_windows_classes[] = {
       .weights = { "query/kernel", "query/bias", "key/kernel", "key/bias", "value/kernel",
                    "value/bias", "attention_output/kernel", "attention_output/bias",
                    "positions/kernel", "positions/bias" },
-      .stores = stores, .order = order, .positions = true },
+      .stores = stores, .order = order, .positions = true, .finish = check_positions },
     { 0 },
 };
