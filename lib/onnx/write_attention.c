@@ -79,7 +79,7 @@ static const char *in_windows(struct ft_message *m, const struct ft_layer *l,
                         : ft_message_number(m, 1 / sqrtf((float)l->params.units)));
     if (positions->data)
         s = two(m, "Add", s,
-                ft_message_floats(m, positions->data, positions->shape, (size_t)positions->rank));
+                ft_message_floats(m, positions->data, positions->shape, positions->rank));
     s = ft_message_node(m, "Softmax", s, NULL, NULL, NULL);
     ft_message_int(m, "axis", -1);
     s = transpose(m, two(m, "MatMul", s, parts[2]), rows, 5);

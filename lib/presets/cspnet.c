@@ -185,9 +185,11 @@ int ft_convnet_cspnet(struct ft_convnet *x, int at)
     const bool leaky = !activation || (name && !strcmp(name, "leaky_relu"));
     const struct cspnet n = {
         .x = x,
-        .stage = choose(x, "stage_type", (const char *const[]){ "dark", "csp", "cs3" }),
-        .block = choose(x, "block_type",
-                        (const char *const[]){ "dark_block", "edge_block", "bottleneck_block" }),
+        .stage =
+            (enum stage_type)choose(x, "stage_type", (const char *const[]){ "dark", "csp", "cs3" }),
+        .block = (enum block_type)choose(
+            x, "block_type",
+            (const char *const[]){ "dark_block", "edge_block", "bottleneck_block" }),
         .activation = leaky ? FT_ACT_LEAKY_RELU : ft_convnet_activation(x, activation),
         .groups = (int)fmax(1, ft_convnet_number(x, ft_field(x->config, "groups"), 1)),
         .averages = ft_convnet_bool(x, "avg_down", false),

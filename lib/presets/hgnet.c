@@ -23,7 +23,7 @@ static int affine(struct ft_convnet *x, const char *name, int input)
         char path[NAME + 16];
         snprintf(path, sizeof path, "%s/lab/vars/%d", x->block, i);
         const struct ft_tensor t = ft_build_tensor(x->b, path, true);
-        float *to = ft_build_weight(x->b, at, weights[i], 1, (int64_t[]){ 1 });
+        float *to = ft_build_weight(x->b, at, (int)weights[i], 1, (int64_t[]){ 1 });
         if (to)
             *to = t.data[0];
     }

@@ -38,7 +38,7 @@ train=$(sed 's/.*"accuracy":\([^,]*\),"accuracy_expected":[^,]*,"interval":\[\([
 equal "$curve" "$train"
 
 begin "a wrong size is refused before the first picture is read"
-for size in 224, ,224 0 224,5000 224x224 22.5; do
+for size in "224," ",224" 0 224,5000 224x224 22.5; do
     status 2 finetune curve "$sample/train" --size "$size"
     has err "'--size $size': expected"
 done
