@@ -62,21 +62,17 @@ static int find_neighbours(struct explain *x, const struct settings *s, struct f
     return 0;
 }
 
-/* The logit: the sum of the map and the bias. */
-static void totals(const struct explain *x, double *logit, double *bias)
+/* Of values of all classes: that of the class, minus that of the class against it. */
+static double total(const struct explain *x, const float *values)
 {
     const struct ft_question *q = &x->question;
-    const float *z = x->explanation->logits, *b = ft_model_head(x->model)->b;
-    *logit = (double)z[q->class_index] - (q->against >= 0 ? (double)z[q->against] : 0);
-    *bias = (double)b[q->class_index] - (q->against >= 0 ? (double)b[q->against] : 0);
+    return (double)values[q->class_index] - (q->against >= 0 ? (double)values[q->against] : 0);
 }
 
 static void print_json(const struct explain *x, const struct settings *s)
 {
     const struct ft_explanation *e = x->explanation;
     char *const *classes = ft_model_class_names(x->model);
-    double logit, bias;
-    totals(x, &logit, &bias);
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "path", s->arguments[0]);
     cJSON_AddStringToObject(json, "label", classes[x->label]);
@@ -85,8 +81,9 @@ static void print_json(const struct explain *x, const struct settings *s)
     if (x->question.against >= 0)
         cJSON_AddStringToObject(json, "against", classes[x->question.against]);
     cJSON_AddStringToObject(json, "method", e->exact ? "class activation map" : "occlusion");
-    cJSON_AddNumberToObject(json, "logit", logit);
-    cJSON_AddNumberToObject(json, "bias", bias);
+    cJSON_AddNumberToObject(json, "elsewhere", total(x, e->elsewhere));
+    cJSON_AddNumberToObject(json, "logit", total(x, e->logits));
+    cJSON_AddNumberToObject(json, "bias", total(x, ft_model_head(x->model)->b));
     cJSON *map = cJSON_AddArrayToObject(json, "map");
     for (int y = 0; y < e->height; y++) {
         cJSON *row = cJSON_CreateArray();
@@ -113,19 +110,25 @@ static void print_lines(const struct explain *x, const struct settings *s)
     const struct ft_explanation *e = x->explanation;
     char *const *classes = ft_model_class_names(x->model);
     const struct ft_question *q = &x->question;
-    double logit, bias;
+    const double logit = total(x, e->logits), bias = total(x, ft_model_head(x->model)->b),
+                 elsewhere = total(x, e->elsewhere);
+    char more[100] = "";
     int best = 0;
-    totals(x, &logit, &bias);
+    if (e->exact && elsewhere != 0)
+        snprintf(more, sizeof more, " and %.2f comes from features of the whole picture",
+                 elsewhere);
     for (int i = 1; i < e->height * e->width; i++)
         best = x->map[i] > x->map[best] ? i : best;
     result("label", "%s %.3f", classes[x->label], (double)e->p[x->label]);
-    result("evidence", "for %s%s%s: logit %.2f, of which %.2f is bias · strongest at the %s %s",
+    result("evidence", "for %s%s%s: logit %.2f, of which %.2f is bias%s · strongest at the %s %s",
            classes[q->class_index], q->against >= 0 ? " against " : "",
-           q->against >= 0 ? classes[q->against] : "", logit, bias,
+           q->against >= 0 ? classes[q->against] : "", logit, bias, more,
            down[best / e->width * 3 / e->height], across[best % e->width * 3 / e->width]);
     result("method", "%s",
-           e->exact ? "class activation map: the sum of its cells and the bias is the logit"
-                    : "occlusion: decrease of the logit when a cell is covered");
+           !e->exact ? "occlusion: decrease of the logit when a cell is covered"
+           : *more   ? "class activation map: the sum of its cells, of what comes from the whole "
+                       "picture, and of the bias is the logit"
+                     : "class activation map: the sum of its cells and the bias is the logit");
     for (size_t i = 0; i < x->n_neighbours; i++)
         result(i ? "" : "looks like", "%.3f  %s  %s", x->neighbours[i].similarity,
                x->gallery->paths[x->neighbours[i].row],
@@ -139,7 +142,7 @@ static int run(struct explain *x, const struct settings *s, struct ft_error *err
     int rc = model_open(s, &x->model, err);
     if (!rc)
         rc = ft_explain(x->model, s->arguments[0], (uint64_t)s->max_megapixels << 20,
-                        &x->explanation, err);
+                        !strcmp(s->method, "occlusion"), &x->explanation, err);
     if (rc)
         return rc;
     const struct ft_explanation *e = x->explanation;
@@ -184,6 +187,10 @@ static const struct option explain_options[] = {
       .help = "show the evidence for this class (default: the most probable one)" },
     { "compare", 0, TEXT(compare), .argument = "A,B",
       .help = "show the evidence for class A against class B" },
+    { "method", 0, TEXT(method), .argument = "auto|occlusion", .choices = "auto|occlusion",
+      .initial = "auto",
+      .help = "auto: an exact map if the features are averages of maps or of patch tokens; "
+              "occlusion: cover one cell at a time and measure the logit" },
     { "neighbours", 0, INT(neighbours, 0, 1000), .argument = "K", .initial = "3",
       .help = "list the K most similar training pictures" },
     { 0 },

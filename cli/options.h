@@ -28,7 +28,7 @@ struct numbers {
 /* Strings are borrowed from argv or from the tables; NULL: the option was not given. */
 struct settings {
     const char *output, *model, *val, *resize, *class_weight, *compare, *csv, *group_by,
-        *class_name, *report, *scale;
+        *class_name, *method, *report, *scale;
     const char *layer, *depths, *preprocess, *architecture, *precision;
     int threads, folds, min_images, top, max_megapixels, neighbours, size;
     double l2; /* -1: chosen by cross-validation */

@@ -31,6 +31,20 @@ static int named_layers(const struct ft_network *network, const char *names, int
     return 0;
 }
 
+/* The maps of all depths. Of a transformer with a class token, these are the class tokens of its
+ * blocks. */
+static int find_taps(struct ft_network *network, int last, int *taps, int *n, struct ft_error *err)
+{
+    *n = ft_network_taps(network, last, taps);
+    const int class = *n < 0 ? *n : ft_network_class_token(network, last, taps, *n);
+    if (class == FT_ENOMEM)
+        return ft_error_nomem(err, "the layers of the features");
+    int rc = 0;
+    for (int i = 0; !rc && class >= 0 && i < *n; i++)
+        rc = ft_network_repeat(network, class, taps[i], &taps[i], err);
+    return rc;
+}
+
 int ft_backbone_add_layers(struct ft_backbone *b, const char *layers, struct ft_error *err)
 {
     b->top = b->last;
@@ -42,8 +56,8 @@ int ft_backbone_add_layers(struct ft_backbone *b, const char *layers, struct ft_
         return ft_error_nomem(err, "the layers of the features");
     if (strcmp(layers, "all") && strcmp(layers, "auto"))
         rc = named_layers(b->network, layers, taps, &n, err);
-    else if ((n = ft_network_taps(b->network, b->last, taps)) < 0)
-        rc = ft_error_nomem(err, "the layers of the features");
+    else
+        rc = find_taps(b->network, b->last, taps, &n, err);
     if (!rc && n > 0) {
         taps[n] = b->top;
         rc = ft_network_concatenate(b->network, taps, n + 1, &b->last, err);
@@ -66,8 +80,10 @@ static int set_blocks(struct ft_backbone *b, const int *layers, int n, struct ft
             : ft_error_nomem(err, "the layers of the features");
     for (int i = 0, from = 0; !rc && i < n; i++) {
         const int map = ft_network_averaged(network, layers[i]);
-        b->blocks[i] = (struct ft_block){ network->layers[map < 0 ? layers[i] : map].name, from,
-                                          info[map < 0 ? layers[i] : map].channels };
+        int at = map < 0 ? layers[i] : map;
+        if (network->layers[at].kind == FT_LAYER_CROPPING) /* a class token */
+            at = network->layers[at].inputs[0];
+        b->blocks[i] = (struct ft_block){ network->layers[at].name, from, info[at].channels };
         from += b->widths[i] = b->blocks[i].width;
     }
     free(info);

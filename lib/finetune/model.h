@@ -130,23 +130,25 @@ void ft_training_free(struct ft_training *training);
 /* ---- why a picture is classified as it is ---------------------------------------------------- */
 
 struct ft_explanation {
-    /* true: a class activation map (Zhou et al. 2016); the sum of the shares of a class and its
-     * bias is its logit. false: occlusion (Zeiler and Fergus 2014); a share is the decrease of the
-     * logit when the cell is covered */
+    /* true: a class activation map (Zhou et al. 2016); the sum of the shares of a class, of what
+     * comes from elsewhere, and of its bias is its logit. false: occlusion (Zeiler and Fergus
+     * 2014); a share is the decrease of the logit when the cell is covered */
     bool exact;
     int height, width; /* cells of the map */
     int d, k;
-    float *shares;  /* [height, width, k] */
-    float *feature; /* [d] */
-    float *logits;  /* [k] */
-    float *p;       /* [k] */
+    float *shares;    /* [height, width, k] */
+    float *elsewhere; /* [k] from features that belong to no place, such as a class token */
+    float *feature;   /* [d] */
+    float *logits;    /* [k] */
+    float *p;         /* [k] */
     int picture_height, picture_width;
     /* [picture_height, picture_width, 3] RGB: the network's input at twice its resolution */
     uint8_t *picture;
 };
-/* Explains the picture in a file. max_pixels: a larger picture is an error; 0: 256 megapixels. *out
- * must be freed with ft_explanation_free. Thread safety: as for ft_predict_file. */
-int ft_explain(const struct ft_model *model, const char *path, uint64_t max_pixels,
+/* Explains the picture in a file. max_pixels: a larger picture is an error; 0: 256 megapixels.
+ * occlude: by occlusion, also if the network has a class activation map. *out must be freed with
+ * ft_explanation_free. Thread safety: as for ft_predict_file. */
+int ft_explain(const struct ft_model *model, const char *path, uint64_t max_pixels, bool occlude,
                struct ft_explanation **out, struct ft_error *err);
 void ft_explanation_free(struct ft_explanation *explanation);
 

@@ -2,8 +2,9 @@
  * class c is the sum of h(y, x) . w_c / cells over the cells of the last map, plus the bias (Zhou
  * et al. 2016, Learning Deep Features for Discriminative Localization). If the feature consists of
  * the averages of several maps, the shares of each map are divided over the cells of the finest one
- * that they cover, so that the sum stays exact. For other features, each cell of a grid over the
- * input is covered in turn with the mean colour of the picture. */
+ * that they cover, so that the sum stays exact. What belongs to no place, such as a class token
+ * beside the average of the patches, is one number. For features without an average, each cell of a
+ * grid over the input is covered in turn with the mean colour of the picture. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +14,9 @@
 #include "base/numbers.h"
 #include "head/softmax.h"
 #include "image/image.h"
-#include "network/taps.h"
 #include "backbone/backbone.h"
+#include "model/places.h"
+#include "network/edit.h"
 
 enum { OCCLUSION_GRID = 7, ZOOM = 2 };
 #define FILE_LIMIT ((size_t)1 << 30)
@@ -25,10 +27,12 @@ static int explanation_alloc(struct ft_explanation *e, int height, int width, st
     e->width = width;
     e->shares = ft_alloc_zero((size_t)height * (size_t)width, (size_t)e->k * sizeof(float));
     e->feature = ft_alloc_zero((size_t)e->d, sizeof(float));
+    e->elsewhere = ft_alloc_zero((size_t)e->k, sizeof(float));
     e->logits = ft_alloc((size_t)e->k, sizeof(float));
     e->p = ft_alloc((size_t)e->k, sizeof(float));
-    return e->shares && e->feature && e->logits && e->p ? 0
-                                                        : ft_error_nomem(err, "the explanation");
+    return e->shares && e->feature && e->elsewhere && e->logits && e->p
+               ? 0
+               : ft_error_nomem(err, "the explanation");
 }
 
 static void logits_of(const struct ft_head *head, const float *feature, float *logits)
@@ -50,67 +54,6 @@ static void run(const struct ft_plan *plan, uint8_t *pixels, void *arena, float 
     ft_plan_run(plan, pixels, arena, output);
 }
 
-/* Maps whose averages, one after the other, are the feature. */
-struct maps {
-    int n;
-    int *layers;            /* [n] */
-    struct ft_plan **plans; /* [n] */
-};
-
-static void maps_release(struct maps *m)
-{
-    for (int i = 0; m->plans && i < m->n; i++)
-        ft_plan_free(m->plans[i]);
-    free(m->layers);
-    free(m->plans);
-}
-
-/* Appends the maps whose averages layer `last` concatenates, also those of concatenations in it:
- * two networks side by side, whose layers are concatenated. Returns whether there is nothing
- * else. */
-static bool collect_maps(const struct ft_network *network, int last, struct maps *m)
-{
-    const struct ft_layer *all = &network->layers[last];
-    if (all->kind != FT_LAYER_CONCATENATE) {
-        m->layers[m->n] = ft_network_averaged(network, last);
-        return m->layers[m->n++] >= 0;
-    }
-    for (int i = 0; i < all->n_inputs; i++)
-        if (m->n >= network->n_layers || !collect_maps(network, all->inputs[i], m))
-            return false;
-    return true;
-}
-
-/* Finds the maps. n is 0 if the feature is not made of averages. */
-static int find_maps(const struct ft_network *network, int last, struct maps *out,
-                     struct ft_error *err)
-{
-    const size_t most = (size_t)network->n_layers;
-    struct maps m = { 0 };
-    m.layers = ft_alloc(most, sizeof *m.layers);
-    m.plans = ft_alloc_zero(most, sizeof *m.plans);
-    if (!m.layers || !m.plans) {
-        maps_release(&m);
-        return ft_error_nomem(err, "the explanation");
-    }
-    if (!collect_maps(network, last, &m))
-        m.n = 0;
-    *out = m;
-    return 0;
-}
-
-static int plan_maps(const struct ft_backbone *b, struct maps *m, struct ft_error *err)
-{
-    int rc = 0;
-    for (int i = 0; !rc && i < m->n; i++) {
-        const struct ft_plan_options options = { .height = b->geometry.height,
-                                                 .width = b->geometry.width,
-                                                 .layer = m->layers[i] };
-        rc = ft_plan_new(b->network, &options, &m->plans[i], err);
-    }
-    return rc;
-}
-
 /* The cell of a coarse row of `from` cells that cell i of `to` cells lies in. */
 static int coarse(int i, int to, int from)
 {
@@ -126,11 +69,29 @@ static int together(int i, int to, int from)
     return n;
 }
 
-/* Adds the shares of a map [s.h, s.w, s.c], whose weights are w [s.c, k], to the cells of e. */
-static int add_shares(const float *map, struct ft_shape s, const float *w, struct ft_explanation *e,
-                      struct ft_error *err)
+/* Adds a part of what values [d] with weights w [d, k] give to the logits. */
+static void add_elsewhere(const float *values, size_t d, const float *w, double part,
+                          struct ft_explanation *e)
 {
-    const size_t cells = (size_t)s.h * (size_t)s.w, d = (size_t)s.c, k = (size_t)e->k;
+    const size_t k = (size_t)e->k;
+    for (size_t c = 0; c < k; c++) {
+        double sum = 0;
+        for (size_t j = 0; j < d; j++)
+            sum += (double)values[j] * (double)w[j * k + c];
+        e->elsewhere[c] += (float)(sum * part);
+    }
+}
+
+/* Adds the shares of a part's map [n_tokens, d], whose weights are w [d, k], to the cells of e. */
+static int add_shares(const float *map, const struct ft_part *s, const float *w,
+                      struct ft_explanation *e, struct ft_error *err)
+{
+    const size_t cells = (size_t)s->rows * (size_t)s->columns, d = (size_t)s->d, k = (size_t)e->k,
+                 tokens = (size_t)s->n_tokens, first = (size_t)s->first;
+    for (size_t i = 0; i < tokens; i++)
+        if (i < first || i >= first + cells)
+            add_elsewhere(map + i * d, d, w, 1 / (double)tokens, e);
+    map += first * d;
     float *shares = ft_alloc(cells, k * sizeof *shares);
     if (!shares)
         return ft_error_nomem(err, "the explanation");
@@ -139,13 +100,14 @@ static int add_shares(const float *map, struct ft_shape s, const float *w, struc
             double sum = 0;
             for (size_t j = 0; j < d; j++)
                 sum += (double)map[i * d + j] * (double)w[j * k + c];
-            shares[i * k + c] = (float)(sum / (double)cells);
+            shares[i * k + c] = (float)(sum / (double)tokens);
         }
     for (int y = 0; y < e->height; y++) {
-        const int rows = together(y, e->height, s.h), from = coarse(y, e->height, s.h) * s.w;
+        const int rows = together(y, e->height, s->rows),
+                  from = coarse(y, e->height, s->rows) * s->columns;
         for (int x = 0; x < e->width; x++) {
-            const float part = 1 / (float)(rows * together(x, e->width, s.w));
-            const float *share = shares + (size_t)(from + coarse(x, e->width, s.w)) * k;
+            const float part = 1 / (float)(rows * together(x, e->width, s->columns));
+            const float *share = shares + (size_t)(from + coarse(x, e->width, s->columns)) * k;
             float *to = e->shares + ((size_t)y * (size_t)e->width + (size_t)x) * k;
             for (size_t c = 0; c < k; c++)
                 to[c] += share[c] * part;
@@ -155,48 +117,74 @@ static int add_shares(const float *map, struct ft_shape s, const float *w, struc
     return 0;
 }
 
-/* Runs one plan and adds its map to the explanation, where its features begin at `from`. */
-static int explain_map(const struct ft_plan *plan, const struct ft_head *head, int from,
-                       const uint8_t *pixels, struct ft_explanation *e, struct ft_error *err)
+/* Runs a plan on a copy of the pixels [h, w, 3]; `output` has room for its output. */
+static int run_copy(const struct ft_plan *plan, const uint8_t *pixels, float *output,
+                    struct ft_error *err)
 {
-    const struct ft_shape in = ft_plan_input(plan), s = ft_plan_output(plan);
-    const size_t cells = (size_t)s.h * (size_t)s.w, d = (size_t)s.c,
-                 size = (size_t)in.h * (size_t)in.w * 3;
-    float *map = ft_alloc(cells, d * sizeof *map);
+    const struct ft_shape in = ft_plan_input(plan);
+    const size_t size = (size_t)in.h * (size_t)in.w * 3;
     uint8_t *copy = ft_alloc(size, 1);
     void *arena = ft_alloc(1, ft_plan_arena_bytes(plan, 1));
-    int rc = map && copy && arena ? 0 : ft_error_nomem(err, "the explanation");
+    const int rc = copy && arena ? 0 : ft_error_nomem(err, "the explanation");
     if (!rc) {
         memcpy(copy, pixels, size);
-        run(plan, copy, arena, map);
-        for (size_t j = 0; j < d; j++) {
-            double sum = 0;
-            for (size_t i = 0; i < cells; i++)
-                sum += (double)map[i * d + j];
-            e->feature[(size_t)from + j] = (float)(sum / (double)cells);
-        }
-        rc = add_shares(map, s, head->w + (size_t)from * (size_t)head->k, e, err);
+        run(plan, copy, arena, output);
     }
-    free(map);
     free(copy);
     free(arena);
     return rc;
 }
 
-static int activation_map(const struct ft_backbone *b, const struct ft_head *head, struct maps *m,
-                          const uint8_t *pixels, struct ft_explanation *e, struct ft_error *err)
+/* Computes the map of a part and adds it to the explanation. */
+static int explain_map(const struct ft_backbone *b, const struct ft_network *network,
+                       const struct ft_part *part, const uint8_t *pixels,
+                       const struct ft_head *head, struct ft_explanation *e, struct ft_error *err)
 {
-    int height = 0, width = 0, from = 0;
-    int rc = plan_maps(b, m, err);
-    for (int i = 0; !rc && i < m->n; i++) {
-        height = ft_max(height, ft_plan_output(m->plans[i]).h);
-        width = ft_max(width, ft_plan_output(m->plans[i]).w);
+    const struct ft_plan_options options = { .height = b->geometry.height,
+                                             .width = b->geometry.width,
+                                             .layer = part->layer };
+    const size_t cells = (size_t)part->n_tokens, d = (size_t)part->d;
+    struct ft_plan *plan = NULL;
+    float *map = ft_alloc(cells, d * sizeof *map);
+    int rc = map ? 0 : ft_error_nomem(err, "the explanation");
+    rc = rc ? rc : ft_plan_new(network, &options, &plan, err);
+    rc = rc ? rc : run_copy(plan, pixels, map, err);
+    for (size_t j = 0; !rc && j < d; j++) {
+        double sum = 0;
+        for (size_t i = 0; i < cells; i++)
+            sum += (double)map[i * d + j];
+        e->feature[(size_t)part->from + j] = (float)(sum / (double)cells);
     }
     if (!rc)
-        rc = explanation_alloc(e, height, width, err);
-    for (int i = 0; !rc && i < m->n; i++) {
-        rc = explain_map(m->plans[i], head, from, pixels, e, err);
-        from += ft_plan_output(m->plans[i]).c;
+        rc = add_shares(map, part, head->w + (size_t)part->from * (size_t)head->k, e, err);
+    ft_plan_free(plan);
+    free(map);
+    return rc;
+}
+
+/* The shares of all parts [n], of which some are maps. */
+static int activation_map(const struct ft_backbone *b, const struct ft_network *network,
+                          const struct ft_part *parts, int n, const uint8_t *pixels,
+                          const struct ft_head *head, struct ft_explanation *e,
+                          struct ft_error *err)
+{
+    int height = 0, width = 0, maps = 0;
+    for (int i = 0; i < n; i++)
+        if (parts[i].layer >= 0) {
+            height = ft_max(height, parts[i].rows);
+            width = ft_max(width, parts[i].columns);
+            maps++;
+        }
+    int rc = explanation_alloc(e, height, width, err);
+    if (!rc && maps < n)
+        rc = run_copy(b->plan, pixels, e->feature, err);
+    for (int i = 0; !rc && i < n; i++) {
+        const size_t from = (size_t)parts[i].from;
+        if (parts[i].layer >= 0)
+            rc = explain_map(b, network, &parts[i], pixels, head, e, err);
+        else
+            add_elsewhere(e->feature + from, (size_t)parts[i].d, head->w + from * (size_t)head->k,
+                          1, e);
     }
     if (rc)
         return rc;
@@ -270,7 +258,27 @@ static int prepare(const struct ft_geometry *geometry, const char *path, uint64_
     return rc ? ft_error_prefix(err, rc, "'%s'", path) : 0;
 }
 
-int ft_explain(const struct ft_model *model, const char *path, uint64_t max_pixels,
+/* The exact map if there is one, unless occlusion is wanted. */
+static int explain(const struct ft_backbone *b, const struct ft_head *head, bool occlude,
+                   const uint8_t *pixels, struct ft_explanation *e, struct ft_error *err)
+{
+    struct ft_network *network = NULL;
+    struct ft_part *parts = NULL;
+    int n = 0, maps = 0;
+    int rc = occlude ? 0 : ft_network_cut(b->network, b->last, &network, err);
+    if (!rc && network)
+        rc = ft_parts_find(network, b->geometry.height, b->geometry.width, &parts, &n, err);
+    for (int i = 0; i < n; i++)
+        maps += parts[i].layer >= 0;
+    if (!rc)
+        rc = maps ? activation_map(b, network, parts, n, pixels, head, e, err)
+                  : occlusion(b, head, pixels, e, err);
+    free(parts);
+    ft_network_free(network);
+    return rc;
+}
+
+int ft_explain(const struct ft_model *model, const char *path, uint64_t max_pixels, bool occlude,
                struct ft_explanation **out, struct ft_error *err)
 {
     const struct ft_backbone *b = ft_model_backbone(model);
@@ -287,13 +295,8 @@ int ft_explain(const struct ft_model *model, const char *path, uint64_t max_pixe
         e->picture_height = ZOOM * b->geometry.height;
         rc = prepare(&b->geometry, path, max_pixels, pixels, e->picture, err);
     }
-    struct maps maps = { 0 };
     if (!rc)
-        rc = find_maps(b->network, b->last, &maps, err);
-    if (!rc)
-        rc = maps.n ? activation_map(b, head, &maps, pixels, e, err)
-                    : occlusion(b, head, pixels, e, err);
-    maps_release(&maps);
+        rc = explain(b, head, occlude, pixels, e, err);
     free(pixels);
     if (rc) {
         ft_explanation_free(e);
@@ -310,6 +313,7 @@ void ft_explanation_free(struct ft_explanation *e)
         return;
     free(e->shares);
     free(e->feature);
+    free(e->elsewhere);
     free(e->logits);
     free(e->p);
     free(e->picture);

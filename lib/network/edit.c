@@ -207,6 +207,18 @@ int ft_network_pool(struct ft_network *n, int layer, int *out, struct ft_error *
     return 0;
 }
 
+int ft_network_repeat(struct ft_network *n, int like, int layer, int *out, struct ft_error *err)
+{
+    struct ft_layer *copy = make_room(n, n->n_layers, n->layers[like].name, layer);
+    if (!copy)
+        return ft_error_nomem(err, "the features of several layers");
+    copy->kind = n->layers[like].kind;
+    copy->params = n->layers[like].params;
+    memcpy(copy->weights, n->layers[like].weights, sizeof copy->weights);
+    *out = n->n_layers - 1;
+    return 0;
+}
+
 int ft_network_concatenate(struct ft_network *n, const int *layers, int count, int *out,
                            struct ft_error *err)
 {

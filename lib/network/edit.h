@@ -28,6 +28,10 @@ int ft_network_scale(struct ft_network *network, int channels, const float *scal
 /* Appends a layer that averages the map [h, w, c] of `layer` to [c]; *out is its index. The output
  * of the network does not change. */
 int ft_network_pool(struct ft_network *network, int layer, int *out, struct ft_error *err);
+/* Appends a layer with the kind, the parameters and the weights of layer `like`, which reads
+ * `layer`; *out is its index. The output of the network does not change. */
+int ft_network_repeat(struct ft_network *network, int like, int layer, int *out,
+                      struct ft_error *err);
 /* Appends a layer that concatenates the outputs of `layers` [count]: vectors [c], and maps as their
  * averages; *out is its index. The output of the network does not change. */
 int ft_network_concatenate(struct ft_network *network, const int *layers, int count, int *out,

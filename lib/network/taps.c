@@ -99,6 +99,95 @@ static int before_smaller_map(const struct readers *r, int i)
     return l->kind == FT_LAYER_INPUT || l->kind == FT_LAYER_RESCALING ? -1 : i;
 }
 
+/* ---- transformers ---------------------------------------------------------------------------- */
+
+static bool attends(const struct readers *r, int i)
+{
+    return r->count[i] && r->network->layers[i].kind == FT_LAYER_ATTENTION;
+}
+
+/* A layer that reads tokens and gives as many; the first input has them. */
+static bool keeps_tokens(const struct ft_layer *l)
+{
+    return passes(l) || l->kind == FT_LAYER_ADD || l->kind == FT_LAYER_ATTENTION ||
+           l->kind == FT_LAYER_LAYER_NORM || l->kind == FT_LAYER_RMS_NORM ||
+           l->kind == FT_LAYER_DENSE || l->kind == FT_LAYER_RESCALING ||
+           l->kind == FT_LAYER_MAP_RESCALING;
+}
+
+/* The number of its blocks of attention; 0 if the network has more convolutions. */
+static int attention_blocks(const struct readers *r)
+{
+    int blocks = 0, convolutions = 0;
+    for (int i = 0; i < r->last; i++) {
+        blocks += attends(r, i);
+        convolutions += r->count[i] && convolves(&r->network->layers[i]);
+    }
+    return convolutions > blocks ? 0 : blocks;
+}
+
+/* Chooses the sums that end blocks: a block ends with the last sum before the next attention.
+ * Returns their number. */
+static int after_attention(const struct readers *r, int blocks, bool *chosen)
+{
+    enum { EACH = 4 };
+    int n = 0;
+    for (int i = 0, block = 0, sum = -1; i < r->last; i++) {
+        if (r->count[i] && block && r->network->layers[i].kind == FT_LAYER_ADD &&
+            ft_network_rank(r->network, i) == 3)
+            sum = i;
+        if (!attends(r, i))
+            continue;
+        if (sum >= 0 && (blocks <= EACH || block % EACH == 0)) {
+            chosen[sum] = true;
+            n++;
+        }
+        block++;
+        sum = -1;
+    }
+    return n;
+}
+
+/* Marks the layers whose tokens are those of `layer`, of the layers that it needs. */
+static void mark_tokens(const struct ft_network *n, int layer, bool *marked)
+{
+    marked[layer] = true;
+    for (int i = layer; i > 0; i--) {
+        const struct ft_layer *l = &n->layers[i];
+        if (!marked[i] || !keeps_tokens(l))
+            continue;
+        for (int j = 0; j < (l->kind == FT_LAYER_ADD ? l->n_inputs : 1); j++)
+            marked[l->inputs[j]] = true;
+    }
+}
+
+int ft_network_class_token(const struct ft_network *network, int last, const int *taps, int n)
+{
+    struct readers r;
+    int found = -1;
+    bool *marked = calloc((size_t)last + 1, sizeof *marked);
+    if (!readers_init(&r, network, last) || !marked)
+        found = FT_ENOMEM;
+    for (int i = last; found == -1 && i > 0; i--) {
+        const struct ft_layer *l = &network->layers[i];
+        if (!r.count[i] || l->kind != FT_LAYER_CROPPING || l->params.pad[0] || l->params.pad[1] ||
+            l->params.pad[2] || !l->params.pad[3])
+            continue;
+        for (int j = 0; j < i; j++)
+            marked[j] = false;
+        mark_tokens(network, l->inputs[0], marked);
+        bool all = n > 0;
+        for (int j = 0; j < n; j++)
+            all = all && taps[j] < i && marked[taps[j]];
+        if (all)
+            found = i;
+    }
+    free(marked);
+    free(r.count);
+    free(r.reader);
+    return found;
+}
+
 /* ---------------------------------------------------------------------------------------------- */
 
 int ft_network_averaged(const struct ft_network *n, int layer)
@@ -118,11 +207,15 @@ int ft_network_taps(const struct ft_network *network, int last, int *taps)
                                                                  before_smaller_map };
     struct readers r;
     const int averaged = ft_network_averaged(network, last);
-    int n = 0;
+    int n = 0, blocks = 0;
     bool *chosen = calloc((size_t)last + 1, sizeof *chosen);
     if (!readers_init(&r, network, last) || !chosen)
         n = FT_ENOMEM;
-    for (size_t rule = 0; !n && rule < sizeof rules / sizeof *rules; rule++) {
+    else
+        blocks = attention_blocks(&r);
+    if (blocks)
+        n = after_attention(&r, blocks, chosen);
+    for (size_t rule = 0; !n && !blocks && rule < sizeof rules / sizeof *rules; rule++) {
         for (int i = 0; i < last; i++) {
             const int tap = r.count[i] ? rules[rule](&r, i) : -1;
             if (tap >= 0 && tap != averaged && tap != last && !chosen[tap] &&

@@ -70,6 +70,14 @@ static void put_panel(struct ft_canvas *c, int x, const struct ft_explanation *e
              q->against < 0 ? "" : classes[q->against]);
     put(c, x, &y, faint, text);
     put(c, x, &y, faint, e->exact ? "class activation map" : "occlusion");
+    if (!e->exact)
+        return;
+    const double elsewhere = (double)e->elsewhere[q->class_index] -
+                             (q->against >= 0 ? (double)e->elsewhere[q->against] : 0);
+    if (elsewhere != 0) {
+        snprintf(text, sizeof text, "whole picture: %+.2f", elsewhere);
+        put(c, x, &y, faint, text);
+    }
 }
 
 int ft_explanation_draw(const struct ft_explanation *e, const struct ft_question *q,
@@ -77,7 +85,7 @@ int ft_explanation_draw(const struct ft_explanation *e, const struct ft_question
                         struct ft_error *err)
 {
     const int w = e->picture_width, h = e->picture_height,
-              least = 2 * MARGIN + 5 * LINE + TOP * (LINE + 12);
+              least = 2 * MARGIN + 6 * LINE + TOP * (LINE + 12);
     struct ft_canvas c = { .width = 2 * w + PANEL + 4 * MARGIN,
                            .height = h + 2 * MARGIN > least ? h + 2 * MARGIN : least };
     float *map = ft_alloc((size_t)e->height * (size_t)e->width, sizeof *map);

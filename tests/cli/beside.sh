@@ -12,7 +12,7 @@ has out "efficientnet-lite0+keras3-teachable"
 status 0 finetune evaluate "$sample/test" -m pair.h5 --json
 has out '"images":12'
 status 0 finetune explain "$sample/test/cat/cat.52.jpg" -m pair.h5 -o why.png
-has out "occlusion" # the features of the second network are not averages of maps
+has out "comes from features of the whole picture" # those of the second network are not averages of maps
 status 0 finetune doctor "$sample/train" -b efficientnet-lite0 -b "$second"
 
 begin "features are those of both, one after the other"

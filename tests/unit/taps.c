@@ -143,6 +143,62 @@ static void too_few_maps_are_none(void)
     check_taps(&net, NULL, 0);
 }
 
+/* Patches, a token in front, and blocks of attention and two dense layers. ends [blocks] receives
+ * the sums. Returns the layer of the tokens. */
+static int transformer(struct net *net, int blocks, int *ends)
+{
+    begin(net);
+    int at = follow(net, FT_LAYER_RESHAPE, follow(net, FT_LAYER_CONV2D, 0));
+    net->layers[at].params.rank = 3;
+    at = follow(net, FT_LAYER_ZERO_PAD, at);
+    at = sum(net, at, follow(net, FT_LAYER_MAP_RESCALING, at)); /* not a block */
+    for (int i = 0; i < blocks; i++) {
+        at = sum(net, at, follow(net, FT_LAYER_ATTENTION, follow(net, FT_LAYER_LAYER_NORM, at)));
+        at = ends[i] =
+            sum(net, follow(net, FT_LAYER_DENSE, follow(net, FT_LAYER_LAYER_NORM, at)), at);
+    }
+    return follow(net, FT_LAYER_LAYER_NORM, at);
+}
+
+static void every_fourth_block_of_a_transformer_is_tapped(void)
+{
+    static struct net net;
+    enum { DEEP = 9 };
+    int ends[DEEP], want[] = { 0, 0 };
+    follow(&net, FT_LAYER_GLOBAL_AVERAGE_POOL, transformer(&net, DEEP, ends));
+    want[0] = ends[3];
+    want[1] = ends[7];
+    check_taps(&net, want, 2);
+    CHECK(ft_network_class_token(&net.network, net.network.output, want, 2) == -1);
+    /* the eighth is the last */
+    follow(&net, FT_LAYER_GLOBAL_AVERAGE_POOL, transformer(&net, 8, ends));
+    check_taps(&net, ends + 3, 1);
+    /* all but the last of few */
+    follow(&net, FT_LAYER_GLOBAL_AVERAGE_POOL, transformer(&net, 3, ends));
+    check_taps(&net, ends, 2);
+    follow(&net, FT_LAYER_GLOBAL_AVERAGE_POOL, transformer(&net, 1, ends));
+    check_taps(&net, ends, 0);
+}
+
+static void the_class_token_is_found(void)
+{
+    static struct net net;
+    int ends[3], at;
+    const int tokens = transformer(&net, 3, ends), class = follow(&net, FT_LAYER_CROPPING, tokens);
+    net.layers[class].params.pad[3] = 16;
+    const int patches = follow(&net, FT_LAYER_CROPPING, tokens);
+    net.layers[patches].params.pad[2] = 1;
+    at = follow(&net, FT_LAYER_GLOBAL_AVERAGE_POOL, patches);
+    at = sum(&net, follow(&net, FT_LAYER_FLATTEN, class), at);
+    net.layers[at].kind = FT_LAYER_CONCATENATE;
+    check_taps(&net, ends, 2);
+    CHECK(ft_network_class_token(&net.network, at, ends, 2) == class);
+    CHECK(ft_network_class_token(&net.network, at, ends, 0) == -1);
+    /* a layer between them that may change the number of tokens */
+    net.layers[ends[2]].kind = FT_LAYER_CONCATENATE;
+    CHECK(ft_network_class_token(&net.network, at, ends, 2) == -1);
+}
+
 int main(void)
 {
     RUN(inverted_residuals_are_tapped_after_the_depthwise_convolution);
@@ -151,5 +207,7 @@ int main(void)
     RUN(plain_networks_are_tapped_before_each_smaller_map);
     RUN(the_map_of_the_last_layer_and_unused_layers_are_not_tapped);
     RUN(too_few_maps_are_none);
+    RUN(every_fourth_block_of_a_transformer_is_tapped);
+    RUN(the_class_token_is_found);
     return test_end();
 }
