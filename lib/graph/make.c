@@ -38,14 +38,13 @@ static int make_steps(struct ft_plan *plan, struct ft_nodes *nodes,
                       const struct ft_plan_options *options, struct ft_error *err)
 {
     ft_nodes_fold(nodes);
-    int rc = ft_plan_emit(plan, nodes, err);
+    const int rc = ft_plan_emit(plan, nodes, err);
     if (rc)
         return rc;
     ft_plan_blocks(plan, options->blocks);
     plan->exact = options->exact || exact_wanted();
     plan->precision = options->precision;
-    rc = ft_plan_layout(plan, options->pictures, err);
-    return rc;
+    return ft_plan_layout(plan, options->pictures, err);
 }
 
 /* The weights that are in memory while nodes are made: of a large network those that nodes read,

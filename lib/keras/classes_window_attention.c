@@ -38,15 +38,6 @@ static cJSON *axes(const int64_t *n, int count)
     return list;
 }
 
-static cJSON *reference(const char *name)
-{
-    cJSON *list = cJSON_CreateArray();
-    cJSON_AddItemToArray(list, cJSON_CreateString(name));
-    cJSON_AddItemToArray(list, cJSON_CreateNumber(0));
-    cJSON_AddItemToArray(list, cJSON_CreateNumber(0));
-    return list;
-}
-
 static cJSON *add_part(cJSON *layers, const char *class, const char *name)
 {
     cJSON *entry = cJSON_CreateObject(), *config;
@@ -70,7 +61,7 @@ static void add_call(cJSON *entry, const char *const from[2])
         cJSON_AddItemToObject(config, "shape",
                               axes((int64_t[5]){ 0 }, strcmp(from[i], "pixels") ? 5 : 4));
         cJSON_AddStringToObject(config, "dtype", "float32");
-        cJSON_AddItemToObject(config, "keras_history", reference(from[i]));
+        cJSON_AddItemToObject(config, "keras_history", ft_make_reference(from[i]));
         cJSON_AddItemToArray(arguments, tensor);
     }
     cJSON_AddObjectToObject(node, "kwargs");
@@ -130,8 +121,8 @@ static void write_windows(const struct ft_layer *l, cJSON *config)
     }
     cJSON *input = cJSON_AddArrayToObject(config, "input_layers"),
           *output = cJSON_AddArrayToObject(config, "output_layers");
-    cJSON_AddItemToArray(input, reference("pixels"));
-    cJSON_AddItemToArray(output, reference(parts[PARTS - 1].name));
+    cJSON_AddItemToArray(input, ft_make_reference("pixels"));
+    cJSON_AddItemToArray(output, ft_make_reference(parts[PARTS - 1].name));
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */

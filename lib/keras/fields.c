@@ -180,3 +180,12 @@ void ft_add_activation(cJSON *config, enum ft_activation activation)
     if (activation != FT_ACT_LINEAR)
         cJSON_AddStringToObject(config, "activation", ft_activation_name(activation));
 }
+
+cJSON *ft_make_reference(const char *name)
+{
+    cJSON *list = cJSON_CreateArray();
+    cJSON_AddItemToArray(list, cJSON_CreateString(name));
+    cJSON_AddItemToArray(list, cJSON_CreateNumber(0));
+    cJSON_AddItemToArray(list, cJSON_CreateNumber(0));
+    return list;
+}

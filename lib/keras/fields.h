@@ -29,5 +29,7 @@ void ft_add_float(cJSON *config, const char *key, float value);
 void ft_add_ints(cJSON *config, const char *key, const int *values, int n);
 /* Nothing for LINEAR, which is the default. */
 void ft_add_activation(cJSON *config, enum ft_activation activation);
+/* [name, 0, 0]: how Keras refers to the output of a layer. The caller owns it. */
+cJSON *ft_make_reference(const char *name);
 
 #endif

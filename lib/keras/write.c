@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "keras/fields.h"
 #include "keras/h5.h"
 #include "keras/keras.h"
 #include "keras/layer_classes.h"
@@ -19,15 +20,6 @@
 #define HEADER_LIMIT 64512
 
 /* ---- configuration --------------------------------------------------------------------------- */
-
-static cJSON *reference(const char *name)
-{
-    cJSON *list = cJSON_CreateArray();
-    cJSON_AddItemToArray(list, cJSON_CreateString(name));
-    cJSON_AddItemToArray(list, cJSON_CreateNumber(0));
-    cJSON_AddItemToArray(list, cJSON_CreateNumber(0));
-    return list;
-}
 
 /* A tensor as Keras 3 refers to it. */
 static cJSON *tensor(const struct ft_network *network, int layer)
@@ -40,7 +32,7 @@ static cJSON *tensor(const struct ft_network *network, int layer)
     cJSON_AddItemToObject(object, "config", config);
     cJSON_AddItemToObject(config, "shape", shape);
     cJSON_AddStringToObject(config, "dtype", "float32");
-    cJSON_AddItemToObject(config, "keras_history", reference(network->layers[layer].name));
+    cJSON_AddItemToObject(config, "keras_history", ft_make_reference(network->layers[layer].name));
     return object;
 }
 
@@ -72,7 +64,7 @@ static void add_layer(cJSON *layers, const struct ft_network *network, const str
     }
     cJSON *node = layer->n_inputs ? cJSON_CreateArray() : NULL;
     for (int i = 0; i < layer->n_inputs; i++) {
-        cJSON *input = reference(network->layers[layer->inputs[i]].name);
+        cJSON *input = ft_make_reference(network->layers[layer->inputs[i]].name);
         cJSON_AddItemToArray(input, cJSON_CreateObject());
         cJSON_AddItemToArray(node, input);
     }
@@ -82,7 +74,7 @@ static void add_layer(cJSON *layers, const struct ft_network *network, const str
 
 static void add_end(cJSON *config, const char *key, const char *name)
 {
-    cJSON_AddItemToObject(config, key, reference(name));
+    cJSON_AddItemToObject(config, key, ft_make_reference(name));
 }
 
 char *ft_write_config(const struct ft_network *network, const int *order, int n, bool archive)
