@@ -43,26 +43,24 @@ static bool inside_already(const struct walk *w, const struct stat *st, int dept
     return false;
 }
 
-/* Adds `path` and everything below it. A file that is named like a picture but cannot be opened,
- * such as a broken link, becomes a row: extraction reports what is wrong with it. If `keep` is
- * false, files are only counted. */
+/* Adds `path` and everything below it. If `keep` is false, files are only counted. */
 static int walk_path(struct walk *w, const char *path, const char *name, int depth, bool keep,
                      struct ft_error *err)
 {
     struct stat st;
-    if (stat(path, &st) < 0 && errno != ENOENT && errno != ELOOP)
+    const bool missing = stat(path, &st) < 0;
+    if (missing && errno != ENOENT && errno != ELOOP)
         return add_unreadable(w, path, keep, err);
-    if (stat(path, &st) < 0)
-        return keep && ft_walk_candidate(path, name) ? add_row(w, path, err) : 0;
-    if (S_ISREG(st.st_mode)) {
-        if (!ft_walk_candidate(path, name)) {
-            w->dataset->n_others++;
+    if (missing || !S_ISDIR(st.st_mode)) {
+        const bool regular = !missing && S_ISREG(st.st_mode);
+        if (!ft_walk_candidate(path, name, missing ? NULL : &st)) {
+            w->dataset->n_others += regular;
             return 0;
         }
-        w->dataset->n_loose += !keep;
+        w->dataset->n_loose += !keep && regular;
         return keep ? add_row(w, path, err) : 0;
     }
-    if (!S_ISDIR(st.st_mode) || depth == FT_WALK_DEPTH || inside_already(w, &st, depth))
+    if (depth == FT_WALK_DEPTH || inside_already(w, &st, depth))
         return 0;
     w->above[depth].device = st.st_dev;
     w->above[depth].inode = st.st_ino;

@@ -122,12 +122,12 @@ static const char *from_levels(struct ft_inputs *x)
             ft_error_nomem(&x->error, "inputs");
             return NULL;
         }
-        if (stat(x->path, &st) && errno != ENOENT && errno != ELOOP)
+        const bool missing = stat(x->path, &st) < 0;
+        if (missing && errno != ENOENT && errno != ELOOP)
             return x->path; /* it cannot be opened: the extraction reports the reason */
-        if (stat(x->path, &st))
-            continue;
-        if (S_ISDIR(st.st_mode) ? !enter(x, x->path, &st)
-                                : S_ISREG(st.st_mode) && ft_walk_candidate(x->path, name))
+        if (!missing && S_ISDIR(st.st_mode)
+                ? !enter(x, x->path, &st)
+                : ft_walk_candidate(x->path, name, missing ? NULL : &st))
             return x->path;
     }
     return NULL;

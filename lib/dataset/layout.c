@@ -87,11 +87,13 @@ static int look_into(const char *dir, struct content *out, struct ft_error *err)
         char *path = ft_walk_join(dir, names[i]);
         if (!path)
             rc = ft_error_nomem(err, dir);
-        else if (!stat(path, &st) && S_ISDIR(st.st_mode)) {
+        else if (stat(path, &st))
+            c.pictures = c.pictures || ft_walk_candidate(path, names[i], NULL);
+        else if (S_ISDIR(st.st_mode)) {
             c.folders[c.n_folders++] = names[i];
             names[i] = NULL;
         } else
-            c.pictures = c.pictures || ft_walk_candidate(path, names[i]);
+            c.pictures = c.pictures || ft_walk_candidate(path, names[i], &st);
         free(path);
     }
     ft_walk_free_names(names, n);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -14,9 +15,11 @@
 #include "base/memory.h"
 #include "image/formats.h"
 
-bool ft_walk_candidate(const char *path, const char *name)
+bool ft_walk_candidate(const char *path, const char *name, const struct stat *st)
 {
     uint8_t head[64];
+    if (!st || !S_ISREG(st->st_mode))
+        return ft_format_names(name);
     const int fd = ft_open(path, O_RDONLY | O_NONBLOCK, 0);
     const ssize_t n = fd < 0 ? -1 : read(fd, head, sizeof head);
     if (fd >= 0)

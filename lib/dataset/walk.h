@@ -7,8 +7,12 @@
 /* The limit of nested directories. No path is long enough for more. */
 #define FT_WALK_DEPTH 2048
 
-/* Whether a file counts as a picture: its first bytes or its name are those of a picture format. */
-bool ft_walk_candidate(const char *path, const char *name);
+/* Whether a path that is no directory counts as a picture. A regular file does if its first bytes
+ * or its name are those of a picture format. Anything else (a broken link, a FIFO, a socket, a
+ * device) is not opened: its name decides, and extraction reports what is wrong with it. `st` is
+ * the result of stat(), NULL if that failed. */
+struct stat;
+bool ft_walk_candidate(const char *path, const char *name, const struct stat *st);
 /* The names in a directory, sorted by bytes, without hidden ones and __MACOSX (metadata in archives
  * made by macOS); free them with ft_walk_free_names. */
 int ft_walk_names(const char *path, char ***out, size_t *count, struct ft_error *err);

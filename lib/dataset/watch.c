@@ -313,7 +313,8 @@ static bool give(struct ft_watch *w)
         memmove(w->queue + w->given + 1, w->queue + w->given, (i - w->given) * sizeof *w->queue);
         w->given++;
         const char *slash = strrchr(w->path, '/');
-        if (!access(w->path, F_OK) && ft_walk_candidate(w->path, slash ? slash + 1 : w->path))
+        struct stat st;
+        if (!stat(w->path, &st) && ft_walk_candidate(w->path, slash ? slash + 1 : w->path, &st))
             return true;
     }
     return false;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# kill -9 at 20 random moments of a training: the cache stays sound, an older model stays whole, the last run's model is the undisturbed one.
+# kill -9 at random moments of a training (FT_ROUNDS, else 20): the cache stays sound, an older model stays whole, the last run's model is the undisturbed one.
 . "$FT_TESTS/cli/tap.sh"
 sample=$FT_TESTS/data/cats-vs-dogs
 mkdir set
@@ -12,14 +12,15 @@ for class in cat dog; do
     done
 done
 
-begin "20 times kill -9"
+begin "kill -9 again and again"
+rounds=${FT_ROUNDS:-20}
 status 0 finetune train set -q --no-cache -o undisturbed.h5
 finetune train "$sample/train" -q --no-cache -o old.h5
 cp old.h5 model.h5
 killed=0
 round=0
 longest=0.8 # seconds until the kill, at most: follows how long a run takes here
-while [ $killed -lt 20 ] && [ $round -lt 400 ]; do
+while [ "$killed" -lt "$rounds" ] && [ $round -lt 4000 ]; do
     round=$((round + 1))
     "$FINETUNE" train set -q -o model.h5 &
     pid=$!
@@ -36,7 +37,7 @@ while [ $killed -lt 20 ] && [ $round -lt 400 ]; do
     longest=$(awk "BEGIN { print $factor * $longest }")
     cmp -s model.h5 old.h5 || cmp -s model.h5 undisturbed.h5 || complain "model.h5 is neither the old one nor the new one"
 done
-[ $killed = 20 ] || complain "only $killed of $round were killed in time"
+[ "$killed" = "$rounds" ] || complain "only $killed of $round were killed in time"
 status 0 finetune cache info --json
 has out '"damaged":0'
 status 0 finetune train set -q -o model.h5

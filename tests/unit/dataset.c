@@ -221,8 +221,9 @@ static void streams_of_inputs(void)
     file("list", text);
     CHECK(!ft_inputs_open(arguments, 2, &options, &inputs, &e));
     const char *const want[] = {
-        "set/a/only-named-so.WebP", "set/a/really-a-jpeg.txt", "set/b/a/1",
-        "set/b/a.b/2.jpg",          "set/a/notes.txt",         "nowhere.jpg"
+        "set/a/broken.png", "set/a/only-named-so.WebP", "set/a/really-a-jpeg.txt",
+        "set/b/a/1",        "set/b/a.b/2.jpg",          "set/a/notes.txt",
+        "nowhere.jpg"
     };
     const char *path;
     size_t n = 0;
