@@ -6,7 +6,8 @@ keras.ops, which attention in windows needs.
 
     scripts/check_keras.py MODEL.h5 PICTURE...      exit status 77: Keras is not installed
 
-Pillow crops and resizes the pictures by the rule in the model's `finetune` attribute.
+Pillow crops and resizes the pictures by the rule in the model's `finetune` attribute. Large JPEGs are decoded at a reduced scale, as
+the program does it (ft_image_eighths): the full decode is up to a grey level away, which networks with random weights amplify.
 """
 import json
 import os
@@ -25,20 +26,40 @@ except ImportError as missing:
     print(f"check_keras.py: {missing}")
     sys.exit(77)
 
-TOLERANCE = 2e-3  # probabilities are printed with 3 digits; decoders of JPEG and resizers may differ by a grey level
+TOLERANCE = 1e-5
+MARGIN = 2.0  # FT_REDUCTION_MARGIN: a JPEG is decoded at 1/2, 1/4 or 1/8 if it is still this much larger than what it becomes
+FROM_RIGHT, FROM_BOTTOM = (2, 3, 6, 7), (3, 4, 7, 8)  # orientations: the last column or row of the file comes first
+
+
+def place(geometry, width, height):
+    """The box of the upright picture that is used, and the place in the input that it fills: left, top, width, height."""
+    size = geometry["width"], geometry["height"]
+    ratio = width / size[0], height / size[1]
+    if geometry["resize"] == "crop":
+        w, h = (geometry["crop"] * min(ratio) * s for s in size)
+        return ((width - w) / 2, (height - h) / 2, (width + w) / 2, (height + h) / 2), (0, 0, *size)
+    if geometry["resize"] == "pad":
+        w, h = (max(1, round(side / max(ratio))) for side in (width, height))
+        return (0, 0, width, height), (round((size[0] - w) / 2), round((size[1] - h) / 2), w, h)
+    return (0, 0, width, height), (0, 0, *size)
 
 
 def entry(path, geometry, channels):
     """A picture as the input of the network."""
-    picture = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
-    size = geometry["width"], geometry["height"]
-    box = (0, 0, *picture.size)
-    if geometry["resize"] == "crop":
-        scale = geometry["crop"] * min(picture.width / size[0], picture.height / size[1])
-        w, h = size[0] * scale, size[1] * scale
-        box = ((picture.width - w) / 2, (picture.height - h) / 2, (picture.width + w) / 2, (picture.height + h) / 2)
-    pixels = np.asarray(picture.resize(size, getattr(Image, geometry["filter"].upper()), box), "float32")
-    return pixels if channels == 3 else pixels @ np.array([[0.299], [0.587], [0.114]], "float32")
+    picture = Image.open(path)
+    turn = picture.getexif().get(0x0112, 1)
+    full = picture.size[::-1] if turn >= 5 else picture.size
+    box, (left, top, w, h) = place(geometry, *full)
+    shrink, scale = min((box[2] - box[0]) / w, (box[3] - box[1]) / h), 1
+    while picture.format == "JPEG" and scale < 8 and 2 * scale * MARGIN <= shrink:
+        scale *= 2
+    picture.draft(None, [max(1, side // scale) for side in picture.size])
+    picture = ImageOps.exif_transpose(picture).convert("RGB")
+    first = picture.width - full[0] / scale if turn in FROM_RIGHT else 0, picture.height - full[1] / scale if turn in FROM_BOTTOM else 0
+    box = [min(max(first[i % 2] + b / scale, 0), picture.size[i % 2]) for i, b in enumerate(box)]
+    resized = Image.new("RGB", (geometry["width"], geometry["height"]))
+    resized.paste(picture.resize((w, h), getattr(Image, geometry["filter"].upper()), box), (left, top))
+    return np.asarray(resized if channels == 3 else resized.convert("L"), "float32").reshape(geometry["height"], geometry["width"], channels)
 
 
 def main():
