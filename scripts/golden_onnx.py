@@ -289,8 +289,90 @@ def windows():
     g.write("windows", g.op("ThresholdedRelu", x, alpha=0.1))
 
 
+def attend(g, q, k, v, *added):
+    """Softmax(q k * 0.5 + ...) v, all [windows, heads, tokens, each]; shapes in `added` are applied by Reshape."""
+    order = [*range(k[1] - 2), k[1] - 1, k[1] - 2]
+    s = g.op("Mul", g.op("MatMul", q, g.op("Transpose", k[0], perm=order)), g.constant(np.float32(0.5)))
+    for a in added:
+        s = g.op("Reshape", s, g.ints(*a)) if isinstance(a, tuple) else g.op("Add", s, a)
+    return g.op("MatMul", g.op("Softmax", s, axis=-1), v)
+
+
+def roll(g, x, by, n):
+    """Rows and columns, as PyTorch writes torch.roll."""
+    for axis in (1, 2):
+        later = g.op("Slice", x, g.ints(by % n), g.ints(2**62), g.ints(axis))
+        x = g.op("Concat", later, g.op("Slice", x, g.ints(0), g.ints(by % n), g.ints(axis)), axis=axis)
+    return x
+
+
+def shifted():
+    """Attention in windows of 4 x 4 pixels after a shift, with relative positions and a mask, and a map of half the size (Swin)."""
+    g = Graph(14, size=16)
+    x = g.op("Transpose", g.conv(g.start, 3, 6, k=2, strides=[2, 2]), perm=[0, 2, 3, 1])  # 8 x 8
+    table, index = g.constant(g.random.normal(0, 1, (49, 2)).astype(np.float32)), np.add.outer(np.arange(16), np.arange(16)) % 49
+    positions = g.op("Transpose", g.op("Reshape", g.op("Gather", table, g.constant(index.reshape(-1))), g.ints(16, 16, 2)), perm=[2, 0, 1])
+    positions = g.op("Unsqueeze", positions, g.ints(0))
+    region = g.op("ConstantOfShape", g.ints(8, 8), value=numpy_helper.from_array(np.zeros(1, np.float32)))
+    rows = g.constant(np.arange(6, 8)[:, None])
+    region = g.op("ScatterND", region, rows, g.constant(np.ones((2, 8), np.float32)), reduction="none")
+    region = g.op("Transpose", g.op("ScatterND", g.op("Transpose", region, perm=[1, 0]), rows, g.constant(np.full((2, 8), 2, np.float32))), perm=[1, 0])
+    region = g.op("Reshape", g.op("Transpose", g.op("Reshape", region, g.ints(2, 4, 2, 4)), perm=[0, 2, 1, 3]), g.ints(4, 16))
+    apart = g.op("Sub", g.op("Unsqueeze", region, g.ints(1)), g.op("Unsqueeze", region, g.ints(2)))
+    mask = g.op("Where", g.op("Not", g.op("Equal", apart, g.constant(np.float32(0)))), g.constant(np.float32(-100)), apart)
+    mask = g.op("Unsqueeze", g.op("Unsqueeze", mask, g.ints(1)), g.ints(0))
+    for shift in (0, 2):
+        y = g.op("LayerNormalization", x, g.vector(6), g.vector(6, -1, 1), axis=-1)
+        y = roll(g, y, shift, 8) if shift else y
+        y = g.op("Transpose", g.op("Reshape", y, g.ints(1, 2, 4, 2, 4, 6)), perm=[0, 1, 3, 2, 4, 5])
+        y = g.op("Add", g.op("MatMul", g.op("Reshape", y, g.ints(4, 16, 6)), g.weights(6, 18)), g.vector(18, -1, 1))
+        y = g.op("Transpose", g.op("Reshape", y, g.ints(4, 16, 3, 2, 3)), perm=[2, 0, 3, 1, 4])
+        q, k, v = (g.op("Gather", y, g.constant(np.int64(i)), axis=0) for i in range(3))
+        masked = [(1, 4, 2, 16, 16), mask, (-1, 2, 16, 16)] if shift else []
+        y = g.op("Transpose", attend(g, q, (k, 4), v, positions, *masked), perm=[0, 2, 1, 3])
+        y = g.op("Add", g.op("MatMul", g.op("Reshape", y, g.ints(4, 16, 6)), g.weights(6, 6)), g.vector(6))
+        y = g.op("Transpose", g.op("Reshape", y, g.ints(1, 2, 2, 4, 4, 6)), perm=[0, 1, 3, 2, 4, 5])
+        y = g.op("Reshape", y, g.ints(1, 8, 8, 6))
+        x = g.op("Add", x, roll(g, y, -shift, 8) if shift else y)
+    parts = [g.op("Slice", x, g.ints(i, j), g.ints(2**62, 2**62), g.ints(1, 2), g.ints(2, 2)) for j in (0, 1) for i in (0, 1)]
+    x = g.op("MatMul", g.op("Concat", *parts, axis=-1), g.weights(24, 12))
+    g.write("shifted", g.op("Transpose", x, perm=[0, 3, 1, 2]))
+
+
+def thinned():
+    """Tokens with batch norms and attention whose queries are every second row and column, with a bias for each pair (LeViT)."""
+    g = Graph(15, size=14)
+    x = g.conv(g.start, 3, 8, k=2, strides=[2, 2])  # 7 x 7
+    x = g.op("Transpose", g.op("Reshape", x, g.ints(0, 0, -1)), perm=[0, 2, 1])
+
+    def dense(x, c, n, tokens):
+        x = g.op("Flatten", g.op("MatMul", x, g.weights(c, n)), axis=2)
+        x = g.op("BatchNormalization", x, g.vector(n), g.vector(n, -1, 1), g.vector(n, -1, 1), g.vector(n))
+        return g.op("Reshape", x, g.ints(1, tokens, n))
+
+    def bias(n, m, name):
+        table, at = g.random.normal(0, 1, (20, 2)).astype(np.float32), np.add.outer(3 * np.arange(n), np.arange(m)) % 20
+        if name == "GatherND":
+            return g.op("Transpose", g.op("GatherND", g.constant(table), g.op("Unsqueeze", g.constant(at), g.ints(-1))), perm=[2, 0, 1])
+        return g.op("Gather", g.constant(np.ascontiguousarray(table.T)), g.constant(at), axis=1)
+
+    y = g.op("Reshape", dense(x, 8, 2 * (3 + 3 + 5), 49), g.ints(1, 49, 2, -1))
+    q, k, v = (g.op("Transpose", t, perm=[0, 2, 1, 3]) for t in g.op("Split", y, g.ints(3, 3, 5), axis=3, outputs=3))
+    y = g.op("Reshape", g.op("Transpose", attend(g, q, (k, 4), v, bias(49, 49, "Gather")), perm=[0, 2, 1, 3]), g.ints(1, 49, 10))
+    x = g.op("Add", x, dense(g.op("HardSwish", y), 10, 8, 49))
+    y = g.op("Reshape", dense(x, 8, 2 * (3 + 5), 49), g.ints(1, 49, 2, -1))
+    k, v = (g.op("Transpose", t, perm=[0, 2, 1, 3]) for t in g.op("Split", y, g.ints(3, 5), axis=3, outputs=2))
+    few = g.op("Slice", g.op("Reshape", x, g.ints(1, 7, 7, 8)), g.ints(0, 0), g.ints(7, 7), g.ints(1, 2), g.ints(2, 2))
+    q = g.op("Reshape", dense(g.op("Reshape", few, g.ints(1, 16, 8)), 8, 6, 16), g.ints(1, 16, 2, 3))
+    y = attend(g, g.op("Transpose", q, perm=[0, 2, 1, 3]), (k, 4), v, bias(16, 49, "GatherND"))
+    y = g.op("Reshape", g.op("Transpose", y, perm=[0, 2, 1, 3]), g.ints(1, 16, 10))
+    x = g.op("ReduceMean", dense(g.op("HardSwish", y), 10, 12, 16), axes=[1], keepdims=0)
+    x = g.op("Gather", g.op("Reshape", x, g.ints(-1)), g.constant(np.arange(12).reshape(1, 12, 1, 1)), axis=0)  # as_strided
+    g.write("thinned", g.op("Flatten", x))
+
+
 if __name__ == "__main__":
     os.makedirs(FOLDER, exist_ok=True)
-    for build in [convolutions, pools, norms, activations, shapes, channels_last, tokens, attention, external, resizes, single, elementwise, windows]:
+    for build in [convolutions, pools, norms, activations, shapes, channels_last, tokens, attention, external, resizes, single, elementwise, windows, shifted, thinned]:
         build()
         print(build.__name__)

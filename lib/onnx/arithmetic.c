@@ -83,13 +83,14 @@ int ft_onnx_of_layers(struct ft_import *x, const struct ft_view *a, const struct
                       ft_onnx_is_vector(x, v.layer) == ft_onnx_is_vector(x, small.layer);
     if (!same) {
         enum ft_axis roles[FT_ONNX_RANK];
+        const bool vector = ft_view_is_vector(&v);
         ft_onnx_roles(&v, roles);
-        rc = ft_onnx_place(x, &v, roles, v.rank == 2, &layers[0]);
-        rc = rc ? rc : ft_onnx_place(x, &small, roles, v.rank == 2, &layers[1]);
+        rc = ft_onnx_place(x, &v, roles, vector, &layers[0]);
+        rc = rc ? rc : ft_onnx_place(x, &small, roles, vector, &layers[1]);
         if (rc)
             return rc;
         const int64_t rank = v.rank, *shape = x->shapes[layers[0]];
-        v = rank == 2                      ? ft_view_vector(layers[0], shape[2])
+        v = vector                         ? ft_view_vector(layers[0], shape[2])
             : roles[1] == FT_AXIS_CHANNELS ? ft_view_first(layers[0], shape)
                                            : ft_view_last(layers[0], shape);
         if (!ft_view_reshape(&v, (int)rank, large->dims))
@@ -184,7 +185,7 @@ static int dense(struct ft_import *x, const struct ft_view *in, const struct ft_
         return ft_onnx_refuse(x, "this shape of its input is not supported");
     ft_onnx_roles_of(&v, last, roles);
     const int64_t *s = x->shapes[v.layer], all = s[0] * s[1] * s[2];
-    const bool vector = rank == 2 && v.dims[0] == 1,
+    const bool vector = ft_view_is_vector(&v),
                flat = vector && d == all && (s[0] > 1 || s[1] > 1) && s[2] > 1;
     int rc;
     if (flat) {

@@ -1,139 +1,85 @@
-/* Multi-head attention as exporters write it: Softmax(Q K * factor) V, where Q, K and V are views
- * of Dense layers. Their kernels become those of one layer. */
+/* Multi-head attention as exporters write it: Softmax(Q K * factor + constants) V, where Q, K and V
+ * are views of Dense layers. Their kernels become those of one layer. */
 #include <math.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "onnx/import.h"
+#include "onnx/attention_parts.h"
+#include "onnx/scores.h"
 
-/* One of Q, K, V: the columns of a Dense layer, times a factor. */
-struct part {
-    const struct ft_view *view;
-    int dense, input; /* layers */
-    double factor;
-    int64_t heads, each, tokens;
+/* ---- queries of some pixels ------------------------------------------------------------------ */
+
+/* The layers that select some pixels of the map of keys for the queries (LeViT): positions need
+ * attention of one map, whose other queries are removed afterwards. */
+struct selection {
+    enum { SELECTION_LAYERS = 8 } most;
+    int n, layers[SELECTION_LAYERS]; /* from the queries back to the keys */
+    int base;                        /* of both */
 };
 
-static const Ft__Onnx__Node *producer(const struct ft_import *x, const Ft__Onnx__Node *node,
-                                      size_t input)
+static bool selects_pixels(const struct ft_import *x, int layer)
 {
-    const struct ft_onnx_value *v =
-        input < node->n_input ? ft_onnx_find(x, node->input[input]) : NULL;
-    return v ? v->node : NULL;
+    const struct ft_layer *l = ft_onnx_at(x, layer);
+    const struct ft_layer_params *p = &l->params;
+    const bool pool = l->kind == FT_LAYER_MAX_POOL && p->kernel[0] == 1 && p->kernel[1] == 1 &&
+                      p->padding == FT_PAD_VALID,
+               shape =
+                   l->kind == FT_LAYER_RESHAPE && x->shapes[layer][2] == x->shapes[l->inputs[0]][2];
+    return pool || shape || l->kind == FT_LAYER_CROPPING;
 }
 
-/* The matrix product before a Softmax; *factor is multiplied by what stands between them. */
-static const Ft__Onnx__Node *find_product(const struct ft_import *x, const Ft__Onnx__Node *node,
-                                          double *factor)
+static bool find_selection(const struct ft_import *x, int queries, int keys, struct selection *s)
 {
-    for (int steps = 0; node && steps < 4; steps++) {
-        if (!strcmp(node->op_type, "MatMul"))
-            return node;
-        const bool divides = !strcmp(node->op_type, "Div");
-        const struct ft_onnx_value *v = node->n_input == 2 ? ft_onnx_find(x, node->input[1]) : NULL;
-        if ((!divides && strcmp(node->op_type, "Mul")) || !v || v->kind != FT_ONNX_CONSTANT ||
-            v->constant.count != 1)
-            return NULL;
-        const double value = ft_constant_at(&v->constant, 0);
-        *factor *= divides ? 1 / value : value;
-        node = producer(x, node, 0);
-    }
-    return NULL;
-}
-
-/* Axis d of an aligned view counts all pixels of its layer in order. */
-static bool counts_pixels(const struct ft_import *x, const struct ft_view *v, const int *first,
-                          int d)
-{
-    const int64_t *shape = x->shapes[v->layer];
-    struct ft_view all = { .n = 2,
-                           .atoms = { { FT_AXIS_ROWS, shape[0], 1 },
-                                      { FT_AXIS_COLUMNS, shape[1], 1 } } },
-                   found = { .n = first[d + 1] - first[d],
-                             .from = { v->from[FT_AXIS_ROWS], v->from[FT_AXIS_COLUMNS] } };
-    memcpy(found.atoms, v->atoms + first[d], (size_t)found.n * sizeof *found.atoms);
-    ft_view_normalise(&all);
-    ft_view_normalise(&found);
-    return ft_view_congruent(&all, &found);
-}
-
-/* A view [.., tokens, each] (`turned`: [.., each, tokens]) of a Dense layer, perhaps scaled. */
-static bool read_part(const struct ft_import *x, const char *name, bool turned, struct part *p)
-{
-    const struct ft_onnx_value *value = ft_onnx_find(x, name);
-    int first[FT_ONNX_RANK + 1];
-    if (!value || value->kind != FT_ONNX_VIEW || value->view.rank < 3)
-        return false;
-    struct ft_view v = value->view;
-    const int rank = v.rank, t = turned ? rank - 1 : rank - 2, u = turned ? rank - 2 : rank - 1;
-    *p = (struct part){ .view = &value->view,
-                        .factor = 1,
-                        .heads = 1,
-                        .each = v.dims[u],
-                        .tokens = v.dims[t],
-                        .dense = v.layer };
-    if (!ft_view_align(&v, first) || !counts_pixels(x, &v, first, t))
-        return false;
-    for (int d = 0; d < rank; d++) {
-        if (d != t && ft_view_axes(&v, first, d) & ~(1u << FT_AXIS_CHANNELS))
+    s->n = 0;
+    s->base = keys;
+    while (ft_onnx_at(x, s->base)->kind == FT_LAYER_RESHAPE && selects_pixels(x, s->base))
+        s->base = ft_onnx_at(x, s->base)->inputs[0];
+    for (int at = queries; at != s->base; at = ft_onnx_at(x, at)->inputs[0]) {
+        if (s->n == SELECTION_LAYERS || !selects_pixels(x, at))
             return false;
-        p->heads *= d == t || d == u ? 1 : v.dims[d];
+        s->layers[s->n++] = at;
     }
-    for (const struct ft_layer *l = ft_onnx_at(x, p->dense); l->kind == FT_LAYER_RESCALING;
-         l = ft_onnx_at(x, p->dense)) {
-        const struct ft_tensor *scale = &l->weights[FT_W_SCALE], *offset = &l->weights[FT_W_OFFSET];
-        if (scale->count != 1 || offset->count != 1 || offset->data[0] != 0)
-            return false;
-        p->factor *= (double)scale->data[0];
-        p->dense = l->inputs[0];
-    }
-    const struct ft_layer *l = ft_onnx_at(x, p->dense);
-    p->input = l->kind == FT_LAYER_DENSE ? l->inputs[0] : -1;
-    return l->kind == FT_LAYER_DENSE && l->params.activation == FT_ACT_LINEAR;
+    return true;
 }
 
-/* The column of the Dense layer that is channel `each` of a head. */
-static int64_t column(const struct part *p, bool turned, int64_t head, int64_t each)
+/* The pixel of the map of keys that is pixel i of the queries. */
+static int64_t pixel_of(const struct ft_import *x, const struct selection *s, int64_t i)
 {
-    struct ft_view v = *p->view;
-    int first[FT_ONNX_RANK + 1];
-    int64_t at = v.from[FT_AXIS_CHANNELS];
-    const int rank = v.rank, t = turned ? rank - 1 : rank - 2, u = turned ? rank - 2 : rank - 1;
-    ft_view_align(&v, first);
-    for (int d = rank - 1; d >= 0; d--) {
-        int64_t *rest = d == u ? &each : &head;
-        for (int k = first[d + 1] - 1; d != t && k >= first[d]; k--) {
-            at += *rest % v.atoms[k].size * v.atoms[k].stride;
-            *rest /= v.atoms[k].size;
+    for (int k = 0; k < s->n; k++) {
+        const struct ft_layer *l = ft_onnx_at(x, s->layers[k]);
+        const struct ft_layer_params *p = &l->params;
+        const int64_t w = x->shapes[s->layers[k]][1], from = x->shapes[l->inputs[0]][1];
+        if (l->kind == FT_LAYER_CROPPING)
+            i = (i / w + p->pad[0]) * from + i % w + p->pad[2];
+        else if (l->kind == FT_LAYER_MAX_POOL)
+            i = i / w * p->stride[0] * from + i % w * p->stride[1];
+    }
+    return i;
+}
+
+/* The same selection of another map of as many pixels. */
+static int select_pixels(struct ft_import *x, const struct selection *s, int *layer)
+{
+    const int64_t c = x->shapes[*layer][2], *base = x->shapes[s->base];
+    int rc = ft_onnx_reshape(x, *layer, (int64_t[]){ base[0], base[1], c }, layer);
+    for (int k = s->n - 1; !rc && k >= 0; k--) {
+        const int from = s->layers[k];
+        const int64_t shape[FT_AXES] = { x->shapes[from][0], x->shapes[from][1], c };
+        if (ft_onnx_at(x, from)->kind == FT_LAYER_RESHAPE) {
+            rc = ft_onnx_reshape(x, *layer, shape, layer);
+            continue;
         }
+        rc = ft_onnx_layer(x, ft_onnx_at(x, from)->kind, layer, 1, shape, layer);
+        if (!rc)
+            ft_onnx_at(x, *layer)->params = ft_onnx_at(x, from)->params;
     }
-    return at;
+    return rc;
 }
 
-/* Sets a kernel [c, heads, each] and its bias. */
-static int set_part(struct ft_import *x, int layer, int w, const struct part *p, bool turned,
-                    double factor)
-{
-    const struct ft_tensor kernel = ft_onnx_at(x, p->dense)->weights[FT_W_KERNEL],
-                           bias = ft_onnx_at(x, p->dense)->weights[FT_W_BIAS];
-    const int64_t c = kernel.shape[0], n = kernel.shape[1], shape[] = { c, p->heads, p->each },
-                  all = p->heads * p->each;
-    float *to = ft_onnx_weight(x, layer, w, 3, shape),
-          *offset = to && bias.data ? ft_onnx_weight(x, layer, w + 1, 2, shape + 1) : NULL;
-    if (!to || (bias.data && !offset))
-        return FT_ENOMEM;
-    for (int64_t j = 0; j < all; j++) {
-        const int64_t from = column(p, turned, j / p->each, j % p->each);
-        for (int64_t i = 0; i < c; i++)
-            to[i * all + j] = (float)(factor * (double)kernel.data[i * n + from]);
-        if (offset)
-            offset[j] = (float)(factor * (double)bias.data[from]);
-    }
-    return 0;
-}
+/* ---- the layer ------------------------------------------------------------------------------- */
 
 /* The output kernel that changes nothing: [heads, each, heads * each]. */
-static int set_identity(struct ft_import *x, int layer, const struct part *v)
+static int set_identity(struct ft_import *x, int layer, const struct ft_part *v)
 {
     const int64_t all = v->heads * v->each;
     float *to = ft_onnx_weight(x, layer, FT_W_OUTPUT, 3, (int64_t[]){ v->heads, v->each, all });
@@ -158,35 +104,94 @@ bool ft_onnx_is_bare_attention(const struct ft_layer *l)
     return true;
 }
 
-static int build(struct ft_import *x, const struct part *q, const struct part *k,
-                 const struct part *v, double factor)
+/* POSITIONS [windows, heads, i, j], or [heads, i, j] if all windows have the same, and SCORE_SCALE.
+ * `sum` has the queries q; the layer has as many as keys, and zeros for the others. */
+static int set_positions(struct ft_import *x, int layer, const struct ft_part *q,
+                         const struct selection *s, int64_t keys, const struct ft_constant *sum,
+                         double factor)
 {
-    const int inputs[] = { q->input, k->input };
-    const int64_t *of = x->shapes[q->input], all = v->heads * v->each;
-    const int64_t shape[FT_AXES] = { of[0], of[1], all };
-    int layer;
-    int rc =
-        ft_onnx_layer(x, FT_LAYER_ATTENTION, inputs, k->input == q->input ? 1 : 2, shape, &layer);
+    const int64_t shape[] = { q->windows, q->heads, keys, keys };
+    const size_t each = sum->count / (size_t)q->windows;
+    bool same = true;
+    for (int64_t w = 1; same && w < q->windows; w++)
+        same = !memcmp(sum->f, sum->f + (size_t)w * each, each * sizeof *sum->f);
+    float *to = ft_onnx_weight(x, layer, FT_W_POSITIONS, same ? 3 : 4, same ? shape + 1 : shape),
+          *scale = to ? ft_onnx_weight(x, layer, FT_W_SCORE_SCALE, 1, &q->heads) : NULL;
+    if (!scale)
+        return FT_ENOMEM;
+    for (int64_t h = 0; h < q->heads; h++)
+        scale[h] = (float)factor;
+    memset(to, 0, ft_onnx_at(x, layer)->weights[FT_W_POSITIONS].count * sizeof *to);
+    for (int64_t w = 0; w < (same ? 1 : q->windows) * q->heads; w++)
+        for (int64_t i = 0; i < q->tokens; i++)
+            memcpy(to + (w * keys + pixel_of(x, s, i)) * keys, sum->f + (w * q->tokens + i) * keys,
+                   (size_t)keys * sizeof *to);
+    return 0;
+}
+
+/* The layer, without what is added to its scores. */
+static int attend(struct ft_import *x, const int *inputs, int n, bool windows,
+                  const struct ft_part *q, const struct ft_part *k, const struct ft_part *v,
+                  double factor, int *layer)
+{
+    const int64_t *of = x->shapes[inputs[0]], shape[] = { of[0], of[1], v->heads * v->each };
+    int rc = ft_onnx_layer(x, FT_LAYER_ATTENTION, inputs, n, shape, layer);
     if (rc)
         return rc;
-    struct ft_layer_params *p = &ft_onnx_at(x, layer)->params;
+    struct ft_layer_params *p = &ft_onnx_at(x, *layer)->params;
     p->groups = (int)q->heads;
     p->units = (int)q->each;
     p->filters = (int)v->each;
-    factor *= q->factor * k->factor * sqrt((double)q->each); /* the layer divides by the root */
-    rc = set_part(x, layer, FT_W_QUERY, q, false, factor);
-    rc = rc ? rc : set_part(x, layer, FT_W_KEY, k, true, 1);
-    rc = rc ? rc : set_part(x, layer, FT_W_VALUE, v, false, v->factor);
-    rc = rc ? rc : set_identity(x, layer, v);
+    p->windows = windows;
+    rc = ft_part_set(x, *layer, FT_W_QUERY, q, factor);
+    rc = rc ? rc : ft_part_set(x, *layer, FT_W_KEY, k, 1);
+    rc = rc ? rc : ft_part_set(x, *layer, FT_W_VALUE, v, 1);
+    return rc ? rc : set_identity(x, *layer, v);
+}
+
+/* Attention whose scores have constants: of one map, its tokens in one row for each window. */
+static int attend_positions(struct ft_import *x, const struct ft_scores *scores,
+                            const struct ft_part *q, const struct ft_part *k,
+                            const struct ft_part *v, int *layer)
+{
+    struct selection s;
+    struct ft_constant sum = { .rank = q->view->rank };
+    const int64_t c = x->shapes[k->input][2];
+    if (!find_selection(x, q->input, k->input, &s))
+        return ft_onnx_refuse(x, "constants are added to the scores of attention between two maps");
+    memcpy(sum.dims, q->view->dims, sizeof sum.dims);
+    sum.dims[sum.rank - 2] = q->tokens;
+    sum.dims[sum.rank - 1] = k->tokens;
+    int input, rc = ft_scores_sum(x, scores, &sum);
+    if (!rc && sum.count != (size_t)(q->windows * q->heads * q->tokens * k->tokens))
+        rc = ft_onnx_refuse(x, "the constants that are added to its scores have another shape");
+    rc = rc ? rc : ft_onnx_reshape(x, k->input, (int64_t[]){ k->windows, k->tokens, c }, &input);
+    rc = rc ? rc : attend(x, &input, 1, true, q, k, v, 1, layer);
+    rc = rc ? rc : set_positions(x, *layer, q, &s, k->tokens, &sum, scores->factor);
+    return rc || q->input == k->input ? rc : select_pixels(x, &s, layer);
+}
+
+static int build(struct ft_import *x, const struct ft_scores *scores, const struct ft_part *q,
+                 const struct ft_part *k, const struct ft_part *v)
+{
+    const int inputs[] = { q->input, k->input }, n = k->input == q->input ? 1 : 2;
+    int layer = 0, rc;
+    if (scores->added)
+        rc = attend_positions(x, scores, q, k, v, &layer);
+    else /* the layer divides by the root */
+        rc = attend(x, inputs, n, q->windows > 1, q, k, v, scores->factor * sqrt((double)q->each),
+                    &layer);
     if (rc)
         return rc;
-    struct ft_view out = { .layer = layer,
-                           .rank = v->view->rank,
-                           .n = 4,
-                           .atoms = { { FT_AXIS_CHANNELS, v->heads, v->each },
-                                      { FT_AXIS_ROWS, shape[0], 1 },
-                                      { FT_AXIS_COLUMNS, shape[1], 1 },
-                                      { FT_AXIS_CHANNELS, v->each, 1 } } };
+    const int64_t *shape = x->shapes[layer];
+    struct ft_view out = { .layer = layer, .rank = v->view->rank };
+    if (q->windows > 1)
+        ft_view_append(&out, (struct ft_atom){ FT_AXIS_ROWS, shape[0], 1 });
+    ft_view_append(&out, (struct ft_atom){ FT_AXIS_CHANNELS, v->heads, v->each });
+    if (q->windows == 1)
+        ft_view_append(&out, (struct ft_atom){ FT_AXIS_ROWS, shape[0], 1 });
+    ft_view_append(&out, (struct ft_atom){ FT_AXIS_COLUMNS, shape[1], 1 });
+    ft_view_append(&out, (struct ft_atom){ FT_AXIS_CHANNELS, v->each, 1 });
     memcpy(out.dims, v->view->dims, sizeof out.dims);
     out.dims[out.rank - 2] = q->tokens;
     ft_view_normalise(&out);
@@ -195,23 +200,25 @@ static int build(struct ft_import *x, const struct part *q, const struct part *k
 
 int ft_onnx_match_attention(struct ft_import *x, bool *done)
 {
-    const Ft__Onnx__Node *softmax =
-        strcmp(x->node->op_type, "MatMul") ? NULL : producer(x, x->node, 0);
-    struct part q, k, v;
-    double factor = 1;
+    const struct ft_onnx_value *weights =
+        strcmp(x->node->op_type, "MatMul") ? NULL : ft_onnx_input(x, 0);
+    const Ft__Onnx__Node *softmax = weights ? weights->node : NULL;
+    struct ft_part q, k, v;
+    struct ft_scores scores;
     *done = false;
-    if (!softmax || strcmp(softmax->op_type, "Softmax") || x->node->n_input != 2)
-        return 0;
-    const Ft__Onnx__Node *product = find_product(x, producer(x, softmax, 0), &factor);
-    if (!product || product->n_input != 2 || !read_part(x, product->input[0], false, &q) ||
-        !read_part(x, product->input[1], true, &k) || !read_part(x, x->node->input[1], false, &v))
+    if (!softmax || strcmp(softmax->op_type, "Softmax") || x->node->n_input != 2 ||
+        !ft_scores_find(x, softmax, &scores) ||
+        !ft_part_read(x, scores.product->input[0], false, &q) ||
+        !ft_part_read(x, scores.product->input[1], true, &k) ||
+        !ft_part_read(x, x->node->input[1], false, &v))
         return 0;
     const int64_t axis = ft_onnx_int(softmax, "axis", x->opset < 13 ? 1 : -1);
     if ((axis != -1 && axis != q.view->rank - 1) || q.heads != k.heads || q.heads != v.heads ||
-        q.each != k.each || k.tokens != v.tokens || k.input != v.input)
+        q.each != k.each || k.tokens != v.tokens || k.input != v.input || q.windows != k.windows ||
+        k.windows != v.windows)
         return 0;
     *done = true;
-    return build(x, &q, &k, &v, factor);
+    return build(x, &scores, &q, &k, &v);
 }
 
 int ft_onnx_complete_attention(struct ft_import *x)

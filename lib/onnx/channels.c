@@ -69,15 +69,16 @@ static int place_axis(struct ft_import *x, int64_t axis, int *layer, struct ft_v
     const struct ft_view *in = &ft_onnx_input(x, 0)->view;
     enum ft_axis roles[FT_ONNX_RANK];
     const int rank = in->rank, d = (int)(axis < 0 ? axis + rank : axis);
+    const bool vector = ft_view_is_vector(in);
     if (axis < -rank || axis >= rank || d < 1)
         return ft_onnx_refuse(x, "axis %lld is not supported", (long long)axis);
     ft_onnx_roles(in, roles);
     if (roles[d] != FT_AXIS_CHANNELS)
         ft_onnx_roles_of(in, d, roles);
-    const int rc = ft_onnx_place(x, in, roles, rank == 2, layer);
+    const int rc = ft_onnx_place(x, in, roles, vector, layer);
     if (rc)
         return rc;
-    *view = rank == 2             ? ft_view_vector(*layer, x->shapes[*layer][2])
+    *view = vector                ? ft_view_vector(*layer, x->shapes[*layer][2])
             : d == 1 && rank == 4 ? ft_view_first(*layer, x->shapes[*layer])
                                   : ft_view_last(*layer, x->shapes[*layer]);
     if (rank != 2 && d == 1 && rank == 3)

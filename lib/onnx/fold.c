@@ -202,6 +202,8 @@ static const struct {
     { "Tile", ft_fold_tile, 0 },
     { "Slice", ft_fold_slice, 0 },
     { "Gather", ft_fold_gather, 0 },
+    { "GatherND", ft_fold_gather_nd, 0 },
+    { "ScatterND", ft_fold_scatter_nd, 0 },
     { "Concat", ft_fold_concat, 0 },
     { "ConstantOfShape", filled, 0 },
     { "Range", range, 0 },
@@ -209,6 +211,17 @@ static const struct {
     { "ReduceSum", product, '+' },
     { "Identity", unchanged, 0 },
 };
+
+int ft_fold_run(struct ft_fold *f, bool *done)
+{
+    *done = false;
+    for (size_t i = 0; !*done && i < sizeof folded / sizeof *folded; i++)
+        if (!strcmp(folded[i].name, f->x->node->op_type)) {
+            *done = true;
+            return folded[i].function(f, folded[i].detail);
+        }
+    return 0;
+}
 
 /* The shape of a value, as Shape (axes start..end) and Size give it. */
 static int shape_of(struct ft_import *x, bool size)
@@ -285,14 +298,8 @@ int ft_onnx_fold(struct ft_import *x, bool *done)
         if (k < FT_FOLD_FEW)
             f.in[k] = in ? &in->constant : NULL;
     }
-    for (size_t i = 0; i < sizeof folded / sizeof *folded; i++) {
-        if (strcmp(folded[i].name, type))
-            continue;
-        *done = true;
-        struct ft_onnx_value out = { .kind = FT_ONNX_CONSTANT };
-        const int rc = folded[i].function(&f, folded[i].detail);
-        out.constant = f.out;
-        return rc ? rc : ft_onnx_set(x, 0, &out);
-    }
-    return 0;
+    struct ft_onnx_value out = { .kind = FT_ONNX_CONSTANT };
+    const int rc = ft_fold_run(&f, done);
+    out.constant = f.out;
+    return rc || !*done ? rc : ft_onnx_set(x, 0, &out);
 }

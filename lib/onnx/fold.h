@@ -15,6 +15,9 @@ struct ft_fold {
 /* Sets f->out. Returns 0 or an error. */
 typedef int ft_fold_function(struct ft_fold *f, int detail);
 
+/* Computes the current node from f->in. *done: whether it is one of the operators of the table. */
+int ft_fold_run(struct ft_fold *f, bool *done);
+
 /* Allocates the values of f->out, whose shape is set. */
 int ft_fold_make(struct ft_fold *f, bool integer);
 /* Gives f->out the values of the first input. */
@@ -30,5 +33,7 @@ int64_t ft_fold_limited(int64_t v, int64_t n, int64_t low, int64_t high);
 /* Operators that change the shape. */
 ft_fold_function ft_fold_reshape, ft_fold_squeeze, ft_fold_transpose, ft_fold_expand, ft_fold_tile,
     ft_fold_slice, ft_fold_gather, ft_fold_concat;
+/* Indices of several axes. */
+ft_fold_function ft_fold_gather_nd, ft_fold_scatter_nd;
 
 #endif

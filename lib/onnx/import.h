@@ -100,7 +100,16 @@ bool ft_onnx_is_vector(const struct ft_import *x, int layer);
  * *out is the layer. */
 int ft_onnx_place(struct ft_import *x, const struct ft_view *view, const enum ft_axis *roles,
                   bool vector, int *out);
-/* The same for [1, c, h, w]. */
+/* A RESHAPE or PERMUTE with params.shape `wanted`. An earlier one of the same input is used again,
+ * so that the inputs of queries, keys and values are seen to be one layer. */
+int ft_onnx_shaped(struct ft_import *x, enum ft_layer_kind kind, int input,
+                   const int wanted[FT_AXES], const int64_t shape[FT_AXES], int *out);
+/* The layer as a map of this shape: itself, or a RESHAPE. */
+int ft_onnx_reshape(struct ft_import *x, int layer, const int64_t shape[FT_AXES], int *out);
+/* Appends the layers that bring the values of v->layer into the order of the atoms, all of which
+ * the view selects. Sets v->layer. */
+int ft_onnx_reorder(struct ft_import *x, struct ft_view *v);
+/* The same as ft_onnx_place for [1, c, h, w]. */
 int ft_onnx_map(struct ft_import *x, const struct ft_view *view, int *out);
 /* The first axis that counts channels of the layer, or -1: the view has one channel. */
 int ft_onnx_channel_axis(const struct ft_view *view);

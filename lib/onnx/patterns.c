@@ -162,14 +162,14 @@ static int normalise(struct ft_import *x, const struct ft_view *v, int64_t axis,
     ft_onnx_roles(v, roles);
     if (roles[d] != FT_AXIS_CHANNELS)
         return ft_onnx_refuse(x, "a norm over rows or columns is not supported");
-    int rc = ft_onnx_place(x, v, roles, rank == 2, &from);
+    int rc = ft_onnx_place(x, v, roles, ft_view_is_vector(v), &from);
     rc = rc ? rc : ft_onnx_layer(x, FT_LAYER_LAYER_NORM, &from, 1, x->shapes[from], &layer);
     if (rc)
         return rc;
     ft_onnx_at(x, layer)->params.epsilon = (float)epsilon;
-    struct ft_view out = rank == 2 ? ft_view_vector(layer, x->shapes[layer][2])
-                         : d == 1  ? ft_view_first(layer, x->shapes[layer])
-                                   : ft_view_last(layer, x->shapes[layer]);
+    struct ft_view out = ft_view_is_vector(v) ? ft_view_vector(layer, x->shapes[layer][2])
+                         : d == 1             ? ft_view_first(layer, x->shapes[layer])
+                                              : ft_view_last(layer, x->shapes[layer]);
     return ft_view_reshape(&out, rank, v->dims)
                ? ft_onnx_set_view(x, 0, &out)
                : ft_onnx_refuse(x, "this order of axes is not supported");

@@ -12,28 +12,6 @@ static int one(struct ft_import *x, enum ft_layer_kind kind, int input,
     return ft_onnx_layer(x, kind, &input, 1, shape, out);
 }
 
-/* A layer with params.shape. An earlier one with the same input is taken again, so that the inputs
- * of queries, keys and values are seen to be one layer. */
-static int shaped(struct ft_import *x, enum ft_layer_kind kind, int input,
-                  const int wanted[FT_AXES], const int64_t shape[FT_AXES], int *out)
-{
-    for (int i = input + 1; i < x->network->n_layers; i++) {
-        const struct ft_layer *l = ft_onnx_at(x, i);
-        if (l->kind == kind && l->inputs[0] == input &&
-            !memcmp(l->params.shape, wanted, FT_AXES * sizeof *wanted)) {
-            *out = i;
-            return 0;
-        }
-    }
-    const int rc = one(x, kind, input, shape, out);
-    if (rc)
-        return rc;
-    struct ft_layer_params *p = &ft_onnx_at(x, *out)->params;
-    p->rank = FT_AXES;
-    memcpy(p->shape, wanted, FT_AXES * sizeof *wanted);
-    return 0;
-}
-
 int ft_onnx_select(struct ft_import *x, int layer, const int64_t *from, int64_t n, int *out)
 {
     const bool vector = ft_onnx_is_vector(x, layer);
@@ -87,6 +65,43 @@ static bool is_contiguous(const struct ft_view *v, enum ft_axis axis, int64_t st
             }
     }
     return reached == all;
+}
+
+/* Where an axis of `length` positions can be split into `length / split` rows of `split` columns,
+ * so that each atom counts rows or columns; 0: nowhere. */
+static int64_t find_split(const struct ft_view *v, enum ft_axis axis, int64_t length)
+{
+    for (int i = 0; i < v->n; i++)
+        for (int64_t parts = 1; v->atoms[i].axis == axis && parts <= 8; parts++) {
+            const int64_t split = v->atoms[i].stride / parts;
+            int64_t last = v->from[axis] % (split ? split : 1);
+            bool fits = v->atoms[i].stride % parts == 0 && split > 1 && length % split == 0;
+            for (int k = 0; fits && k < v->n; k++)
+                if (v->atoms[k].axis == axis && v->atoms[k].stride % split)
+                    last += (v->atoms[k].size - 1) * v->atoms[k].stride;
+            if (fits && last < split)
+                return split;
+        }
+    return 0;
+}
+
+/* A layer of one row (tokens) becomes a map, if the view selects tokens as rows and columns. */
+static int split_tokens(struct ft_import *x, struct ft_view *v)
+{
+    const int64_t *in = x->shapes[v->layer];
+    if (in[0] != 1 || is_contiguous(v, FT_AXIS_COLUMNS, least_stride(v, FT_AXIS_COLUMNS)))
+        return 0;
+    const int64_t split = find_split(v, FT_AXIS_COLUMNS, in[1]);
+    if (!split)
+        return 0;
+    for (int i = 0; i < v->n; i++)
+        if (v->atoms[i].axis == FT_AXIS_COLUMNS && v->atoms[i].stride % split == 0) {
+            v->atoms[i].axis = FT_AXIS_ROWS;
+            v->atoms[i].stride /= split;
+        }
+    v->from[FT_AXIS_ROWS] = v->from[FT_AXIS_COLUMNS] / split;
+    v->from[FT_AXIS_COLUMNS] %= split;
+    return ft_onnx_reshape(x, v->layer, (int64_t[]){ in[1] / split, split, in[2] }, &v->layer);
 }
 
 /* Cuts the rows and columns that a view does not select. */
@@ -187,13 +202,13 @@ static int permute(struct ft_import *x, struct ft_view *v)
     while (k < 6 && !counts_in_order(v, orders[k]))
         k++;
     if (k == 6)
-        return ft_onnx_refuse(x, "this mixture of rows, columns and channels is not supported");
+        return ft_onnx_reorder(x, v);
     if (!k)
         return 0;
     const int64_t *in = x->shapes[v->layer],
                   shape[FT_AXES] = { in[orders[k][0]], in[orders[k][1]], in[orders[k][2]] };
     const int wanted[FT_AXES] = { orders[k][0] + 1, orders[k][1] + 1, orders[k][2] + 1 };
-    return shaped(x, FT_LAYER_PERMUTE, v->layer, wanted, shape, &v->layer);
+    return ft_onnx_shaped(x, FT_LAYER_PERMUTE, v->layer, wanted, shape, &v->layer);
 }
 
 /* A global pooling that keeps axes of one pixel is made again as one that gives a vector. */
@@ -223,20 +238,16 @@ int ft_onnx_place(struct ft_import *x, const struct ft_view *view, const enum ft
             for (int i = first[d]; i < first[d + 1]; i++)
                 ft_view_append(&to, v.atoms[i]);
         }
-    int rc = crop(x, &to);
+    int rc = split_tokens(x, &to);
+    rc = rc ? rc : crop(x, &to);
     rc = rc ? rc : order_channels(x, &to);
     rc = rc ? rc : permute(x, &to);
     if (rc)
         return rc;
-    const int64_t *now = x->shapes[to.layer];
-    const bool flat = ft_onnx_is_vector(x, to.layer);
     *out = to.layer;
-    if (vector)
-        return flat ? 0 : to_vector(x, to.layer, shape[2], out);
-    if (!flat && now[0] == shape[0] && now[1] == shape[1] && now[2] == shape[2])
-        return 0;
-    const int wanted[FT_AXES] = { (int)shape[0], (int)shape[1], (int)shape[2] };
-    return shaped(x, FT_LAYER_RESHAPE, to.layer, wanted, shape, out);
+    if (!vector)
+        return ft_onnx_reshape(x, to.layer, shape, out);
+    return ft_onnx_is_vector(x, to.layer) ? 0 : to_vector(x, to.layer, shape[2], out);
 }
 
 int ft_onnx_map(struct ft_import *x, const struct ft_view *view, int *out)

@@ -311,7 +311,8 @@ static int set_output(struct ft_import *x)
     x->node = v->node;
     if (!x->node)
         return ft_error_set(x->err, FT_EFORMAT, "its output is its input");
-    const int rc = ft_onnx_place(x, &v->view, roles, v->view.rank == 2, &x->network->output);
+    const int rc =
+        ft_onnx_place(x, &v->view, roles, ft_view_is_vector(&v->view), &x->network->output);
     if (rc || remove_unused(x))
         return rc ? rc : FT_ENOMEM;
     return ft_onnx_complete_attention(x);

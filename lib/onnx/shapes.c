@@ -208,18 +208,18 @@ static int gather_channels(struct ft_import *x, struct ft_view *v, int axis,
         if (from[k] < 0 || from[k] >= v->dims[axis])
             rc = ft_onnx_refuse(x, "an index is not valid");
     }
-    rc = rc ? rc : ft_onnx_place(x, v, roles, v->rank == 2, &layer);
+    rc = rc ? rc : ft_onnx_place(x, v, roles, ft_view_is_vector(v), &layer);
     rc = rc ? rc : ft_onnx_select(x, layer, from, (int64_t)index->count, &layer);
     free(from);
     if (rc)
         return rc;
-    *v = v->rank == 2 ? ft_view_vector(layer, x->shapes[layer][2])
-         : axis == 1  ? ft_view_first(layer, x->shapes[layer])
-                      : ft_view_last(layer, x->shapes[layer]);
+    *v = ft_view_is_vector(v) ? ft_view_vector(layer, x->shapes[layer][2])
+         : axis == 1          ? ft_view_first(layer, x->shapes[layer])
+                              : ft_view_last(layer, x->shapes[layer]);
     return 0;
 }
 
-/* Of one index: a slice without its axis. */
+/* Of one index: a slice without its axis. Indices of several axes replace the axis by those. */
 static int gather(struct ft_import *x, const struct ft_onnx_operator *row)
 {
     (void)row;
@@ -228,8 +228,9 @@ static int gather(struct ft_import *x, const struct ft_onnx_operator *row)
     int64_t axis = ft_onnx_int(x->node, "axis", 0), dims[FT_ONNX_RANK];
     int rank = 0;
     axis += axis < 0 ? v.rank : 0;
-    if (!index || !index->i || axis < 0 || axis >= v.rank || index->rank > 1 || !index->count)
-        return ft_onnx_refuse(x, "its indices are not a constant of one axis");
+    if (!index || !index->i || axis < 0 || axis >= v.rank || !index->count ||
+        v.rank - 1 + index->rank > FT_ONNX_RANK)
+        return ft_onnx_refuse(x, "its indices are not constants");
     const int64_t first = index->i[0] + (index->i[0] < 0 ? v.dims[axis] : 0),
                   step = index->count > 1 ? index->i[1] - index->i[0] : 1,
                   size = (int64_t)index->count;
@@ -244,8 +245,8 @@ static int gather(struct ft_import *x, const struct ft_onnx_operator *row)
     if (rc)
         return rc;
     for (int d = 0; d < v.rank; d++)
-        if (d != axis || index->rank)
-            dims[rank++] = v.dims[d];
+        for (int k = 0; k < (d == axis ? index->rank : 1); k++)
+            dims[rank++] = d == axis ? index->dims[k] : v.dims[d];
     return set_or_refuse(x, ft_view_reshape(&v, rank, dims), &v);
 }
 
@@ -352,11 +353,12 @@ static int concat(struct ft_import *x, const struct ft_onnx_operator *row)
                 return ft_onnx_refuse(x, "its inputs differ in shape");
         dims[axis] += of[axis];
     }
+    const bool vector = ft_view_is_vector(pattern);
     ft_onnx_roles(pattern, roles);
     if (roles[axis] != FT_AXIS_CHANNELS || constants)
         return join_pixels(x, (int)axis, roles, dims, rank);
     for (size_t k = 0; k < x->node->n_input; k++) {
-        const int rc = ft_onnx_place(x, &ft_onnx_input(x, k)->view, roles, rank == 2, &layers[n++]);
+        const int rc = ft_onnx_place(x, &ft_onnx_input(x, k)->view, roles, vector, &layers[n++]);
         if (rc)
             return rc;
         channels += x->shapes[layers[n - 1]][2];
@@ -366,7 +368,7 @@ static int concat(struct ft_import *x, const struct ft_onnx_operator *row)
     const int rc = ft_onnx_layer(x, FT_LAYER_CONCATENATE, layers, n, shape, &layer);
     if (rc)
         return rc;
-    struct ft_view v = rank == 2                      ? ft_view_vector(layer, channels)
+    struct ft_view v = vector                         ? ft_view_vector(layer, channels)
                        : roles[1] == FT_AXIS_CHANNELS ? ft_view_first(layer, x->shapes[layer])
                                                       : ft_view_last(layer, x->shapes[layer]);
     return set_or_refuse(x, ft_view_reshape(&v, rank, dims), &v);

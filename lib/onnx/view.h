@@ -50,6 +50,11 @@ bool ft_view_slice(struct ft_view *v, int d, int64_t start, int64_t size, int64_
 
 /* Whether two views select the same values in the same order of layers of the same shape. */
 bool ft_view_congruent(const struct ft_view *a, const struct ft_view *b);
+/* Whether it is one row [1, c], so that its values are those of a vector; [t, c] are tokens. */
+static inline bool ft_view_is_vector(const struct ft_view *v)
+{
+    return v->rank == 2 && v->dims[0] == 1;
+}
 /* Product of the dims. */
 int64_t ft_view_count(const struct ft_view *v);
 /* The axes that axis d of the view has atoms of, as bits. The view must be aligned by `first`. */

@@ -138,7 +138,8 @@ static int open_bytes(const uint8_t *bytes, size_t size, char *message)
 
 static void damaged_files_are_refused_or_read(void)
 {
-    static const char *const names[] = { "shapes", "attention", "pools", "norms" };
+    static const char *const names[] = { "shapes", "attention", "pools",
+                                         "norms",  "shifted",   "thinned" };
     uint64_t state = 1;
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         size_t size;

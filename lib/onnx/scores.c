@@ -1,0 +1,88 @@
+#include "onnx/scores.h"
+
+#include <string.h>
+
+#include "onnx/fold.h"
+
+/* The constant of a sum or product of a constant and scores; *scores is the input of these. */
+static const struct ft_constant *constant_of(const struct ft_import *x, const Ft__Onnx__Node *node,
+                                             size_t *scores)
+{
+    for (size_t k = 0; node->n_input == 2 && k < 2; k++) {
+        const struct ft_onnx_value *v = ft_onnx_find(x, node->input[k]);
+        *scores = 1 - k;
+        if (v && v->kind == FT_ONNX_CONSTANT)
+            return &v->constant;
+    }
+    return NULL;
+}
+
+static bool changes_shape(const char *name)
+{
+    static const char *const names[] = { "Reshape", "Unsqueeze", "Squeeze", "Identity" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(name, names[i]))
+            return true;
+    return false;
+}
+
+static bool read_step(const struct ft_import *x, const Ft__Onnx__Node *node, struct ft_scores *s,
+                      size_t *scores)
+{
+    *scores = 0;
+    if (changes_shape(node->op_type))
+        return true;
+    const struct ft_constant *c = constant_of(x, node, scores);
+    const bool divides = !strcmp(node->op_type, "Div");
+    if (!c || (divides && *scores != 0))
+        return false;
+    if (!strcmp(node->op_type, "Add")) {
+        s->added = true;
+        return true;
+    }
+    if (c->count != 1 || (!divides && strcmp(node->op_type, "Mul")))
+        return false;
+    const double value = ft_constant_at(c, 0);
+    s->factor *= divides ? 1 / value : value;
+    return true;
+}
+
+bool ft_scores_find(const struct ft_import *x, const Ft__Onnx__Node *softmax, struct ft_scores *s)
+{
+    size_t scores = 0;
+    *s = (struct ft_scores){ .factor = 1 };
+    const Ft__Onnx__Node *node = softmax;
+    while (scores < node->n_input) {
+        const struct ft_onnx_value *v = ft_onnx_find(x, node->input[scores]);
+        node = v ? v->node : NULL;
+        if (!node || !node->op_type)
+            return false;
+        if (!strcmp(node->op_type, "MatMul")) {
+            s->product = node;
+            return node->n_input == 2;
+        }
+        if (s->n == FT_SCORES_STEPS || !read_step(x, node, s, &scores))
+            return false;
+        s->steps[s->n++] = node;
+    }
+    return false;
+}
+
+int ft_scores_sum(struct ft_import *x, const struct ft_scores *s, struct ft_constant *sum)
+{
+    struct ft_import at = *x;
+    int rc = ft_constant_new(sum, false, &x->network->storage, x->err);
+    if (rc)
+        return rc;
+    memset(sum->f, 0, sum->count * sizeof *sum->f);
+    for (int i = s->n - 1; !rc && i >= 0; i--) { /* each step as if the scores were these */
+        struct ft_fold f = { .x = &at, .in = { sum } };
+        bool done;
+        at.node = s->steps[i];
+        size_t scores;
+        f.in[1] = changes_shape(at.node->op_type) ? NULL : constant_of(x, at.node, &scores);
+        rc = ft_fold_run(&f, &done);
+        *sum = f.out;
+    }
+    return rc;
+}
