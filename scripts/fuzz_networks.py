@@ -135,6 +135,138 @@ class Maker:
         return (self.keras.Model(start, L.Dense(4, activation="softmax")(x)) if r.random() < 0.5 else tap), tap, (h, w, c), shape
 
 
+class Transformer:
+    """Random transformers made of layers and operations of Keras 3, on tokens [t, c]."""
+
+    def __init__(self, keras, r):
+        self.keras, self.r, self.L, self.o = keras, r, keras.layers, keras.ops
+
+    def constant(self, *shape):
+        import numpy as np
+        return np.random.default_rng(self.r.randint(0, 1 << 30)).normal(0, 0.5, shape).astype("float32")
+
+    def norm(self, x):
+        r, L, t = self.r, self.L, x.shape[1]
+        kinds = [lambda: L.LayerNormalization(epsilon=1e-6)] * 4 + [
+            lambda: L.RMSNormalization(epsilon=1e-5), lambda: L.LayerNormalization(axis=(1, 2)), lambda: L.LayerNormalization(axis=1, center=False),
+            lambda: L.BatchNormalization(), lambda: L.UnitNormalization(), lambda: L.RMSNormalization(axis=[1, 2]), lambda: L.LayerNormalization(axis=[-2, -1], scale=False),
+            lambda: L.GroupNormalization(groups=2, epsilon=1e-4), lambda: L.BatchNormalization(axis=1)]
+        return r.choice(kinds if t > 1 else kinds[:5])()(x)
+
+    def heads(self, x, heads, units):
+        """[t, c] to [t, heads, units]"""
+        L = self.L
+        if self.r.random() < 0.5:
+            return L.EinsumDense("abc,cde->abde", output_shape=(x.shape[1], heads, units), bias_axes=self.r.choice(["de", "e", "bde", "d", None]))(x)
+        return self.o.reshape(L.Dense(heads * units)(x), (-1, x.shape[1], heads, units))
+
+    def attention(self, x):
+        r, L, o, c = self.r, self.L, self.o, x.shape[2]
+        heads, units = r.choice([(1, 8), (2, 4), (3, 5), (4, 3)])
+        kind = r.choice(["mha", "mha", "mha", "cross", "grouped", "grouped", "written", "written", "heads", "heads", "layer", "dot", "product"])
+        if kind == "mha":
+            return L.MultiHeadAttention(heads, units, value_dim=r.choice([None, 6]), use_bias=r.random() < 0.7, dropout=0.1)(x, x)
+        if kind == "cross":
+            y = L.Dense(r.randint(4, 9))(r.choice([L.AveragePooling1D(2), L.MaxPooling1D(2)])(x)) if x.shape[1] > 1 else x
+            return L.MultiHeadAttention(heads, units, output_shape=c)(x, y)
+        if kind == "grouped":
+            many, few = r.choice([(4, 2), (4, 1), (6, 3), (2, 2)])
+            return L.GroupQueryAttention(r.choice([3, 8]), many, few, use_bias=r.random() < 0.5)(x, x)
+        if kind == "layer":
+            q, v = L.Dense(7)(x), L.Dense(c)(x)
+            return L.Attention()([q, v, L.Dense(7)(x)] if r.random() < 0.5 else [L.Dense(c)(x), v])
+        if kind == "dot":
+            scores = L.Softmax()(L.Dot(axes=(2, 2))([L.Dense(9)(x), L.Dense(9)(x)]))
+            return L.Dot(axes=(2, 1))([scores, L.Dense(c)(x)])
+        if kind == "written":
+            q, k, v = L.Dense(units)(x), L.Dense(units)(x), L.Dense(c)(x)
+            k = L.Permute((2, 1))(k) if r.random() < 0.5 else o.transpose(k, (0, 2, 1))
+            scores = o.matmul(q, k)
+            scores = r.choice([lambda s: s / units**0.5, lambda s: s * 0.3, lambda s: s, lambda s: L.Rescaling(0.5)(s)])(scores)
+            return o.matmul(r.choice([lambda s: o.softmax(s), lambda s: o.softmax(s, axis=-1), lambda s: L.Dropout(0.2)(L.Softmax()(s)), lambda s: L.Activation("softmax")(s)])(scores), v)
+        q, k, v = self.heads(x, heads, units), self.heads(x, heads, units), self.heads(x, heads, 6)
+        if kind == "product":
+            if r.random() < 0.5:
+                v = self.heads(x, heads, units)
+            y = o.dot_product_attention(q, k, self.heads(x, heads, units), scale=r.choice([None, 0.4]))
+        else:
+            q, v = o.transpose(q, (0, 2, 1, 3)), L.Permute((2, 1, 3))(v)
+            k = o.transpose(k, (0, 2, 3, 1)) if r.random() < 0.5 else o.transpose(o.transpose(k, (0, 2, 1, 3)), (0, 1, 3, 2))
+            y = o.transpose(o.matmul(o.softmax(o.matmul(q, k) * units**-0.5), v), (0, 2, 1, 3))
+        if r.random() < 0.5:
+            return L.EinsumDense("abde,dec->abc", output_shape=(y.shape[1], c), bias_axes=r.choice(["c", "bc", None]))(y)
+        return L.Dense(c)(o.reshape(y, (-1, y.shape[1], y.shape[2] * y.shape[3])))
+
+    def mlp(self, x):
+        r, L, o, c = self.r, self.L, self.o, x.shape[2]
+        n = r.randint(6, 30)
+        kind = r.choice(["dense", "dense", "gated", "quick", "einsum", "heads", "matrix"])
+        if kind == "dense":
+            y = L.Dense(n)(x)
+            y = r.choice([lambda y: o.gelu(y, approximate=r.random() < 0.5), lambda y: o.silu(y), lambda y: L.Activation(r.choice(["gelu", "relu", "silu", "hard_silu", "mish"]))(y)])(y)
+            return L.Dense(c)(y)
+        if kind == "gated":
+            a, b = o.split(L.Dense(2 * n)(x), 2, axis=-1) if r.random() < 0.5 else (L.Dense(n)(x), L.Dense(n)(x))
+            return L.Dense(c)(L.Multiply()([o.silu(a), b]))
+        if kind == "quick":
+            y = L.Dense(n)(x)
+            return L.Dense(c)(y * o.sigmoid(1.702 * y))
+        if kind == "einsum":  # Keras on TensorFlow adds a bias [t, 1] to the channels if t == c
+            return L.EinsumDense("abc,cd->abd", output_shape=(x.shape[1], c), bias_axes=r.choice(["d", "bd", "d" if x.shape[1] == c else "b", None]), activation=r.choice([None, "gelu", "tanh"]))(x)
+        if kind == "heads":
+            return L.EinsumDense("...de,def->...f", output_shape=c, bias_axes="f")(L.Activation("gelu")(self.heads(x, 2, n)))
+        return o.matmul(x, self.constant(c, c) * 0.3)
+
+    def reshape(self, x):
+        """Layers that change the tokens."""
+        r, L, o, t, c = self.r, self.L, self.o, x.shape[1], x.shape[2]
+        kinds = [lambda: L.ZeroPadding1D(r.choice([1, (0, 2), (1, 0)]))(x), lambda: L.Conv1D(r.randint(3, 14), r.choice([1, 2, 3]), padding="same", activation="relu")(x),
+                 lambda: L.Conv1D(c, 2, padding="causal", dilation_rate=2)(x), lambda: L.Concatenate(axis=1)([L.Reshape((1, c))(L.GlobalAveragePooling1D()(x)), x]),
+                 lambda: o.concatenate([x, L.GlobalMaxPooling1D(keepdims=True)(x), x], axis=1), lambda: L.UpSampling1D(2)(x),
+                 lambda: L.Add()([x, L.RepeatVector(t)(L.GlobalMaxPooling1D()(x))]), lambda: L.Softmax(axis=1)(x), lambda: o.softmax(x, axis=1),
+                 lambda: L.Permute((2, 1))(L.Dense(r.randint(3, 9))(L.Permute((2, 1))(x))), lambda: L.Concatenate()([x, L.Dense(3)(x)]),
+                 lambda: L.SpatialDropout1D(0.1)(x), lambda: L.BatchNormalization()(x)]
+        if t > 4:
+            kinds += [lambda: L.Cropping1D(r.choice([1, (1, 0), (0, 2)]))(x), lambda: x[:, 1:], lambda: x[:, :-2], lambda: x[:, ::2], lambda: L.MaxPooling1D(2)(x),
+                      lambda: L.AveragePooling1D(3, strides=r.choice([1, 2]), padding=r.choice(["same", "valid"]))(x), lambda: o.take(x, [0, 2, 3], axis=1),
+                      lambda: L.Conv1D(7, 3, strides=2, groups=1)(x), lambda: o.concatenate([x[:, 2:], x[:, :2]], axis=1)]
+        return r.choice(kinds)()
+
+    def ending(self, x):
+        r, L, o = self.r, self.L, self.o
+        return r.choice([lambda: x[:, 0], lambda: L.GlobalAveragePooling1D()(x), lambda: L.GlobalMaxPooling1D()(x), lambda: L.Dense(7)(L.Flatten()(x)), lambda: o.mean(x, axis=1),
+                         lambda: o.take(x, 0, axis=1), lambda: L.Concatenate()([x[:, -1], L.GlobalAveragePooling1D()(x)]), lambda: o.max(x, axis=1),
+                         lambda: L.Flatten()(L.GlobalAveragePooling1D(keepdims=True)(x)), lambda: o.squeeze(L.GlobalMaxPooling1D(keepdims=True)(x), axis=1)])()
+
+    def network(self):
+        r, L, o = self.r, self.L, self.o
+        patch, rows, columns, c = r.choice([4, 5, 8]), r.randint(2, 5), r.randint(2, 5), r.choice([6, 8, 12, 16])
+        h, w = rows * patch, columns * patch
+        start = self.keras.Input((h, w, 3))
+        x = L.Conv2D(c, patch, strides=patch)(L.Rescaling(1 / 127.5, offset=-1.0)(start))
+        t = rows * columns
+        x = L.Reshape((t, c))(x) if r.random() < 0.5 else o.reshape(x, (-1, t, c))
+        if r.random() < 0.7:
+            x = r.choice([lambda: x + self.constant(t, c), lambda: o.add(x, self.constant(1, t, c)), lambda: L.EinsumDense("abc,cd->abd", output_shape=(t, c), bias_axes="bd")(x),
+                          lambda: L.Add()([x, L.Dense(c)(x)]), lambda: o.add(x, L.Embedding(t, c)(o.arange(t)))])()
+        for _ in range(r.randint(1, 4)):
+            x = L.Add()([x, self.attention(self.norm(x))]) if r.random() < 0.8 else self.attention(x)
+            x = x + self.mlp(self.norm(x)) if r.random() < 0.8 else self.norm(self.mlp(x))
+            if r.random() < 0.4:
+                x = self.reshape(x)
+        tap = self.keras.Model(start, self.ending(self.norm(x)))
+        return self.keras.Model(start, L.Dense(4, activation="softmax")(tap.output)), tap, (h, w, 3), (h, w, 3)
+
+
+def exactly(keras, tap, model):
+    """The same network in float64."""
+    import json
+    text = json.dumps(tap.get_config()).replace('"float32"', '"float64"')
+    double = type(tap).from_config(json.loads(text))
+    double.set_weights(tap.get_weights())
+    return double
+
+
 def randomise(model, seed):
     import numpy as np
     rng = np.random.default_rng(seed)
@@ -164,7 +296,7 @@ def one(keras, seed, args):
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     r = random.Random(seed)
-    model, tap, size, shape = Maker(keras, r, args.large).network()
+    model, tap, size, shape = (Transformer(keras, r) if args.transformers else Maker(keras, r, args.large)).network()
     randomise(model, seed)
     with tempfile.TemporaryDirectory(dir=args.keep) as work:
         folder = Path(work) / "p"
@@ -174,7 +306,8 @@ def one(keras, seed, args):
         model.save(file)
         if args.save:
             model.save(Path(args.save) / ("%d%s" % (seed, file.suffix)))
-        want = np.concatenate([np.asarray(tap(pixels[i:i + 1], training=False)).reshape(1, -1) for i in range(len(pixels))])
+        exact = exactly(keras, tap, model) if args.transformers else tap
+        want = np.concatenate([np.asarray(exact(pixels[i:i + 1], training=False)).reshape(1, -1) for i in range(len(pixels))])
         got = run_finetune(args.binary, file, folder, Path(work) / "f.h5", size[0] if shape[0] is None else None, layer=tap.layers[-1].name if tap is model else None)
         if not np.isfinite(want).all():
             raise ValueError("features that are not finite")
@@ -189,6 +322,7 @@ def main():
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--large", action="store_true")
     parser.add_argument("--keras2", action="store_true")
+    parser.add_argument("--transformers", action="store_true", help="transformers made of core layers of Keras 3, against Keras in float64")
     parser.add_argument("--binary", default=ROOT / "build" / "cli" / "finetune")
     parser.add_argument("--keep")
     parser.add_argument("--save", help="folder to keep the networks in")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Small networks with every layer class, saved by Keras 3 and tf_keras (for Keras 2), for tests/unit/layers.c:
-golden_layers.py [OUT_DIR], default tests/golden/layers.
+golden_layers.py [OUT_DIR [NAME...]], default tests/golden/layers and all.
 
 NAME.h5    the network; a class may differ between the two (hard_sigmoid), so most networks exist twice
 NAME.txt   seed, then one line for each layer: its name, the number of values, the largest, and values at a few places
@@ -327,11 +327,88 @@ def net_windows(k, x):
     return mark(L.GlobalAveragePooling2D()(L.Add()([x, L.MultiHeadAttention(3, 3, attention_axes=(1, 2))(x, x)])))
 
 
+def marker(k):
+    n = 0
+
+    def mark(x):
+        nonlocal n
+        n += 1
+        return k.layers.Activation("linear", name="check_%d" % n)(x)
+
+    return mark
+
+
+def net_columns(k, x):
+    """Layers along tokens."""
+    L, mark = k.layers, marker(k)
+    x = mark(L.Reshape((40, 6))(L.Rescaling(1 / 127.5, offset=-1)(x)))
+    x = mark(L.Conv1D(8, 3, strides=2, activation="relu")(x))
+    x = mark(L.Conv1D(12, 2, padding="same", groups=2, dilation_rate=2, use_bias=False)(x))
+    x = mark(L.Conv1D(7, 3, padding="causal", dilation_rate=2)(x))
+    x = mark(L.UpSampling1D(2)(L.Cropping1D((2, 4))(x)))
+    token = L.GlobalMaxPooling1D(keepdims=True)(x)
+    x = mark(L.Concatenate(axis=1)([token, x, L.ZeroPadding1D((0, 1))(token)]))
+    x = mark(L.Add()([x, L.RepeatVector(29)(L.GlobalAveragePooling1D()(x))]))
+    return mark(L.Flatten()(L.GlobalAveragePooling1D(keepdims=True)(x)))
+
+
+def net_axes(k, x):
+    """Layers over other axes than the last."""
+    L, mark = k.layers, marker(k)
+    x = mark(L.LayerNormalization(axis=1)(L.Conv2D(6, 2)(L.Rescaling(1 / 127.5, offset=-1)(x))))
+    x = mark(L.LayerNormalization(axis=[2, 3], center=False)(x))
+    x = mark(L.LayerNormalization(axis=(1, 2, 3))(x))
+    x = mark(L.BatchNormalization(axis=2)(x))
+    x = mark(L.Softmax(axis=2)(L.Concatenate(axis=1)([x, L.Cropping2D(((1, 2), (0, 0)))(x)])))
+    x = mark(L.LayerNormalization(axis=[-2, -1])(L.Reshape((-1, 6))(x)))
+    x = mark(L.Softmax(axis=1)(L.LayerNormalization(axis=1, epsilon=1e-5)(x)))
+    x = mark(L.UnitNormalization(axis=1)(x))
+    if k is keras:
+        x = mark(L.RMSNormalization(axis=[1, 2])(x))
+        x = mark(k.ops.softmax(k.ops.concatenate([x, x[:, 2:5]], axis=1), axis=-2))
+        x = mark(k.ops.concatenate([k.ops.take(x, [0, -1, 3], axis=1), k.ops.expand_dims(k.ops.take(x[:, 2:5], 4, axis=2), -1)], axis=-1))
+    return mark(L.GlobalAveragePooling1D()(x))
+
+
+def net_einsums(k, x):
+    """EinsumDense that sums over one axis or two, with a bias along any axes."""
+    L, mark = k.layers, marker(k)
+    x = L.Reshape((12, 10))(L.Rescaling(1 / 127.5, offset=-1)(x))
+    x = mark(L.EinsumDense("abc,cd->abd", output_shape=(12, 9), bias_axes="bd", activation="gelu", name="positions")(x))
+    x = mark(L.EinsumDense("abc,cde->abde", output_shape=(12, 3, 5), bias_axes="de", activation="tanh")(x))
+    x = mark(L.EinsumDense("abde,dec->abc", output_shape=(12, 8), bias_axes="c")(x))
+    x = mark(L.EinsumDense("...c,cde->...de", output_shape=(2, 6), bias_axes="e", activation="elu")(x))
+    x = mark(L.EinsumDense("...de,def->...f", output_shape=7)(x))
+    x = mark(L.EinsumDense("abc,cd->abd", output_shape=(12, 5), bias_axes="d")(x))
+    x = mark(L.EinsumDense("abc,bcd->ad", output_shape=11, bias_axes="d")(x))
+    return mark(L.Flatten()(L.EinsumDense("ab,bcd->acd", output_shape=(2, 3), bias_axes="c")(x)))
+
+
+def net_products(k, x):
+    """Attention in the code, and of other layers than MultiHeadAttention."""
+    L, o, mark = k.layers, k.ops, marker(k)
+    x = L.Conv2D(12, 2, strides=2)(L.Rescaling(1 / 127.5, offset=-1)(x))
+    x = mark(L.Attention()([L.Dense(8)(x), L.Dense(5)(x), L.Dense(8)(x)]))
+    x = L.Reshape((-1, 20))(L.Dense(20)(x))
+    x = mark(L.GroupQueryAttention(5, 6, 2)(x, L.MaxPooling1D(2)(x)))
+    x = mark(L.GroupQueryAttention(4, 3, 1, use_bias=False)(x, x))
+    q, v = L.Dense(8)(x), L.Dense(10)(x)
+    x = mark(o.matmul(o.softmax(o.matmul(q, o.transpose(q, (0, 2, 1))) / 3.0, axis=-1), v))
+    x = mark(L.Attention()([x, L.Dense(10)(x)]))
+    scores = L.Dot(axes=(2, 2))([L.Dense(6)(x), L.Dense(6)(x)])
+    x = mark(L.Dot(axes=(2, 1))([L.Dropout(0.1)(L.Softmax()(L.Rescaling(0.4)(scores))), L.Dense(12)(x)]))
+    q, key, v = [L.Reshape((-1, 3, 4))(L.Dense(12)(x)) for _ in range(3)]
+    y = mark(o.transpose(o.matmul(o.softmax(o.matmul(o.transpose(q, (0, 2, 1, 3)), o.transpose(key, (0, 2, 3, 1))) * 0.5), o.transpose(v, (0, 2, 1, 3))), (0, 2, 1, 3)))
+    x = mark(x + L.Reshape((-1, 12))(y + o.dot_product_attention(q, v, key)))
+    return mark(o.mean(o.matmul(x, np.array([[1.0, -0.5], [0.25, 0.5]] * 6, "f")), axis=1))
+
+
 NETS = [("activations", net_activations, (6, 7, 3)), ("norms", net_norms, (7, 6, 3)), ("convolutions", net_convolutions, (11, 12, 3)),
         ("shapes", net_shapes, (13, 12, 3)), ("merges", net_merges, (7, 8, 3)),
         ("arithmetic", net_arithmetic, (7, 8, 3)), ("selections", net_selections, (12, 13, 3)), ("resizing", net_resizing, (13, 11, 3)),
         ("attention", net_attention, (9, 11, 3)), ("parts", net_parts, (6, 7, 3)), ("tokens", net_tokens, (8, 10, 3)),
-        ("keys", net_keys, (9, 8, 3)), ("firsts", net_firsts, (6, 8, 3)), ("windows", net_windows, (8, 9, 3))]
+        ("keys", net_keys, (9, 8, 3)), ("firsts", net_firsts, (6, 8, 3)), ("windows", net_windows, (8, 9, 3)),
+        ("columns", net_columns, (8, 10, 3)), ("axes", net_axes, (7, 6, 3)), ("einsums", net_einsums, (5, 8, 3)), ("products", net_products, (8, 10, 3))]
 
 
 def draw(model, noise):
@@ -379,9 +456,11 @@ def main():
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "tests" / "golden" / "layers"
     out.mkdir(parents=True, exist_ok=True)
     for i, (name, build, shape) in enumerate(NETS):
+        if sys.argv[2:] and name not in sys.argv[2:]:
+            continue
         if name != "convolutions":
             golden(out, keras, "-3", name, build, shape, 300 + i)
-        if name not in ("norms", "shapes", "tokens", "windows"):
+        if name not in ("norms", "shapes", "tokens", "windows", "products"):
             golden(out, tf_keras, "-2", name, build, shape, 400 + i)
 
 

@@ -125,6 +125,6 @@ const struct ft_layer_class ft_activation_classes[] = {
     { "LeakyReLU", FT_LAYER_ACTIVATION, parse_leaky_relu, write_alpha,
       .activation = FT_ACT_LEAKY_RELU },
     { "ELU", FT_LAYER_ACTIVATION, parse_elu, write_alpha, .activation = FT_ACT_ELU },
-    { "Softmax", FT_LAYER_ACTIVATION, .parse = parse_softmax },
+    { "Softmax", FT_LAYER_ACTIVATION, .parse = parse_softmax, .build = ft_build_axes },
     { 0 },
 };

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "keras/fields.h"
 #include "keras/layer_classes.h"
 
@@ -55,6 +56,62 @@ static int parse_attention(const cJSON *config, struct ft_draft_layer *out, stru
     for (int w = FT_W_QUERY; w <= FT_W_OUTPUT; w += FT_W_KEY)
         out->needs |= FT_NEEDS(w) | (biased ? FT_NEEDS(w + 1) : 0);
     return rc;
+}
+
+/* GroupedQueryAttention, which Keras saves as GroupQueryAttention: each key and value serves
+ * several queries. */
+static int parse_grouped(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
+{
+    struct ft_layer_params *p = &out->layer.params;
+    bool biased = true;
+    int rc = refuse_settings(config, err);
+    rc = rc ? rc : ft_field_int(config, "num_query_heads", 1, &p->groups, err);
+    rc = rc ? rc : ft_field_int(config, "head_dim", 1, &p->units, err);
+    rc = rc ? rc : ft_field_bool(config, "use_bias", &biased, err);
+    p->filters = p->units;
+    for (int w = FT_W_QUERY; w <= FT_W_OUTPUT; w += FT_W_KEY)
+        out->needs |= FT_NEEDS(w) | (biased ? FT_NEEDS(w + 1) : 0);
+    return rc;
+}
+
+/* Copies the rows of a tensor [n, heads, units] or [heads, units] so that it has `groups` heads. */
+static bool repeat_heads(struct ft_tensor *t, int groups, float **to)
+{
+    const int axis = t->rank - 2;
+    const int64_t heads = axis >= 0 ? t->shape[axis] : 0;
+    if (axis < 0 || axis > 1 || heads < 1 || groups % heads)
+        return false;
+    const size_t units = (size_t)t->shape[axis + 1], times = (size_t)(groups / heads),
+                 rows = t->count / (units ? units : 1);
+    const float *from = t->data;
+    t->data = *to;
+    t->shape[axis] = groups;
+    t->count *= times;
+    for (size_t r = 0; r < rows; r++, from += units)
+        for (size_t k = 0; k < times; k++, *to += units)
+            memcpy(*to, from, units * sizeof **to);
+    return true;
+}
+
+/* Keys and values of their own for each query, as in MultiHeadAttention. */
+static int finish_grouped(struct ft_draft_layer *d, struct ft_error *err)
+{
+    struct ft_tensor *w = d->layer.weights;
+    const size_t groups = (size_t)d->layer.params.groups;
+    size_t count = 0;
+    for (int i = FT_W_KEY; i < FT_W_OUTPUT; i++)
+        if (w[i].data && !ft_size_mul(w[i].count, groups, &count))
+            return ft_error_set(err, FT_ELIMIT, "it has too many heads");
+    count = 0;
+    for (int i = FT_W_KEY; i < FT_W_OUTPUT; i++)
+        count += w[i].data ? w[i].count * groups : 0;
+    float *to = ft_draft_constants(d, count);
+    if (!to)
+        return ft_error_nomem(err, "weights");
+    for (int i = FT_W_KEY; i < FT_W_OUTPUT; i++)
+        if (w[i].data && !repeat_heads(&w[i], (int)groups, &to))
+            return ft_error_set(err, FT_EFORMAT, "the heads of its keys do not fit its settings");
+    return 0;
 }
 
 static void write_attention(const struct ft_layer *layer, cJSON *config)
@@ -137,10 +194,23 @@ static const char *const stores[FT_MAX_WEIGHTS] = {
     "value_dense/vars/0", "value_dense/vars/1", "output_dense/vars/0", "output_dense/vars/1",
 };
 
+static const char *const grouped_stores[FT_MAX_WEIGHTS] = {
+    "_query_dense/vars/0", "_query_dense/vars/1", "_key_dense/vars/0",    "_key_dense/vars/1",
+    "_value_dense/vars/0", "_value_dense/vars/1", "_output_dense/vars/0", "_output_dense/vars/1",
+};
+
 const struct ft_layer_class ft_attention_classes[] = {
     { "MultiHeadAttention", FT_LAYER_ATTENTION, parse_attention, write_attention,
       .weights = { "query/kernel", "query/bias", "key/kernel", "key/bias", "value/kernel",
                    "value/bias", "attention_output/kernel", "attention_output/bias" },
       .stores = stores },
+    { "GroupedQueryAttention", FT_LAYER_ATTENTION, parse_grouped, NULL,
+      .weights = { "query/kernel", "query/bias", "key/kernel", "key/bias", "value/kernel",
+                   "value/bias", "attention_output/kernel", "attention_output/bias" },
+      .stores = grouped_stores, .finish = finish_grouped },
+    { "GroupQueryAttention", FT_LAYER_ATTENTION, parse_grouped, NULL,
+      .weights = { "query/kernel", "query/bias", "key/kernel", "key/bias", "value/kernel",
+                   "value/bias", "attention_output/kernel", "attention_output/bias" },
+      .stores = grouped_stores, .finish = finish_grouped },
     { 0 },
 };

@@ -61,7 +61,9 @@ static int parse_affine_norm(const cJSON *config, struct ft_draft_layer *out, st
 {
     bool scale = true, centre = true;
     double epsilon = 1e-3;
-    int rc = ft_field_axis(config, &out->axis, err);
+    int rc = ft_field_axes(config, &out->axis, &out->n_axes, err);
+    if (!rc && out->n_axes > 1 && out->layer.kind != FT_LAYER_LAYER_NORM)
+        rc = ft_error_set(err, FT_EUNSUPPORTED, "several axes at once are not supported here");
     if (!rc)
         rc = ft_field_bool(config, "scale", &scale, err);
     if (!rc)
@@ -101,7 +103,7 @@ static int parse_layer_norm(const cJSON *config, struct ft_draft_layer *out, str
 static int parse_rms_norm(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
 {
     double epsilon = 1e-6;
-    int rc = ft_field_axis(config, &out->axis, err);
+    int rc = ft_field_axes(config, &out->axis, &out->n_axes, err);
     rc = rc ? rc : ft_field_number(config, "epsilon", &epsilon, err);
     out->layer.params.epsilon = (float)epsilon;
     out->needs = FT_NEEDS(FT_W_GAMMA);
@@ -200,18 +202,31 @@ static int finish_layer_scale(struct ft_draft_layer *layer, struct ft_error *err
     return 0;
 }
 
+/* Weights over several axes are those of one, as the input is then (axes.c). */
+static int finish_norm(struct ft_draft_layer *layer, struct ft_error *err)
+{
+    (void)err;
+    for (int w = FT_W_GAMMA; w <= FT_W_BETA; w++) {
+        struct ft_tensor *t = &layer->layer.weights[w];
+        if (t->rank > 1)
+            *t = (struct ft_tensor){ 1, { (int64_t)t->count }, t->count, t->data };
+    }
+    return 0;
+}
+
 const struct ft_layer_class ft_norm_classes[] = {
     { "Rescaling", FT_LAYER_RESCALING, parse_rescaling, .write = write_rescaling },
     { "Rescaling", FT_LAYER_MAP_RESCALING, parse_rescaling, .write = write_rescaling },
     { "BatchNormalization", FT_LAYER_BATCH_NORM, parse_batch_norm, write_affine_norm,
-      .weights = { "gamma", "beta", "moving_mean", "moving_variance" } },
+      .weights = { "gamma", "beta", "moving_mean", "moving_variance" }, .build = ft_build_axes },
     { "LayerNormalization", FT_LAYER_LAYER_NORM, parse_layer_norm, write_affine_norm,
-      .weights = { "gamma", "beta" } },
+      .weights = { "gamma", "beta" }, .finish = finish_norm, .build = ft_build_axes },
     { "GroupNormalization", FT_LAYER_GROUP_NORM, parse_group_norm, write_group_norm,
-      .weights = { "gamma", "beta" } },
-    { "RMSNormalization", FT_LAYER_RMS_NORM, parse_rms_norm, write_rms_norm,
-      .weights = { "scale" } },
-    { "UnitNormalization", FT_LAYER_UNIT_NORM, parse_unit_norm, .write = ft_write_nothing },
+      .weights = { "gamma", "beta" }, .build = ft_build_axes },
+    { "RMSNormalization", FT_LAYER_RMS_NORM, parse_rms_norm, write_rms_norm, .weights = { "scale" },
+      .finish = finish_norm, .build = ft_build_axes },
+    { "UnitNormalization", FT_LAYER_UNIT_NORM, parse_unit_norm, ft_write_nothing,
+      .build = ft_build_axes },
     { "Normalization", FT_LAYER_RESCALING, parse_normalization, NULL,
       .weights = { "mean", "variance", "count" }, .ignored = 1u << 2,
       .finish = finish_normalization },

@@ -208,26 +208,6 @@ static void tokens_to_map(struct ft_draft_layer *out, int moved)
     out->tokens = true;
 }
 
-/* ZeroPadding1D, Cropping1D: 1 or [1, 2] */
-static int parse_ends(const cJSON *config, const char *key, struct ft_draft_layer *out,
-                      struct ft_error *err)
-{
-    out->layer.params.pad[2] = out->layer.params.pad[3] = 1;
-    return ft_field_pair(config, key, 0, &out->layer.params.pad[2], err);
-}
-
-static int parse_zero_pad_ends(const cJSON *config, struct ft_draft_layer *out,
-                               struct ft_error *err)
-{
-    return parse_ends(config, "padding", out, err);
-}
-
-static int parse_cropping_ends(const cJSON *config, struct ft_draft_layer *out,
-                               struct ft_error *err)
-{
-    return parse_ends(config, "cropping", out, err);
-}
-
 /* Axes count from 1; the batch is axis 0. */
 static int parse_permute(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
 {
@@ -271,8 +251,6 @@ const struct ft_layer_class ft_shape_classes[] = {
     { "InputLayer", FT_LAYER_INPUT, parse_input, .write = write_input },
     { "ZeroPadding2D", FT_LAYER_ZERO_PAD, parse_zero_pad, .write = write_zero_pad },
     { "Cropping2D", FT_LAYER_CROPPING, parse_cropping, .write = write_cropping },
-    { "ZeroPadding1D", FT_LAYER_ZERO_PAD, .parse = parse_zero_pad_ends },
-    { "Cropping1D", FT_LAYER_CROPPING, .parse = parse_cropping_ends },
     { "UpSampling2D", FT_LAYER_UPSAMPLING, parse_upsampling, .write = write_upsampling },
     { "Resizing", FT_LAYER_RESIZE, parse_resizing, .write = write_resize },
     { "CenterCrop", FT_LAYER_RESIZE, parse_centre_crop, write_resize, .crop = FT_CROP_CENTRE },

@@ -26,7 +26,7 @@ static void write_window(const struct ft_layer_params *p, const char *size, cJSO
         cJSON_AddStringToObject(config, "padding", "same");
 }
 
-static int parse_bias(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
+int ft_parse_bias(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
 {
     bool bias = true;
     int rc = ft_field_bool(config, "use_bias", &bias, err);
@@ -50,7 +50,7 @@ static int parse_convolution(const cJSON *config, struct ft_draft_layer *out, st
     if (!rc)
         rc = ft_field_int(config, "groups", 1, &p->groups, err);
     if (!rc)
-        rc = parse_bias(config, out, err);
+        rc = ft_parse_bias(config, out, err);
     return rc;
 }
 
@@ -161,66 +161,13 @@ static void write_global_pool(const struct ft_layer *layer, cJSON *config)
 static int parse_dense(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
 {
     int rc = ft_field_int(config, "units", 1, &out->layer.params.units, err);
-    return rc ? rc : parse_bias(config, out, err);
+    return rc ? rc : ft_parse_bias(config, out, err);
 }
 
 static void write_dense(const struct ft_layer *layer, cJSON *config)
 {
     cJSON_AddNumberToObject(config, "units", layer->params.units);
     write_bias(layer, config);
-}
-
-/* EinsumDense that is a Dense layer: "abc,cd->abd", "...x,xy->...y". The last axis of the input is
- * the first of the kernel, and the kernel's second axis takes its place. */
-static bool is_dense_equation(const char *e)
-{
-    const char *comma = strchr(e, ','), *arrow = strstr(e, "->");
-    if (!comma || !arrow || arrow - comma != 3 || comma == e)
-        return false;
-    const size_t n = (size_t)(comma - e);
-    return comma[-1] == comma[1] && comma[1] != comma[2] && strlen(arrow + 2) == n &&
-           !strncmp(arrow + 2, e, n - 1) && arrow[2 + n - 1] == comma[2];
-}
-
-static int parse_einsum_dense(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
-{
-    const char *equation = cJSON_GetStringValue(ft_field(config, "equation")),
-               *bias = cJSON_GetStringValue(ft_field(config, "bias_axes"));
-    const bool known = equation && is_dense_equation(equation);
-    if (!known || (bias && (strlen(bias) != 1 || *bias != equation[strlen(equation) - 1])))
-        return ft_error_set(err, FT_EUNSUPPORTED,
-                            "EinsumDense is supported only as a Dense layer ('abc,cd->abd'), not "
-                            "with '%.100s'%s",
-                            equation ? equation : "no equation",
-                            known ? " and these bias_axes" : "");
-    out->derived = true;
-    out->needs = FT_NEEDS(FT_W_KERNEL) | (bias ? FT_NEEDS(FT_W_BIAS) : 0);
-    return ft_parse_activation(config, out, err);
-}
-
-/* 2 or [2] */
-static int read_length(const cJSON *config, const char *key, int *out, struct ft_error *err)
-{
-    const cJSON *value = ft_field(config, key);
-    if (cJSON_IsArray(value) && cJSON_GetArraySize(value) == 1)
-        value = value->child;
-    if (value &&
-        (!cJSON_IsNumber(value) || !(value->valuedouble >= 1 && value->valuedouble <= 1 << 14)))
-        return ft_error_set(err, FT_EFORMAT, "setting '%s' has an unexpected value", key);
-    *out = value ? (int)value->valuedouble : *out;
-    return 0;
-}
-
-/* MaxPooling1D, AveragePooling1D: a window over the columns of one row. */
-static int parse_pool_columns(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err)
-{
-    struct ft_layer_params *p = &out->layer.params;
-    p->kernel[1] = 2;
-    int rc = read_length(config, "pool_size", &p->kernel[1], err);
-    p->stride[1] = p->kernel[1];
-    rc = rc ? rc : read_length(config, "strides", &p->stride[1], err);
-    rc = rc ? rc : ft_field_padding(config, &p->padding, err);
-    return rc ? rc : ft_field_channels_last(config, err);
 }
 
 const struct ft_layer_class ft_window_classes[] = {
@@ -237,11 +184,6 @@ const struct ft_layer_class ft_window_classes[] = {
       .write = write_global_pool },
     { "GlobalMaxPooling2D", FT_LAYER_GLOBAL_MAX_POOL, parse_global_pool,
       .write = write_global_pool },
-    { "EinsumDense", FT_LAYER_DENSE, .parse = parse_einsum_dense, .weights = { "kernel", "bias" } },
-    { "MaxPooling1D", FT_LAYER_MAX_POOL, .parse = parse_pool_columns },
-    { "AveragePooling1D", FT_LAYER_AVERAGE_POOL, .parse = parse_pool_columns },
-    { "GlobalAveragePooling1D", FT_LAYER_GLOBAL_AVERAGE_POOL, .parse = parse_global_pool },
-    { "GlobalMaxPooling1D", FT_LAYER_GLOBAL_MAX_POOL, .parse = parse_global_pool },
     { "Dense", FT_LAYER_DENSE, parse_dense, write_dense, .weights = { "kernel", "bias" } },
     { 0 },
 };

@@ -93,6 +93,14 @@ struct kind_count {
     int n;
 };
 
+/* The Python class whose name the group has. Keras knows some classes by another name. */
+static const char *python_class(const char *kind)
+{
+    return !strcmp(kind, "Model")                 ? "Functional"
+           : !strcmp(kind, "GroupQueryAttention") ? "GroupedQueryAttention"
+                                                  : kind;
+}
+
 /* The group of each member in a Keras 3 file: members of one class are numbered. */
 static int name_groups(struct ft_model_config *m, struct ft_error *err)
 {
@@ -110,8 +118,7 @@ static int name_groups(struct ft_model_config *m, struct ft_error *err)
             counts[kinds++] = (struct kind_count){ member->kind, 0 };
         }
         member->number = counts[k].n++;
-        ft_group_name(strcmp(member->kind, "Model") ? member->kind : "Functional", member->group,
-                      sizeof member->group);
+        ft_group_name(python_class(member->kind), member->group, sizeof member->group);
     }
     return 0;
 }

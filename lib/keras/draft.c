@@ -8,6 +8,7 @@ void ft_draft_layer_init(struct ft_draft_layer *layer)
 {
     layer->layer.params = (struct ft_layer_params){ FT_LAYER_PARAMS };
     layer->axis = -1;
+    layer->n_axes = 1;
 }
 
 float *ft_draft_constants(struct ft_draft_layer *layer, size_t n)

@@ -18,6 +18,10 @@ struct ft_draft_layer {
     /* BATCH_NORM, CONCATENATE, ACTIVATION (softmax): numbered as in the file, where the batch is
      * axis 0 */
     int axis;
+    int n_axes;     /* of LAYER_NORM and RMS_NORM: `axis` is the first of so many; else 1 */
+    int contracted; /* of an EinsumDense: the number of axes of its kernel that are summed over */
+    /* The product of the queries and keys that are its inputs, of which only attention is made */
+    bool scores;
     float *constants;    /* tensors that come from the configuration (RESCALING); owned */
     const cJSON *config; /* borrowed */
     /* borrowed: the call, for arguments that are not layers; NULL in a Sequential */

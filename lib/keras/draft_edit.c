@@ -110,6 +110,8 @@ static int length_after(const struct ft_layer *l, int axis, int n)
                                          : (n - span) / p->stride[axis] + 1;
     case FT_LAYER_ZERO_PAD:
         return n + pad[0] + pad[1];
+    case FT_LAYER_UPSAMPLING:
+        return n * p->kernel[axis];
     case FT_LAYER_CROPPING:
         return n - pad[0] - pad[1];
     case FT_LAYER_RESCALING:
@@ -132,6 +134,21 @@ static int length_after(const struct ft_layer *l, int axis, int n)
 }
 
 static int channels(const struct ft_draft *draft, int i, int *visits);
+static int values(const struct ft_draft *draft, int i, int *visits);
+
+/* Axis `axis` of a RESHAPE, which may be what the others leave (-1). */
+static int reshaped(const struct ft_draft *draft, const struct ft_layer *l, int axis, int *visits)
+{
+    long long others = 1;
+    if (l->params.shape[axis] > 0)
+        return l->params.shape[axis];
+    for (int i = 0; i < l->params.rank; i++)
+        if (i != axis && (l->params.shape[i] < 1 || others > 1 << 24))
+            return 0;
+        else if (i != axis)
+            others *= l->params.shape[i];
+    return l->n_inputs ? (int)(values(draft, l->inputs[0], visits) / others) : 0;
+}
 
 /* Length of an axis of a map: 0 rows, 1 columns, 2 channels. */
 static int length(const struct ft_draft *draft, int layer, int axis, int *visits)
@@ -142,7 +159,9 @@ static int length(const struct ft_draft *draft, int layer, int axis, int *visits
         return 0;
     if (axis == 2)
         return channels(draft, layer, visits);
-    if (l->kind == FT_LAYER_INPUT || l->kind == FT_LAYER_RESHAPE || l->kind == FT_LAYER_RESIZE)
+    if (l->kind == FT_LAYER_RESHAPE)
+        return l->params.rank > axis ? reshaped(draft, l, axis, visits) : 0;
+    if (l->kind == FT_LAYER_INPUT || l->kind == FT_LAYER_RESIZE)
         return l->params.rank > axis && shape[axis] > 0 ? shape[axis] : 0;
     if (ft_layer_kind_info(l->kind)->flags & FT_KIND_GLOBAL_POOL)
         return 1;
@@ -187,8 +206,9 @@ static int channels(const struct ft_draft *draft, int i, int *visits)
     if (--*visits < 0)
         return 0;
     switch (l->kind) {
-    case FT_LAYER_INPUT:
     case FT_LAYER_RESHAPE:
+        return p->rank > 0 ? reshaped(draft, l, p->rank - 1, visits) : 0;
+    case FT_LAYER_INPUT:
         return p->rank > 0 && p->shape[p->rank - 1] > 0 ? p->shape[p->rank - 1] : 0;
     case FT_LAYER_CONV2D:
     case FT_LAYER_CONV2D_TRANSPOSE:

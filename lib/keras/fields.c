@@ -121,25 +121,36 @@ int ft_field_activation(const cJSON *config, enum ft_activation *out, struct ft_
         "activation '%s' is not supported: put one of Keras's usual ones in its place", text);
 }
 
-int ft_field_axis(const cJSON *config, int *out, struct ft_error *err)
+int ft_field_axes(const cJSON *config, int *out, int *n, struct ft_error *err)
 {
     const cJSON *value = ft_field(config, "axis");
-    int axis = -1;
+    int axis = -1, next;
     if (cJSON_IsObject(value)) /* {"class_name": "ListWrapper", "items": [3]} and its kind */
         for (const cJSON *item = value->child; item; item = item->next)
             if (cJSON_IsArray(item)) {
                 value = item;
                 break;
             }
-    if (cJSON_IsArray(value) && cJSON_GetArraySize(value) == 1)
-        value = value->child;
-    if (cJSON_IsArray(value))
-        return ft_error_set(err, FT_EUNSUPPORTED,
-                            "several axes at once are not supported: only the last (channels) is");
-    if (value && !whole(value, -8, &axis))
+    const cJSON *first = cJSON_IsArray(value) ? value->child : value;
+    if (first && !whole(first, -8, &axis))
         return wrong("axis", err);
+    *n = 1;
+    for (const cJSON *item = cJSON_IsArray(value) && first ? first->next : NULL; item;
+         item = item->next, ++*n)
+        if (!whole(item, -8, &next) || next != axis + *n)
+            return ft_error_set(err, FT_EUNSUPPORTED,
+                                "axes that do not follow one another are not supported");
     *out = axis;
     return 0;
+}
+
+int ft_field_axis(const cJSON *config, int *out, struct ft_error *err)
+{
+    int n, rc = ft_field_axes(config, out, &n, err);
+    if (!rc && n > 1)
+        rc = ft_error_set(err, FT_EUNSUPPORTED,
+                          "several axes at once are not supported: only the last (channels) is");
+    return rc;
 }
 
 int ft_field_channels_last(const cJSON *config, struct ft_error *err)

@@ -18,7 +18,9 @@ int ft_field_bool(const cJSON *config, const char *key, bool *out, struct ft_err
 int ft_field_number(const cJSON *config, const char *key, double *out, struct ft_error *err);
 int ft_field_padding(const cJSON *config, enum ft_padding *out, struct ft_error *err);
 int ft_field_activation(const cJSON *config, enum ft_activation *out, struct ft_error *err);
-/* -1 if absent; a list of one number counts as the number. */
+/* The setting `axis`: the first of `n` axes that follow one another; -1 and 1 if absent. */
+int ft_field_axes(const cJSON *config, int *out, int *n, struct ft_error *err);
+/* One axis. */
 int ft_field_axis(const cJSON *config, int *out, struct ft_error *err);
 /* FT_EUNSUPPORTED if data_format is not channels_last. */
 int ft_field_channels_last(const cJSON *config, struct ft_error *err);

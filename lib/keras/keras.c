@@ -29,9 +29,6 @@ static int take_draft(struct ft_network *network, struct ft_draft *draft, struct
     draft->preprocess = NULL;
     for (int i = 0; i < draft->n; i++) {
         struct ft_draft_layer *d = &draft->layers[i];
-        const int rc = d->class && d->class->finish ? d->class->finish(d, err) : 0;
-        if (rc)
-            return ft_error_prefix(err, rc, "layer '%s'", d->layer.name);
         float *constants = d->constants;
         d->constants = NULL;
         if (ft_storage_add(&network->storage, constants))

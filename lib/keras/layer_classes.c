@@ -2,12 +2,14 @@
 
 #include <string.h>
 
+#include "keras/axes.h"
 #include "keras/patterns.h"
 
 /* Searched in this order: "Activation" is the name of a row in two of the families. */
 static const struct ft_layer_class *const families[] = {
-    ft_shape_classes, ft_window_classes,    ft_norm_classes,    ft_activation_classes,
-    ft_merge_classes, ft_attention_classes, ft_windows_classes, ft_inactive_classes,
+    ft_shape_classes,  ft_window_classes,    ft_norm_classes,     ft_activation_classes,
+    ft_merge_classes,  ft_attention_classes, ft_windows_classes,  ft_tokens_classes,
+    ft_einsum_classes, ft_product_classes,   ft_inactive_classes,
 };
 #define N_FAMILIES (sizeof families / sizeof *families)
 
@@ -81,6 +83,11 @@ cJSON *ft_layer_config(const struct ft_layer *layer, const char *name)
     if (layer->kind == FT_LAYER_IDENTITY)
         cJSON_AddStringToObject(config, "activation", "linear");
     return config;
+}
+
+int ft_build_axes(struct ft_build *b, int *last)
+{
+    return ft_axes_move(b, b->layer, last);
 }
 
 void ft_write_nothing(const struct ft_layer *layer, cJSON *config)

@@ -8,6 +8,8 @@
 
 #include "keras/draft.h"
 
+struct ft_build; /* operation_steps.h */
+
 struct ft_layer_class {
     const char *name;
     enum ft_layer_kind kind;
@@ -30,8 +32,12 @@ struct ft_layer_class {
     const int *order;
     bool positions;  /* FT_LAYER_ATTENTION: this row writes layers with POSITIONS, and only these */
     bool scaled_sum; /* x0 + x1 * params.alpha, which compat.c makes of two layers */
-    /* Called once the weights are read; nullable. */
+    /* Called once the weights are read, before their shapes are checked; nullable. Calls of a
+     * shared layer share what it makes of the weights. */
     int (*finish)(struct ft_draft_layer *layer, struct ft_error *err);
+    /* Called once the inputs are known; nullable. Adds the layers that are needed before and after
+     * this one; *last receives the one that gives its output. */
+    int (*build)(struct ft_build *b, int *last);
 };
 
 #define FT_NEEDS(w) (1u << (w))
@@ -39,7 +45,7 @@ struct ft_layer_class {
 /* A family of classes: each table ends with a row without a name. */
 extern const struct ft_layer_class ft_shape_classes[], ft_window_classes[], ft_norm_classes[],
     ft_activation_classes[], ft_merge_classes[], ft_attention_classes[], ft_windows_classes[],
-    ft_inactive_classes[];
+    ft_tokens_classes[], ft_einsum_classes[], ft_product_classes[], ft_inactive_classes[];
 
 /* The class called `name`, with or without a package ("Custom>CustomScaleLayer"); NULL: unknown. */
 const struct ft_layer_class *ft_layer_class_find(const char *name);
@@ -64,6 +70,10 @@ bool ft_is_windows_attention(const cJSON *entry);
 
 /* For ft_layer_class.write: every setting has its default. */
 void ft_write_nothing(const struct ft_layer *layer, cJSON *config);
+/* For ft_layer_class.build: the layer may be over another axis than the last. */
+int ft_build_axes(struct ft_build *b, int *last);
+/* The settings `use_bias` and `activation` of a layer with a kernel. */
+int ft_parse_bias(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err);
 /* The setting `activation`, which several families have. */
 int ft_parse_activation(const cJSON *config, struct ft_draft_layer *out, struct ft_error *err);
 

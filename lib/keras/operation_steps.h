@@ -34,7 +34,7 @@ struct ft_keras_operation {
 
 /* Tables that end with a row without names. */
 extern const struct ft_keras_operation ft_arithmetic_operations[], ft_selection_operations[],
-    ft_shape_operations[];
+    ft_shape_operations[], ft_product_operations[];
 
 /* A whole number; `otherwise` if the value is absent or not one. */
 int ft_step_integer(const cJSON *value, int otherwise);

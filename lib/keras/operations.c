@@ -34,7 +34,8 @@ static const struct ft_keras_operation *find(const char *name)
 {
     static const struct ft_keras_operation *const tables[] = { ft_arithmetic_operations,
                                                                ft_selection_operations,
-                                                               ft_shape_operations };
+                                                               ft_shape_operations,
+                                                               ft_product_operations };
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
         for (const struct ft_keras_operation *o = tables[t]; o->names; o++)
             if (ft_pattern_matches(o->names, name, strlen(name)))
@@ -93,15 +94,17 @@ static int check_squeezed(struct ft_build *b)
 static int build(struct ft_draft *draft, int i, struct ft_error *err)
 {
     const struct ft_keras_operation *operation = draft->layers[i].operation;
+    const struct ft_layer_class *class = draft->layers[i].class;
     struct ft_build b = { .draft = draft,
                           .layer = i,
+                          .used = !operation, /* a layer stays what it is */
                           .x = draft->layers[i].layer.inputs[0],
                           .node = draft->layers[i].node,
                           .config = draft->layers[i].config,
                           .err = err };
     const int n = draft->n;
-    int last = i, rc = check_squeezed(&b);
-    if (!rc)
+    int last = i, rc = operation ? check_squeezed(&b) : class->build(&b, &last);
+    if (!rc && operation)
         rc = operation->build(&b, operation, &last);
     if (!rc && b.squeezed && operation->squeezed == FT_SQUEEZED_KEPT)
         draft->layers[last].squeezed = true;
@@ -110,13 +113,14 @@ static int build(struct ft_draft *draft, int i, struct ft_error *err)
     return rc;
 }
 
-static int build_if_operation(struct ft_draft *draft, int i, struct ft_error *err)
+/* Operations, and layers that become several. */
+static int build_if_needed(struct ft_draft *draft, int i, struct ft_error *err)
 {
     const struct ft_draft_layer *d = &draft->layers[i];
     int rc = 0;
     if (d->operation && !d->layer.n_inputs)
         rc = ft_error_set(err, FT_EFORMAT, "the operation has no input");
-    else if (d->operation)
+    else if (d->operation || (d->class && d->class->build && d->layer.n_inputs))
         rc = build(draft, i, err);
     return rc ? ft_error_prefix(err, rc, "layer '%s'", draft->layers[i].layer.name) : 0;
 }
@@ -128,10 +132,10 @@ int ft_operations_build(struct ft_draft *draft, struct ft_error *err)
         if (draft->layers[i].part) /* built with output 0, before what takes it */
             continue;
         const bool parts = ft_operation_has_parts(draft->layers[i].operation);
-        int rc = build_if_operation(draft, i, err);
+        int rc = build_if_needed(draft, i, err);
         for (int j = i + 1; !rc && parts && j < n; j++)
             if (draft->layers[j].part && draft->layers[j].part_of == i)
-                rc = build_if_operation(draft, j, err);
+                rc = build_if_needed(draft, j, err);
         if (rc)
             return rc;
     }

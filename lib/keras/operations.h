@@ -12,8 +12,8 @@ bool ft_is_operation(const cJSON *entry);
 int ft_operation_parse(const cJSON *entry, struct ft_draft_layer *out, struct ft_error *err);
 /* Whether the operation has several outputs, each of which is a layer of the draft. */
 bool ft_operation_has_parts(const struct ft_keras_operation *operation);
-/* Replaces all operations by layers that both Keras 2 and Keras 3 have. New layers are at the end
- * of the draft, which must be sorted afterwards. */
+/* Replaces all operations by layers that both Keras 2 and Keras 3 have, and calls
+ * ft_layer_class.build. New layers are at the end of the draft, which must be sorted afterwards. */
 int ft_operations_build(struct ft_draft *draft, struct ft_error *err);
 
 #endif

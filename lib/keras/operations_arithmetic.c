@@ -1,5 +1,5 @@
 /* Arithmetic, activations and casts as layers. */
-#include "keras/operation_steps.h"
+#include "keras/axes.h"
 
 #include <math.h>
 #include <string.h>
@@ -159,11 +159,6 @@ static int build_activation(struct ft_build *b, const struct ft_keras_operation 
     slope = slope ? slope : ft_argument_find(b->node, b->config, "alpha", 1);
     if (activation == FT_ACT_GELU && cJSON_IsTrue(approximate))
         return build_gelu_approximate(b, last);
-    if (activation == FT_ACT_SOFTMAX) {
-        const cJSON *axis = ft_argument_find(b->node, b->config, "axis", 1);
-        if (axis && !(cJSON_IsNumber(axis) && axis->valuedouble == -1))
-            return ft_step_unsupported(b, "softmax over another axis than the last");
-    }
     const int rc = ft_step_add(b, FT_LAYER_ACTIVATION, &b->x, 1, last);
     if (rc)
         return rc;
@@ -172,7 +167,11 @@ static int build_activation(struct ft_build *b, const struct ft_keras_operation 
     p->alpha = cJSON_IsNumber(slope)             ? (float)slope->valuedouble
                : activation == FT_ACT_LEAKY_RELU ? 0.2f
                                                  : 1;
-    return 0;
+    if (activation != FT_ACT_SOFTMAX)
+        return 0;
+    b->draft->layers[*last].axis =
+        ft_step_integer(ft_argument_find(b->node, b->config, "axis", 1), -1);
+    return ft_axes_move(b, *last, last);
 }
 
 /* Values stay as they are, unless they would be cut to whole numbers. */

@@ -2,7 +2,7 @@
  *
  * A tensor that loses its last axis by an index (x[..., 0], of shape [h, w]) is kept as [h, w, 1]
  * and marked (ft_draft_layer.squeezed); stack and expand_dims accept it as it is. */
-#include "keras/operation_steps.h"
+#include "keras/axes.h"
 
 #include <math.h>
 #include <string.h>
@@ -243,25 +243,44 @@ static int build_unstack(struct ft_build *b, const struct ft_keras_operation *op
     return rc;
 }
 
-/* Channels by a list of numbers. */
-static int build_take(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
+/* Indices along an axis of n positions: a number or a list. Returns their number, -1: not valid. */
+static int read_indices(const cJSON *list, int n, int from[MOST_CHANNELS])
 {
-    (void)operation;
-    const int channels = ft_draft_channels(b->draft, b->x);
-    const cJSON *list = ft_argument_find(b->node, b->config, "indices", 1);
-    int from[MOST_CHANNELS], n = 0;
-    if (!ft_step_last_axis(b, ft_argument_find(b->node, b->config, "axis", 2)) || !list ||
-        !channels)
-        return ft_step_unsupported(b, "this selection");
+    int count = 0;
     for (const cJSON *item = cJSON_IsArray(list) ? list->child : list; item; item = item->next) {
-        const int index = ft_step_integer(item, -1 - channels);
-        if (n == MOST_CHANNELS || index < -channels || index >= channels)
-            return ft_step_unsupported(b, "this selection");
-        from[n++] = index < 0 ? index + channels : index;
+        const int index = ft_step_integer(item, -1 - n);
+        if (count == MOST_CHANNELS || index < -n || index >= n)
+            return -1;
+        from[count++] = index < 0 ? index + n : index;
         if (!cJSON_IsArray(list))
             break;
     }
-    return ft_step_selection(b, b->x, from, n, channels, last);
+    return count ? count : -1;
+}
+
+/* Positions along one axis. A single number removes the axis. */
+static int build_take(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
+{
+    (void)operation;
+    const cJSON *list = ft_argument_find(b->node, b->config, "indices", 1);
+    int from[MOST_CHANNELS], lengths[3],
+        axis = ft_step_integer(ft_argument_find(b->node, b->config, "axis", 2), 0);
+    const int axes = ft_axes_of(b, b->x, lengths), size[2] = { 1, lengths[0] };
+    axis = axis < 0 ? axis + axes + 1 : axis;
+    const int n = axis < 1 || axis > axes ? -1 : read_indices(list, lengths[axis - 1], from);
+    if (n < 0)
+        return ft_step_unsupported(b, "this selection");
+    *last = b->x;
+    if (axis < axes && !cJSON_IsArray(list))
+        return axes == 2 ? take_token(b, (struct range){ .start = *from, .step = 1, .count = 1 },
+                                      size, last)
+                         : ft_step_unsupported(b, "an index of rows or columns");
+    int rc = axis < axes ? ft_axes_swap(b, b->x, axis, last) : 0;
+    rc = rc ? rc : ft_step_selection(b, *last, from, n, lengths[axis - 1], last);
+    if (!rc && axis < axes)
+        return ft_axes_swap(b, *last, axis, last);
+    b->draft->layers[*last].squeezed = !cJSON_IsArray(list);
+    return rc;
 }
 
 /* Channels again and again: tf.image.grayscale_to_rgb, repeat and tile along the last axis. */

@@ -1,5 +1,5 @@
 /* Joining, reducing and changes of shape, as layers. */
-#include "keras/operation_steps.h"
+#include "keras/axes.h"
 
 #include <string.h>
 
@@ -12,16 +12,15 @@ static int build_concatenate(struct ft_build *b, const struct ft_keras_operation
     (void)operation;
     const struct ft_layer *own = ft_step_layer(b, b->layer);
     const cJSON *axis = ft_argument_find(b->node, b->config, "axis", 1);
-    if (!axis || !ft_step_last_axis(b, axis))
-        return ft_step_unsupported(b, "joining tensors along another axis than the last");
     int inputs[64], rc;
     if (own->n_inputs > 64)
         return ft_step_unsupported(b, "joining more than 64 tensors");
     memcpy(inputs, own->inputs, (size_t)own->n_inputs * sizeof *inputs);
     rc = ft_step_add(b, FT_LAYER_CONCATENATE, inputs, own->n_inputs, last);
-    if (!rc)
-        b->draft->layers[*last].axis = -1;
-    return rc;
+    if (rc)
+        return rc;
+    b->draft->layers[*last].axis = b->squeezed ? -1 : ft_step_integer(axis, 0);
+    return ft_axes_move(b, *last, last);
 }
 
 /* Tensors without channels become the channels of one. */
@@ -52,12 +51,15 @@ static int build_reduce(struct ft_build *b, const struct ft_keras_operation *ope
 {
     const cJSON *axis = ft_argument_find(b->node, b->config, "axis", 1),
                 *keep = ft_argument_find(b->node, b->config, "keepdims", 2);
+    const bool tokens = ft_draft_tokens(b->draft, b->x);
     if (reduced_axes(b, axis) != 3 || ft_draft_rank(b->draft, b->x) != 3)
         return ft_step_unsupported(b, "a mean or maximum over other axes than rows and columns");
     const int rc = ft_step_add(b, (enum ft_layer_kind)operation->detail, &b->x, 1, last);
-    if (!rc)
-        ft_step_layer(b, *last)->params.keep_dims = cJSON_IsTrue(keep);
-    return rc;
+    if (rc)
+        return rc;
+    ft_step_layer(b, *last)->params.keep_dims = cJSON_IsTrue(keep);
+    b->draft->layers[*last].tokens = cJSON_IsTrue(keep) && tokens;
+    return 0;
 }
 
 /* To a vector, to tokens or to a map. */

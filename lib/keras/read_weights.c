@@ -175,7 +175,7 @@ static int own_places(const struct shelf *s, const struct ft_layer_class *class,
         const int w = ft_layer_class_weight(class, s->names.names[i]);
         if (w < 0 && quantized) /* scales and their history */
             continue;
-        if (w >= 0 && class->ignored >> w & 1)
+        if (w >= 0 && (class->ignored & ~needs) >> w & 1)
             continue;
         if (w < 0 || !(needs >> w & 1))
             return ft_error_set(err, FT_EUNSUPPORTED,
@@ -355,8 +355,7 @@ static bool read_before(struct ft_draft *draft, int i, int *first)
     const int origin = d->origin, before = origin < 0 ? -1 : first[origin];
     if (before >= 0)
         for (int w = 0; w < FT_MAX_WEIGHTS; w++)
-            if (d->needs >> w & 1)
-                d->layer.weights[w] = draft->layers[before].layer.weights[w];
+            d->layer.weights[w] = draft->layers[before].layer.weights[w];
     if (before < 0 && origin >= 0)
         first[origin] = i;
     return before >= 0;
@@ -374,17 +373,17 @@ int ft_weights_read(const struct ft_h5 *h5, int64_t group, struct ft_draft *draf
         first[i] = -1;
     for (int i = 0; !rc && i < draft->n; i++) {
         struct ft_draft_layer *d = &draft->layers[i];
-        if (!d->needs)
-            continue;
-        if (!read_before(draft, i, first)) {
+        const bool before = d->needs && read_before(draft, i, first);
+        if (d->needs && !before)
             rc = group ? read_layer(h5, group, &shelf, draft, i, storage, err)
                        : read_stored(h5, &folder, d, storage, err);
-            if (rc)
-                ft_error_prefix(err, rc, "layer '%s'", d->layer.name);
-        }
+        if (!rc && !before && d->class && d->class->finish)
+            rc = d->class->finish(d, err);
+        if (rc)
+            ft_error_prefix(err, rc, "layer '%s'", d->layer.name);
         if (!rc && d->derived)
             rc = derive(&d->layer, err);
-        if (!rc)
+        if (!rc && d->needs)
             rc = ft_layer_check(&d->layer, err);
     }
     ft_h5_group_close(folder.group);

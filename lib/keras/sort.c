@@ -91,13 +91,19 @@ static int rearrange(struct ft_draft *draft, const int *order, int n, struct ft_
     return 0;
 }
 
-/* Only the last axis can be normalised or concatenated. Its number depends on the rank. */
+/* Only the last axis can be normalised or concatenated (axes.c moved the others). Its number
+ * depends on the rank. */
 static int check_axes(const struct ft_draft_layer *d, int rank, struct ft_error *err)
 {
     if (d->axis != -1 && d->axis != (d->tokens ? 2 : rank))
         return ft_error_set(err, FT_EUNSUPPORTED,
                             "layer '%s': axis %d is not supported: only the last (channels) is",
                             d->layer.name, d->axis);
+    if (d->scores)
+        return ft_error_set(err, FT_EUNSUPPORTED,
+                            "layer '%s': a product of two tensors is supported only in attention: "
+                            "softmax(q k) v",
+                            d->layer.name);
     if (d->attention_axes && d->attention_axes != (d->tokens ? 1 : 2))
         return ft_error_set(err, FT_EUNSUPPORTED,
                             "layer '%s': attention over some of the axes is not supported",

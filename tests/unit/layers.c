@@ -45,7 +45,7 @@ static void layers_agree_with_keras(void)
     }
     if (dir)
         closedir(dir);
-    CHECK(files == 23 && compared > 600);
+    CHECK(files == 30 && compared > 900);
 }
 
 /* hard_swish is one step, whether a file says so or spells it out. */
