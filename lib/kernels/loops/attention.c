@@ -4,10 +4,15 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernels/loops/exp.h"
 #include "kernels/loops/pixels.h"
+#include "kernels/softmax.h"
 
-enum { TILE = 28, LINE = 16 }; /* TILE: a multiple of the product's register tiles */
+/* TILE: a multiple of the rows of the product's register tiles */
+#if defined(__AVX2__) && !defined(__AVX512F__)
+enum { TILE = 30, LINE = 16 };
+#else
+enum { TILE = 28, LINE = 16 };
+#endif
 
 extern const struct ft_product_row FT_NAME(product);
 
@@ -66,40 +71,21 @@ static size_t attention_scratch(const struct ft_work *w)
 static void pack_head(const struct ft_work *w, int head, const struct head *h)
 {
     const int values = w->groups * h->key + head * h->value;
-    for (int t = 0; t < h->tokens; t++) {
-        const float *token = ft_map_at(&w->other, h->row + t / w->other.w, t % w->other.w);
+    const float *token[LINE];
+    for (int t = 0; t < h->tokens; t += LINE) { /* whole lines of the transposed keys */
+        const int n = h->tokens - t < LINE ? h->tokens - t : LINE;
+        for (int j = 0; j < LINE; j++) {
+            const int at = t + (j < n ? j : 0);
+            token[j] = ft_map_at(&w->other, h->row + at / w->other.w, at % w->other.w);
+        }
+        for (int j = 0; j < n; j++)
+            memcpy(h->values + (size_t)(t + j) * (size_t)h->value, token[j] + values,
+                   (size_t)h->value * sizeof **token);
         for (int i = 0; i < h->key; i++)
-            h->keys[(size_t)i * (size_t)h->stride + (size_t)t] = token[head * h->key + i];
-        memcpy(h->values + (size_t)t * (size_t)h->value, token + values,
-               (size_t)h->value * sizeof *token);
+            for (int j = 0; j < LINE; j++)
+                h->keys[(size_t)i * (size_t)h->stride + (size_t)(t + j)] =
+                    token[j][head * h->key + i];
     }
-}
-
-/* Replaces scores [n] by e^(score - largest), and returns 1 / their sum. */
-static float exponentials(float *x, int n)
-{
-    float most[LINE], sums[LINE] = { 0 };
-    for (int j = 0; j < LINE; j++)
-        most[j] = x[0];
-    int i = 0;
-    for (; i + LINE <= n; i += LINE)
-        for (int j = 0; j < LINE; j++)
-            most[j] = x[i + j] > most[j] ? x[i + j] : most[j];
-    for (int j = 0; i + j < n; j++)
-        most[j] = x[i + j] > most[j] ? x[i + j] : most[j];
-    float top = most[0], sum = 0;
-    for (int j = 1; j < LINE; j++)
-        top = most[j] > top ? most[j] : top;
-    for (i = 0; i < n; i++)
-        x[i] = exp_negative(x[i] - top);
-    for (i = 0; i + LINE <= n; i += LINE)
-        for (int j = 0; j < LINE; j++)
-            sums[j] += x[i + j];
-    for (int j = 0; i + j < n; j++)
-        sums[j] += x[i + j];
-    for (int j = 0; j < LINE; j++)
-        sum += sums[j];
-    return 1 / sum;
 }
 
 /* Adds a number for each query and key to the scores. */
@@ -140,7 +126,7 @@ static void attend(const struct ft_work *w, int head, const struct head *h, int 
         add_positions(w, head, h, first, n);
     float unit[TILE];
     for (int i = 0; i < n; i++)
-        unit[i] = exponentials(h->scores + (ptrdiff_t)i * h->stride, h->tokens);
+        unit[i] = FT_NAME(exponentials)(h->scores + (ptrdiff_t)i * h->stride, h->tokens);
     FT_NAME(product).run(&(struct ft_product){ .a = h->scores,
                                                .b = h->values,
                                                .c = h->means,

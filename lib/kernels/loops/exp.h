@@ -1,6 +1,6 @@
 /* exp as a degree-6 polynomial after the usual reduction by ln 2 (W. J. Cody and W. Waite, Software
- * Manual for the Elementary Functions, 1980), correct to 2 units in the last place. Private to
- * kernels/loops/. */
+ * Manual for the Elementary Functions, 1980), correct to 2 units in the last place, and 2^x.
+ * Private to kernels/loops/. */
 #ifndef FT_KERNELS_LOOPS_EXP_H
 #define FT_KERNELS_LOOPS_EXP_H
 
@@ -21,6 +21,25 @@ static inline float exp_negative(float x)
     p = p * r + 0.5f;
     p = p * r + 1;
     p = p * r + 1;
+    union {
+        float f;
+        uint32_t u;
+    } power = { shifted };
+    power.u = (power.u + 127) << 23;
+    return p * power.f;
+}
+
+/* 2^x for x from -126 to 126, with a least-squares polynomial of degree 5, correct to 2 units in
+ * the last place. */
+static inline float power_of_two(float x)
+{
+    const float magic = 12582912.0f, shifted = x + magic, r = x - (shifted - magic);
+    float p = 0.00132764655f;
+    p = p * r + 0.00967554096f;
+    p = p * r + 0.0555071346f;
+    p = p * r + 0.240221202f;
+    p = p * r + 0.693146944f;
+    p = p * r + 1.00000012f;
     union {
         float f;
         uint32_t u;

@@ -1,67 +1,90 @@
 /* Activations of the pixels that a convolution has just stored, while they are in the cache. Swish,
  * hard_swish and gelu use vectors, which are fast for few channels too; the others use the loops of
- * loops/activate.c. exp is the same as there. */
+ * loops/activate.c. Functions take some vectors at a time. */
 #include <math.h>
 
-#include "kernels/simd/simd.h"
-
-FT_INLINE vec exponential(vec x)
-{
-    const vec magic = repeat(12582912.0f), shifted = multiply_add(x, repeat(1.44269504f), magic),
-              n = subtract(shifted, magic);
-    const vec r =
-        multiply_add(n, repeat(2.12194440e-4f), minus_product(n, repeat(0.693359375f), x));
-    vec p = multiply_add(repeat(1.0f / 720), r, repeat(1.0f / 120));
-    p = multiply_add(p, r, repeat(1.0f / 24));
-    p = multiply_add(p, r, repeat(1.0f / 6));
-    p = multiply_add(p, r, repeat(0.5f));
-    p = multiply_add(p, r, repeat(1));
-    p = multiply_add(p, r, repeat(1));
-    return multiply(p, power_of_two(shifted));
-}
+#include "kernels/simd/exp.h"
 
 /* x / (1 + e^-x). The clamp at -87 changes values below 1e-35 only. NaN stays NaN, as x is the
  * dividend. */
-FT_INLINE vec swish(vec x)
+FT_INLINE void swish(vec *x, const int n)
 {
-    const vec negative = subtract(repeat(0), x);
-    return divide(x, add(repeat(1), exponential(clamp(negative, repeat(-87), repeat(87)))));
+    vec e[AT_ONCE];
+    FT_UNROLL
+    for (int i = 0; i < n; i++)
+        e[i] = clamp(subtract(repeat(0), x[i]), repeat(-87), repeat(87));
+    exponentials_of(e, n);
+    FT_UNROLL
+    for (int i = 0; i < n; i++)
+        x[i] = divide(x[i], add(repeat(1), e[i]));
 }
 
 /* As in loops/activate.c. */
-FT_INLINE vec gelu(vec x)
+FT_INLINE void gelu(vec *x, const int n)
 {
-    static const float terms[] = { -0.651341438f, 1.08690858f,   -0.602669239f,
-                                   -0.15827997f,  0.0430634432f, 0.0202513598f,
-                                   0.389675438f,  0.998275161f,  -1.26543021f };
-    const vec none = repeat(0), most = repeat(INFINITY),
-              size = clamp(x, subtract(none, x), repeat(30)),
-              z = multiply(size, repeat(0.70710678f)),
-              t = divide(repeat(1), multiply_add(z, repeat(0.5f), repeat(1)));
-    vec q = repeat(0.139546826f);
-    for (size_t i = 0; i < sizeof terms / sizeof *terms; i++)
-        q = multiply_add(q, t, repeat(terms[i]));
-    const vec e = exponential(clamp(minus_product(z, z, q), repeat(-87), none)),
-              tail = multiply(multiply(repeat(0.5f), t), e);
-    return minus_product(size, tail, clamp(x, none, most));
+    static const float terms[] = { 0.201323509f, -0.939687073f, 1.56807756f,   -0.869467914f,
+                                   -0.22834973f, 0.0621274151f, 0.0292165373f, 0.562182844f,
+                                   1.44020665f,  -2.82562995f };
+    const vec none = repeat(0);
+    vec size[AT_ONCE], t[AT_ONCE], q[AT_ONCE];
+    FT_UNROLL
+    for (int i = 0; i < n; i++) {
+        size[i] = clamp(x[i], subtract(none, x[i]), repeat(13));
+        t[i] = divide(repeat(1), multiply_add(size[i], repeat(0.35355339f), repeat(1)));
+        q[i] = repeat(terms[0]);
+    }
+    FT_UNROLL
+    for (size_t k = 1; k < sizeof terms / sizeof *terms; k++)
+        FT_UNROLL
+    for (int i = 0; i < n; i++)
+        q[i] = multiply_add(q[i], t[i], repeat(terms[k]));
+    FT_UNROLL
+    for (int i = 0; i < n; i++)
+        q[i] = minus_product(size[i], multiply(size[i], repeat(0.721347520f)), q[i]);
+    powers_of_two(q, n);
+    FT_UNROLL
+    for (int i = 0; i < n; i++)
+        x[i] = minus_product(size[i], multiply(t[i], q[i]), clamp(x[i], none, repeat(INFINITY)));
 }
 
-FT_INLINE vec hard_swish(vec x)
+FT_INLINE void hard_swish(vec *x, const int n)
 {
-    return multiply(multiply(x, clamp(add(x, repeat(3)), repeat(0), repeat(6))), repeat(1.0f / 6));
+    FT_UNROLL
+    for (int i = 0; i < n; i++)
+        x[i] = multiply(multiply(x[i], clamp(add(x[i], repeat(3)), repeat(0), repeat(6))),
+                        repeat(1.0f / 6));
 }
 
-FT_INLINE void each(float *x, const ptrdiff_t *at, int pixels, int n, vec (*function)(vec))
+/* n vectors, of which the last may be shorter. */
+FT_INLINE void some(float *x, const int n, const bool whole, mask last,
+                    void (*function)(vec *x, int n))
 {
+    vec v[AT_ONCE];
+    FT_UNROLL
+    for (int i = 0; i < n; i++)
+        v[i] = whole || i + 1 < n ? load(x + i * LANES) : load_masked(x + i * LANES, last);
+    function(v, n);
+    FT_UNROLL
+    for (int i = 0; i < n; i++)
+        if (whole || i + 1 < n)
+            store(x + i * LANES, v[i]);
+        else
+            store_masked(x + i * LANES, last, v[i]);
+}
+
+FT_INLINE void each(float *x, const ptrdiff_t *at, int pixels, int n,
+                    void (*function)(vec *x, int n))
+{
+    const mask none = mask_first(0);
     for (int i = 0; i < pixels; i++) {
         float *p = x + at[i];
         int c = 0;
+        for (; c + AT_ONCE * LANES <= n; c += AT_ONCE * LANES)
+            some(p + c, AT_ONCE, true, none, function);
         for (; c + LANES <= n; c += LANES)
-            store(p + c, function(load(p + c)));
-        if (c < n) {
-            const mask rest = mask_first(n - c);
-            store_masked(p + c, rest, function(load_masked(p + c, rest)));
-        }
+            some(p + c, 1, true, none, function);
+        if (c < n)
+            some(p + c, 1, false, mask_first(n - c), function);
     }
 }
 

@@ -26,12 +26,18 @@ static size_t row_floats(size_t k)
     return PAIRED ? (k + 1) / 2 : k;
 }
 
+/* Segments of a kernel row. In a work of several groups no pixels of a group are contiguous. */
+static int segments_across(const struct ft_work *w)
+{
+    const bool contiguous = w->groups == 1 && w->dilation[1] == 1 && w->in.pixel == w->in.c;
+    return contiguous ? 1 : w->kernel[1];
+}
+
 static void find_segments(const struct ft_work *w, struct ft_segments *s)
 {
-    const bool touching = w->dilation[1] == 1 && (w->kernel[1] == 1 || w->in.pixel == w->in.c);
-    const int across = touching ? 1 : w->kernel[1];
+    const int across = segments_across(w);
     s->n = w->kernel[0] * across;
-    s->k = touching ? w->kernel[1] * w->in.c : w->in.c;
+    s->k = across == 1 ? w->kernel[1] * w->in.c : w->in.c;
     for (int i = 0; i < s->n; i++)
         s->at[i] = i / across * w->dilation[0] * w->in.row +
                    (ptrdiff_t)(i % across) * w->dilation[1] * w->in.pixel;
@@ -131,16 +137,21 @@ static void gather(const struct ft_work *w, int pixels, const struct ft_segments
     }
 }
 
-/* Large bands if there are many weights for the pixels or few input channels; otherwise one tile at
- * a time. */
+/* Large bands if there are many weights for the pixels or few input channels. Otherwise one tile at
+ * a time, if the second-level cache holds all weights; if not, a band whose inputs it holds. */
 static int band_pixels(const struct ft_work *w, size_t k)
 {
+    enum { CACHED = 1 << 17, INPUTS = 200000 }; /* floats */
     const bool one_panel = FT_NAME(panel_at)(0, w->out.c)->filters >= w->out.c;
     const int pixels = w->out.h * w->out.w;
     if (pixels <= 64)
         return FT_TILE_BAND;
-    return one_panel || k <= (size_t)w->out.c ? (pixels < FT_TILE_BAND ? pixels : FT_TILE_BAND)
-                                              : FT_TILE_ROWS;
+    if (one_panel || k <= (size_t)w->out.c)
+        return pixels < FT_TILE_BAND ? pixels : FT_TILE_BAND;
+    const size_t tiles = k * (size_t)w->out.c <= CACHED ? 1 : INPUTS / (k * FT_TILE_ROWS);
+    return tiles < 2                                     ? FT_TILE_ROWS
+           : tiles * FT_TILE_ROWS < (size_t)FT_TILE_BAND ? (int)tiles * FT_TILE_ROWS
+                                                         : FT_TILE_BAND;
 }
 
 /* A panel is computed by the part that has its first filter. */
@@ -222,7 +233,7 @@ static void convolution(const struct ft_work *w)
 
 static bool accepts(const struct ft_work *w)
 {
-    return w->kernel[0] * w->kernel[1] <= FT_TILE_SEGMENTS && (!PAIRED || rounds(w));
+    return w->kernel[0] * segments_across(w) <= FT_TILE_SEGMENTS && (!PAIRED || rounds(w));
 }
 
 /* The rows of a band; each of FT_PARTS_MAX equal shares is enough for one tile. */
