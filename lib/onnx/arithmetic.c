@@ -29,7 +29,7 @@ static int with_constant(struct ft_import *x, const struct ft_view *v, const str
     struct ft_constant values = *c;
     if (!c->count || !covers(v, c))
         return ft_onnx_refuse(x, "its constant has another shape than its other input");
-    int rc = ft_constant_new(&values, false, &x->network->storage, x->err);
+    int rc = ft_onnx_new(x, &values, false);
     if (rc)
         return rc;
     const bool divides = kind == 'D', subtracts = kind == FT_LAYER_SUBTRACT && !reversed;

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "onnx/constant.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
@@ -185,6 +186,31 @@ static bool is_inside(const char *location)
     return true;
 }
 
+/* Opens a file below `folder` without following links: a folder inside may be a link to another
+ * place. Returns -1 with errno ELOOP or ENOTDIR at a link. */
+static int open_below(const char *folder, const char *location)
+{
+    int at = ft_open(folder, O_RDONLY | O_DIRECTORY, 0);
+    while (at >= 0) {
+        char part[1024];
+        const size_t length = strcspn(location, "/");
+        const bool last = !location[length];
+        memcpy(part, location, length);
+        part[length] = 0;
+        const int next =
+            ft_open_at(at, length ? part : ".",
+                       O_RDONLY | O_NOFOLLOW | O_NONBLOCK | (last ? 0 : O_DIRECTORY), 0);
+        const int why = errno;
+        close(at);
+        errno = why;
+        if (last)
+            return next;
+        at = next;
+        location += length + 1;
+    }
+    return -1;
+}
+
 static bool read_number(const char *text, uint64_t *out)
 {
     char *end;
@@ -208,7 +234,6 @@ static int decode_external(const Ft__Onnx__Tensor *t, const char *folder, int ty
                            struct ft_storage *storage, struct ft_constant *c, struct ft_error *err)
 {
     const char *location = "";
-    char path[4096];
     struct stat st;
     const uint64_t wanted = c->count * element_size(type);
     uint64_t offset = 0, length = wanted;
@@ -229,9 +254,12 @@ static int decode_external(const Ft__Onnx__Tensor *t, const char *folder, int ty
                             "its values are in '%.200s', outside the folder of the model: only "
                             "files beside the model are read",
                             location);
-    if (snprintf(path, sizeof path, "%s/%s", folder, location) >= (int)sizeof path)
-        return ft_error_set(err, FT_EFORMAT, "the name of a file of weights is too long");
-    const int fd = ft_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+    const int fd = open_below(folder, location);
+    if (fd < 0 && (errno == ELOOP || errno == ENOTDIR))
+        return ft_error_set(err, FT_EFORMAT,
+                            "its values are in '%.200s', behind a symbolic link: only files in the "
+                            "folder of the model are read",
+                            location);
     if (fd < 0)
         return ft_error_errno(err, "cannot open its values in '%.300s'", location);
     int rc = 0;

@@ -145,14 +145,17 @@ static int range(struct ft_fold *f, int detail)
 static int product(struct ft_fold *f, int what)
 {
     double value = what == '*' ? 1 : 0;
-    for (size_t k = 0; k < f->in[0]->count; k++)
+    int rc = ft_onnx_spend(f->x, f->in[0]->count);
+    for (size_t k = 0; !rc && k < f->in[0]->count; k++)
         value = apply(what, value, ft_constant_at(f->in[0], k), false);
+    if (rc)
+        return rc;
     if (f->x->node->n_input > 1 && f->in[0]->rank > 1)
         return ft_onnx_refuse(f->x, "only the product of one axis is supported");
     f->out.rank = ft_onnx_int(f->x->node, "keepdims", 1) ? f->in[0]->rank : 0;
     for (int d = 0; d < f->out.rank; d++)
         f->out.dims[d] = 1;
-    const int rc = ft_fold_make(f, f->in[0]->i != NULL);
+    rc = ft_fold_make(f, f->in[0]->i != NULL);
     if (!rc)
         ft_constant_set(&f->out, 0, value);
     return rc;
@@ -235,7 +238,7 @@ static int shape_of(struct ft_import *x, bool size)
     struct ft_onnx_value out = { .kind = FT_ONNX_CONSTANT,
                                  .constant = { .rank = size ? 0 : 1,
                                                .dims = { end > start ? end - start : 0 } } };
-    const int rc = ft_constant_new(&out.constant, true, &x->network->storage, x->err);
+    const int rc = ft_onnx_new(x, &out.constant, true);
     if (rc)
         return rc;
     int64_t product = 1;
@@ -267,7 +270,7 @@ static int constant(struct ft_import *x)
         return ft_onnx_refuse(x, "this kind of value is not supported");
     c->rank = list;
     c->dims[0] = (int64_t)(a->n_ints ? a->n_ints : a->n_floats);
-    rc = ft_constant_new(c, integer, &x->network->storage, x->err);
+    rc = ft_onnx_new(x, c, integer);
     for (size_t k = 0; !rc && k < c->count; k++) {
         if (integer)
             c->i[k] = list ? a->ints[k] : a->i;

@@ -1,12 +1,11 @@
 /* Shapes of constants: what all operators on them need, and the operators that change a shape. */
 #include <string.h>
 
-#include "base/error.h"
 #include "onnx/fold.h"
 
 int ft_fold_make(struct ft_fold *f, bool integer)
 {
-    return ft_constant_new(&f->out, integer, &f->x->network->storage, f->x->err);
+    return ft_onnx_new(f->x, &f->out, integer);
 }
 
 void ft_fold_place(size_t k, int rank, const int64_t *dims, int64_t *at)

@@ -26,6 +26,25 @@ int ft_onnx_refuse(const struct ft_import *x, const char *format, ...)
                         x->node->op_type, text);
 }
 
+int ft_onnx_spend(struct ft_import *x, size_t bytes)
+{
+    if (bytes > x->budget)
+        return ft_error_set(x->err, FT_ELIMIT,
+                            "its constants need much more memory than the file is large");
+    x->budget -= bytes;
+    return 0;
+}
+
+int ft_onnx_new(struct ft_import *x, struct ft_constant *c, bool integer)
+{
+    size_t bytes = integer ? sizeof(int64_t) : sizeof(float);
+    for (int d = 0; d < c->rank; d++)
+        if (c->dims[d] < 0 || !ft_size_mul(bytes, (size_t)c->dims[d], &bytes))
+            return ft_error_set(x->err, FT_ELIMIT, "a tensor is too large");
+    const int rc = ft_onnx_spend(x, bytes);
+    return rc ? rc : ft_constant_new(c, integer, &x->network->storage, x->err);
+}
+
 struct ft_onnx_value *ft_onnx_find(const struct ft_import *x, const char *name)
 {
     size_t low = 0, high = x->n_values;
@@ -213,6 +232,8 @@ float *ft_onnx_weight(struct ft_import *x, int layer, int w, int rank, const int
             return NULL;
         }
     }
+    if (t.count > SIZE_MAX / sizeof(float) || ft_onnx_spend(x, t.count * sizeof(float)))
+        return NULL;
     float *values = ft_storage_alloc(&x->network->storage, t.count);
     if (!values)
         ft_error_nomem(x->err, "weights");

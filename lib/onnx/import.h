@@ -32,6 +32,7 @@ struct ft_import {
     struct ft_onnx_value *values;
     size_t n_values;
     const char *folder; /* of the file */
+    size_t budget;      /* bytes that constants and weights that are computed may still take */
     int64_t opset;
     const Ft__Onnx__Node *node; /* the current one */
     struct ft_error *err;
@@ -65,6 +66,11 @@ bool ft_onnx_is_bare_attention(const struct ft_layer *layer);
 /* FT_EUNSUPPORTED with the operator and the name of the node. */
 int ft_onnx_refuse(const struct ft_import *x, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Takes bytes from the budget, for memory or for a loop over as many. FT_ELIMIT: it is exhausted,
+ * as by a small file whose arithmetic of shapes makes large tensors. */
+int ft_onnx_spend(struct ft_import *x, size_t bytes);
+/* Allocates the values of a constant of its rank and dims, from the budget. */
+int ft_onnx_new(struct ft_import *x, struct ft_constant *c, bool integer);
 /* Input k: NULL if it is absent. */
 struct ft_onnx_value *ft_onnx_input(const struct ft_import *x, size_t k);
 struct ft_onnx_value *ft_onnx_find(const struct ft_import *x, const char *name);

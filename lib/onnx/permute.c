@@ -22,6 +22,7 @@ struct search {
     int n;
     int64_t sizes[MOST_BLOCKS];
     struct step steps[MOST_STEPS];
+    size_t tries;
 };
 
 /* Exchanges the groups [0, i), [i, j), [j, n) of `from`. */
@@ -52,6 +53,7 @@ static bool find(struct search *s, const int *from, int done, int left)
         for (int j = i + 1; j <= s->n; j++)
             for (k = 0; k < (j == s->n ? 1 : ORDERS); k++) {
                 s->steps[done].order = orders[k];
+                s->tries++;
                 exchange(s, from, i, j, &s->steps[done], to);
                 if (find(s, to, done + 1, left - 1))
                     return true;
@@ -130,6 +132,9 @@ int ft_onnx_reorder(struct ft_import *x, struct ft_view *v)
     if (collect(v, &s, memory))
         while (!(found = find(&s, memory, 0, n)) && n < MOST_STEPS)
             n++;
+    int rc = ft_onnx_spend(x, 32 * s.tries);
+    if (rc)
+        return rc;
     if (!found)
         return ft_onnx_refuse(x, "this mixture of rows, columns and channels is not supported");
     for (int k = 0; k < n; k++) {
@@ -137,7 +142,7 @@ int ft_onnx_reorder(struct ft_import *x, struct ft_view *v)
         const int *order = s.steps[k].order,
                   wanted[FT_AXES] = { order[0] + 1, order[1] + 1, order[2] + 1 };
         const int64_t shape[FT_AXES] = { in[order[0]], in[order[1]], in[order[2]] };
-        int rc = ft_onnx_reshape(x, v->layer, in, &v->layer);
+        rc = ft_onnx_reshape(x, v->layer, in, &v->layer);
         rc = rc ? rc : ft_onnx_shaped(x, FT_LAYER_PERMUTE, v->layer, wanted, shape, &v->layer);
         if (rc)
             return rc;

@@ -189,7 +189,7 @@ int ft_onnx_limit(struct ft_import *x, const struct ft_view *view, const struct 
     struct ft_constant opposite = *c;
     const struct ft_constant scale = { .count = 1, .f = &sign };
     struct ft_view v = *view;
-    int layer, rc = ft_constant_new(&opposite, false, &x->network->storage, x->err);
+    int layer, rc = ft_onnx_new(x, &opposite, false);
     for (size_t i = 0; !rc && i < c->count; i++)
         opposite.f[i] = (float)(-(double)sign * ft_constant_at(c, i));
     rc = rc ? rc : ft_onnx_rescale(x, &v, most ? &scale : NULL, &opposite, &v);

@@ -14,6 +14,7 @@
 #include "onnx/onnx.h"
 
 enum { MOST_NODES = 1 << 15, OPEN_SIZE = 224, MOST_SIDE = 1 << 14, OLDEST_OPSET = 7 };
+enum { FREE_BYTES = 128 << 20 }; /* that a file of any size may compute */
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
@@ -58,7 +59,7 @@ static void model_free(void *source)
     ft__onnx__model__free_unpacked(source, NULL);
 }
 
-static int read_model(const char *path, Ft__Onnx__Model **out, struct ft_error *err)
+static int read_model(const char *path, Ft__Onnx__Model **out, size_t *size, struct ft_error *err)
 {
     struct stat st;
     const int fd = ft_open(path, O_RDONLY, 0);
@@ -68,13 +69,13 @@ static int read_model(const char *path, Ft__Onnx__Model **out, struct ft_error *
         close(fd);
         return ft_error_set(err, FT_EFORMAT, "not an ONNX file");
     }
-    const size_t size = (size_t)st.st_size;
-    uint8_t *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    *size = (size_t)st.st_size;
+    uint8_t *bytes = mmap(NULL, *size, PROT_READ, MAP_PRIVATE, fd, 0);
     close(fd);
     if (bytes == MAP_FAILED)
         return ft_error_errno(err, "cannot read");
-    const int rc = unpack(bytes, size, out, err);
-    munmap(bytes, size);
+    const int rc = unpack(bytes, *size, out, err);
+    munmap(bytes, *size);
     return rc;
 }
 
@@ -369,11 +370,13 @@ static int open_file(const char *path, const struct ft_reader_options *options,
     struct ft_import x = { .network = calloc(1, sizeof *x.network), .err = err };
     char *folder = slash ? strndup(path, (size_t)(slash - path)) : ft_strdup(".");
     Ft__Onnx__Model *model = NULL;
+    size_t size = 0;
     int rc = x.network && folder ? 0 : ft_error_nomem(err, "the network");
     (void)options;
     x.folder = folder && *folder ? folder : "/";
     if (!rc)
-        rc = read_model(path, &model, err);
+        rc = read_model(path, &model, &size, err);
+    x.budget = FREE_BYTES + 8 * (size + (size_t)ft_onnx_bytes_beside(path));
     if (!rc) {
         x.network->storage.source = model;
         x.network->storage.release = model_free;

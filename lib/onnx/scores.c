@@ -71,9 +71,11 @@ bool ft_scores_find(const struct ft_import *x, const Ft__Onnx__Node *softmax, st
 int ft_scores_sum(struct ft_import *x, const struct ft_scores *s, struct ft_constant *sum)
 {
     struct ft_import at = *x;
-    int rc = ft_constant_new(sum, false, &x->network->storage, x->err);
+    struct ft_fold zeros = { .x = &at, .out = *sum };
+    int rc = ft_fold_make(&zeros, false);
     if (rc)
         return rc;
+    *sum = zeros.out;
     memset(sum->f, 0, sum->count * sizeof *sum->f);
     for (int i = s->n - 1; !rc && i >= 0; i--) { /* each step as if the scores were these */
         struct ft_fold f = { .x = &at, .in = { sum } };
@@ -84,5 +86,6 @@ int ft_scores_sum(struct ft_import *x, const struct ft_scores *s, struct ft_cons
         rc = ft_fold_run(&f, &done);
         *sum = f.out;
     }
+    x->budget = at.budget;
     return rc;
 }

@@ -262,7 +262,7 @@ static int join_pixels(struct ft_import *x, int axis, const enum ft_axis *roles,
     int64_t start = 0;
     struct ft_constant offset = { .rank = rank };
     memcpy(offset.dims, dims, (size_t)rank * sizeof *dims);
-    int rc = ft_constant_new(&offset, false, &x->network->storage, x->err);
+    int rc = ft_onnx_new(x, &offset, false);
     if (rc)
         return rc;
     memset(offset.f, 0, offset.count * sizeof *offset.f);
