@@ -155,9 +155,10 @@ static struct ft_geometry default_geometry(const struct ft_network *network, boo
                                  .crop = teachable ? 1 : 0.875 };
 }
 
-int ft_backbone_new(struct ft_network *network, int last, const char *path, const cJSON *json,
-                    bool foreign, const struct ft_backbone_options *options,
-                    struct ft_backbone **out, struct ft_error *err)
+/* `whole`: a backbone with the same network, whose last block is the feature; NULL: none. */
+static int make(struct ft_network *network, int last, const char *path, const cJSON *json,
+                bool foreign, const struct ft_backbone_options *options,
+                const struct ft_backbone *whole, struct ft_backbone **out, struct ft_error *err)
 {
     const cJSON *input = cJSON_GetObjectItemCaseSensitive(json, "input");
     int height, width;
@@ -190,7 +191,9 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
         cJSON_GetObjectItemCaseSensitive(json, "backbone"), "blocks");
     if (!rc)
         rc = ft_backbone_add_layers(b, options ? options->layers : NULL, err);
-    if (!rc)
+    if (!rc && whole)
+        rc = ft_plan_tail(whole->plan, whole->widths[whole->n_blocks - 1], &b->plan, err);
+    else if (!rc)
         rc = ft_plan_new(
             network,
             &(struct ft_plan_options){
@@ -212,6 +215,13 @@ int ft_backbone_new(struct ft_network *network, int last, const char *path, cons
     }
     *out = b;
     return 0;
+}
+
+int ft_backbone_new(struct ft_network *network, int last, const char *path, const cJSON *json,
+                    bool foreign, const struct ft_backbone_options *options,
+                    struct ft_backbone **out, struct ft_error *err)
+{
+    return make(network, last, path, json, foreign, options, NULL, out, err);
 }
 
 const char *ft_backbone_warning(const struct ft_backbone *b)
@@ -303,7 +313,7 @@ int ft_backbone_last_block(struct ft_backbone *b, struct ft_backbone **out, stru
     cJSON_AddStringToObject(from, "name", b->name);
     ft_precision_write(b, from);
     cJSON_AddItemToObject(json, "input", ft_geometry_write(&b->geometry));
-    rc = ft_backbone_new(network, last, b->path, json, false, NULL, &cut, err);
+    rc = make(network, last, b->path, json, false, NULL, b, &cut, err);
     cJSON_Delete(json);
     if (rc)
         return rc;

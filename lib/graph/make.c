@@ -144,14 +144,30 @@ int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *
     return 0;
 }
 
+int ft_plan_tail(const struct ft_plan *plan, int channels, struct ft_plan **out,
+                 struct ft_error *err)
+{
+    struct ft_plan *tail = ft_alloc(1, sizeof *tail);
+    if (!tail)
+        return ft_error_nomem(err, "the plan of a network");
+    *tail = *plan;
+    tail->borrows = true;
+    tail->result.channel += plan->output.c - channels;
+    tail->result.c = tail->output.c = channels;
+    *out = tail;
+    return 0;
+}
+
 void ft_plan_free(struct ft_plan *plan)
 {
     if (!plan)
         return;
-    free(plan->buffers);
-    free(plan->steps);
-    free(plan->constants);
-    free(plan->names);
+    if (!plan->borrows) {
+        free(plan->buffers);
+        free(plan->steps);
+        free(plan->constants);
+        free(plan->names);
+    }
     free(plan);
 }
 

@@ -35,6 +35,10 @@ struct ft_shape { /* rank 3: [h, w, c]; rank 1: [c], h = w = 1 */
 
 int ft_plan_new(const struct ft_network *network, const struct ft_plan_options *options,
                 struct ft_plan **out, struct ft_error *err);
+/* Makes a plan whose output is the last `channels` channels of that of `plan`, which must be freed
+ * after it: it owns the weights of both. */
+int ft_plan_tail(const struct ft_plan *plan, int channels, struct ft_plan **out,
+                 struct ft_error *err);
 void ft_plan_free(struct ft_plan *plan);
 
 struct ft_shape ft_plan_input(const struct ft_plan *plan);

@@ -58,6 +58,7 @@ struct ft_plan {
     const struct ft_pixel_row *pixel_row;
     float scale[FT_PIXEL_PERIOD], offset[FT_PIXEL_PERIOD];
     bool exact;
+    bool borrows; /* the memory below is that of another plan (ft_plan_tail) */
     enum ft_precision precision;
     int n_buffers, n_steps, n_stages;
     struct ft_buffer *buffers;
