@@ -77,7 +77,7 @@ static void print_bench(const struct ft_backbone *b, const struct settings *s,
     result("backbone", "%s · %s kernels · %d thread%s", ft_backbone_name(b), ft_cpu_name(),
            bench->threads, bench->threads == 1 ? "" : "s");
     if (ft_backbone_precision(b) != FT_PRECISION_F32)
-        result("precision", "%s", precision_text(ft_backbone_precision(b)));
+        result("precision", "%s", precision_text(b));
     result("latency", "%.2f ms", bench->latency_ms);
     result("throughput", "%.2f ms/image", bench->throughput_ms);
 }
@@ -89,7 +89,8 @@ static int bench_main(const struct settings *s)
     struct ft_bench bench;
     struct ft_backbone_options options;
     backbone_options(s, &options);
-    int rc = ft_backbone_open(s->n_arguments ? s->arguments[0] : NULL, &options, &backbone, &err);
+    int rc = ft_backbone_open_for(s->n_arguments ? s->arguments[0] : NULL, &options, NULL, 0,
+                                  s->threads, &backbone, &err);
     if (!rc && s->layers)
         rc = profile(backbone, s, &err);
     else if (!rc && !(rc = ft_backbone_bench(backbone, s->threads, s->seconds, &bench, &err)))

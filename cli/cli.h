@@ -141,9 +141,10 @@ int backbone_open_for(const struct settings *settings, const char *name,
                       struct ft_error *err);
 /* The first name that --backbone gave; NULL: the bundled network. */
 const char *backbone_named(const struct settings *settings);
-int backbone_open(const struct settings *settings, struct ft_backbone **out, struct ft_error *err);
-/* A precision and how this processor computes it: "bf16 · AVX512_BF16". */
-const char *precision_text(enum ft_precision precision);
+/* The precision of a network and what follows from it: "bf16 · by AVX512_BF16". */
+const char *precision_text(const struct ft_backbone *backbone);
+/* How this processor computes bf16. */
+const char *bf16_text(void);
 int model_open(const struct settings *settings, struct ft_model **out, struct ft_error *err);
 /* The class with a name of n bytes; -1: there is none. */
 int class_named(const char *name, size_t n, char *const *classes, int k);

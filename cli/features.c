@@ -96,8 +96,6 @@ static int features_main(const struct settings *s)
     const bool folder =
         s->n_arguments == 1 && !s->files_from && !stat(s->arguments[0], &st) && S_ISDIR(st.st_mode);
     int rc = ft_output_check(s->output, &err);
-    if (!rc)
-        rc = backbone_open(s, &backbone, &err);
     if (!rc && folder)
         rc = ft_dataset_open(s->arguments[0], true, &dataset, &err);
     else if (!rc && !(rc = named_pictures(s, &named, &empty, &err)))
@@ -106,6 +104,8 @@ static int features_main(const struct settings *s)
         rc = refuse(&err, FT_EARG, "'%s' contains no pictures", s->arguments[0]);
     else if (!rc && !dataset->n && empty)
         rc = refuse(&err, FT_EARG, "there are no pictures");
+    if (!rc)
+        rc = backbone_open_for(s, backbone_named(s), dataset, &backbone, &err);
     if (!rc)
         rc = pictures_extract(backbone, dataset, s, &pictures, &err);
     if (!rc) {

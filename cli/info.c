@@ -134,7 +134,7 @@ static void print_lines(const char *path, const struct ft_model *m, const struct
            g->filter == FT_FILTER_BICUBIC ? "bicubic" : "bilinear",
            g->icc ? " · ICC profiles to sRGB" : "");
     result("features", "%d", ft_backbone_features(b));
-    result("precision", "%s", precision_text(ft_backbone_precision(b)));
+    result("precision", "%s", precision_text(b));
     if (m) {
         print_classes(m);
         print_training(m);
@@ -174,6 +174,7 @@ static void print_json(const struct ft_model *m, const struct ft_backbone *b,
     cJSON_AddStringToObject(json, "colours", colours(layers, n));
     cJSON_AddNumberToObject(json, "features", ft_backbone_features(b));
     cJSON_AddStringToObject(json, "precision", ft_precision_name(ft_backbone_precision(b)));
+    cJSON_AddBoolToObject(json, "portable", ft_backbone_portable(b));
     cJSON_AddNumberToObject(json, "parameters", (double)t.parameters);
     cJSON_AddNumberToObject(json, "multiply_adds", (double)t.multiply_adds);
     struct ft_transformer_info a;

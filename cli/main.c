@@ -37,7 +37,7 @@ static void version(void)
            "\nkernels: %s, %s\n",
            ft_version(), formats,
            ft_picture_profiles() ? "ICC (--icc)" : "ignored: built without lcms2", ft_cpu_name(),
-           precision_text(FT_PRECISION_BF16));
+           bf16_text());
 }
 
 static int unknown_command(const char *name)

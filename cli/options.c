@@ -25,7 +25,7 @@ const struct option model_options[] = {
     { "classes", 0, TEXT(classes), .file = FILE_READ, .argument = "A,B,...|FILE",
       .help = "names of the classes of a model that another program trained, in order, or a file "
               "of them (default: labels.txt or class_indices.json beside the model)" },
-    { "precision", 0, TEXT(precision), .argument = "TYPE", .choices = "f32|bf16",
+    { "precision", 0, TEXT(precision), .argument = "TYPE", .choices = "f32|bf16|int8",
       .help = "precision of the products in a model that another program trained (default: f32); "
               "other models keep the precision they were trained with" },
     { 0 },
@@ -43,10 +43,10 @@ const struct option network_options[] = {
     { "size", 0, INT(size, 1, 4096), .argument = "N",
       .help = "width and height of the network's input in pixels (default: the size in the "
               "network's file)" },
-    { "precision", 0, TEXT(precision), .argument = "TYPE", .choices = "f32|bf16",
+    { "precision", 0, TEXT(precision), .argument = "TYPE", .choices = "f32|bf16|int8",
       .help = "precision of the network's products; bf16: bfloat16 with sums in float32, faster on "
-              "processors with AVX512_BF16, slower on others (default: as the network's file says, "
-              "else f32)" },
+              "processors with AVX512_BF16, slower on others; int8: 8-bit integers, for "
+              "convolutional networks (default: as the network's file says, else f32)" },
     { 0 },
 };
 

@@ -185,22 +185,27 @@ const char *backbone_named(const struct settings *s)
     return s->backbones.n ? s->backbones.items[0] : NULL;
 }
 
-int backbone_open(const struct settings *s, struct ft_backbone **out, struct ft_error *err)
+const char *bf16_text(void)
 {
-    struct ft_backbone_options options;
-    backbone_options(s, &options);
-    const int rc = ft_backbone_open(backbone_named(s), &options, out, err);
-    if (!rc)
-        backbone_notes(*out, backbone_named(s) && !options.beside ? backbone_named(s)
-                                                                  : ft_backbone_name(*out));
-    return rc;
+    return ft_cpu_bf16() ? "bf16 · by AVX512_BF16"
+                         : "bf16 · emulated in float32: this processor has no AVX512_BF16";
 }
 
-const char *precision_text(enum ft_precision precision)
+const char *precision_text(const struct ft_backbone *b)
 {
-    return precision == FT_PRECISION_F32 ? "f32"
-           : ft_cpu_bf16()               ? "bf16 · by AVX512_BF16"
-                           : "bf16 · emulated in float32: this processor has no AVX512_BF16";
+    switch (ft_backbone_precision(b)) {
+    case FT_PRECISION_BF16:
+        return bf16_text();
+    case FT_PRECISION_INT8:
+        return ft_backbone_portable(b)
+                   ? "int8 · the same features, bit for bit, on every processor"
+                   : "int8 · some layers in float32: features differ in the last digits between "
+                     "processors";
+    case FT_PRECISION_F32:
+    case FT_PRECISIONS:
+        break;
+    }
+    return ft_precision_name(FT_PRECISION_F32);
 }
 
 int class_named(const char *name, size_t n, char *const *classes, int k)
@@ -237,12 +242,12 @@ int backbone_open_for(const struct settings *s, const char *name, const struct f
 {
     struct ft_backbone_options options;
     backbone_options(s, &options);
-    int rc = ft_backbone_open(name, &options, out, err);
+    int rc = ft_backbone_open_for(name, &options, dataset->paths, dataset->n, s->threads, out, err);
     if (!rc && !strcmp(s->depths, "auto") && too_many(*out, dataset, s)) {
         ft_backbone_free(*out);
         *out = NULL;
         options.layers = "last";
-        rc = ft_backbone_open(name, &options, out, err);
+        rc = ft_backbone_open_for(name, &options, dataset->paths, dataset->n, s->threads, out, err);
     }
     if (!rc)
         backbone_notes(*out, name && !options.beside ? name : ft_backbone_name(*out));

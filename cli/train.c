@@ -74,7 +74,7 @@ static int extract(struct training *t, struct ft_error *err)
            ft_backbone_features(t->backbone), layers);
     const enum ft_precision precision = ft_backbone_precision(t->backbone);
     if (precision != FT_PRECISION_F32 || t->settings->verbose)
-        report("precision", "%s", precision_text(precision));
+        report("precision", "%s", precision_text(t->backbone));
     const int rc = pictures_extract(t->backbone, t->dataset, t->settings, &t->pictures, err);
     if (rc)
         return rc;

@@ -99,8 +99,9 @@ struct ft_backbone_options {
      * on each line. NULL: labels.txt or class_indices.json beside the model */
     const char *classes;
     const char *architecture; /* of a file that has weights only. NULL: recognised */
-    /* of products: "f32" or "bf16" (enum ft_precision). NULL: as the file says, else "f32". That of
-     * a trained model cannot be changed */
+    /* "f32", "bf16" or "int8" (enum ft_precision). NULL: as the file says, else "f32". That of a
+     * trained model cannot be changed. "int8" is for ft_model_train, or for files that were saved
+     * with it */
     const char *precision;
     int size; /* of the input, in pixels. 0: as the file says, else 224 */
     /* Convert the colours of pictures with an ICC profile to sRGB. A model that was trained with it

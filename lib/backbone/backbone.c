@@ -176,7 +176,8 @@ static int make(struct ft_network *network, int last, const char *path, const cJ
     int rc = b->path && b->name && b->workspaces ? 0 : ft_error_nomem(err, path);
     enum ft_precision precision;
     if (!rc)
-        rc = ft_precision_choose(options ? options->precision : NULL, json, &precision, err);
+        rc = ft_precision_choose(options ? options->precision : NULL, json, &precision, &b->ranges,
+                                 err);
     ft_input_size(network, input, options ? options->size : 0, &height, &width);
     b->geometry = default_geometry(network, foreign);
     b->geometry.icc = options && options->icc;
@@ -194,11 +195,13 @@ static int make(struct ft_network *network, int last, const char *path, const cJ
     if (!rc && whole)
         rc = ft_plan_tail(whole->plan, whole->widths[whole->n_blocks - 1], &b->plan, err);
     else if (!rc)
-        rc = ft_plan_new(
-            network,
-            &(struct ft_plan_options){
-                .height = height, .width = width, .layer = b->last, .precision = precision },
-            &b->plan, err);
+        rc = ft_plan_new(network,
+                         &(struct ft_plan_options){ .height = height,
+                                                    .width = width,
+                                                    .layer = b->last,
+                                                    .precision = precision,
+                                                    .ranges = &b->ranges },
+                         &b->plan, err);
     if (!rc && options && !options->size)
         rc = ft_workspace_check(b->plan, network, err);
     if (!rc && ft_plan_output(b->plan).rank != 1)
@@ -262,6 +265,7 @@ void ft_backbone_free(struct ft_backbone *b)
         return;
     ft_workspaces_free(b->workspaces);
     ft_plan_free(b->plan);
+    ft_ranges_release(&b->ranges);
     ft_network_free(b->network);
     ft_backbone_free(b->parent);
     free(b->blocks);

@@ -24,6 +24,7 @@ struct ft_backbone {
     struct ft_backbone *parent; /* an owner of the tensors of `network`; NULL: `network` has them */
     struct ft_geometry geometry;
     struct ft_plan *plan;
+    struct ft_ranges ranges; /* of int8 */
 };
 
 /* Everything except the picture that a feature depends on: the network, the geometry, and which
@@ -58,10 +59,11 @@ int ft_backbone_find_blocks(struct ft_backbone *b, struct ft_error *err);
 /* The precision in a `finetune` attribute; NULL: it has none. Owned by `json`, which is nullable.
  */
 const char *ft_precision_read(const cJSON *json);
-/* The precision that `wanted` names, else the attribute `json`, else float32. Both are nullable. */
+/* The precision that `wanted` names, else the attribute `json`, else float32. Both are nullable.
+ * Reads the ranges of int8 from `json`; *ranges must be freed with ft_ranges_release. */
 int ft_precision_choose(const char *wanted, const cJSON *json, enum ft_precision *out,
-                        struct ft_error *err);
-/* Adds the precision, unless it is float32, to the object `backbone` of an attribute. */
+                        struct ft_ranges *ranges, struct ft_error *err);
+/* Adds the precision, unless it is float32, and ranges to the object `backbone` of an attribute. */
 void ft_precision_write(const struct ft_backbone *backbone, cJSON *object);
 
 /* Adds an owner, who must call ft_backbone_free as well. Returns `backbone`. */

@@ -5,6 +5,31 @@
 #include "base/file.h"
 #include "network/hash.h"
 
+static void precision_text(const struct ft_backbone *b, char *text, size_t size)
+{
+    uint64_t hash[2] = { 0 };
+    switch (ft_backbone_precision(b)) {
+    case FT_PRECISION_BF16:
+        snprintf(text, size, ft_cpu_bf16() ? " bf16 native" : " bf16");
+        break;
+    case FT_PRECISION_INT8: /* each range changes the hash of those after it */
+        for (int i = 0; i < b->ranges.n; i++) {
+            char range[400];
+            const int n = snprintf(range, sizeof range, "%016llx%016llx %.200s %a %a",
+                                   (unsigned long long)hash[0], (unsigned long long)hash[1],
+                                   b->ranges.range[i].layer, (double)b->ranges.range[i].lo,
+                                   (double)b->ranges.range[i].hi);
+            ft_hash(range, (size_t)n, hash);
+        }
+        snprintf(text, size, " int8 %016llx%016llx", (unsigned long long)hash[0],
+                 (unsigned long long)hash[1]);
+        break;
+    case FT_PRECISION_F32:
+    case FT_PRECISIONS:
+        break;
+    }
+}
+
 /* RECIPE must be increased when a change of decoding, resizing, the hash of networks or a kernel
  * changes the features. */
 int ft_backbone_key(const struct ft_backbone *b, uint64_t key[2], struct ft_error *err)
@@ -16,15 +41,13 @@ int ft_backbone_key(const struct ft_backbone *b, uint64_t key[2], struct ft_erro
     const int rc = ft_network_hash(b->network, b->last, network, err);
     if (rc)
         return rc;
-    const bool bf16 = ft_backbone_precision(b) == FT_PRECISION_BF16;
-    const int n =
-        snprintf(text, sizeof text, "%d %016llx%016llx %dx%d %d %d %a %s%s%s%s", RECIPE,
-                 (unsigned long long)network[0], (unsigned long long)network[1], g->width,
-                 g->height, g->rule, g->filter, g->rule == FT_RESIZE_CROP ? g->crop : 1.0,
-                 ft_cpu_name(), ft_plan_exact(b->plan) ? " exact" : "", g->icc ? " icc" : "",
-                 !bf16           ? ""
-                 : ft_cpu_bf16() ? " bf16 native"
-                                 : " bf16");
+    char precision[64] = "";
+    precision_text(b, precision, sizeof precision);
+    const int n = snprintf(text, sizeof text, "%d %016llx%016llx %dx%d %d %d %a %s%s%s%s", RECIPE,
+                           (unsigned long long)network[0], (unsigned long long)network[1], g->width,
+                           g->height, g->rule, g->filter, g->rule == FT_RESIZE_CROP ? g->crop : 1.0,
+                           ft_plan_portable(b->plan) ? "any" : ft_cpu_name(),
+                           ft_plan_exact(b->plan) ? " exact" : "", g->icc ? " icc" : "", precision);
     ft_hash(text, (size_t)n, key);
     return 0;
 }

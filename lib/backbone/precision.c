@@ -1,10 +1,13 @@
 /* The precision of a network's products: its name, in an option and in a file's attribute. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "backbone/backbone.h"
 #include "base/error.h"
+#include "base/memory.h"
 
-static const char *const precisions[FT_PRECISIONS] = { "f32", "bf16" };
+static const char *const precisions[FT_PRECISIONS] = { "f32", "bf16", "int8" };
 
 const char *ft_precision_name(enum ft_precision precision)
 {
@@ -17,24 +20,90 @@ const char *ft_precision_read(const cJSON *json)
         cJSON_GetObjectItemCaseSensitive(json, "backbone"), "precision"));
 }
 
+/* Ranges have four digits (graph/calibrate.c). */
+static cJSON *number(float x)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.4g", (double)x);
+    return cJSON_CreateNumber(strtod(text, NULL));
+}
+
+/* [[layer, lowest, highest], ...] */
+static void write_ranges(const struct ft_ranges *ranges, cJSON *list)
+{
+    for (int i = 0; list && i < ranges->n; i++) {
+        cJSON *one = cJSON_CreateArray();
+        cJSON_AddItemToArray(one, cJSON_CreateString(ranges->range[i].layer));
+        cJSON_AddItemToArray(one, number(ranges->range[i].lo));
+        cJSON_AddItemToArray(one, number(ranges->range[i].hi));
+        cJSON_AddItemToArray(list, one);
+    }
+}
+
+static int read_range(const cJSON *one, struct ft_range *out, struct ft_error *err)
+{
+    const char *layer = cJSON_GetStringValue(cJSON_GetArrayItem(one, 0));
+    const cJSON *lo = cJSON_GetArrayItem(one, 1), *hi = cJSON_GetArrayItem(one, 2);
+    if (!layer || !cJSON_IsNumber(lo) || !cJSON_IsNumber(hi) || !(lo->valuedouble >= -1e30) ||
+        !(hi->valuedouble <= 1e30))
+        return ft_error_set(
+            err, FT_EFORMAT,
+            "its attribute 'finetune' has a range that is no layer and two numbers");
+    out->lo = (float)lo->valuedouble;
+    out->hi = (float)hi->valuedouble;
+    out->layer = ft_strdup(layer);
+    return out->layer ? 0 : ft_error_nomem(err, "the ranges of a network");
+}
+
+static int read_ranges(const cJSON *json, struct ft_ranges *out, struct ft_error *err)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(
+        cJSON_GetObjectItemCaseSensitive(json, "backbone"), "ranges");
+    const int n = cJSON_GetArraySize(list);
+    struct ft_ranges r = { .range = ft_alloc_zero((size_t)n + 1, sizeof *r.range) };
+    int rc = r.range ? 0 : ft_error_nomem(err, "the ranges of a network");
+    for (const cJSON *one = list ? list->child : NULL; !rc && one; one = one->next) {
+        rc = read_range(one, &r.range[r.n], err);
+        r.n += !rc;
+    }
+    if (!rc && !n)
+        rc = ft_error_set(err, FT_EARG,
+                          "int8 needs the ranges of activations, which are measured when a model "
+                          "is trained: finetune train --precision int8");
+    if (rc)
+        ft_ranges_release(&r);
+    else
+        *out = r;
+    return rc;
+}
+
 void ft_precision_write(const struct ft_backbone *backbone, cJSON *object)
 {
     const enum ft_precision precision = ft_backbone_precision(backbone);
     if (precision != FT_PRECISION_F32)
         cJSON_AddStringToObject(object, "precision", precisions[precision]);
+    if (precision == FT_PRECISION_INT8)
+        write_ranges(&backbone->ranges, cJSON_AddArrayToObject(object, "ranges"));
 }
 
 int ft_precision_choose(const char *wanted, const cJSON *json, enum ft_precision *out,
-                        struct ft_error *err)
+                        struct ft_ranges *ranges, struct ft_error *err)
 {
     const char *name = wanted ? wanted : ft_precision_read(json);
     for (int i = 0; i < FT_PRECISIONS; i++)
         if (!strcmp(name ? name : precisions[FT_PRECISION_F32], precisions[i])) {
-            *out = (enum ft_precision)i;
-            return 0;
+            const int rc = i == FT_PRECISION_INT8 ? read_ranges(json, ranges, err) : 0;
+            if (!rc)
+                *out = (enum ft_precision)i;
+            return rc;
         }
     return ft_error_set(err, wanted ? FT_EARG : FT_EUNSUPPORTED,
-                        "the precision '%.40s' is not supported: use f32 or bf16", name);
+                        "the precision '%.40s' is not supported: use f32, bf16 or int8", name);
+}
+
+bool ft_backbone_portable(const struct ft_backbone *b)
+{
+    return ft_plan_portable(b->plan);
 }
 
 enum ft_precision ft_backbone_precision(const struct ft_backbone *b)

@@ -44,9 +44,12 @@ struct ft_geometry {
 enum ft_precision {
     FT_PRECISION_F32,
     FT_PRECISION_BF16, /* inputs and weights are rounded to bfloat16, sums are float32 */
+    /* activations are bytes, weights are 8-bit integers, sums are 32-bit integers; layers that are
+     * neither convolutions, sums, pools nor clamps are float32 */
+    FT_PRECISION_INT8,
     FT_PRECISIONS
 };
-const char *ft_precision_name(enum ft_precision precision); /* "f32", "bf16" */
+const char *ft_precision_name(enum ft_precision precision); /* "f32", "bf16", "int8" */
 
 /* ---- the frozen network ---------------------------------------------------------------------- */
 
@@ -78,6 +81,22 @@ int ft_backbone_save(const struct ft_backbone *backbone, const char *path, uint6
                      struct ft_error *err);
 const struct ft_geometry *ft_backbone_geometry(const struct ft_backbone *backbone);
 enum ft_precision ft_backbone_precision(const struct ft_backbone *backbone);
+/* Whether the features are the same bits on every processor: of int8, if all steps of the network
+ * are integers. */
+bool ft_backbone_portable(const struct ft_backbone *backbone);
+/* Changes the precision to FT_PRECISION_INT8. The ranges of activations are measured in float32 on
+ * up to FT_CALIBRATION_MOST of n picture files, evenly spread; those that cannot be read are left
+ * out. paths NULL: on noise, which is enough to measure speed. threads 0: one per core. No other
+ * thread may use the backbone. Fails for networks with attention. On failure the backbone is
+ * unchanged. */
+int ft_backbone_quantize(struct ft_backbone *backbone, char *const *paths, size_t n, int threads,
+                         struct ft_error *err);
+enum { FT_CALIBRATION_MOST = 256 };
+/* Like ft_backbone_open. With the precision "int8" the ranges are measured as above, whatever the
+ * file says. */
+int ft_backbone_open_for(const char *name, const struct ft_backbone_options *options,
+                         char *const *paths, size_t n, int threads, struct ft_backbone **out,
+                         struct ft_error *err);
 
 enum ft_layer_place {
     FT_LAYER_STEP,   /* computed by a step of its own */

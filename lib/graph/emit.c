@@ -7,12 +7,14 @@
 #include "graph/kinds.h"
 #include "network/kinds.h"
 
-static struct ft_value new_value(struct ft_emitter *e, struct ft_shape s)
+static struct ft_value new_value(struct ft_emitter *e, const struct ft_node *node)
 {
     struct ft_plan *p = e->plan;
+    const struct ft_shape s = node->shape;
     assert(p->n_buffers < e->nodes->n);
-    p->buffers[p->n_buffers] =
-        (struct ft_buffer){ .h = s.h, .w = s.w, .c = s.c, .first = -2, .last = -2 };
+    p->buffers[p->n_buffers] = (struct ft_buffer){
+        .h = s.h, .w = s.w, .c = s.c, .bytes = sizeof(float), .layer = node->result->name
+    };
     return (struct ft_value){ .buffer = p->n_buffers++, .h = s.h, .w = s.w, .c = s.c };
 }
 
@@ -58,7 +60,7 @@ static void emit_node(struct ft_emitter *e, int i)
     const struct ft_value in = node->n_inputs ? e->values[node->inputs[0]] : ft_value_none;
     if (row->view && row->view(node, in, &e->values[i]))
         return;
-    const struct ft_value out = e->values[i] = new_value(e, node->shape);
+    const struct ft_value out = e->values[i] = new_value(e, node);
     const int first = e->plan->n_steps;
     if (row->emit) {
         row->emit(e, node, in, out);
@@ -82,13 +84,14 @@ static void touch(struct ft_plan *p, const struct ft_value *v, int step)
     b->last = step;
 }
 
-static void find_lifetimes(struct ft_plan *p)
+void ft_plan_lifetimes(struct ft_plan *p)
 {
+    for (int i = 0; i < p->n_buffers; i++)
+        p->buffers[i].first = p->buffers[i].last = -2;
     touch(p, &p->pixels, -1);
     for (int i = 0; i < p->n_steps; i++) {
         struct ft_step *s = &p->steps[i];
-        if (p->buffers[s->out.buffer].first == -2)
-            s->clear = s->out.buffer;
+        s->clear = p->buffers[s->out.buffer].first == -2 ? s->out.buffer : -1;
         touch(p, &s->in, i);
         touch(p, &s->other, i);
         touch(p, &s->out, i);
@@ -139,7 +142,7 @@ int ft_plan_emit(struct ft_plan *plan, const struct ft_nodes *nodes, struct ft_e
     emit_nodes(&e);
     plan->result = e.values[nodes->output];
     plan->output = nodes->node[nodes->output].shape;
-    find_lifetimes(plan);
+    ft_plan_lifetimes(plan);
     free(e.values);
     return 0;
 }

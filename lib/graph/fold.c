@@ -44,6 +44,7 @@ static void absorb(struct ft_nodes *nodes, int producer, int i)
     struct ft_node *p = &nodes->node[producer], *node = &nodes->node[i];
     struct ft_node moved = *p;
     moved.uses = node->uses;
+    moved.result = node->result;
     moved.shape.rank = node->shape.rank;
     free(node->inputs);
     free(node->scale);

@@ -42,7 +42,8 @@ void ft_node_activate(struct ft_node *node, const struct ft_layer_params *p)
 int ft_node_init(const struct ft_layer *layer, const int *inputs, int n, struct ft_node *node)
 {
     const struct ft_layer_params linear = { .activation = FT_ACT_LINEAR };
-    *node = (struct ft_node){ .layer = layer, .n_inputs = n, .params = layer->params };
+    *node =
+        (struct ft_node){ .layer = layer, .result = layer, .n_inputs = n, .params = layer->params };
     node->kernel = &layer->weights[FT_W_KERNEL];
     node->bias = &layer->weights[FT_W_BIAS];
     ft_node_become(node, layer->kind);

@@ -50,8 +50,8 @@ static void find_borders(struct ft_plan *plan)
  * of two lines brought no gain. */
 static int pixel_stride(const struct ft_buffer *b)
 {
-    enum { CONFLICT = 64, APART = 16 };
-    return b->c % CONFLICT || b->h * b->w == 1 ? b->c : b->c + APART;
+    enum { CONFLICT = 256, APART = 64 }; /* bytes */
+    return b->c * b->bytes % CONFLICT || b->h * b->w == 1 ? b->c : b->c + APART / b->bytes;
 }
 
 static bool buffer_floats(struct ft_buffer *b)
@@ -62,6 +62,7 @@ static bool buffer_floats(struct ft_buffer *b)
                      (size_t)b->left + (size_t)b->w + (size_t)b->right, &n) ||
         !ft_size_mul(n, (size_t)b->pixel, &n) || n > (size_t)1 << 30)
         return false;
+    n = (n * (size_t)b->bytes + sizeof(float) - 1) / sizeof(float);
     b->floats = b->elsewhere ? 0 : ft_round_up(n, FT_ALIGN / sizeof(float));
     return true;
 }
@@ -165,9 +166,10 @@ struct ft_map ft_value_map(const struct ft_plan *plan, const struct ft_value *v,
     const struct ft_buffer *b = &plan->buffers[v->buffer];
     const ptrdiff_t row = (ptrdiff_t)(b->left + b->w + b->right) * b->pixel;
     struct ft_map m = { .h = v->h, .w = v->w, .c = v->c, .row = row, .pixel = b->pixel };
+    const ptrdiff_t at =
+        (b->top + v->y) * row + (ptrdiff_t)(b->left + v->x) * b->pixel + v->channel;
     if (arena)
-        m.data = arena + b->offset + (b->top + v->y) * row +
-                 (ptrdiff_t)(b->left + v->x) * b->pixel + v->channel;
+        m.data = (float *)(void *)((char *)(arena + b->offset) + at * b->bytes);
     if (v->broadcast)
         m.row = m.pixel = 0;
     return m;

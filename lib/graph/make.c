@@ -14,6 +14,8 @@ static int keep_names(struct ft_plan *plan, struct ft_error *err)
     size_t bytes = 1;
     for (int i = 0; i < plan->n_steps; i++)
         bytes += strlen(plan->steps[i].node->layer->name) + 1;
+    for (int i = 0; i < plan->n_buffers; i++)
+        bytes += strlen(plan->buffers[i].layer) + 1;
     char *at = plan->names = malloc(bytes);
     if (!at)
         return ft_error_nomem(err, "the plan of a network");
@@ -22,6 +24,11 @@ static int keep_names(struct ft_plan *plan, struct ft_error *err)
         const size_t n = strlen(s->node->layer->name) + 1;
         s->name = memcpy(at, s->node->layer->name, n);
         s->node = NULL;
+        at += n;
+    }
+    for (int i = 0; i < plan->n_buffers; i++) {
+        const size_t n = strlen(plan->buffers[i].layer) + 1;
+        plan->buffers[i].layer = memcpy(at, plan->buffers[i].layer, n);
         at += n;
     }
     return 0;
@@ -38,10 +45,13 @@ static int make_steps(struct ft_plan *plan, struct ft_nodes *nodes,
                       const struct ft_plan_options *options, struct ft_error *err)
 {
     ft_nodes_fold(nodes);
-    const int rc = ft_plan_emit(plan, nodes, err);
+    const bool int8 = options->precision == FT_PRECISION_INT8;
+    int rc = ft_plan_emit(plan, nodes, err);
+    if (!rc && int8)
+        rc = ft_plan_quantize(plan, options->ranges, err);
     if (rc)
         return rc;
-    ft_plan_blocks(plan, options->blocks);
+    ft_plan_blocks(plan, int8 ? FT_BLOCKS_NEVER : options->blocks);
     plan->exact = options->exact || exact_wanted();
     plan->precision = options->precision;
     return ft_plan_layout(plan, options->pictures, err);
@@ -167,6 +177,7 @@ void ft_plan_free(struct ft_plan *plan)
         free(plan->steps);
         free(plan->constants);
         free(plan->names);
+        free(plan->wide);
     }
     free(plan);
 }
@@ -184,6 +195,11 @@ struct ft_shape ft_plan_output(const struct ft_plan *plan)
 bool ft_plan_exact(const struct ft_plan *plan)
 {
     return plan->exact;
+}
+
+bool ft_plan_portable(const struct ft_plan *plan)
+{
+    return plan->portable;
 }
 
 enum ft_precision ft_plan_precision(const struct ft_plan *plan)

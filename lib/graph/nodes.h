@@ -21,10 +21,11 @@ struct ft_joined {
 };
 
 struct ft_node {
-    enum ft_layer_kind kind;               /* BATCH_NORM becomes RESCALING */
-    const struct ft_kind *row;             /* the row of the kind in kinds.h */
-    const struct ft_layer *layer;          /* its name and tensors */
-    struct ft_layer_params params;         /* the layer's, changed by the planner */
+    enum ft_layer_kind kind;       /* BATCH_NORM becomes RESCALING */
+    const struct ft_kind *row;     /* the row of the kind in kinds.h */
+    const struct ft_layer *layer;  /* its name and tensors */
+    const struct ft_layer *result; /* the layer whose output it computes, the last that was fused */
+    struct ft_layer_params params; /* the layer's, changed by the planner */
     const struct ft_tensor *kernel, *bias; /* of kinds that have a kernel; bias is nullable */
     struct ft_joined *joined;              /* the kernel has no data of its own; owned, nullable */
     int n_inputs;

@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "base/numbers.h"
 #include "base/thread.h"
+#include "kernels/integers.h"
 
 static enum ft_weights source(const struct ft_step *s)
 {
@@ -42,6 +43,16 @@ static size_t weight_floats(const struct ft_step *s)
     return s->row->packed ? s->row->packed(&s->work) : s->node->kernel->count;
 }
 
+static bool integer(const struct ft_step *s)
+{
+    return s->work.precision == FT_PRECISION_INT8;
+}
+
+static size_t bias_floats(const struct ft_step *s)
+{
+    return ft_round_up((size_t)s->out.c, 64) * (integer(s) ? FT_INT8_CONSTANTS : 1);
+}
+
 /* Gives a step its offsets at *at, and advances *at to the end of its bias. */
 static bool reserve(struct ft_step *s, size_t *at)
 {
@@ -51,7 +62,7 @@ static bool reserve(struct ft_step *s, size_t *at)
         return false;
     *at = ft_round_up(*at - line, line);
     s->bias = *at;
-    return ft_size_add(*at, ft_round_up((size_t)s->out.c, 64), at);
+    return ft_size_add(*at, bias_floats(s), at);
 }
 
 /* Puts the parts of a kernel side by side, and multiplies it with the scale of each output channel.
@@ -73,9 +84,9 @@ static void scale_kernel(const struct ft_node *node, float *to)
 }
 
 /* Whether the kernel has to be written to other memory before it is packed. */
-static bool copied(const struct ft_node *node)
+static bool copied(const struct ft_step *s)
 {
-    return node->scale || node->joined;
+    return s->node->scale || s->node->joined || integer(s);
 }
 
 /* Some channels of a step. */
@@ -85,7 +96,7 @@ struct piece {
 };
 
 /* The kernel, in the layout of the row. `scaled` has room for all of it. */
-static void fill_kernel(const struct piece *p, float *scaled, float *weights)
+static void fill_kernel(const struct piece *p, float *scaled, float *weights, int32_t *constants)
 {
     const struct ft_step *s = p->step;
     struct ft_work work = s->work;
@@ -94,11 +105,14 @@ static void fill_kernel(const struct piece *p, float *scaled, float *weights)
         scale_kernel(node, weights);
         return;
     }
-    if (copied(node))
+    if (copied(s))
         scale_kernel(node, scaled);
+    if (integer(s) && !ft_int8_weights(&p->step->work, s->operation == FT_OP_DEPTHWISE, scaled,
+                                       node->offset, constants))
+        p->step->unsuited = true;
     work.c0 = p->c0;
     work.c1 = p->c1;
-    s->row->pack(&work, copied(node) ? scaled : node->kernel->data, weights);
+    s->row->pack(&work, copied(s) ? scaled : node->kernel->data, weights);
 }
 
 /* A tensor [h, w, c], any of them 1, or [c], as a whole map. */
@@ -113,7 +127,7 @@ static void expand_map(const struct ft_tensor *t, const struct ft_shape *s, floa
                 *to++ = t->data[y * h + x * w + i * c];
 }
 
-static void fill_weights(const struct piece *p, float *scaled, float *weights)
+static void fill_weights(const struct piece *p, float *scaled, float *weights, float *bias)
 {
     const struct ft_step *s = p->step;
     const struct ft_tensor *kernel = s->node->kernel, *of = s->node->layer->weights,
@@ -142,7 +156,7 @@ static void fill_weights(const struct piece *p, float *scaled, float *weights)
         }
         break;
     case FT_WEIGHTS_KERNEL:
-        fill_kernel(p, scaled, weights);
+        fill_kernel(p, scaled, weights, (int32_t *)(void *)bias);
     }
 }
 
@@ -153,12 +167,16 @@ static void fill(struct ft_plan *plan, const struct piece *p, float *scaled)
     const struct ft_step *s = p->step;
     const struct ft_node *node = s->node;
     const size_t n = weight_floats(s), channels = node->offset ? (size_t)node->shape.c : 0,
-                 room = ft_round_up((size_t)s->out.c, 64);
+                 room = bias_floats(s);
     float *weights = plan->constants + s->weights, *bias = plan->constants + s->bias;
-    fill_weights(p, scaled, weights);
+    if (integer(s))
+        memset(bias, 0, room * sizeof *bias);
+    fill_weights(p, scaled, weights, bias);
     if (p->c0)
         return;
     memset(weights + n, 0, (size_t)(bias - weights - (ptrdiff_t)n) * sizeof *weights);
+    if (integer(s))
+        return;
     memset(bias + channels, 0, (room - channels) * sizeof *bias);
     if (channels)
         memcpy(bias, node->offset, channels * sizeof *bias);
@@ -174,7 +192,8 @@ static void choose_rows(struct ft_plan *plan)
         s->work.other = ft_value_map(plan, &s->other, NULL);
         s->work.out = ft_value_map(plan, &s->out, NULL);
         s->work.exact = plan->exact;
-        s->work.precision = plan->precision;
+        if (plan->precision != FT_PRECISION_INT8) /* quantize.c has set it */
+            s->work.precision = plan->precision;
         s->row = ft_kernel_choose(s->operation, &s->work, features);
         /* enough for two parts; unused pages cost nothing */
         const size_t alone = s->row->scratch ? 2 * s->row->scratch(&s->work) : 0;
@@ -212,8 +231,8 @@ static int pieces_of(const struct ft_step *s)
     enum { PIECE = 1 << 22 };
     if (source(s) == FT_WEIGHTS_NONE)
         return 0;
-    const bool cut = source(s) == FT_WEIGHTS_KERNEL && s->row->pack_parts && s->work.groups == 1 &&
-                     !copied(s->node);
+    const bool cut =
+        source(s) == FT_WEIGHTS_KERNEL && s->row->pack_parts && s->work.groups == 1 && !copied(s);
     return cut ? 1 + (int)(s->node->kernel->count / PIECE) : 1;
 }
 
@@ -302,7 +321,7 @@ int ft_plan_pack(struct ft_plan *plan, const struct ft_network *network, struct 
             continue;
         if (!reserve(s, &total))
             return ft_error_nomem(err, "packed weights");
-        if (s->row->pack && copied(s->node) && s->node->kernel->count > largest)
+        if (s->row->pack && copied(s) && s->node->kernel->count > largest)
             largest = s->node->kernel->count;
     }
     struct ft_team *team = ft_team_new(total < FLOATS_FOR_A_TEAM ? 1 : ft_cpu_count());
@@ -315,6 +334,11 @@ int ft_plan_pack(struct ft_plan *plan, const struct ft_network *network, struct 
     int rc = p.scaled && plan->constants ? 0 : ft_error_nomem(err, "packed weights");
     rc = rc ? rc : make_pieces(&p, err);
     rc = rc ? rc : pack_all(&p, team, network, err);
+    for (int i = 0; !rc && i < plan->n_steps; i++)
+        if (plan->steps[i].unsuited)
+            rc = ft_error_set(err, FT_EUNSUPPORTED,
+                              "layer '%s': its weights are too large for int8: use --precision f32",
+                              plan->steps[i].node->layer->name);
     for (int i = 0; i < plan->n_steps; i++) {
         struct ft_step *s = &plan->steps[i];
         if (source(s) != FT_WEIGHTS_NONE) {

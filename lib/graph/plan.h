@@ -16,6 +16,19 @@ struct ft_team;
  * projection, or a convolution and its pool. The values are the same (blocks.c). */
 enum ft_plan_blocks { FT_BLOCKS_WHERE_FASTER, FT_BLOCKS_NEVER, FT_BLOCKS_ALWAYS };
 
+/* The range of the values of a layer's output. */
+struct ft_range {
+    char *layer; /* owned */
+    float lo, hi;
+};
+
+/* The ranges that int8 is scaled to. Several of one layer have the order of the plan's steps. */
+struct ft_ranges {
+    int n;
+    struct ft_range *range; /* [n], owned */
+};
+void ft_ranges_release(struct ft_ranges *ranges);
+
 struct ft_plan_options {
     int height,
         width; /* of the input; 0: the network's, which is an error if it leaves them open */
@@ -24,6 +37,7 @@ struct ft_plan_options {
      */
     bool exact;
     enum ft_precision precision;
+    const struct ft_ranges *ranges; /* of int8 */
     enum ft_plan_blocks blocks;
     /* run together where maps are small; 0: several if that is faster for this network */
     int pictures;
@@ -45,6 +59,8 @@ struct ft_shape ft_plan_input(const struct ft_plan *plan);
 struct ft_shape ft_plan_output(const struct ft_plan *plan);
 bool ft_plan_exact(const struct ft_plan *plan); /* made with `exact`, or with FINETUNE_EXACT=1 */
 enum ft_precision ft_plan_precision(const struct ft_plan *plan);
+/* Whether the output is the same bits on every processor: of int8, if all steps are integers. */
+bool ft_plan_portable(const struct ft_plan *plan);
 /* The number of pictures that is fastest to run at a time; 1 for a network with few weights. */
 int ft_plan_pictures(const struct ft_plan *plan);
 /* Bytes of the arena that the functions below need for so many pictures. It must be aligned to
@@ -62,6 +78,21 @@ void ft_plan_run_several(const struct ft_plan *plan, int n, const uint8_t *const
  * ft_plan_run up to rounding. */
 void ft_plan_run_team(const struct ft_plan *plan, struct ft_team *team, const uint8_t *pixels,
                       void *arena, float *output);
+
+/* Which values the outputs of the steps have, to find ranges. */
+struct ft_calibration;
+/* Starts without any values. `plan` must be float32, made with FT_BLOCKS_NEVER. Returns NULL if
+ * memory runs out. */
+struct ft_calibration *ft_calibration_new(const struct ft_plan *plan);
+void ft_calibration_free(struct ft_calibration *calibration);
+/* Runs one picture and counts its values. */
+void ft_calibration_run(struct ft_calibration *calibration, const uint8_t *pixels, void *arena);
+/* Adds the values of another calibration of the same plan. The order does not matter. */
+void ft_calibration_merge(struct ft_calibration *to, const struct ft_calibration *from);
+/* The ranges with the least error of 8 bits. Fails if values were not finite, or if there were
+ * none. *out must be freed with ft_ranges_release. */
+int ft_calibration_ranges(const struct ft_calibration *calibration, struct ft_ranges *out,
+                          struct ft_error *err);
 
 /* Describes all layers of a network for an input of height x width, the unused ones too: out
  * [n_layers]. From the first layer on that does not fit its inputs (a Dense layer after an input of

@@ -34,15 +34,16 @@ static void clear_border(const struct ft_plan *plan, const struct ft_step *s,
     for (int y = w->y0 == 0 ? -top : w->y0; y < (w->y1 == s->out.h ? s->out.h + bottom : w->y1);
          y++) {
         const bool inside = y + top >= b->top && y + top < b->top + b->h;
-        float *row = arena + b->offset + (b->own ? (size_t)picture * plan->apart : 0) +
-                     (ptrdiff_t)(y + top) * across * b->pixel;
+        char *row = (char *)(arena + b->offset + (b->own ? (size_t)picture * plan->apart : 0)) +
+                    (ptrdiff_t)(y + top) * across * b->pixel * b->bytes;
         for (int x = 0; x < across; x++) {
             if (inside && x == b->left)
                 x += b->w;
             if (x >= across)
                 break;
-            float *to = row + (ptrdiff_t)x * b->pixel + (all ? 0 : w->c0 + s->out.channel);
-            memset(to, 0, (size_t)(all ? b->pixel : w->c1 - w->c0) * sizeof *to);
+            char *to =
+                row + ((ptrdiff_t)x * b->pixel + (all ? 0 : w->c0 + s->out.channel)) * b->bytes;
+            memset(to, b->scale.zero, (size_t)((all ? b->pixel : w->c1 - w->c0) * b->bytes));
         }
     }
 }
@@ -53,6 +54,14 @@ static struct ft_map map_of(const struct run *r, const struct ft_value *v, int p
     if (picture && v->buffer >= 0 && r->plan->buffers[v->buffer].own)
         m.data += (size_t)picture * r->plan->apart;
     return m;
+}
+
+static void load_wide(const struct ft_plan *p, const uint8_t *from, int w, int c, int16_t *to,
+                      int pixel)
+{
+    for (int x = 0; x < w; x++, from += c, to += pixel)
+        for (int k = 0; k < c; k++)
+            to[k] = p->wide[256 * k + from[k]];
 }
 
 static void load_pixels(const struct run *r, int picture, int part)
@@ -66,7 +75,10 @@ static void load_pixels(const struct run *r, int picture, int part)
     struct ft_work w;
     ft_step_part(&like, part, r->parts, &w);
     clear_border(p, &like, &w, r->arena, picture);
-    for (int y = w.y0; y < w.y1; y++)
+    for (int y = w.y0; y < w.y1 && p->wide; y++)
+        load_wide(p, r->pixels[picture] + (size_t)y * (size_t)n, m.w, m.c,
+                  (int16_t *)(void *)m.data + y * m.row, m.pixel);
+    for (int y = w.y0; y < w.y1 && !p->wide; y++)
         p->pixel_row->run(r->pixels[picture] + (size_t)y * (size_t)n, p->scale, p->offset, n,
                           ft_map_to(&m, y, 0));
 }
@@ -113,6 +125,18 @@ static void run_for(const struct run *r, int i, int picture, int n)
         run_step(r, s, picture + k, at_once, 0);
     if (r->seconds && !s->block) /* ft_block_run measures the steps of a block */
         r->seconds[i] += ft_clock() - start;
+}
+
+void ft_plan_watch(const struct ft_plan *plan, const uint8_t *pixels, void *arena,
+                   void (*each)(void *context, int step, const struct ft_map *out), void *context)
+{
+    const struct run r = { .plan = plan, .parts = 1, .n = 1, .pixels = &pixels, .arena = arena };
+    load_pixels(&r, 0, 0);
+    for (int i = 0; i < plan->n_steps; i++) {
+        const struct ft_map out = map_of(&r, &plan->steps[i].out, 0);
+        run_for(&r, i, 0, 1);
+        each(context, i, &out);
+    }
 }
 
 static void run_alone(const struct run *r)

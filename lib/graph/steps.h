@@ -16,13 +16,16 @@ struct ft_nodes;
 
 struct ft_buffer {
     int h, w, c;
-    int pixel;                    /* floats from one pixel to the next */
+    int pixel;                    /* values from one pixel to the next */
     int top, bottom, left, right; /* border */
     /* steps that write it first and read it last; -1 is the loading of the pixels */
     int first, last;
-    size_t offset, floats; /* in the arena */
-    bool elsewhere;        /* not in the arena: a block keeps it in its scratch, band by band */
-    bool own;              /* each picture has one: picture i at offset + i * plan->apart */
+    size_t offset, floats;   /* in the arena */
+    bool elsewhere;          /* not in the arena: a block keeps it in its scratch, band by band */
+    bool own;                /* each picture has one: picture i at offset + i * plan->apart */
+    int bytes;               /* of a value: 4, or of int8 plans 1 or 2 */
+    struct ft_quantum scale; /* of bytes */
+    const char *layer; /* whose output it has; owned by the plan, while planning by the network */
 };
 
 struct ft_value {
@@ -45,6 +48,7 @@ struct ft_step {
     enum ft_split split; /* how a team divides it */
     int grain;           /* parts are multiples of so many rows or channels */
     int stage;           /* steps of a stage need no barrier between them; 0: loading the pixels */
+    bool unsuited;       /* the weights cannot be int8 */
     const struct ft_node *node; /* while planning */
     size_t weights, bias;       /* offsets into plan->constants */
     const char *name;           /* of the layer; owned by the plan */
@@ -57,8 +61,9 @@ struct ft_plan {
     struct ft_value pixels, result;
     const struct ft_pixel_row *pixel_row;
     float scale[FT_PIXEL_PERIOD], offset[FT_PIXEL_PERIOD];
-    bool exact;
-    bool borrows; /* the memory below is that of another plan (ft_plan_tail) */
+    bool exact, portable;
+    bool borrows;  /* the memory below is that of another plan (ft_plan_tail) */
+    int16_t *wide; /* [3][256] the integer of each pixel, if `pixels` has 16 bits; else NULL */
     enum ft_precision precision;
     int n_buffers, n_steps, n_stages;
     struct ft_buffer *buffers;
@@ -76,6 +81,16 @@ struct ft_plan {
 
 /* Makes steps, values and buffers from folded nodes. */
 int ft_plan_emit(struct ft_plan *plan, const struct ft_nodes *nodes, struct ft_error *err);
+/* Sets when buffers are written first and read last. */
+void ft_plan_lifetimes(struct ft_plan *plan);
+/* Makes all steps integer that can be, with scales from the ranges, and adds steps that convert
+ * between floats and bytes. Must be called directly after ft_plan_emit. */
+int ft_plan_quantize(struct ft_plan *plan, const struct ft_ranges *ranges, struct ft_error *err);
+/* Whether `later` overwrites the output of `s`. */
+bool ft_step_overwrites(const struct ft_step *later, const struct ft_step *s);
+/* Runs one picture; calls `each` after each step with the step's output. */
+void ft_plan_watch(const struct ft_plan *plan, const uint8_t *pixels, void *arena,
+                   void (*each)(void *context, int step, const struct ft_map *out), void *context);
 /* Gives buffers the borders that the steps read, and lays all buffers out in one arena. `pictures`
  * is that of ft_plan_options. */
 int ft_plan_layout(struct ft_plan *plan, int pictures, struct ft_error *err);

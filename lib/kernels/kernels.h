@@ -14,8 +14,9 @@
 
 #include "network/network.h"
 
-/* [h, w, c]. Pixel (y, x) begins at data + y * row + x * pixel. Strides are in floats; a stride of
- * 0 repeats a row or a pixel (broadcasting). */
+/* [h, w, c]. Pixel (y, x) begins at data + y * row + x * pixel. Strides are in values; a stride of
+ * 0 repeats a row or a pixel (broadcasting). The values of maps of int8 steps are bytes or 16-bit
+ * integers (integers.h), at `data` too. */
 struct ft_map {
     float *data;
     int h, w, c;
@@ -47,6 +48,23 @@ static inline int ft_channels_cut(int n, int step, int c)
 /* A step is cut into at most so many parts, whose scratch is an equal share of the whole. */
 enum { FT_PARTS_MAX = 8 };
 
+/* What a byte q of a map stands for: step * (q - zero). */
+struct ft_quantum {
+    float step;
+    int zero;
+};
+
+/* The integers of an int8 step (integers.h). */
+struct ft_int8 {
+    struct ft_quantum in, other, out;
+    bool wide;    /* `in` has 16-bit integers */
+    bool floats;  /* `out` has floats */
+    int fraction; /* bits below the output's step */
+    int half;     /* added before they are shifted out: half a step, and the output's zero */
+    int lo, hi;   /* limits of the output's bytes */
+    int scale_in, scale_other; /* of addends, in 2^-15 */
+};
+
 /* One step. Convolutions read `pad` rows above and columns left of `in`, and below and right of it
  * what the geometry needs, without a check: the planner keeps a border of zeros there. Pools check
  * the edges. */
@@ -71,8 +89,10 @@ struct ft_work {
     bool windows, positions, by_row;
     bool exact; /* only rows that round like direct summation */
     /* of FT_OP_CONVOLUTION: bf16 rounds inputs and weights to bfloat16 (bf16.h); sums are floats.
-     * Rows that are not `exact` may keep floats instead */
+     * Rows that are not `exact` may keep floats instead. int8, of many operations: `int8` says
+     * what the integers of the maps stand for */
     enum ft_precision precision;
+    struct ft_int8 int8;
     int y0, y1, c0, c1;
     /* for rows with `several`: the same work for so many pictures, whose maps are `apart` floats
      * from those of the picture before */
@@ -139,6 +159,8 @@ enum ft_operation {
      * `windows`, of those in its row), weighted by softmax(alpha * query . key). With `positions`
      * alpha is a number for each head, and a number for each query and key is added. */
     FT_OP_ATTENTION,
+    FT_OP_QUANTIZE,   /* out = bytes of the floats in, with the scale int8.out */
+    FT_OP_DEQUANTIZE, /* out = floats of the bytes in */
     FT_OPERATIONS
 };
 
@@ -163,6 +185,9 @@ enum ft_cut {
 struct ft_operation_info {
     const char *name;
     const struct ft_kernel_row *const *rows; /* best first, ended by NULL */
+    /* the same for work whose precision is int8. NULL: there are none. Their `pack` takes whole
+     * numbers (integers.h) */
+    const struct ft_kernel_row *const *integer_rows;
     enum ft_weights weights;
     enum ft_cut cut;
     /* a value may depend on rows or channels other than its own and those that kernel, stride and

@@ -64,23 +64,53 @@ PLAIN(resize);
 PLAIN(permute);
 PLAIN(transpose);
 
+/* int8 (integers.h): convolutions for each instruction set, the others in plain C, which compilers
+ * vectorise. */
+#define INTEGERS(name) TABLE(int8_##name, )
+#if defined(__x86_64__)
+TABLE(int8_convolution, SIMD(int8_convolution));
+TABLE(int8_depthwise, SIMD(int8_depthwise));
+#else
+TABLE(int8_convolution, );
+TABLE(int8_depthwise, );
+#endif
+INTEGERS(add);
+INTEGERS(copy);
+INTEGERS(flatten);
+INTEGERS(max_pool);
+INTEGERS(average_pool);
+INTEGERS(global_average);
+INTEGERS(quantize);
+INTEGERS(dequantize);
+
 static const struct ft_operation_info operations[FT_OPERATIONS] = {
     [FT_OP_CONVOLUTION] = { .name = "convolution",
                             .rows = convolution_rows,
+                            .integer_rows = int8_convolution_rows,
                             .weights = FT_WEIGHTS_KERNEL },
     [FT_OP_DEPTHWISE] = { .name = "depthwise",
                           .rows = depthwise_rows,
+                          .integer_rows = int8_depthwise_rows,
                           .weights = FT_WEIGHTS_KERNEL },
     [FT_OP_AFFINE] = { .name = "affine", .rows = affine_rows, .weights = FT_WEIGHTS_CHANNELS },
-    [FT_OP_ADD] = { .name = "add", .rows = add_rows },
+    [FT_OP_ADD] = { .name = "add", .rows = add_rows, .integer_rows = int8_add_rows },
     [FT_OP_MULTIPLY] = { .name = "multiply", .rows = multiply_rows },
     [FT_OP_ACTIVATE] = { .name = "activate", .rows = activate_rows },
-    [FT_OP_COPY] = { .name = "copy", .rows = copy_rows },
-    [FT_OP_FLATTEN] = { .name = "flatten", .rows = flatten_rows, .cut = FT_CUT_NOWHERE },
-    [FT_OP_MAX_POOL] = { .name = "max pool", .rows = max_pool_rows },
-    [FT_OP_AVERAGE_POOL] = { .name = "average pool", .rows = average_pool_rows },
+    [FT_OP_COPY] = { .name = "copy", .rows = copy_rows, .integer_rows = int8_copy_rows },
+    [FT_OP_FLATTEN] = { .name = "flatten",
+                        .rows = flatten_rows,
+                        .integer_rows = int8_flatten_rows,
+                        .cut = FT_CUT_NOWHERE },
+    [FT_OP_MAX_POOL] = { .name = "max pool",
+                         .rows = max_pool_rows,
+                         .integer_rows = int8_max_pool_rows },
+    [FT_OP_AVERAGE_POOL] = { .name = "average pool",
+                             .rows = average_pool_rows,
+                             .integer_rows = int8_average_pool_rows },
     [FT_OP_GLOBAL_MAX] = { .name = "global max", .rows = global_max_rows },
-    [FT_OP_GLOBAL_AVERAGE] = { .name = "global average", .rows = global_average_rows },
+    [FT_OP_GLOBAL_AVERAGE] = { .name = "global average",
+                               .rows = global_average_rows,
+                               .integer_rows = int8_global_average_rows },
     [FT_OP_SUBTRACT] = { .name = "subtract", .rows = subtract_rows },
     [FT_OP_MAXIMUM] = { .name = "maximum", .rows = maximum_rows },
     [FT_OP_MINIMUM] = { .name = "minimum", .rows = minimum_rows },
@@ -111,6 +141,8 @@ static const struct ft_operation_info operations[FT_OPERATIONS] = {
                           .rows = attention_rows,
                           .weights = FT_WEIGHTS_SCORES,
                           .moves = true },
+    [FT_OP_QUANTIZE] = { .name = "quantize", .integer_rows = int8_quantize_rows },
+    [FT_OP_DEQUANTIZE] = { .name = "dequantize", .integer_rows = int8_dequantize_rows },
 };
 
 const struct ft_operation_info *ft_operation_info(enum ft_operation operation)
@@ -126,7 +158,9 @@ const struct ft_kernel_row *const *ft_kernel_table(enum ft_operation operation)
 const struct ft_kernel_row *ft_kernel_choose(enum ft_operation operation,
                                              const struct ft_work *work, unsigned features)
 {
-    const struct ft_kernel_row *const *row = ft_kernel_table(operation);
+    const struct ft_kernel_row *const *row = work->precision == FT_PRECISION_INT8
+                                                 ? operations[operation].integer_rows
+                                                 : operations[operation].rows;
     while (((*row)->needs & ~features) || ((*row)->accepts && !(*row)->accepts(work)))
         row++; /* the last row needs nothing and accepts everything */
     return *row;

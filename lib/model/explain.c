@@ -142,7 +142,9 @@ static int explain_map(const struct ft_backbone *b, const struct ft_network *net
 {
     const struct ft_plan_options options = { .height = b->geometry.height,
                                              .width = b->geometry.width,
-                                             .layer = part->layer };
+                                             .layer = part->layer,
+                                             .precision = ft_backbone_precision(b),
+                                             .ranges = &b->ranges };
     const size_t cells = (size_t)part->n_tokens, d = (size_t)part->d;
     struct ft_plan *plan = NULL;
     float *map = ft_alloc(cells, d * sizeof *map);

@@ -99,7 +99,8 @@ static int open_folder(struct folder *f, const char *dir, struct ft_error *err)
     struct ft_backbone_options network = o->network;
     if (!network.layers)
         network.layers = f->dataset->n > FT_LAYERS_MOST ? "last" : "all";
-    rc = ft_backbone_open(o->backbone, &network, &f->backbone, err);
+    rc = ft_backbone_open_for(o->backbone, &network, f->dataset->paths, f->dataset->n,
+                              o->head.threads, &f->backbone, err);
     if (rc)
         return rc;
     rc = o->cache ? ft_cache_open(o->cache, &f->cache, err) : 0;

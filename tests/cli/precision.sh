@@ -64,9 +64,51 @@ has out '"precision":"bf16"'
 status 0 finetune bench network.h5 --seconds 0.01 --json --precision f32
 has out '"precision":"f32"'
 
+begin "int8: ranges from the pictures, features of its own in the cache, a model that keeps them"
+status 0 finetune $train -o int8.h5 --precision int8
+has out '"precision":"int8"'
+has out '"cache":{"hits":0,"computed":44}'
+status 0 finetune $train -o again.h5 --precision int8
+has out '"cache":{"hits":44,"computed":0}'
+cmp -s int8.h5 again.h5 || complain "models differ"
+status 0 finetune info int8.h5
+has out 'precision  int8 · the same features, bit for bit, on every processor'
+status 0 finetune info int8.h5 --json
+has out '"precision":"int8","portable":true'
+status 0 finetune predict -m int8.h5 "$picture"
+cp out without
+export FINETUNE_CPU=c
+status 0 finetune predict -m int8.h5 "$picture"
+unset FINETUNE_CPU
+cmp -s out without || complain "other predictions in plain C"
+status 0 finetune evaluate -m int8.h5 "$sample/test" --json
+equal "$(sed 's/.*"accuracy":\([0-9.]*\).*/\1/' out)" "$f32"
+status 0 finetune explain -m int8.h5 "$picture" -o why.png
+status 0 finetune export int8.h5 -o int8.onnx
+
+begin "int8: features in plain C are the same bits, bench measures it, other files are refused"
+status 0 finetune features "$sample/test" -o int8.features.h5 -q --precision int8 --no-cache
+export FINETUNE_CPU=c
+status 0 finetune features "$sample/test" -o c.features.h5 -q --precision int8 --no-cache
+unset FINETUNE_CPU
+cmp -s int8.features.h5 c.features.h5 || complain "other bits in plain C"
+cmp -s f32.features.h5 int8.features.h5 && complain "the features are equal to those of f32"
+status 0 finetune bench --seconds 0.01 --json --precision int8
+has out '"precision":"int8"'
+status 1 finetune predict -m plain.h5 --precision int8 "$sample/test"
+has err "'plain.h5': the precision cannot be changed to int8: the model was trained with f32"
+status 1 finetune predict -m int8.h5 --precision f32 "$sample/test"
+has err "'int8.h5': the precision cannot be changed to f32: the model was trained with int8"
+status 1 finetune import "$FT_TESTS/../weights/efficientnet-lite0.h5" -o network8.h5 --precision int8
+has err "int8 needs the ranges of activations"
+mkdir bad
+echo no picture >bad/x.jpg
+status 1 finetune features bad -o x.features.h5 --precision int8
+has err "int8 needs pictures to measure the ranges of activations, but none of 1 could be read"
+
 begin "a word that is no precision is wrong use"
 for command in "train $sample/train" "predict x.jpg" "features x.jpg" "evaluate x" "explain x.jpg" bench; do
     status 2 finetune $command --precision fp16
-    has err "f32|bf16"
+    has err "f32|bf16|int8"
 done
 end

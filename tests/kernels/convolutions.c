@@ -28,7 +28,7 @@ static void windowed(enum ft_operation operation, struct shape s, bool dense)
         in.map.row = (s.w + 2 * BORDER) * s.c;
         in.map.data = in.data + BORDER * in.map.row + BORDER * s.c;
     }
-    for (int i = 0; i < 6 * FT_PRECISIONS; i++) {
+    for (int i = 0; i < 6 * FT_PRECISION_INT8; i++) {
         const int variant = i % 6;
         const bool clamped = variant == 1 || variant == 3;
         struct ft_work w = { .in = in.map,

@@ -330,7 +330,7 @@ static void check_bundled(const struct ft_network *network, uint64_t seed, const
     uint8_t *pixels = noise_pixels(&seed, 224 * 224 * 3);
     float *got = ft_alloc((size_t)n, sizeof *got), *again = ft_alloc((size_t)n, sizeof *again);
     struct ft_team *team = ft_team_new(2);
-    for (int i = 0; i < CPUS * FT_PRECISIONS; i++) {
+    for (int i = 0; i < CPUS * FT_PRECISION_INT8; i++) {
         struct ft_plan *plan = NULL;
         const enum ft_precision precision = (enum ft_precision)(i / CPUS);
         ft_cpu_limit(cpus[i % CPUS]);

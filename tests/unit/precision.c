@@ -117,13 +117,14 @@ static void other_precisions_are_refused(void)
     struct ft_error err;
     enum ft_precision out = FT_PRECISION_BF16;
     cJSON *json = cJSON_Parse("{\"backbone\": {\"precision\": \"fp8\"}}");
-    CHECK(ft_precision_choose("int4", NULL, &out, &err) == FT_EARG);
+    CHECK(ft_precision_choose("int4", NULL, &out, NULL, &err) == FT_EARG);
     CHECK(strstr(err.msg, "'int4'") && out == FT_PRECISION_BF16);
-    CHECK(ft_precision_choose(NULL, json, &out, &err) == FT_EUNSUPPORTED);
+    CHECK(ft_precision_choose(NULL, json, &out, NULL, &err) == FT_EUNSUPPORTED);
     CHECK(strstr(err.msg, "'fp8'") && out == FT_PRECISION_BF16);
-    CHECK(!ft_precision_choose("f32", json, &out, &err) && out == FT_PRECISION_F32);
+    CHECK(!ft_precision_choose("f32", json, &out, NULL, &err) && out == FT_PRECISION_F32);
     CHECK_STR(ft_precision_name(FT_PRECISION_F32), "f32");
     CHECK_STR(ft_precision_name(FT_PRECISION_BF16), "bf16");
+    CHECK_STR(ft_precision_name(FT_PRECISION_INT8), "int8");
     cJSON_Delete(json);
 }
 

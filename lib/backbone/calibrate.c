@@ -1,0 +1,185 @@
+/* From float32 to int8: the ranges of activations are measured on pictures. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "backbone/backbone.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "base/thread.h"
+#include "image/image.h"
+
+#define FILE_LIMIT ((size_t)1 << 30) /* bytes of a picture's file */
+
+struct member {
+    struct ft_preparer preparer;
+    struct ft_bytes bytes;
+    uint8_t *pixels;
+    void *arena;
+    struct ft_calibration *values;
+    size_t read;         /* pictures */
+    struct ft_error err; /* of the last picture that could not be read */
+};
+
+struct calibration {
+    const struct ft_backbone *backbone;
+    const struct ft_plan *plan; /* float32, without blocks */
+    char *const *paths;         /* NULL: noise */
+    size_t n, of;               /* pictures to run; paths */
+    struct member *members;     /* [team] */
+};
+
+static void make_noise(uint8_t *pixels, size_t n, size_t seed)
+{
+    struct ft_random random = { seed + 1 };
+    for (size_t i = 0; i < n; i++)
+        pixels[i] = (uint8_t)ft_random_next(&random);
+}
+
+/* Pictures that cannot be read are left out. */
+static void run_picture(void *context, size_t i, int member)
+{
+    struct calibration *c = context;
+    struct member *m = &c->members[member];
+    const struct ft_geometry *g = &c->backbone->geometry;
+    const struct ft_shape in = ft_plan_input(c->plan);
+    int rc = 0;
+    if (!c->paths) {
+        make_noise(m->pixels, (size_t)in.h * (size_t)in.w * (size_t)in.c, i);
+    } else {
+        rc = ft_file_read(c->paths[i * c->of / c->n], FILE_LIMIT, &m->bytes, &m->err);
+        if (!rc)
+            rc = ft_image_prepare(&m->preparer, m->bytes.data, m->bytes.size, g, 0, m->pixels,
+                                  &m->err);
+        if (!rc && in.c == 1)
+            ft_image_to_grey(m->pixels, (size_t)in.h * (size_t)in.w);
+    }
+    if (rc)
+        return;
+    ft_calibration_run(m->values, m->pixels, m->arena);
+    m->read++;
+}
+
+static int init_members(struct calibration *c, int n, struct ft_error *err)
+{
+    const struct ft_geometry *g = &c->backbone->geometry;
+    c->members = ft_alloc_zero((size_t)n, sizeof *c->members);
+    for (int i = 0; c->members && i < n; i++) {
+        struct member *m = &c->members[i];
+        m->pixels = ft_alloc((size_t)g->width * (size_t)g->height, 3);
+        m->arena = ft_alloc(1, ft_plan_arena_bytes(c->plan, 1));
+        m->values = ft_calibration_new(c->plan);
+        if (!m->pixels || !m->arena || !m->values)
+            return ft_error_nomem(err, "the ranges of a network");
+    }
+    return c->members ? 0 : ft_error_nomem(err, "the ranges of a network");
+}
+
+static void release_members(struct calibration *c, int n)
+{
+    for (int i = 0; c->members && i < n; i++) {
+        struct member *m = &c->members[i];
+        ft_preparer_release(&m->preparer);
+        ft_bytes_release(&m->bytes);
+        ft_calibration_free(m->values);
+        free(m->pixels);
+        free(m->arena);
+    }
+    free(c->members);
+}
+
+static int collect(struct calibration *c, int n, struct ft_ranges *out, struct ft_error *err)
+{
+    size_t read = c->members[0].read;
+    for (int i = 1; i < n; i++) {
+        read += c->members[i].read;
+        ft_calibration_merge(c->members[0].values, c->members[i].values);
+    }
+    if (!read)
+        return ft_error_set(err, FT_EARG,
+                            "int8 needs pictures to measure the ranges of activations, but none "
+                            "of %zu could be read",
+                            c->n);
+    return ft_calibration_ranges(c->members[0].values, out, err);
+}
+
+static int measure(struct calibration *c, int threads, struct ft_ranges *out, struct ft_error *err)
+{
+    struct ft_team *team = ft_team_new(threads);
+    int rc = team ? init_members(c, threads, err) : ft_error_nomem(err, "the ranges of a network");
+    if (!rc) {
+        ft_team_each(team, c->n, run_picture, c);
+        rc = collect(c, threads, out, err);
+    }
+    release_members(c, threads);
+    ft_team_free(team);
+    return rc;
+}
+
+int ft_backbone_quantize(struct ft_backbone *b, char *const *paths, size_t n, int threads,
+                         struct ft_error *err)
+{
+    struct ft_plan *plan = NULL;
+    struct ft_ranges ranges = { 0 };
+    struct ft_plan_options o = { .height = b->geometry.height,
+                                 .width = b->geometry.width,
+                                 .layer = b->last,
+                                 .blocks = FT_BLOCKS_NEVER,
+                                 .pictures = 1 };
+    int rc = ft_plan_new(b->network, &o, &plan, err);
+    struct calibration c = { .backbone = b,
+                             .plan = plan,
+                             .paths = paths,
+                             .n = !paths                    ? 1
+                                  : n < FT_CALIBRATION_MOST ? n
+                                                            : FT_CALIBRATION_MOST,
+                             .of = n };
+    if (!rc)
+        rc = measure(&c, threads > 0 ? threads : ft_cpu_count(), &ranges, err);
+    ft_plan_free(plan);
+    plan = NULL;
+    o = (struct ft_plan_options){ .height = o.height,
+                                  .width = o.width,
+                                  .layer = o.layer,
+                                  .precision = FT_PRECISION_INT8,
+                                  .ranges = &ranges };
+    if (!rc)
+        rc = ft_plan_new(b->network, &o, &plan, err);
+    struct ft_workspaces *workspaces = rc ? NULL : ft_workspaces_new();
+    if (!rc && !workspaces)
+        rc = ft_error_nomem(err, b->path);
+    if (rc) {
+        ft_plan_free(plan);
+        ft_ranges_release(&ranges);
+        return ft_error_prefix(err, rc, "'%s'", b->path);
+    }
+    ft_workspaces_free(b->workspaces);
+    ft_plan_free(b->plan);
+    ft_ranges_release(&b->ranges);
+    b->workspaces = workspaces;
+    b->plan = plan;
+    b->ranges = ranges;
+    return 0;
+}
+
+int ft_backbone_open_for(const char *name, const struct ft_backbone_options *options,
+                         char *const *paths, size_t n, int threads, struct ft_backbone **out,
+                         struct ft_error *err)
+{
+    const char *int8 = ft_precision_name(FT_PRECISION_INT8);
+    struct ft_backbone_options o =
+        options ? *options : (struct ft_backbone_options)FT_BACKBONE_DEFAULTS;
+    struct ft_backbone *b = NULL;
+    const bool measure = o.precision && !strcmp(o.precision, int8);
+    if (measure)
+        o.precision = ft_precision_name(FT_PRECISION_F32);
+    int rc = ft_backbone_open(name, &o, &b, err);
+    if (!rc && measure)
+        rc = ft_backbone_quantize(b, paths, n, threads, err);
+    if (rc)
+        ft_backbone_free(b);
+    else
+        *out = b;
+    return rc;
+}

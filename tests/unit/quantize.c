@@ -1,0 +1,202 @@
+/* int8 plans and backbones: the same bits with every instruction set, cut into parts, from a file
+ * and for the last block; ranges that are missing or wrong; networks with steps that stay float.
+ * Features are compared with those of float32, which other tests compare with Keras. */
+#define _GNU_SOURCE
+#include <unistd.h>
+
+#include "backbone/backbone.h"
+#include "base/cpu.h"
+#include "base/memory.h"
+#include "base/thread.h"
+#include "models.h"
+#include "pictures.h"
+#include "small_network.h"
+
+static double cosine(const float *a, const float *b, int n)
+{
+    double ab = 0, aa = 0, bb = 0;
+    for (int i = 0; i < n; i++) {
+        ab += (double)a[i] * (double)b[i];
+        aa += (double)a[i] * (double)a[i];
+        bb += (double)b[i] * (double)b[i];
+    }
+    return ab / sqrt(aa * bb);
+}
+
+static struct ft_backbone *opened(const char *name, const char *layers, bool int8)
+{
+    char *one[] = { (char *)(uintptr_t)picture() };
+    struct ft_backbone *b = NULL;
+    const struct ft_backbone_options o = { .precision = int8 ? "int8" : "f32", .layers = layers };
+    CHECK(!ft_backbone_open_for(name, &o, one, 1, 1, &b, NULL));
+    return b;
+}
+
+static void features_are_close_to_those_of_float32(void)
+{
+    float exact[D], integer[D];
+    struct ft_backbone *f32 = opened(NULL, "last", false), *int8 = opened(NULL, "last", true);
+    CHECK(ft_backbone_precision(int8) == FT_PRECISION_INT8 && ft_backbone_portable(int8));
+    CHECK(ft_backbone_precision(f32) == FT_PRECISION_F32 && !ft_backbone_portable(f32));
+    CHECK(!ft_feature_file(f32, picture(), exact, NULL));
+    CHECK(!ft_feature_file(int8, picture(), integer, NULL));
+    printf("# cosine of int8 and f32: %.6f\n", cosine(exact, integer, D));
+    CHECK(cosine(exact, integer, D) >= 0.99);
+    ft_backbone_free(f32);
+    ft_backbone_free(int8);
+}
+
+/* With every instruction set of this processor; alone, with other pictures, and on a team. */
+static void every_row_gives_the_same_bits(void)
+{
+    static const char *const cpus[] = { "avx512", "avx2", "neon", "c" };
+    float want[D], got[D];
+    struct ft_backbone *all = opened(NULL, "last", true);
+    uint64_t seed = 5;
+    struct ft_team *team = ft_team_new(3);
+    uint8_t *pixels = ft_alloc(224 * 224, 3);
+    for (size_t i = 0; i < (size_t)224 * 224 * 3; i++)
+        pixels[i] = (uint8_t)((seed = seed * 6364136223846793005u + 1442695040888963407u) >> 56);
+    for (int i = 0; i < 4; i++) {
+        struct ft_plan *plan = NULL;
+        ft_cpu_limit(cpus[i]);
+        CHECK(!ft_plan_new(all->network,
+                           &(struct ft_plan_options){ .layer = all->last,
+                                                      .height = 224,
+                                                      .width = 224,
+                                                      .precision = FT_PRECISION_INT8,
+                                                      .ranges = &all->ranges },
+                           &plan, NULL));
+        void *arena = ft_alloc(ft_plan_arena_bytes(plan, 1), 1);
+        ft_plan_run(plan, pixels, arena, i ? got : want);
+        CHECK(!memcmp(want, i ? got : want, sizeof want));
+        ft_plan_run_team(plan, team, pixels, arena, got);
+        CHECK(!memcmp(want, got, sizeof want));
+        free(arena);
+        ft_plan_free(plan);
+    }
+    ft_cpu_limit(NULL);
+    free(pixels);
+    ft_team_free(team);
+    ft_backbone_free(all);
+}
+
+static void a_file_and_the_last_block_give_the_same_bits(void)
+{
+    struct ft_backbone *all = opened(NULL, "all", true), *last = NULL, *saved = NULL;
+    const int n = ft_backbone_features(all);
+    float *whole = ft_alloc((size_t)n, sizeof *whole), part[D];
+    uint64_t key[2][2];
+    CHECK(!ft_backbone_last_block(all, &last, NULL));
+    CHECK(!ft_backbone_save(last, at("b.h5"), NULL, NULL));
+    CHECK(!ft_backbone_open(at("b.h5"), NULL, &saved, NULL));
+    CHECK(ft_backbone_precision(saved) == FT_PRECISION_INT8 && ft_backbone_portable(saved));
+    CHECK(!ft_feature_file(all, picture(), whole, NULL));
+    CHECK(!ft_feature_file(last, picture(), part, NULL));
+    CHECK(!memcmp(whole + n - D, part, sizeof part));
+    CHECK(!ft_feature_file(saved, picture(), whole, NULL));
+    CHECK(!memcmp(whole, part, sizeof part));
+    CHECK(!ft_backbone_key(last, key[0], NULL));
+    last->ranges.range[3].hi *= 1.5f; /* the key depends on each range */
+    CHECK(!ft_backbone_key(last, key[1], NULL) && memcmp(key[0], key[1], sizeof *key) != 0);
+    ft_backbone_free(saved);
+    ft_backbone_free(last);
+    ft_backbone_free(all);
+    free(whole);
+    unlink(at("b.h5"));
+}
+
+static void unreadable_pictures_are_left_out(void)
+{
+    struct ft_error err;
+    struct ft_backbone *b = NULL;
+    char *none[] = { "no such file.jpg", "neither.jpg" },
+         *some[] = { "no such file.jpg", (char *)(uintptr_t)picture() };
+    const struct ft_backbone_options o = { .precision = "int8" };
+    CHECK(ft_backbone_open_for(NULL, &o, none, 2, 2, &b, &err) == FT_EARG && !b);
+    CHECK(strstr(err.msg, "none of 2 could be read"));
+    CHECK(!ft_backbone_open_for(NULL, &o, some, 2, 2, &b, &err));
+    ft_backbone_free(b);
+    b = NULL;
+    CHECK(ft_backbone_open(NULL, &o, &b, &err) == FT_EARG && !b);
+    CHECK(strstr(err.msg, "needs the ranges"));
+}
+
+static void ranges_of_a_file_are_checked(void)
+{
+    static const struct {
+        const char *json, *says;
+    } cases[] = {
+        { "{\"backbone\":{\"precision\":\"int8\"}}", "needs the ranges" },
+        { "{\"backbone\":{\"precision\":\"int8\",\"ranges\":[]}}", "needs the ranges" },
+        { "{\"backbone\":{\"precision\":\"int8\",\"ranges\":[[\"a\",0]]}}", "no layer and two" },
+        { "{\"backbone\":{\"precision\":\"int8\",\"ranges\":[7]}}", "no layer and two" },
+        { "{\"backbone\":{\"precision\":\"int8\",\"ranges\":[[\"a\",0,1e60]]}}",
+          "no layer and two" },
+        { "{\"backbone\":{\"precision\":\"int8\",\"ranges\":[[3,0,1]]}}", "no layer and two" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ft_error err;
+        struct ft_ranges ranges = { 0 };
+        enum ft_precision out = FT_PRECISION_BF16;
+        cJSON *json = cJSON_Parse(cases[i].json);
+        CHECK(ft_precision_choose(NULL, json, &out, &ranges, &err) < 0);
+        CHECK(strstr(err.msg, cases[i].says) && out == FT_PRECISION_BF16 && !ranges.range);
+        cJSON_Delete(json);
+    }
+}
+
+/* Adds the ranges of all buffers of a float plan, from noise. */
+static struct ft_ranges ranges_of(const struct ft_network *network, const uint8_t *pixels)
+{
+    struct ft_ranges ranges = { 0 };
+    struct ft_plan *plan = NULL;
+    const struct ft_plan_options o = { .layer = -1, .blocks = FT_BLOCKS_NEVER, .pictures = 1 };
+    CHECK(!ft_plan_new(network, &o, &plan, NULL));
+    void *arena = ft_alloc(ft_plan_arena_bytes(plan, 1), 1);
+    struct ft_calibration *c = ft_calibration_new(plan), *more = ft_calibration_new(plan);
+    ft_calibration_run(c, pixels, arena);
+    ft_calibration_run(more, pixels, arena);
+    ft_calibration_merge(c, more);
+    CHECK(!ft_calibration_ranges(c, &ranges, NULL));
+    ft_calibration_free(c);
+    ft_calibration_free(more);
+    ft_plan_free(plan);
+    free(arena);
+    return ranges;
+}
+
+static void a_network_without_its_ranges_is_refused(void)
+{
+    struct ft_error err;
+    struct ft_network *n = small();
+    uint8_t pixels[64 * 64 * 3];
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (uint8_t)(i * 37);
+    struct ft_plan_options o = { .layer = -1, .precision = FT_PRECISION_INT8 };
+    struct ft_plan *plan = NULL;
+    CHECK(ft_plan_new(n, &o, &plan, &err) == FT_EFORMAT && !plan);
+    CHECK(strstr(err.msg, "the range of layer"));
+    struct ft_ranges ranges = ranges_of(n, pixels);
+    o.ranges = &ranges;
+    CHECK(!ft_plan_new(n, &o, &plan, &err));
+    CHECK(ft_plan_precision(plan) == FT_PRECISION_INT8);
+    ft_plan_free(plan);
+    ft_ranges_release(&ranges);
+    CHECK(!ranges.n && !ranges.range);
+    ft_network_free(n);
+}
+
+int main(void)
+{
+    if (!mkdtemp(directory))
+        return 1;
+    RUN(features_are_close_to_those_of_float32);
+    RUN(every_row_gives_the_same_bits);
+    RUN(a_file_and_the_last_block_give_the_same_bits);
+    RUN(unreadable_pictures_are_left_out);
+    RUN(ranges_of_a_file_are_checked);
+    RUN(a_network_without_its_ranges_is_refused);
+    rmdir(directory);
+    return test_end();
+}
