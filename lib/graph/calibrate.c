@@ -103,6 +103,8 @@ static float rounded(double x)
     return strtof(text, NULL);
 }
 
+enum { CANDIDATES = 50 }; /* down to a fifth of the largest value */
+
 static void best_range(const uint64_t *counts, struct ft_range *out)
 {
     double lo = 0, hi = 0, best = INFINITY, share = 1;
@@ -111,12 +113,14 @@ static void best_range(const uint64_t *counts, struct ft_range *out)
             lo = fmin(lo, value_of(i));
             hi = fmax(hi, value_of(i));
         }
-    for (double s = 1; s > 0.2; s *= 0.97) {
+    double s = 1;
+    for (int i = 0; i < CANDIDATES; i++) {
         const double e = error_of(counts, s * lo, s * hi);
         if (e < best) {
             best = e;
             share = s;
         }
+        s *= 0.97;
     }
     out->lo = rounded(share * lo);
     out->hi = rounded(share * hi);

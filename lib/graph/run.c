@@ -43,7 +43,8 @@ static void clear_border(const struct ft_plan *plan, const struct ft_step *s,
                 break;
             char *to =
                 row + ((ptrdiff_t)x * b->pixel + (all ? 0 : w->c0 + s->out.channel)) * b->bytes;
-            memset(to, b->scale.zero, (size_t)((all ? b->pixel : w->c1 - w->c0) * b->bytes));
+            const int values = all ? b->pixel : w->c1 - w->c0;
+            memset(to, b->scale.zero, (size_t)values * (size_t)b->bytes);
         }
     }
 }
