@@ -14,7 +14,8 @@ static int explain_mistakes(const struct ft_model *model, const struct ft_judged
         return out_of_memory(err, "the report");
     int rc = 0;
     for (size_t i = 0; !rc && i < n && i < FT_WORST; i++) {
-        rc = ft_explain(model, judged->paths[order[i]], max_pixels, false, &out[i], err);
+        rc = ft_explain(model, judged->paths[order[i]],
+                        &(struct ft_explain_options){ .max_pixels = max_pixels }, &out[i], err);
         if (rc)
             out[i] = NULL;
         if (rc != FT_ENOMEM) /* not a fault of the picture */

@@ -137,12 +137,25 @@ static void print_lines(const struct explain *x, const struct settings *s)
         result("saved", "%s", s->output);
 }
 
+static void show_progress(void *user, size_t done, size_t total)
+{
+    struct progress *progress = user;
+    progress->total = total;
+    progress_step(progress, done);
+}
+
 static int run(struct explain *x, const struct settings *s, struct ft_error *err)
 {
+    struct progress progress;
     int rc = model_open(s, &x->model, err);
+    progress_begin(&progress, "occlusion", "copies", 0);
+    const struct ft_explain_options options = { .max_pixels = (uint64_t)s->max_megapixels << 20,
+                                                .occlude = !strcmp(s->method, "occlusion"),
+                                                .progress = show_progress,
+                                                .user = &progress };
     if (!rc)
-        rc = ft_explain(x->model, s->arguments[0], (uint64_t)s->max_megapixels << 20,
-                        !strcmp(s->method, "occlusion"), &x->explanation, err);
+        rc = ft_explain(x->model, s->arguments[0], &options, &x->explanation, err);
+    progress_end(&progress);
     if (rc)
         return rc;
     const struct ft_explanation *e = x->explanation;

@@ -27,7 +27,7 @@ Containers:
                   probabilities of `finetune predict` (to 1e-5)
     onnxhalf      the same with `--fp16 --uint8` (to 1e-2)
     kerasout      the model, exported as a .keras archive, gives these probabilities in Keras 3 (to 1e-5)
-Each network runs in its own process.
+Each network runs in its own process. `conformance.py --presets ...` does the same for presets of KerasHub (conformance_presets.py).
 """
 import argparse
 import json
@@ -277,6 +277,9 @@ def show(row, wrong):
 
 
 def main():
+    if "--presets" in sys.argv:
+        import conformance_presets
+        return conformance_presets.main([a for a in sys.argv[1:] if a != "--presets"])
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="beginnings of names, with commas; =NAME for that one; default: all")
     parser.add_argument("--containers", default="h5,h5k2,back", help="see above")

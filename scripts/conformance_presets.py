@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Compares finetune with keras_hub. conformance_presets.py [--only NAME,...] [--full] [--list] [--size N] [--binary PATH] [--pictures DIR]
+"""Compares finetune with keras_hub. conformance_presets.py [--only NAME,...] [--full] [--list] [--size N] [--back] [--binary PATH] [--pictures DIR]
 
 Makes a KerasHub preset of each family with seeded random weights (golden_presets.py; --full: one member of full size of the main
 families), runs `finetune features` on PNG pictures of exactly the input size, and compares with keras_hub in double precision on the
 same pixels. Prints one row for each preset: the largest difference, relative to the distance between features of different pictures
-(conformance.py), and the same for keras_hub in single precision. The limit is 1e-4, or 2 times the error of keras_hub. --size also
-makes keras_hub open the preset for another input size. Exit status: 0 all within the limit, 1 not. Needs keras-hub.
+(conformance.py), and the same for keras_hub in single precision. The limit is 1e-4, or 2 times the error of keras_hub. --size: another
+input size. keras_hub opens the preset for it; of families for which it has no rule, the positions are interpolated as DINOv2 does it.
+--back also trains a model on each preset and opens it in Keras 3 without keras_hub: the largest difference of a probability, at most
+1e-5. Exit status: 0 all within the limits, 1 not. Needs keras-hub.
 """
 import argparse
 import json
@@ -14,12 +16,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from conformance import ROOT, error, features_of, pictures, spread
+from conformance import ROOT, call, error, features_of, pictures, probabilities, spread, train
 import golden_presets as golden
 from golden_graph import Noise
 
 M = golden.M
-LIMIT = 1e-4
+LIMIT, BACK = 1e-4, 1e-5
 SCALE, OFFSET = 1 / 64, -2.0  # of the pixels, for all presets
 BASE = dict(patch_size=16, num_layers=12, num_heads=12, hidden_dim=768, image_shape=(224, 224, 3))
 SMALL = dict(num_layers=12, num_heads=6, hidden_dim=384, intermediate_dim=1536, image_shape=(224, 224, 3))
@@ -51,9 +53,43 @@ FULL = {
 }
 
 
+JOINT = ("clip", "siglip", "metaclip2")  # their image towers are families of their own
+
+
 def no_rule(name):
     """keras_hub has no rule for another input size of these."""
     return name.split("_")[0] in ("vit", "deit", "clip", "siglip", "metaclip2")
+
+
+def resized(backbone, side, dtype):
+    """The same network for another input size: positions of patches are interpolated (bicubic, no antialiasing), tokens keep theirs."""
+    import numpy as np
+    from keras import ops
+    config = backbone.get_config()
+    other = type(backbone).from_config({**config, "image_shape": (side, side, 3), "dtype": dtype})
+    for to, w in zip(other.weights, backbone.weights):
+        value = np.asarray(w)
+        if to.path.endswith("position_ids"):
+            continue
+        if tuple(to.shape) != value.shape:
+            table = value.reshape(-1, value.shape[-1])
+            n, m = int(np.sqrt(len(table))), int(np.sqrt(np.prod(to.shape[:-1])))
+            tokens = len(table) - n * n
+            grid = np.asarray(ops.image.resize(table[tokens:].reshape(1, n, n, -1), (m, m), interpolation="bicubic", antialias=False))
+            value = np.concatenate([table[:tokens], grid.reshape(m * m, -1)]).reshape(to.shape)
+        to.assign(value)
+    return other
+
+
+def back(args, folder, pictures_folder, work, pixels):
+    """A model that was trained on the preset, in Keras 3: the largest difference of a probability, or the text of an error"""
+    import numpy as np
+    model, names, wrong = train(args, folder, pictures_folder, work)
+    out, wrong = (None, wrong) if wrong else call(args.binary, "predict", "--model", model, "--top", "2", "--json", *names)
+    theirs = wrong or probabilities("keras", model, pixels, work, "float32")
+    if isinstance(theirs, str):
+        return theirs
+    return float(np.abs(theirs - [[{t["label"]: t["probability"] for t in row["top"]}[c] for c in "ab"] for row in json.loads(out)]).max())
 
 
 def features(features_of_output, backbone, pixels):
@@ -79,38 +115,42 @@ def measure(name, make, of, size, args, work):
         other = {"input_shape": (side, side, 3)}
     pixels, _ = pictures(args.pictures, side, work / "pictures")
     got = features_of(args.binary, folder, work / "pictures", work / "features.h5", ["--size", side] if size else [])
-    want = features(of, type(backbone).from_preset(str(folder), dtype="float64", **other), pixels)
     if isinstance(got, str):
         return got
-    single = features(of, type(backbone).from_preset(str(folder), dtype="float32", **other), pixels)
-    return [error(got, want), error(single, want), side, float(spread(want) / (want**2).mean() ** 0.5)]
+    own = bool(size) and no_rule(name)
+    want, single = (features(of, resized(backbone, side, t) if own else type(backbone).from_preset(str(folder), dtype=t, **other), pixels) for t in ("float64", "float32"))
+    trained = back(args, folder, work / "pictures", work, pixels) if args.back else None
+    return [error(got, want), error(single, want), side, float(spread(want) / (want**2).mean() ** 0.5), trained]
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="names, with commas; default: all")
     parser.add_argument("--full", action="store_true", help="members of full size")
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--size", type=int, help="another input size, for the families for which keras_hub has a rule")
+    parser.add_argument("--size", type=int, help="another input size")
+    parser.add_argument("--back", action="store_true", help="also a trained model in Keras 3")
     parser.add_argument("--binary", default=ROOT / "build" / "cli" / "finetune")
     parser.add_argument("--pictures", default=ROOT / "tests" / "data")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     table = FULL if args.full else {name: (make, of) for name, (make, _, of) in golden.FAMILIES.items() if name != "vit_bfloat16"}
     only = [o for o in args.only.split(",") if o]
-    chosen = [n for n in table if (not only or n in only) and not (args.size and no_rule(n))]
+    chosen = [n for n in table if (not only or n in only) and not (args.size and n in JOINT)]
     if args.list:
         print("\n".join(chosen))
         return 0
-    print("%-18s %4s %9s %9s %7s" % ("preset", "size", "error", "keras_hub", "apart"), flush=True)
+    print("%-18s %4s %9s %9s %7s%s" % ("preset", "size", "error", "keras_hub", "apart", "   trained" if args.back else ""), flush=True)
     bad = False
     for name in chosen:
         with tempfile.TemporaryDirectory() as work:
             row = measure(name, *table[name], args.size, args, Path(work))
         wrong = row if isinstance(row, str) else next((e for e in row[:2] if isinstance(e, str)), None)
-        if not wrong and row[0] > max(LIMIT, 2 * row[1]):
+        trained = None if isinstance(row, str) else row[4]
+        wrong = wrong or (trained if isinstance(trained, str) else None)
+        if not wrong and (row[0] > max(LIMIT, 2 * row[1]) or (trained or 0) > BACK):
             wrong = "too far"
         bad |= bool(wrong)
-        numbers = "" if isinstance(row, str) or isinstance(row[0], str) else "%4d %9.1e %9.1e %7.3f" % (row[2], row[0], row[1], row[3])
+        numbers = "" if isinstance(row, str) or isinstance(row[0], str) else "%4d %9.1e %9.1e %7.3f" % (row[2], row[0], row[1], row[3]) + (" %9.1e" % trained if isinstance(trained, float) else "")
         print("%-18s %s%s" % (name, numbers, "  <-- " + wrong if wrong else ""), flush=True)
     return bad
 

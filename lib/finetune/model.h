@@ -145,11 +145,21 @@ struct ft_explanation {
     /* [picture_height, picture_width, 3] RGB: the network's input at twice its resolution */
     uint8_t *picture;
 };
-/* Explains the picture in a file. max_pixels: a larger picture is an error; 0: 256 megapixels.
- * occlude: by occlusion, also if the network has a class activation map. *out must be freed with
+/* A zeroed struct means the defaults. */
+struct ft_explain_options {
+    uint64_t max_pixels; /* a larger picture is an error; 0: 256 megapixels */
+    bool occlude;        /* by occlusion, also if the network has a class activation map */
+    int threads;         /* of occlusion; 0: one per core */
+    /* Called during occlusion, on the thread of the caller: `done` of `total` covered copies of the
+     * picture were run. Nullable. */
+    void (*progress)(void *user, size_t done, size_t total);
+    void *user;
+};
+/* Explains the picture in a file. `options` is nullable. *out must be freed with
  * ft_explanation_free. Thread safety: as for ft_predict_file. */
-int ft_explain(const struct ft_model *model, const char *path, uint64_t max_pixels, bool occlude,
-               struct ft_explanation **out, struct ft_error *err);
+int ft_explain(const struct ft_model *model, const char *path,
+               const struct ft_explain_options *options, struct ft_explanation **out,
+               struct ft_error *err);
 void ft_explanation_free(struct ft_explanation *explanation);
 
 /* What a map shows: the evidence for a class, or for one class against another. */

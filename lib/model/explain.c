@@ -15,6 +15,7 @@
 #include "head/softmax.h"
 #include "image/image.h"
 #include "backbone/backbone.h"
+#include "model/occlusion.h"
 #include "model/places.h"
 #include "network/edit.h"
 
@@ -33,16 +34,6 @@ static int explanation_alloc(struct ft_explanation *e, int height, int width, st
     return e->shares && e->feature && e->elsewhere && e->logits && e->p
                ? 0
                : ft_error_nomem(err, "the explanation");
-}
-
-static void logits_of(const struct ft_head *head, const float *feature, float *logits)
-{
-    for (int c = 0; c < head->k; c++) {
-        double z = head->b[c];
-        for (int j = 0; j < head->d; j++)
-            z += (double)feature[j] * (double)head->w[(size_t)j * (size_t)head->k + (size_t)c];
-        logits[c] = (float)z;
-    }
 }
 
 /* pixels [h, w, 3]; they are converted in place if the network takes grey-scale pictures. */
@@ -190,55 +181,9 @@ static int activation_map(const struct ft_backbone *b, const struct ft_network *
     }
     if (rc)
         return rc;
-    logits_of(head, e->feature, e->logits);
+    ft_explanation_logits(head, e->feature, e->logits);
     e->exact = true;
     return 0;
-}
-
-/* Fills rows [y0, y1) and columns [x0, x1) of pixels [., width, 3] with one colour. */
-static void cover(uint8_t *pixels, int width, int y0, int y1, int x0, int x1,
-                  const uint8_t colour[3])
-{
-    for (int y = y0; y < y1; y++)
-        for (int x = x0; x < x1; x++)
-            memcpy(pixels + ((size_t)y * (size_t)width + (size_t)x) * 3, colour, 3);
-}
-
-static int occlusion(const struct ft_backbone *b, const struct ft_head *head, const uint8_t *pixels,
-                     struct ft_explanation *e, struct ft_error *err)
-{
-    const int W = b->geometry.width, H = b->geometry.height, grid = OCCLUSION_GRID;
-    const size_t size = (size_t)W * (size_t)H * 3, k = (size_t)head->k;
-    uint8_t *covered = ft_alloc(size, 1), colour[3];
-    void *arena = ft_alloc(1, ft_plan_arena_bytes(b->plan, 1));
-    float *feature = ft_alloc((size_t)e->d, sizeof *feature), *logits = ft_alloc(k, sizeof *logits);
-    int rc = covered && arena && feature && logits ? explanation_alloc(e, grid, grid, err)
-                                                   : ft_error_nomem(err, "the explanation");
-    if (!rc) {
-        uint64_t sum[3] = { 0 };
-        for (size_t i = 0; i < size; i++)
-            sum[i % 3] += pixels[i];
-        for (int i = 0; i < 3; i++)
-            colour[i] = (uint8_t)(sum[i] / ft_max_size(size / 3, 1));
-        memcpy(covered, pixels, size);
-        run(b->plan, covered, arena, e->feature);
-        logits_of(head, e->feature, e->logits);
-        for (int cell = 0; cell < grid * grid; cell++) {
-            const int y = cell / grid, x = cell % grid;
-            memcpy(covered, pixels, size);
-            cover(covered, W, y * H / grid, (y + 1) * H / grid, x * W / grid, (x + 1) * W / grid,
-                  colour);
-            run(b->plan, covered, arena, feature);
-            logits_of(head, feature, logits);
-            for (size_t c = 0; c < k; c++)
-                e->shares[(size_t)cell * k + c] = e->logits[c] - logits[c];
-        }
-    }
-    free(covered);
-    free(arena);
-    free(feature);
-    free(logits);
-    return rc;
 }
 
 /* Prepares the network's input, and the same picture at ZOOM times its size for display. */
@@ -261,33 +206,40 @@ static int prepare(const struct ft_geometry *geometry, const char *path, uint64_
 }
 
 /* The exact map if there is one, unless occlusion is wanted. */
-static int explain(const struct ft_backbone *b, const struct ft_head *head, bool occlude,
-                   const uint8_t *pixels, struct ft_explanation *e, struct ft_error *err)
+static int explain(const struct ft_backbone *b, const struct ft_head *head,
+                   const struct ft_explain_options *options, const uint8_t *pixels,
+                   struct ft_explanation *e, struct ft_error *err)
 {
     struct ft_network *network = NULL;
     struct ft_part *parts = NULL;
     int n = 0, maps = 0;
-    int rc = occlude ? 0 : ft_network_cut(b->network, b->last, &network, err);
+    int rc = options->occlude ? 0 : ft_network_cut(b->network, b->last, &network, err);
     if (!rc && network)
         rc = ft_parts_find(network, b->geometry.height, b->geometry.width, &parts, &n, err);
     for (int i = 0; i < n; i++)
         maps += parts[i].layer >= 0;
-    if (!rc)
-        rc = maps ? activation_map(b, network, parts, n, pixels, head, e, err)
-                  : occlusion(b, head, pixels, e, err);
+    if (!rc && maps)
+        rc = activation_map(b, network, parts, n, pixels, head, e, err);
+    else if (!rc) {
+        rc = explanation_alloc(e, OCCLUSION_GRID, OCCLUSION_GRID, err);
+        rc = rc ? rc : ft_occlusion(b, head, pixels, options, e, err);
+    }
     free(parts);
     ft_network_free(network);
     return rc;
 }
 
-int ft_explain(const struct ft_model *model, const char *path, uint64_t max_pixels, bool occlude,
-               struct ft_explanation **out, struct ft_error *err)
+int ft_explain(const struct ft_model *model, const char *path,
+               const struct ft_explain_options *options, struct ft_explanation **out,
+               struct ft_error *err)
 {
+    static const struct ft_explain_options defaults = { 0 };
     const struct ft_backbone *b = ft_model_backbone(model);
     const struct ft_head *head = ft_model_head(model);
     const size_t size = (size_t)b->geometry.width * (size_t)b->geometry.height * 3;
     struct ft_explanation *e = ft_alloc_zero(1, sizeof *e);
     uint8_t *pixels = ft_alloc(size, 1);
+    options = options ? options : &defaults;
     int rc =
         e && pixels && (e->picture = ft_alloc(size, ZOOM * ZOOM)) ? 0 : ft_error_nomem(err, path);
     if (!rc) {
@@ -295,10 +247,10 @@ int ft_explain(const struct ft_model *model, const char *path, uint64_t max_pixe
         e->k = head->k;
         e->picture_width = ZOOM * b->geometry.width;
         e->picture_height = ZOOM * b->geometry.height;
-        rc = prepare(&b->geometry, path, max_pixels, pixels, e->picture, err);
+        rc = prepare(&b->geometry, path, options->max_pixels, pixels, e->picture, err);
     }
     if (!rc)
-        rc = explain(b, head, occlude, pixels, e, err);
+        rc = explain(b, head, options, pixels, e, err);
     free(pixels);
     if (rc) {
         ft_explanation_free(e);

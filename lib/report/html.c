@@ -182,12 +182,25 @@ static void add_matrix(struct ft_text *t, const struct ft_document *d)
     ft_text_add(t, "</tbody></table>\n");
 }
 
-static void add_caption(struct ft_text *t, const struct ft_document *d, size_t row, int shown)
+/* Evidence that belongs to no place, such as that of a class token, beside the heat map. */
+static void add_elsewhere(struct ft_text *t, const struct ft_explanation *e,
+                          const struct ft_question *q)
+{
+    const double elsewhere =
+        (double)e->elsewhere[q->class_index] - (double)e->elsewhere[q->against];
+    if (e->exact && elsewhere != 0)
+        ft_text_add(t, "whole picture, not in the heat map: %+.2f<br>", elsewhere);
+}
+
+static void add_caption(struct ft_text *t, const struct ft_document *d, size_t row, int shown,
+                        const struct ft_explanation *e)
 {
     const float *p = d->judged->p + row * (size_t)d->judged->k;
     ft_text_add(t, "<figcaption>");
     ft_html_escape(t, d->judged->classes[shown]);
     ft_text_add(t, " %.3f<br>", (double)p[shown]);
+    if (e)
+        add_elsewhere(t, e, &(struct ft_question){ shown, d->judged->y[row] });
     ft_html_escape(t, d->judged->paths[row]);
     ft_text_add(t, "</figcaption></figure>\n");
 }
@@ -215,7 +228,7 @@ static void add_cells(struct ft_text *t, const struct ft_document *d)
                     continue;
                 ft_text_add(t, "<figure>");
                 ft_html_thumbnail(t, j->paths[i], d->max_pixels);
-                add_caption(t, d, i, predicted);
+                add_caption(t, d, i, predicted, NULL);
                 shown++;
                 left--;
             }
@@ -253,7 +266,7 @@ static void add_mistakes(struct ft_text *t, const struct ft_document *d)
         ft_text_add(t, " ");
         if (d->explanations && d->explanations[i])
             ft_html_heat(t, d->explanations[i], &question);
-        add_caption(t, d, row, top);
+        add_caption(t, d, row, top, d->explanations ? d->explanations[i] : NULL);
     }
     ft_text_add(t, "</div>\n");
     free(order);

@@ -19,6 +19,11 @@ hasnt report.html "https:"
 hasnt report.html "<b>&cat"
 equal "$(grep -c '<svg' report.html)" 2
 
+begin "what a class token adds is stated beside the heat maps"
+status 0 finetune train set -q -b "$FT_TESTS/golden/presets/dinov2" -o tokens.h5 --report tokens.html
+has tokens.html "whole picture, not in the heat map: "
+hasnt report.html "whole picture, not in the heat map: "
+
 begin "names that are no UTF-8, and control characters"
 odd=$(printf 'caf\351\033[31m')
 mkdir names "names/$odd"

@@ -101,7 +101,7 @@ static void maps_of_all_layers_add_up(void)
     for (int i = 0; i < ROWS; i += 11) {
         double logit[2], p[2];
         float predicted[2];
-        CHECK(ft_explain(model, paths[i], 0, false, &e, NULL) == 0);
+        CHECK(ft_explain(model, paths[i], NULL, &e, NULL) == 0);
         CHECK(e->exact && e->d == d && e->height > 7); /* the grid of the earliest layers */
         for (int c = 0; c < 2; c++) {
             double sum = head->b[c];

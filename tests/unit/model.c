@@ -50,7 +50,7 @@ static void activation_map_equals_keras(void)
     struct ft_explanation *e;
     save(NULL);
     CHECK(ft_model_open(at("m.h5"), NULL, &model, NULL) == 0);
-    CHECK(ft_explain(model, picture(), 0, false, &e, NULL) == 0);
+    CHECK(ft_explain(model, picture(), NULL, &e, NULL) == 0);
     FILE *f = fopen(data_path("golden/head/cam.txt"), "r");
     CHECK(e->exact && e->height == 7 && e->width == 7 && e->d == D && e->k == K);
     double sum[K] = { 0 };
@@ -81,7 +81,7 @@ static struct ft_explanation *look(const struct ft_model *model, const uint8_t *
 {
     struct ft_explanation *e = NULL;
     CHECK(ft_image_write(at("p.png"), pixels, WIDE, HIGH, NULL) == 0);
-    CHECK(ft_explain(model, at("p.png"), 0, false, &e, NULL) == 0);
+    CHECK(ft_explain(model, at("p.png"), NULL, &e, NULL) == 0);
     unlink(at("p.png"));
     return e;
 }

@@ -14,7 +14,7 @@
 #include "image/image.h"
 #include "models.h"
 
-enum { C = 24, SIDE = 4, PATCHES = SIDE * SIDE };
+enum { INPUT = 32, GRID = 7, C = 24, SIDE = 4, PATCHES = SIDE * SIDE };
 
 static struct ft_backbone *open_preset(const char *name, const char *layers)
 {
@@ -38,27 +38,38 @@ static struct ft_model *model_of(struct ft_backbone *b, float *weights)
     return model;
 }
 
-/* Runs the network to a layer on the pixels that the model sees. */
-static void tokens_of(const struct ft_backbone *b, const char *layer, float *out)
+/* The pixels that the model sees. */
+static void pixels_of(const struct ft_backbone *b, uint8_t pixels[INPUT * INPUT * 3])
 {
     const struct ft_geometry *g = &b->geometry;
-    const struct ft_plan_options options = { .height = g->height,
-                                             .width = g->width,
-                                             .layer = ft_network_find(b->network, layer) };
     struct ft_preparer preparer = { 0 };
     struct ft_bytes bytes = { 0 };
-    struct ft_plan *plan = NULL;
-    uint8_t pixels[32 * 32 * 3];
-    CHECK(g->height == 32 && g->width == 32);
+    CHECK(g->height == INPUT && g->width == INPUT);
     CHECK(!ft_file_read(picture(), 1 << 26, &bytes, NULL));
     CHECK(!ft_image_prepare(&preparer, bytes.data, bytes.size, g, 0, pixels, NULL));
-    CHECK(!ft_plan_new(b->network, &options, &plan, NULL));
+    ft_preparer_release(&preparer);
+    ft_bytes_release(&bytes);
+}
+
+static void run_plan(const struct ft_plan *plan, const uint8_t *pixels, float *out)
+{
     void *arena = ft_alloc(1, ft_plan_arena_bytes(plan, 1));
     ft_plan_run(plan, pixels, arena, out);
     free(arena);
+}
+
+/* Runs the network to a layer on the pixels that the model sees. */
+static void tokens_of(const struct ft_backbone *b, const char *layer, float *out)
+{
+    const struct ft_plan_options options = { .height = INPUT,
+                                             .width = INPUT,
+                                             .layer = ft_network_find(b->network, layer) };
+    struct ft_plan *plan = NULL;
+    uint8_t pixels[INPUT * INPUT * 3];
+    pixels_of(b, pixels);
+    CHECK(!ft_plan_new(b->network, &options, &plan, NULL));
+    run_plan(plan, pixels, out);
     ft_plan_free(plan);
-    ft_preparer_release(&preparer);
-    ft_bytes_release(&bytes);
 }
 
 /* The last 2 * C features are the class token and the mean of the patch tokens; the `before`
@@ -70,7 +81,7 @@ static void check_shares(const char *layers, int before)
     CHECK(ft_backbone_features(b) == before + 2 * C);
     struct ft_model *model = model_of(b, weights);
     struct ft_explanation *e = NULL;
-    CHECK(!ft_explain(model, picture(), 0, false, &e, NULL));
+    CHECK(!ft_explain(model, picture(), NULL, &e, NULL));
     CHECK(e->exact && e->height == SIDE && e->width == SIDE);
     tokens_of(b, "patch_tokens", patches);
     CHECK(!ft_feature_file(b, picture(), feature, NULL));
@@ -95,7 +106,7 @@ static void check_shares(const char *layers, int before)
         CHECK_NEAR(sum + (double)e->elsewhere[c], e->logits[c] - weights[d * K + c], 1e-4);
     }
     ft_explanation_free(e);
-    CHECK(!ft_explain(model, picture(), 0, true, &e, NULL));
+    CHECK(!ft_explain(model, picture(), &(struct ft_explain_options){ .occlude = true }, &e, NULL));
     CHECK(!e->exact && e->height == 7 && e->elsewhere[0] == 0);
     ft_explanation_free(e);
     ft_model_free(model);
@@ -117,6 +128,43 @@ static void class_tokens_of_blocks_have_no_place(void)
     ft_backbone_free(b);
 }
 
+/* Covers each cell of the pixels with their mean colour, and compares the decrease of the logits.
+ */
+static void check_occlusion(const struct ft_backbone *b, const float *weights,
+                            const struct ft_explanation *e)
+{
+    uint8_t pixels[INPUT * INPUT * 3], covered[INPUT * INPUT * 3];
+    int sum[3] = { 0 }, d = ft_backbone_features(b);
+    float whole[2 * C], feature[2 * C];
+    pixels_of(b, pixels);
+    for (int i = 0; i < INPUT * INPUT * 3; i++)
+        sum[i % 3] += pixels[i];
+    run_plan(b->plan, pixels, whole);
+    for (int cell = 0; cell < GRID * GRID; cell++) {
+        for (int i = 0; i < INPUT * INPUT * 3; i++) {
+            const int y = i / 3 / INPUT, x = i / 3 % INPUT, top = cell / GRID * INPUT / GRID,
+                      left = cell % GRID * INPUT / GRID;
+            const bool inside = y >= top && y < (cell / GRID + 1) * INPUT / GRID && x >= left &&
+                                x < (cell % GRID + 1) * INPUT / GRID;
+            covered[i] = inside ? (uint8_t)(sum[i % 3] / (INPUT * INPUT)) : pixels[i];
+        }
+        run_plan(b->plan, covered, feature);
+        for (int c = 0; c < K; c++) {
+            double share = 0;
+            for (int j = 0; j < d; j++)
+                share += ((double)whole[j] - (double)feature[j]) * (double)weights[j * K + c];
+            CHECK_NEAR(e->shares[cell * K + c], share, 1e-4);
+        }
+    }
+}
+
+static void count_progress(void *user, size_t done, size_t total)
+{
+    size_t *last = user;
+    CHECK(done > *last && done <= total && total == GRID * GRID + 1);
+    *last = done;
+}
+
 static void a_class_token_alone_is_explained_by_occlusion(void)
 {
     float weights[(2 * C + 1) * K];
@@ -124,8 +172,17 @@ static void a_class_token_alone_is_explained_by_occlusion(void)
     CHECK(ft_backbone_features(b) == 2 * C);
     struct ft_model *model = model_of(b, weights);
     struct ft_explanation *e = NULL;
-    CHECK(!ft_explain(model, picture(), 0, false, &e, NULL));
+    CHECK(!ft_explain(model, picture(), NULL, &e, NULL));
     CHECK(!e->exact && e->height == 7 && e->elsewhere[0] == 0 && e->elsewhere[1] == 0);
+    check_occlusion(b, weights, e);
+    ft_explanation_free(e);
+    size_t last = 0;
+    const struct ft_explain_options options = {
+        .occlude = true, .threads = 1, .progress = count_progress, .user = &last
+    };
+    CHECK(!ft_explain(model, picture(), &options, &e, NULL));
+    check_occlusion(b, weights, e);
+    CHECK(last == GRID * GRID + 1);
     ft_explanation_free(e);
     ft_model_free(model);
     ft_backbone_free(b);

@@ -196,8 +196,8 @@ static void a_model_in_memory_equals_its_file(void)
     CHECK(ft_predict_file(model, picture(), p, NULL) == 0);
     CHECK(ft_predict_file(opened, picture(), q, NULL) == 0);
     CHECK_NEAR(p[0], q[0], 1e-6);
-    CHECK(ft_explain(model, picture(), 0, false, &a, NULL) == 0 &&
-          ft_explain(opened, picture(), 0, false, &b, NULL) == 0);
+    CHECK(ft_explain(model, picture(), NULL, &a, NULL) == 0 &&
+          ft_explain(opened, picture(), NULL, &b, NULL) == 0);
     CHECK_NEAR(a->p[0], p[0], 1e-5);
     CHECK_NEAR(b->p[0], p[0], 1e-5);
     const struct ft_model *both[] = { model, opened };
