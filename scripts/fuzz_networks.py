@@ -136,7 +136,11 @@ class Maker:
 
 
 class Transformer:
-    """Random transformers made of layers and operations of Keras 3, on tokens [t, c]."""
+    """Random transformers made of layers and operations of Keras 3, on tokens [t, c].
+
+    Keras on TensorFlow adds a bias [n, 1] along the second axis or the last if its length is n too, whatever axis was meant
+    (keras/src/backend/tensorflow/numpy.py, add). Such equations are avoided.
+    """
 
     def __init__(self, keras, r):
         self.keras, self.r, self.L, self.o = keras, r, keras.layers, keras.ops
@@ -157,7 +161,7 @@ class Transformer:
         """[t, c] to [t, heads, units]"""
         L = self.L
         if self.r.random() < 0.5:
-            return L.EinsumDense("abc,cde->abde", output_shape=(x.shape[1], heads, units), bias_axes=self.r.choice(["de", "e", "bde", "d", None]))(x)
+            return L.EinsumDense("abc,cde->abde", output_shape=(x.shape[1], heads, units), bias_axes=self.r.choice(["de", "e", "bde", "de" if heads in (x.shape[1], units) else "d", None]))(x)
         return self.o.reshape(L.Dense(heads * units)(x), (-1, x.shape[1], heads, units))
 
     def attention(self, x):
@@ -211,7 +215,7 @@ class Transformer:
         if kind == "quick":
             y = L.Dense(n)(x)
             return L.Dense(c)(y * o.sigmoid(1.702 * y))
-        if kind == "einsum":  # Keras on TensorFlow adds a bias [t, 1] to the channels if t == c
+        if kind == "einsum":
             return L.EinsumDense("abc,cd->abd", output_shape=(x.shape[1], c), bias_axes=r.choice(["d", "bd", "d" if x.shape[1] == c else "b", None]), activation=r.choice([None, "gelu", "tanh"]))(x)
         if kind == "heads":
             return L.EinsumDense("...de,def->...f", output_shape=c, bias_axes="f")(L.Activation("gelu")(self.heads(x, 2, n)))

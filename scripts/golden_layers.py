@@ -344,7 +344,7 @@ def net_columns(k, x):
     x = mark(L.Reshape((40, 6))(L.Rescaling(1 / 127.5, offset=-1)(x)))
     x = mark(L.Conv1D(8, 3, strides=2, activation="relu")(x))
     x = mark(L.Conv1D(12, 2, padding="same", groups=2, dilation_rate=2, use_bias=False)(x))
-    x = mark(L.Conv1D(7, 3, padding="causal", dilation_rate=2)(x))
+    x = mark(L.Conv1D(7, 3, padding="causal", dilation_rate=2)(L.SpatialDropout1D(0.2)(x)))
     x = mark(L.UpSampling1D(2)(L.Cropping1D((2, 4))(x)))
     token = L.GlobalMaxPooling1D(keepdims=True)(x)
     x = mark(L.Concatenate(axis=1)([token, x, L.ZeroPadding1D((0, 1))(token)]))

@@ -10,6 +10,7 @@ const struct ft_layer_class ft_inactive_classes[] = {
     { .name = "DropPath", .kind = FT_LAYER_IDENTITY },
     /* of the first EfficientNet files */
     { .name = "FixedDropout", .kind = FT_LAYER_IDENTITY },
+    { .name = "SpatialDropout1D", .kind = FT_LAYER_IDENTITY },
     { .name = "SpatialDropout2D", .kind = FT_LAYER_IDENTITY },
     { .name = "AlphaDropout", .kind = FT_LAYER_IDENTITY },
     { .name = "GaussianDropout", .kind = FT_LAYER_IDENTITY },

@@ -12,6 +12,7 @@
 #include "keras/fields.h"
 #include "keras/operations.h"
 #include "keras/read_layer.h"
+#include "keras/references.h"
 
 enum { INPUTS_LIMIT = 1 << 10, PARTS_LIMIT = 64, NO_CALLER = -1, OPEN = -2 };
 
@@ -215,60 +216,24 @@ static int add_reference(const struct scope *s, struct list *list, const char *n
     return list_add(list, outputs->at[(int)tensor->valuedouble], err);
 }
 
-static bool is_reference(const cJSON *value)
+/* What ft_references_visit adds inputs to. */
+struct inputs {
+    const struct scope *scope;
+    struct list *list;
+};
+
+static int add_input(void *user, const char *name, const cJSON *node, const cJSON *tensor,
+                     int *others, struct ft_error *err)
 {
-    const cJSON *name = cJSON_IsArray(value) ? value->child : NULL;
-    if (!name || !cJSON_IsString(name) || !cJSON_IsNumber(name->next))
-        return false;
-    /* ["_CONSTANT_VALUE", -1, a number or a list, {}] */
-    return cJSON_IsNumber(name->next->next) ||
-           (name->next->valuedouble == -1 && cJSON_IsArray(name->next->next));
+    const struct inputs *in = user;
+    return add_reference(in->scope, in->list, name, node, tensor, others, err);
 }
 
-/* Returns whether `value` is {name: tensor}, an input by its name. Of several inputs by name the
- * order is not known here. */
-static bool is_named(const cJSON *value)
-{
-    const cJSON *one = cJSON_IsObject(value) ? value->child : NULL;
-    return one && !one->next &&
-           (is_reference(one) || ft_field(ft_field(one, "config"), "keras_history"));
-}
-
-/* ["name", node, tensor, {}], lists of these; {"args": [...], "kwargs": {}}; {"class_name":
- * "__keras_tensor__", ...}. Tensors may be keyword arguments. *others counts arguments that are not
- * layers. The recursion is bounded by the depth that cJSON accepts. */
+/* Adds the layers that `value` refers to. *others counts arguments that are not layers. */
 static int collect(const struct scope *s, struct list *list, const cJSON *value, int *others,
                    struct ft_error *err)
 {
-    int rc = 0;
-    if (is_reference(value)) {
-        const cJSON *name = value->child, *keywords = name->next->next->next;
-        rc = add_reference(s, list, name->valuestring, name->next, name->next->next, others, err);
-        for (const cJSON *k = keywords ? keywords->child : NULL; !rc && k; k = k->next)
-            if (is_reference(k))
-                rc = collect(s, list, k, others, err);
-        return rc;
-    }
-    if (cJSON_IsObject(value)) {
-        const cJSON *history = ft_field(ft_field(value, "config"), "keras_history"),
-                    *args = ft_field(value, "args"), *keywords = ft_field(value, "kwargs");
-        if (is_named(value))
-            return collect(s, list, value->child, others, err);
-        if (history || !args)
-            return history ? collect(s, list, history, others, err) : (++*others, 0);
-        rc = collect(s, list, args, others, err);
-        for (const cJSON *k = keywords ? keywords->child : NULL; !rc && k; k = k->next)
-            if (cJSON_IsArray(k) || ft_field(ft_field(k, "config"), "keras_history"))
-                rc = collect(s, list, k, others, err);
-        return rc;
-    }
-    if (!cJSON_IsArray(value)) {
-        *others += !cJSON_IsNull(value);
-        return 0;
-    }
-    for (const cJSON *item = value->child; !rc && item; item = item->next)
-        rc = collect(s, list, item, others, err);
-    return rc;
+    return ft_references_visit(value, add_input, &(struct inputs){ s, list }, others, err);
 }
 
 /* Gives a call its inputs. */
