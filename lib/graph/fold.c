@@ -179,6 +179,49 @@ static bool find_hard_swish(struct ft_nodes *nodes, int i)
     return false;
 }
 
+/* Returns whether both inputs of a product are these nodes. */
+static bool multiplies(const struct ft_node *node, int a, int b)
+{
+    return node->kind == FT_LAYER_MULTIPLY && node->n_inputs == 2 && isinf(node->lo) &&
+           isinf(node->hi) &&
+           ((node->inputs[0] == a && node->inputs[1] == b) ||
+            (node->inputs[0] == b && node->inputs[1] == a));
+}
+
+/* Returns whether every channel is multiplied by `scale` and then `offset` is added. */
+static bool rescales(const struct ft_node *node, float scale, float offset)
+{
+    bool same = node->kind == FT_LAYER_RESCALING && node->n_inputs == 1 && plain(node);
+    for (int c = 0; same && c < node->shape.c; c++)
+        same = fabsf(node->scale[c] - scale) < 1e-6f && fabsf(node->offset[c] - offset) < 1e-6f;
+    return same;
+}
+
+/* Recognises x * sigmoid(x * (a x^2 + b)): gelu with tanh, which Keras has no name for. */
+static bool find_gelu_tanh(struct ft_nodes *nodes, int i)
+{
+    struct ft_node *node = &nodes->node[i], *all = nodes->node;
+    for (int turn = 0; node->n_inputs == 2 && turn < 2; turn++) {
+        const int x = node->inputs[turn], g = node->inputs[1 - turn];
+        struct ft_node *gate = &all[g];
+        if (gate->activation != FT_ACT_SIGMOID || gate->uses != 1 || gate->n_inputs != 2)
+            continue;
+        const int c = gate->inputs[gate->inputs[0] == x];
+        struct ft_node *cubic = &all[c], *square = &all[cubic->inputs ? cubic->inputs[0] : x];
+        if (!multiplies(gate, x, c) || cubic->uses != 1 ||
+            !rescales(cubic, 0.0713548163f, 1.59576912f) || square->uses != 1 || !plain(square) ||
+            !multiplies(square, x, x))
+            continue;
+        ft_node_become(node, FT_LAYER_ACTIVATION);
+        node->activation = FT_ACT_GELU_TANH;
+        node->n_inputs = 1;
+        node->inputs[0] = x;
+        gate->needed = cubic->needed = square->needed = false;
+        return true;
+    }
+    return false;
+}
+
 void ft_nodes_fold(struct ft_nodes *nodes)
 {
     for (int i = 0; i < nodes->n; i++) { /* in order: all nodes before i are folded already */
@@ -192,7 +235,8 @@ void ft_nodes_fold(struct ft_nodes *nodes)
             continue;
         }
         count_uses(nodes);
-        if (node->kind == FT_LAYER_MULTIPLY && plain(node) && find_hard_swish(nodes, i))
+        if (node->kind == FT_LAYER_MULTIPLY && plain(node) &&
+            (find_hard_swish(nodes, i) || find_gelu_tanh(nodes, i)))
             count_uses(nodes);
         if (node->kind == FT_LAYER_RESCALING)
             fold_affine(nodes, i);

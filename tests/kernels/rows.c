@@ -60,7 +60,7 @@ static void elementwise(void)
 {
     for (int operation = FT_OP_AFFINE; operation <= FT_OP_COPY; operation++)
         for (int c = 1; c <= 81; c += 16)
-            for (int a = 0; a < (operation == FT_OP_ACTIVATE ? FT_ACTIVATIONS : 1); a++) {
+            for (int a = 0; a < (operation == FT_OP_ACTIVATE ? FT_ACTIVATIONS + 1 : 1); a++) {
                 struct padded in = make(5, 7, c, true, 0), other = make(5, 7, c, true, 0);
                 float scale[128], bias[128];
                 for (int i = 0; i < 128; i++) {

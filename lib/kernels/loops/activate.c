@@ -87,6 +87,8 @@ static void apply(const struct ft_work *w, const float *in, int n, float *out)
         EACH(x * ft_clampf(x + 3, 0, 6) * (1.0f / 6));
     case FT_ACT_GELU:
         EACH(gelu(x));
+    case FT_ACT_GELU_TANH:
+        EACH(x * sigmoid(x * (0.0713548163f * x * x + 1.59576912f)));
     case FT_ACT_SOFTMAX:
         softmax(in, n, out);
         break;

@@ -1,22 +1,41 @@
 /* Activations of the pixels that a convolution has just stored, while they are in the cache. Swish,
- * hard_swish and gelu use vectors, which are fast for few channels too; the others use the loops of
- * loops/activate.c. Functions take some vectors at a time. */
+ * hard_swish and both forms of gelu use vectors, which are fast for few channels too; the others
+ * use the loops of loops/activate.c. Functions take some vectors at a time. */
 #include <math.h>
 
 #include "kernels/simd/exp.h"
 
-/* x / (1 + e^-x). The clamp at -87 changes values below 1e-35 only. NaN stays NaN, as x is the
+/* x / (1 + e^e). The clamp at 87 changes values below 1e-35 only. NaN stays NaN, as x is the
  * dividend. */
+FT_INLINE void gate(vec *x, vec *e, const int n)
+{
+    FT_UNROLL
+    for (int i = 0; i < n; i++)
+        e[i] = clamp(e[i], repeat(-87), repeat(87));
+    exponentials_of(e, n);
+    FT_UNROLL
+    for (int i = 0; i < n; i++)
+        x[i] = divide(x[i], add(repeat(1), e[i]));
+}
+
 FT_INLINE void swish(vec *x, const int n)
 {
     vec e[AT_ONCE];
     FT_UNROLL
     for (int i = 0; i < n; i++)
-        e[i] = clamp(subtract(repeat(0), x[i]), repeat(-87), repeat(87));
-    exponentials_of(e, n);
+        e[i] = subtract(repeat(0), x[i]);
+    gate(x, e, n);
+}
+
+/* As in loops/activate.c. */
+FT_INLINE void gelu_tanh(vec *x, const int n)
+{
+    vec e[AT_ONCE];
     FT_UNROLL
     for (int i = 0; i < n; i++)
-        x[i] = divide(x[i], add(repeat(1), e[i]));
+        e[i] = multiply(
+            x[i], minus_product(multiply(x[i], x[i]), repeat(0.0713548163f), repeat(-1.59576912f)));
+    gate(x, e, n);
 }
 
 /* As in loops/activate.c. */
@@ -97,6 +116,8 @@ void FT_NAME(activate_pixels)(const struct ft_work *w, float *x, const ptrdiff_t
         each(x, at, pixels, n, hard_swish);
     } else if (w->activation == FT_ACT_GELU) {
         each(x, at, pixels, n, gelu);
+    } else if (w->activation == FT_ACT_GELU_TANH) {
+        each(x, at, pixels, n, gelu_tanh);
     } else {
         for (int i = 0; i < pixels; i++)
             FT_NAME(activate_values)(w, x + at[i], n);
