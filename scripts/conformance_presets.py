@@ -70,6 +70,7 @@ def resized(backbone, side, dtype):
     for to, w in zip(other.weights, backbone.weights):
         value = np.asarray(w)
         if to.path.endswith("position_ids"):
+            to.assign(np.arange(np.prod(to.shape)).reshape(to.shape))
             continue
         if tuple(to.shape) != value.shape:
             table = value.reshape(-1, value.shape[-1])
@@ -79,6 +80,18 @@ def resized(backbone, side, dtype):
             value = np.concatenate([table[:tokens], grid.reshape(m * m, -1)]).reshape(to.shape)
         to.assign(value)
     return other
+
+
+def opened(backbone, folder, dtype, other):
+    """The preset as keras_hub opens it. Some of its layers ignore `dtype` and have the default."""
+    import keras
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
+    try:
+        return type(backbone).from_preset(str(folder), dtype=dtype, **other)
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
 
 
 def back(args, folder, pictures_folder, work, pixels):
@@ -109,7 +122,7 @@ def measure(name, make, of, size, args, work):
     backbone.save_to_preset(str(folder))
     (folder / "image_converter.json").write_text(json.dumps({"config": {"scale": SCALE, "offset": OFFSET}}))
     tower = getattr(backbone, "vision_encoder", backbone)
-    side = size or tower.image_shape[0]
+    side = size or (tower.image_shape[0] if hasattr(tower, "image_shape") else tower.input_shape[1])
     other = {"image_shape": (side, side, 3)} if size else {}
     if size and type(backbone).__name__ == "EfficientNetBackbone":
         other = {"input_shape": (side, side, 3)}
@@ -118,7 +131,7 @@ def measure(name, make, of, size, args, work):
     if isinstance(got, str):
         return got
     own = bool(size) and no_rule(name)
-    want, single = (features(of, resized(backbone, side, t) if own else type(backbone).from_preset(str(folder), dtype=t, **other), pixels) for t in ("float64", "float32"))
+    want, single = (features(of, resized(backbone, side, t) if own else opened(backbone, folder, t, other), pixels) for t in ("float64", "float32"))
     trained = back(args, folder, work / "pictures", work, pixels) if args.back else None
     return [error(got, want), error(single, want), side, float(spread(want) / (want**2).mean() ** 0.5), trained]
 

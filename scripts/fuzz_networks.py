@@ -231,7 +231,7 @@ class Transformer:
                  lambda: L.Permute((2, 1))(L.Dense(r.randint(3, 9))(L.Permute((2, 1))(x))), lambda: L.Concatenate()([x, L.Dense(3)(x)]),
                  lambda: L.SpatialDropout1D(0.1)(x), lambda: L.BatchNormalization()(x)]
         if t > 4:
-            kinds += [lambda: L.Cropping1D(r.choice([1, (1, 0), (0, 2)]))(x), lambda: x[:, 1:], lambda: x[:, :-2], lambda: x[:, ::2], lambda: L.MaxPooling1D(2)(x),
+            kinds += [lambda: L.Cropping1D(r.choice([1, (1, 0), (0, 2)]))(x), lambda: x[:, 1:], lambda: x[:, :-2], lambda: o.slice(x, [0, 1, 0], [-1, t - 2, c]), lambda: x[:, ::2], lambda: L.MaxPooling1D(2)(x),
                       lambda: L.AveragePooling1D(3, strides=r.choice([1, 2]), padding=r.choice(["same", "valid"]))(x), lambda: o.take(x, [0, 2, 3], axis=1),
                       lambda: L.Conv1D(7, 3, strides=2, groups=1)(x), lambda: o.concatenate([x[:, 2:], x[:, :2]], axis=1)]
         return r.choice(kinds)()

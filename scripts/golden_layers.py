@@ -400,7 +400,8 @@ def net_products(k, x):
     q, key, v = [L.Reshape((-1, 3, 4))(L.Dense(12)(x)) for _ in range(3)]
     y = mark(o.transpose(o.matmul(o.softmax(o.matmul(o.transpose(q, (0, 2, 1, 3)), o.transpose(key, (0, 2, 3, 1))) * 0.5), o.transpose(v, (0, 2, 1, 3))), (0, 2, 1, 3)))
     x = mark(x + L.Reshape((-1, 12))(y + o.dot_product_attention(q, v, key)))
-    return mark(o.mean(o.matmul(x, np.array([[1.0, -0.5], [0.25, 0.5]] * 6, "f")), axis=1))
+    y = L.GlobalMaxPooling1D()(mark(o.slice(x, [0, 3, 2], [-1, 7, 9])))
+    return mark(L.Concatenate()([y, o.mean(o.matmul(x, np.array([[1.0, -0.5], [0.25, 0.5]] * 6, "f")), axis=1)]))
 
 
 NETS = [("activations", net_activations, (6, 7, 3)), ("norms", net_norms, (7, 6, 3)), ("convolutions", net_convolutions, (11, 12, 3)),

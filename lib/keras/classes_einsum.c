@@ -9,6 +9,8 @@
 #include "keras/fields.h"
 #include "keras/layer_classes.h"
 
+enum { MOST_UNITS = 1 << 20 };
+
 /* The axes of an equation, by their letters. The batch is the first axis, or part of "...". */
 struct equation {
     int n_in, n_kernel, n_out;  /* letters */
@@ -106,7 +108,8 @@ static int join_contracted(struct ft_build *b, int n, int kept, const int *lengt
         shape[i] = lengths[i] ? lengths[i] : -1;
     shape[kept] = 1;
     for (int i = kept; i < n; i++)
-        shape[kept] *= lengths[i];
+        shape[kept] =
+            lengths[i] > 0 && shape[kept] <= MOST_UNITS / lengths[i] ? shape[kept] * lengths[i] : 0;
     if (!shape[kept])
         return ft_step_unsupported(b, "a contraction over axes of unknown length");
     const int rc = ft_axes_reshape(b, b->x, shape, kept + 1, &x);
@@ -148,7 +151,7 @@ static int build_einsum_dense(struct ft_build *b, int *last)
         return ft_step_unsupported(b, "this equation on an input of this shape");
     made_lengths(b->config, e.made, made);
     for (int i = 0; i < e.made; i++)
-        units *= made[i] <= 1 << 14 ? made[i] : 0;
+        units = made[i] > 0 && units <= MOST_UNITS / made[i] ? units * made[i] : 0;
     if (e.made > 1 && !units)
         return ft_step_unsupported(b, "an output_shape with unknown lengths");
     b->draft->layers[b->layer].layer.params.units = units;

@@ -6,6 +6,8 @@
 #include "keras/fields.h"
 #include "keras/layer_classes.h"
 
+enum { MOST_PADDING = 1 << 20 };
+
 /* 2 or [2] */
 static int read_length(const cJSON *config, const char *key, int *out, struct ft_error *err)
 {
@@ -66,11 +68,14 @@ static int build_convolution(struct ft_build *b, int *last)
     if (!is_causal(b->config))
         return 0;
     const struct ft_layer_params p = ft_step_layer(b, b->layer)->params;
+    const int before = (p.kernel[1] - 1) * p.dilation[1];
     int padded;
+    if (before > MOST_PADDING)
+        return ft_step_unsupported(b, "a causal convolution over so many tokens");
     const int rc = ft_step_add(b, FT_LAYER_ZERO_PAD, &b->x, 1, &padded);
     if (rc)
         return rc;
-    ft_step_layer(b, padded)->params.pad[2] = (p.kernel[1] - 1) * p.dilation[1];
+    ft_step_layer(b, padded)->params.pad[2] = before;
     ft_step_layer(b, b->layer)->inputs[0] = padded;
     return 0;
 }

@@ -111,7 +111,7 @@ static int length_after(const struct ft_layer *l, int axis, int n)
     case FT_LAYER_ZERO_PAD:
         return n + pad[0] + pad[1];
     case FT_LAYER_UPSAMPLING:
-        return n * p->kernel[axis];
+        return n <= (1 << 24) / p->kernel[axis] ? n * p->kernel[axis] : 0;
     case FT_LAYER_CROPPING:
         return n - pad[0] - pad[1];
     case FT_LAYER_RESCALING:
@@ -194,7 +194,7 @@ static int values(const struct ft_draft *draft, int i, int *visits)
     int size[2] = { 1, 1 };
     if (ft_draft_rank(draft, i) == 3)
         size_of(draft, i, size, visits);
-    const long long n = (long long)size[0] * size[1] * channels(draft, i, visits);
+    const double n = (double)size[0] * size[1] * channels(draft, i, visits);
     return n <= 1 << 24 ? (int)n : 0;
 }
 

@@ -132,15 +132,10 @@ static int take_token(struct ft_build *b, struct range token, const int size[2],
     return rc ? rc : ft_step_add(b, FT_LAYER_FLATTEN, last, 1, last);
 }
 
-static int build_getitem(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
+/* The ranges r of the batch, rows, columns and channels; of a vector, batch and channels. */
+static int select_ranges(struct ft_build *b, int rank, int channels, const int size[2],
+                         const struct range r[AXES], int *last)
 {
-    (void)operation;
-    const int rank = ft_draft_rank(b->draft, b->x), channels = ft_draft_channels(b->draft, b->x);
-    struct range r[AXES] = { { .whole = false } };
-    int size[2] = { 0 };
-    ft_draft_size(b->draft, b->x, size);
-    if (read_ranges(b, rank, channels, size, r))
-        return FT_EUNSUPPORTED;
     if (!r[0].whole)
         return ft_step_unsupported(b, "an index of the batch");
     *last = b->x;
@@ -166,6 +161,44 @@ static int build_getitem(struct ft_build *b, const struct ft_keras_operation *op
     if (!rc)
         b->draft->layers[*last].squeezed = c->index;
     return rc;
+}
+
+static int build_getitem(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
+{
+    (void)operation;
+    const int rank = ft_draft_rank(b->draft, b->x), channels = ft_draft_channels(b->draft, b->x);
+    struct range r[AXES] = { { .whole = false } };
+    int size[2] = { 0 };
+    ft_draft_size(b->draft, b->x, size);
+    const int rc = read_ranges(b, rank, channels, size, r);
+    return rc ? rc : select_ranges(b, rank, channels, size, r, last);
+}
+
+/* keras.ops.slice: where it begins and how many values it takes, along all axes. */
+static int build_slice(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
+{
+    (void)operation;
+    const cJSON *starts = ft_argument_find(b->node, b->config, "start_indices", 1),
+                *shape = ft_argument_find(b->node, b->config, "shape", 2);
+    const int rank = ft_draft_rank(b->draft, b->x), channels = ft_draft_channels(b->draft, b->x);
+    int size[2] = { 0 }, lengths[3], axes = ft_axes_of(b, b->x, lengths);
+    struct range r[AXES] = {
+        { .whole = true }, { .whole = true }, { .whole = true }, { .whole = true }
+    };
+    if (cJSON_GetArraySize(starts) != axes + 1 || cJSON_GetArraySize(shape) != axes + 1 ||
+        ft_step_integer(starts->child, -1) != 0)
+        return ft_step_unsupported(b, "this slice");
+    for (int i = 0; i < axes; i++) {
+        const int from = ft_step_integer(cJSON_GetArrayItem(starts, i + 1), -1),
+                  given = ft_step_integer(cJSON_GetArrayItem(shape, i + 1), 0),
+                  n = given == -1 ? lengths[i] - from : given;
+        if (from < 0 || n < 1 || from > lengths[i] - n)
+            return ft_step_unsupported(b, "this slice");
+        if (n < lengths[i])
+            r[rank - axes + i + 1] = (struct range){ .start = from, .step = 1, .count = n };
+    }
+    ft_draft_size(b->draft, b->x, size);
+    return select_ranges(b, rank, channels, size, r, last);
 }
 
 static int build_flip(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
@@ -310,6 +343,7 @@ static int build_repeat(struct ft_build *b, const struct ft_keras_operation *ope
 
 const struct ft_keras_operation ft_selection_operations[] = {
     { "GetItem|__operators__.getitem", build_getitem, FT_SQUEEZED_REFUSED, 0 },
+    { "Slice|slice", build_slice, FT_SQUEEZED_REFUSED, 0 },
     { "Flip|reverse", build_flip, FT_SQUEEZED_REFUSED, 0 },
     { "Take|compat.v1.gather|gather", build_take, FT_SQUEEZED_REFUSED, 0 },
     { "Repeat|Tile|repeat|tile", build_repeat, FT_SQUEEZED_REFUSED, 0 },
