@@ -401,7 +401,7 @@ EACH = {
 
 
 # What no layer of Keras computes, and a pool that would need a padding of minus infinity.
-REFUSED = {"Sqrt", "Log", "Reciprocal", "LRN", "Div of two", "Div of a constant", "MaxPool, SAME_LOWER"}
+REFUSED = {"Log", "MaxPool, SAME_LOWER"}
 
 
 def one(number, binary, folder, each):

@@ -371,8 +371,19 @@ def thinned():
     g.write("thinned", g.op("Flatten", x))
 
 
+def powers():
+    """Roots, quotients, powers, local response normalisation."""
+    g = Graph(16, size=7)
+    number = lambda v: g.constant(np.float32(v))
+    x = g.op("Add", g.op("Abs", g.conv(g.start, 3, 6)), number(0.25))
+    y = [g.op("Sqrt", x), g.op("Reciprocal", x), g.op("Pow", x, number(-1.5)), g.op("Pow", x, number(0.3)), g.op("Div", number(2), x)]
+    y += [g.op("Div", y[0], x), g.op("LRN", x, size=5, alpha=0.5), g.op("LRN", x, size=3, alpha=0.1, beta=0.5, bias=2.0)]
+    y.append(g.op("Div", x, g.op("Add", g.op("GlobalAveragePool", x), number(1))))
+    g.write("powers", g.conv(g.op("Concat", *y, axis=1), 54, 5))
+
+
 if __name__ == "__main__":
     os.makedirs(FOLDER, exist_ok=True)
-    for build in [convolutions, pools, norms, activations, shapes, channels_last, tokens, attention, external, resizes, single, elementwise, windows, shifted, thinned]:
+    for build in [convolutions, pools, norms, activations, shapes, channels_last, tokens, attention, external, resizes, single, elementwise, windows, shifted, thinned, powers]:
         build()
         print(build.__name__)

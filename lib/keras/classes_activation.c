@@ -117,6 +117,12 @@ static int parse_softmax(const cJSON *config, struct ft_draft_layer *out, struct
     return ft_field_axis(config, &out->axis, err);
 }
 
+/* Not a layer, but an operation; its exponent is an argument of the call (write.c). */
+static void write_power(const struct ft_layer *layer, cJSON *config)
+{
+    (void)layer, (void)config;
+}
+
 const struct ft_layer_class ft_activation_classes[] = {
     { "PReLU", FT_LAYER_PRELU, parse_prelu, write_prelu, .weights = { "alpha" } },
     { "Activation", FT_LAYER_ACTIVATION, ft_parse_activation, .write = write_activation },
@@ -125,6 +131,7 @@ const struct ft_layer_class ft_activation_classes[] = {
     { "LeakyReLU", FT_LAYER_ACTIVATION, parse_leaky_relu, write_alpha,
       .activation = FT_ACT_LEAKY_RELU },
     { "ELU", FT_LAYER_ACTIVATION, parse_elu, write_alpha, .activation = FT_ACT_ELU },
+    { "Power", FT_LAYER_ACTIVATION, .write = write_power, .activation = FT_ACT_POWER },
     { "Softmax", FT_LAYER_ACTIVATION, .parse = parse_softmax, .build = ft_build_axes },
     { 0 },
 };

@@ -87,15 +87,40 @@ static int build_square(struct ft_build *b, const struct ft_keras_operation *ope
     return ft_step_add(b, FT_LAYER_MULTIPLY, (int[]){ b->x, b->x }, 2, last);
 }
 
+static int add_power(struct ft_build *b, float exponent, int *last)
+{
+    const int rc = ft_step_add(b, FT_LAYER_ACTIVATION, &b->x, 1, last);
+    if (rc)
+        return rc;
+    ft_step_layer(b, *last)->params.activation = FT_ACT_POWER;
+    ft_step_layer(b, *last)->params.alpha = exponent;
+    return 0;
+}
+
+static int build_root(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
+{
+    return add_power(b, operation->detail > 0 ? 0.5f : -0.5f, last);
+}
+
+static int build_reciprocal(struct ft_build *b, const struct ft_keras_operation *operation,
+                            int *last)
+{
+    (void)operation;
+    return add_power(b, -1, last);
+}
+
 static int build_power(struct ft_build *b, const struct ft_keras_operation *operation, int *last)
 {
     struct ft_argument v[2] = { { 0 } };
     int rc = ft_arguments_operands(b->node, v, b->err);
-    const bool two = !rc && v[1].kind == FT_ARGUMENT_CONSTANT && v[1].constant.count == 1 &&
-                     v[0].kind == FT_ARGUMENT_TENSOR && v[1].constant.values[0] == 2;
-    if (!rc)
-        rc =
-            two ? build_square(b, operation, last) : ft_step_unsupported(b, "a power other than 2");
+    const bool fits = !rc && v[1].kind == FT_ARGUMENT_CONSTANT && v[1].constant.count == 1 &&
+                      v[0].kind == FT_ARGUMENT_TENSOR;
+    if (!rc && !fits)
+        rc = ft_step_unsupported(b, "a power that is no number");
+    else if (!rc && v[1].constant.values[0] == 2)
+        rc = build_square(b, operation, last);
+    else if (!rc)
+        rc = add_power(b, v[1].constant.values[0], last);
     ft_constant_release(&v[0].constant);
     ft_constant_release(&v[1].constant);
     return rc;
@@ -199,6 +224,9 @@ const struct ft_keras_operation ft_arithmetic_operations[] = {
     { "Absolute|Abs|math.abs", build_absolute, FT_SQUEEZED_KEPT, 0 },
     { "Square|math.square", build_square, FT_SQUEEZED_KEPT, 0 },
     { "Power|math.pow|__operators__.pow", build_power, FT_SQUEEZED_KEPT, 0 },
+    { "Sqrt|math.sqrt", build_root, FT_SQUEEZED_KEPT, 1 },
+    { "Rsqrt|math.rsqrt", build_root, FT_SQUEEZED_KEPT, -1 },
+    { "Reciprocal|math.reciprocal", build_reciprocal, FT_SQUEEZED_KEPT, 0 },
     { "Clip|clip_by_value", build_clip, FT_SQUEEZED_KEPT, 0 },
     { "Relu|nn.relu", build_activation, FT_SQUEEZED_KEPT, FT_ACT_RELU },
     { "Relu6|nn.relu6", build_activation, FT_SQUEEZED_KEPT, FT_ACT_RELU6 },

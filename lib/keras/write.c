@@ -36,16 +36,25 @@ static cJSON *tensor(const struct ft_network *network, int layer)
     return object;
 }
 
+/* keras.ops.power */
+static bool is_operation(const struct ft_layer *layer)
+{
+    return layer->kind == FT_LAYER_ACTIVATION && layer->params.activation == FT_ACT_POWER;
+}
+
 /* The call of a layer that takes its inputs as arguments, not as a list: in the dialect of Keras 3,
  * as that of Keras 2 cannot express it in a way that Keras 3 reads. */
 static cJSON *call_with_arguments(const struct ft_network *network, const struct ft_layer *layer)
 {
     cJSON *node = cJSON_CreateObject(), *arguments = cJSON_AddArrayToObject(node, "args");
     cJSON_AddItemToArray(arguments, tensor(network, layer->inputs[0]));
-    const bool itself = !layer->weights[FT_W_POSITIONS].data; /* the values are its second input */
+    /* the values are its second input */
+    const bool itself = layer->kind == FT_LAYER_ATTENTION && !layer->weights[FT_W_POSITIONS].data;
     for (int i = 1; i < layer->n_inputs || (itself && i < 2); i++)
         cJSON_AddItemToArray(arguments,
                              tensor(network, layer->inputs[i < layer->n_inputs ? i : 0]));
+    if (is_operation(layer))
+        cJSON_AddItemToArray(arguments, ft_json_float(layer->params.alpha));
     cJSON_AddObjectToObject(node, "kwargs");
     return node;
 }
@@ -58,7 +67,11 @@ static void add_layer(cJSON *layers, const struct ft_network *network, const str
     cJSON_AddStringToObject(entry, "name", layer->name);
     cJSON_AddItemToObject(entry, "config", ft_layer_config(layer, layer->name));
     cJSON *nodes = cJSON_AddArrayToObject(entry, "inbound_nodes");
-    if (layer->kind == FT_LAYER_ATTENTION) {
+    if (is_operation(layer)) {
+        cJSON_AddStringToObject(entry, "module", "keras.src.ops.numpy");
+        cJSON_AddNullToObject(entry, "registered_name");
+    }
+    if (layer->kind == FT_LAYER_ATTENTION || is_operation(layer)) {
         cJSON_AddItemToArray(nodes, call_with_arguments(network, layer));
         return;
     }

@@ -29,7 +29,8 @@ static void add_activation(XXH3_state_t *state, const struct ft_layer_params *p)
 {
     const bool shaped = p->activation == FT_ACT_RELU_SHAPED;
     add_name(state, ft_activation_name(p->activation));
-    if (shaped || p->activation == FT_ACT_LEAKY_RELU || p->activation == FT_ACT_ELU)
+    if (shaped || p->activation == FT_ACT_LEAKY_RELU || p->activation == FT_ACT_ELU ||
+        p->activation == FT_ACT_POWER)
         add_float(state, p->alpha);
     if (shaped) {
         add_float(state, p->most);

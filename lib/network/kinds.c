@@ -128,6 +128,7 @@ static const char *const activations[FT_ACTIVATIONS] = {
     [FT_ACT_MISH] = "mish",
     [FT_ACT_LEAKY_RELU] = "leaky_relu",
     [FT_ACT_RELU_SHAPED] = "ReLU",
+    [FT_ACT_POWER] = "power",
 };
 
 const struct ft_layer_kind_info *ft_layer_kind_info(enum ft_layer_kind kind)

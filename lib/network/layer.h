@@ -81,6 +81,7 @@ enum ft_activation {
     FT_ACT_MISH,
     FT_ACT_LEAKY_RELU,  /* params.alpha, the slope below 0; also ELU's */
     FT_ACT_RELU_SHAPED, /* the ReLU layer: params.alpha, most, threshold */
+    FT_ACT_POWER,       /* x to the power params.alpha; keras.ops.power, which Keras 2 has not */
     FT_ACTIVATIONS,
     /* only in plans (graph/fold.c): gelu with tanh, which files have as several layers */
     FT_ACT_GELU_TANH = FT_ACTIVATIONS

@@ -45,10 +45,8 @@ static int with_constant(struct ft_import *x, const struct ft_view *v, const str
         rc = ft_onnx_rescale(x, v, &negative, &values, out);
     else if (kind == FT_LAYER_MAXIMUM || kind == FT_LAYER_MINIMUM)
         rc = ft_onnx_limit(x, v, &values, kind == FT_LAYER_MINIMUM, out);
-    else
-        return ft_onnx_refuse(x,
-                              "a quotient of a constant and a layer is not supported: no layer of "
-                              "Keras computes it");
+    else if (!(rc = ft_onnx_invert(x, v, out))) /* a quotient of the constant and the layer */
+        rc = ft_onnx_rescale(x, out, c, NULL, out);
     return rc;
 }
 
@@ -115,6 +113,14 @@ int ft_onnx_of_layers(struct ft_import *x, const struct ft_view *a, const struct
     return 0;
 }
 
+static int quotient(struct ft_import *x, const struct ft_view *a, const struct ft_view *b,
+                    struct ft_view *out)
+{
+    struct ft_view inverse;
+    const int rc = ft_onnx_invert(x, b, &inverse);
+    return rc ? rc : ft_onnx_of_layers(x, a, &inverse, FT_LAYER_MULTIPLY, out);
+}
+
 static int binary(struct ft_import *x, const struct ft_onnx_operator *row)
 {
     struct ft_onnx_value sum = *ft_onnx_input(x, 0);
@@ -128,8 +134,7 @@ static int binary(struct ft_import *x, const struct ft_onnx_operator *row)
         else if (b->kind == FT_ONNX_CONSTANT)
             rc = with_constant(x, &sum.view, &b->constant, row->detail, false, &sum.view);
         else if (row->detail == 'D')
-            return ft_onnx_refuse(x, "a quotient of two layers is not supported: no layer of Keras "
-                                     "computes it");
+            rc = quotient(x, &sum.view, &b->view, &sum.view);
         else
             rc = ft_onnx_of_layers(x, &sum.view, &b->view, (enum ft_layer_kind)row->detail,
                                    &sum.view);

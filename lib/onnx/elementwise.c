@@ -122,6 +122,66 @@ static int negate(struct ft_import *x, const struct ft_onnx_operator *row)
     return rc ? rc : ft_onnx_set_view(x, 0, &view);
 }
 
+/* x to a power, as the output */
+static int to_power(struct ft_import *x, const struct ft_view *view, double exponent)
+{
+    const struct ft_layer_params p = { .activation = FT_ACT_POWER, .alpha = (float)exponent };
+    return ft_onnx_activate(x, view, &p, 0);
+}
+
+static int root(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    (void)row;
+    return to_power(x, &ft_onnx_input(x, 0)->view, 0.5);
+}
+
+static int reciprocal(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    (void)row;
+    return to_power(x, &ft_onnx_input(x, 0)->view, -1);
+}
+
+/* x / (bias + alpha / size * the sum of the squares of `size` neighbouring channels) ^ beta
+ * (A. Krizhevsky et al., 2012). The sum is a convolution of one pixel. */
+static int local_response(struct ft_import *x, const struct ft_onnx_operator *row)
+{
+    enum { MOST_CHANNELS = 4096 };
+    (void)row;
+    const int64_t size = ft_onnx_int(x->node, "size", 0);
+    const double alpha = ft_onnx_float(x->node, "alpha", 1e-4),
+                 bias = ft_onnx_float(x->node, "bias", 1),
+                 beta = ft_onnx_float(x->node, "beta", 0.75);
+    int map, layer, rc = ft_onnx_map(x, &ft_onnx_input(x, 0)->view, &map);
+    if (rc)
+        return rc;
+    const int64_t *shape = x->shapes[map], c = shape[FT_AXIS_CHANNELS];
+    if (size < 1 || size > MOST_CHANNELS || c > MOST_CHANNELS || ft_onnx_is_vector(x, map))
+        return ft_onnx_refuse(x, "%lld of %lld channels are not supported", (long long)size,
+                              (long long)c);
+    rc = ft_onnx_layer(x, FT_LAYER_MULTIPLY, (int[]){ map, map }, 2, shape, &layer);
+    rc = rc ? rc : ft_onnx_layer(x, FT_LAYER_CONV2D, &layer, 1, x->shapes[map], &layer);
+    float *kernel = rc ? NULL : ft_onnx_weight(x, layer, FT_W_KERNEL, 4, (int64_t[]){ 1, 1, c, c }),
+          *offset = kernel ? ft_onnx_weight(x, layer, FT_W_BIAS, 1, &c) : NULL;
+    if (!offset)
+        return rc ? rc : FT_ENOMEM;
+    for (int64_t to = 0; to < c; to++) {
+        for (int64_t from = 0; from < c; from++) {
+            const bool near = from >= to - (size - 1) / 2 && from <= to + size / 2;
+            kernel[from * c + to] = near ? (float)(alpha / (double)size) : 0;
+        }
+        offset[to] = (float)bias;
+    }
+    ft_onnx_at(x, layer)->params.filters = (int)c;
+    rc = ft_onnx_layer(x, FT_LAYER_ACTIVATION, &layer, 1, x->shapes[map], &layer);
+    if (rc)
+        return rc;
+    ft_onnx_at(x, layer)->params.activation = FT_ACT_POWER;
+    ft_onnx_at(x, layer)->params.alpha = (float)-beta;
+    rc = ft_onnx_layer(x, FT_LAYER_MULTIPLY, (int[]){ map, layer }, 2, x->shapes[map], &layer);
+    const struct ft_view out = ft_view_first(layer, x->shapes[map]);
+    return rc ? rc : ft_onnx_set_view(x, 0, &out);
+}
+
 /* x * x * ... */
 static int power(struct ft_import *x, const struct ft_onnx_operator *row)
 {
@@ -130,14 +190,12 @@ static int power(struct ft_import *x, const struct ft_onnx_operator *row)
     const struct ft_onnx_value *a = ft_onnx_input(x, 0);
     const struct ft_constant *c = ft_onnx_constant(x, 1, 1);
     const double exponent = c ? ft_constant_at(c, 0) : 0;
-    if (a->kind != FT_ONNX_VIEW || !c || !(exponent >= 1 && exponent <= MOST) ||
-        exponent != floor(exponent))
-        return ft_onnx_refuse(x,
-                              "only whole powers from 1 to %d are supported, because no layer of "
-                              "Keras computes others",
-                              MOST);
+    if (a->kind != FT_ONNX_VIEW || !c || !isfinite(exponent))
+        return ft_onnx_refuse(x, "its exponent is not a number");
     struct ft_view view = a->view;
     int rc = 0;
+    if (!(exponent >= 1 && exponent <= MOST) || exponent != floor(exponent))
+        return to_power(x, &view, exponent);
     for (int k = 1; !rc && k < (int)exponent; k++)
         rc = ft_onnx_of_layers(x, &view, &a->view, FT_LAYER_MULTIPLY, &view);
     return rc ? rc : ft_onnx_set_view(x, 0, &view);
@@ -162,10 +220,10 @@ const struct ft_onnx_operator ft_onnx_elementwise[] = {
     { "Abs", absolute, 0 },
     { "Neg", negate, 0 },
     { "Pow", power, 0 },
-    { "Sqrt", refuse, 0 },
+    { "Sqrt", root, 0 },
+    { "Reciprocal", reciprocal, 0 },
+    { "LRN", local_response, 0 },
     { "Log", refuse, 0 },
-    { "Reciprocal", refuse, 0 },
-    { "LRN", refuse, 0 },
     { "Sin", refuse, 0 },
     { "Cos", refuse, 0 },
     { 0 },

@@ -133,6 +133,8 @@ int ft_onnx_again(struct ft_import *x, int layer, int *out);
 /* An activation of a view: the same view of another layer. */
 int ft_onnx_activate(struct ft_import *x, const struct ft_view *view,
                      const struct ft_layer_params *activation, size_t output);
+/* 1 / view: the same view of another layer. */
+int ft_onnx_invert(struct ft_import *x, const struct ft_view *view, struct ft_view *out);
 /* A layer input * scale + offset. */
 int ft_onnx_scaled(struct ft_import *x, int input, double scale, double offset, int *out);
 /* The sum, product, ... of two views, one of which may repeat over axes of the other. */

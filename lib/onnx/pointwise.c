@@ -57,6 +57,13 @@ int ft_onnx_activate(struct ft_import *x, const struct ft_view *view,
     return rc ? rc : ft_onnx_set_view(x, output, &to);
 }
 
+int ft_onnx_invert(struct ft_import *x, const struct ft_view *view, struct ft_view *out)
+{
+    const struct ft_layer_params p = { .activation = FT_ACT_POWER, .alpha = -1 };
+    *out = *view;
+    return add_activation(x, view->layer, &p, &out->layer);
+}
+
 /* ---- view * scale + offset ------------------------------------------------------------------- */
 
 /* Which axes of the layer a constant varies over. */

@@ -83,6 +83,8 @@ const char *ft_message_activation(struct ft_message *m, const struct ft_layer_pa
         return gelu(m, x);
     case FT_ACT_RELU_SHAPED:
         return shaped(m, p, x);
+    case FT_ACT_POWER:
+        return ft_message_node(m, "Pow", x, ft_message_number(m, p->alpha), NULL, NULL);
     default:
         break;
     }

@@ -64,6 +64,16 @@ else
 fi
 [ ! -e other.keras ] || complain "a file was written"
 
+begin "powers: the Keras file, the ONNX file and the archive of a model give the same probabilities"
+status 0 "$FINETUNE" train "$data/train" --backbone "$golden/powers.onnx" --preprocess none -o powers.h5
+"$FINETUNE" predict -m powers.h5 --format tsv --probabilities "$data/test" >expected
+status 0 "$FINETUNE" export powers.h5 -o powers_out.onnx
+same powers_out.onnx 2e-6
+if "$FINETUNE" --version | grep -q '\.keras'; then
+    status 0 "$FINETUNE" export powers.h5 -o powers.keras
+    same powers.keras 0
+fi
+
 begin "export names the layer that ONNX cannot express"
 status 0 "$FINETUNE" train "$data/train" --backbone "$FT_TESTS/golden/layers/resizing-3.h5" --preprocess none -o resizing.h5
 status 1 "$FINETUNE" export resizing.h5 -o resizing.onnx

@@ -108,6 +108,17 @@ static void apply(const struct ft_work *w, const float *in, int n, float *out)
         EACH(x < 0 ? alpha * x : x);
     case FT_ACT_RELU_SHAPED:
         EACH(x >= most ? most : x >= threshold ? x : alpha * (x - threshold));
+    case FT_ACT_POWER: /* roots, quotients and local response normalisation do without powf */
+        if (alpha == 0.5f) {
+            EACH(sqrtf(x));
+        }
+        if (alpha == -1) {
+            EACH(1 / x);
+        }
+        if (alpha == -0.75f) {
+            EACH(1 / (sqrtf(x) * sqrtf(sqrtf(x))));
+        }
+        EACH(powf(x, alpha));
     default:
         EACH(ft_clampf(x, lo, hi));
     }
