@@ -47,8 +47,9 @@ static int refuse(const char *path, const struct ft_reader_options *options,
 {
     (void)options;
     (void)out;
+    /* FT_EFORMAT: other formats of protocol buffers begin alike, and are named */
     return ft_error_set(
-        err, FT_EUNSUPPORTED,
+        err, FT_EFORMAT,
         "'%s': an ONNX file, and this program was built without protobuf-c: install "
         "libprotobuf-c and build again",
         path);
