@@ -3,6 +3,8 @@
 #define FT_BASE_NUMBERS_H
 
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 /* Index of the largest of v [n], n at least 1; the first of equal ones. */
 static inline int ft_argmax(const float *v, int n)
@@ -46,6 +48,20 @@ static inline int ft_order_doubles(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
+}
+
+/* The value of an IEEE 754 half-precision number, exact for all of them. */
+static inline float ft_half(uint16_t h)
+{
+    const uint32_t magnitude = (uint32_t)(h & 0x7fff) << 13, sign = (uint32_t)(h & 0x8000) << 16;
+    float x;
+    memcpy(&x, &magnitude, sizeof x);
+    x *= 0x1p112f; /* the difference of the exponents' biases */
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits = (magnitude >= 0x0f800000 ? magnitude | 0x7f800000 : bits) | sign; /* infinity, NaN */
+    memcpy(&x, &bits, sizeof x);
+    return x;
 }
 
 #endif

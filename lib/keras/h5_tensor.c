@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "keras/h5.h"
 
 /* A dataset may unpack to this many times its stored size once it is larger than BOMB_BYTES. */
@@ -64,8 +65,19 @@ static int is_bfloat16(const struct ft_h5 *h5, hid_t dataset, hid_t type, bool *
     return rc;
 }
 
-/* Reads them to the second half of data [n], and widens them from its start. */
-static bool read_bfloat16(hid_t dataset, float *data, size_t n)
+static bool is_half(hid_t type)
+{
+    size_t sign, exponent, exponent_bits, fraction, fraction_bits;
+    return H5Tget_class(type) == H5T_FLOAT && H5Tget_size(type) == sizeof(uint16_t) &&
+           H5Tget_order(type) == H5T_ORDER_LE && H5Tget_ebias(type) == 15 &&
+           H5Tget_fields(type, &sign, &exponent, &exponent_bits, &fraction, &fraction_bits) >= 0 &&
+           sign == 15 && exponent == 10 && exponent_bits == 5 && fraction == 0 &&
+           fraction_bits == 10;
+}
+
+/* Reads numbers of two bytes to the second half of data [n], and widens them from its start: HDF5
+ * takes 60 ns to widen one. */
+static bool read_narrow(hid_t dataset, bool bfloat16, float *data, size_t n)
 {
     const hid_t type = H5Dget_type(dataset);
     void *const half = (char *)data + n * sizeof(uint16_t);
@@ -73,7 +85,10 @@ static bool read_bfloat16(hid_t dataset, float *data, size_t n)
     const bool ok = H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, half) >= 0;
     for (size_t i = 0; ok && i < n; i++) {
         const uint32_t bits = (uint32_t)from[i] << 16;
-        memcpy(&data[i], &bits, sizeof bits);
+        if (bfloat16)
+            memcpy(&data[i], &bits, sizeof bits);
+        else
+            data[i] = ft_half(from[i]);
     }
     H5Tclose(type);
     return ok;
@@ -82,7 +97,7 @@ static bool read_bfloat16(hid_t dataset, float *data, size_t n)
 /* HDF5 decodes filters, other types and other layouts. External and virtual storage is refused: it
  * would read other files. */
 static int dataset_read(hid_t dataset, const char *name, const struct ft_tensor *t, bool bfloat16,
-                        void **heap, struct ft_error *err)
+                        bool half, void **heap, struct ft_error *err)
 {
     const hid_t properties = H5Dget_create_plist(dataset);
     const H5D_layout_t layout = H5Pget_layout(properties);
@@ -99,8 +114,9 @@ static int dataset_read(hid_t dataset, const char *name, const struct ft_tensor 
     float *data = ft_alloc(t->count, sizeof(float));
     if (!data)
         return ft_error_nomem(err, name);
-    if (bfloat16 ? !read_bfloat16(dataset, data, t->count)
-                 : H5Dread(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
+    if (bfloat16 || half
+            ? !read_narrow(dataset, bfloat16, data, t->count)
+            : H5Dread(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
         free(data);
         return ft_error_set(err, FT_EFORMAT, "weight '%s' cannot be read: the file is damaged",
                             name);
@@ -139,7 +155,7 @@ int ft_h5_tensor(const struct ft_h5 *h5, int64_t group, const char *name, bool i
     if (!rc && mapped)
         t.data = (const float *)(const void *)(h5->map + offset);
     else if (!rc) {
-        rc = dataset_read(dataset, name, &t, bfloat16, heap, err);
+        rc = dataset_read(dataset, name, &t, bfloat16, is_half(type), heap, err);
         t.data = *heap;
     }
     H5Tclose(type);

@@ -87,15 +87,6 @@ static bool is_integer(int type)
            type == FT_ONNX_UINT8 || type == FT_ONNX_INT8;
 }
 
-static float half(uint16_t h)
-{
-    const int exponent = h >> 10 & 31, fraction = h & 1023;
-    const double magnitude = exponent == 31 ? (fraction ? NAN : INFINITY)
-                             : exponent     ? ldexp(1024 + fraction, exponent - 25)
-                                            : ldexp(fraction, -24);
-    return (float)(h & 0x8000 ? -magnitude : magnitude);
-}
-
 /* A value of little-endian bytes. */
 static double raw_value(const uint8_t *p, int type)
 {
@@ -120,7 +111,7 @@ static double raw_value(const uint8_t *p, int type)
         return (double)l;
     case FT_ONNX_FLOAT16:
         memcpy(&s, p, sizeof s);
-        return (double)half(s);
+        return (double)ft_half(s);
     case FT_ONNX_BFLOAT16:
         memcpy(&s, p, sizeof s);
         bits = (uint32_t)s << 16;

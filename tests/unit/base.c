@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -20,8 +21,20 @@
 #include "base/file.h"
 #include "base/matrix.h"
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "base/random.h"
 #include "base/thread.h"
+
+/* Values of IEEE 754-2019, table 3.5. */
+static void half_precision(void)
+{
+    CHECK(ft_half(0x3c00) == 1 && ft_half(0xc000) == -2 && ft_half(0x7bff) == 65504);
+    CHECK(ft_half(0x3555) == 0x1.554p-2f && ft_half(0x0400) == 0x1p-14f);
+    CHECK(ft_half(0x0001) == 0x1p-24f && ft_half(0x83ff) == -0x1.ff8p-15f);
+    CHECK(ft_half(0) == 0 && !signbit(ft_half(0)) && signbit(ft_half(0x8000)));
+    CHECK(isinf(ft_half(0x7c00)) && ft_half(0xfc00) < 0 && isinf(ft_half(0xfc00)));
+    CHECK(isnan(ft_half(0x7e00)) && isnan(ft_half(0xfc01)));
+}
 
 static void sizes(void)
 {
@@ -383,6 +396,7 @@ static void budgets(void)
 int main(void)
 {
     RUN(blas_threads); /* before teams of our own */
+    RUN(half_precision);
     RUN(sizes);
     RUN(errors);
     RUN(utf8);
