@@ -112,5 +112,5 @@ const struct command bench_command = {
     .summary = "measure the speed of a network on this machine",
     .most = 1,
     .run = bench_main,
-    .options = { bench_options, network_options, thread_options },
+    .options = { bench_options, network_options, precision_options, thread_options },
 };

@@ -146,6 +146,6 @@ const struct command features_command = {
     .more =
         "The file contains `features` [n, d], `paths` [n], `classes` [k] and `labels` [n]; label "
         "-1 means no class.",
-    .options = { features_options, backbone_name_options, network_options, resize_options,
-                 list_options, thread_options, picture_options, cache_options },
+    .options = { features_options, backbone_name_options, network_options, precision_options,
+                 resize_options, list_options, thread_options, picture_options, cache_options },
 };

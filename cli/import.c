@@ -52,5 +52,5 @@ const struct command import_command = {
     .run = import_main,
     .more = "Example: weights that keras.applications downloads\n"
             "  finetune import resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5 -o resnet50.h5",
-    .options = { import_options, network_options },
+    .options = { import_options, network_options, precision_options },
 };

@@ -252,5 +252,5 @@ const struct command info_command = {
     .least = 1,
     .most = 1,
     .run = info_main,
-    .options = { info_options, network_options },
+    .options = { info_options, network_options, precision_options },
 };

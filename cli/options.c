@@ -43,6 +43,10 @@ const struct option network_options[] = {
     { "size", 0, INT(size, 1, 4096), .argument = "N",
       .help = "width and height of the network's input in pixels (default: the size in the "
               "network's file)" },
+    { 0 },
+};
+
+const struct option precision_options[] = {
     { "precision", 0, TEXT(precision), .argument = "TYPE", .choices = "f32|bf16|int8",
       .help = "precision of the network's products; bf16: bfloat16 with sums in float32, faster on "
               "processors with AVX512_BF16, slower on others; int8: 8-bit integers, for "

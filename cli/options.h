@@ -109,6 +109,7 @@ struct option {
 extern const struct option backbone_name_options[],     /* which network to use */
     model_options[],                                    /* which model to use */
     network_options[],                                  /* how a network file is read */
+    precision_options[],                                /* in what numbers a network computes */
     resize_options[], label_options[], class_options[], /* what the classes of a folder are */
     list_options[], report_options[], fit_options[], /* cross-validation and the fit of the head */
     layer_options[],                                 /* of which layers the features consist */

@@ -7,6 +7,7 @@
 #include "classes.h"
 #include "document.h"
 #include "evaluate.h"
+#include "precision.h"
 #include "sources.h"
 
 /* Everything that a training creates; train_main releases it. */
@@ -243,6 +244,15 @@ static void print_json(const struct training *t)
     json_print(json);
 }
 
+/* Opens the network, with --precision auto in the precision that is chosen. */
+static int open_backbone(struct training *t, struct ft_error *err)
+{
+    struct settings s = *t->settings;
+    const bool choose = s.precision && !strcmp(s.precision, "auto");
+    const int rc = choose ? precision_choose(&s, t->dataset, t->dir, &s.precision, err) : 0;
+    return rc ? rc : backbone_open_for(&s, backbone_named(&s), t->dataset, &t->backbone, err);
+}
+
 /* Checks and opens everything before the long work, so that errors are reported at once. */
 static int prepare(struct training *t, struct ft_error *err)
 {
@@ -255,7 +265,7 @@ static int prepare(struct training *t, struct ft_error *err)
     if (!rc)
         rc = open_val(t, err);
     if (!rc)
-        rc = backbone_open_for(s, backbone_named(s), t->dataset, &t->backbone, err);
+        rc = open_backbone(t, err);
     if (!rc && s->report)
         rc = pictures_check_memory(t->backbone, t->dataset, s, "--report", err);
     return rc;
@@ -345,6 +355,11 @@ static int train_main(const struct settings *s)
 }
 
 static const struct option train_options[] = {
+    { "precision", 0, TEXT(precision), .argument = "TYPE", .choices = "f32|bf16|int8|auto",
+      .help = "precision of the network's products; bf16: bfloat16 with sums in float32, faster on "
+              "processors with AVX512_BF16; int8: 8-bit integers, for convolutional networks; "
+              "auto: the fastest one whose log-loss is not worse on a sample (default: as the "
+              "network's file says, else f32)" },
     { "output", 'o', TEXT(output), .file = FILE_WRITTEN, .argument = "FILE",
       .initial = DEFAULT_MODEL, .help = "model file to write" },
     { "val", 0, TEXT(val), .argument = "DIR", .help = "also measure the model on this folder" },

@@ -27,6 +27,7 @@ except ImportError as missing:
     sys.exit(77)
 
 TOLERANCE = 1e-5
+LOWER = 0.1  # of models that were trained with --precision bf16 or int8: Keras opens the float32 network
 MARGIN = 2.0  # FT_REDUCTION_MARGIN: a JPEG is decoded at 1/2, 1/4 or 1/8 if it is still this much larger than what it becomes
 FROM_RIGHT, FROM_BOTTOM = (2, 3, 6, 7), (3, 4, 7, 8)  # orientations: the last column or row of the file comes first
 
@@ -78,7 +79,10 @@ def main():
         difference = np.abs(theirs - ours).max()
         worst = max(worst, difference)
         print(f"{library.__name__} {library.__version__}: probabilities differ by at most {difference:.2g}")
-    sys.exit(1 if worst > TOLERANCE else 0)
+    lower = said["backbone"].get("precision")
+    if lower:
+        print(f"Keras computes in float32, the model in {lower}: its tolerance is {LOWER}")
+    sys.exit(1 if worst > (LOWER if lower else TOLERANCE) else 0)
 
 
 if __name__ == "__main__":

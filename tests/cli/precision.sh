@@ -106,6 +106,19 @@ echo no picture >bad/x.jpg
 status 1 finetune features bad -o x.features.h5 --precision int8
 has err "int8 needs pictures to measure the ranges of activations, but none of 1 could be read"
 
+begin "auto chooses a precision, says why, and the model has it"
+status 0 finetune train "$sample/train" -o auto.h5 --layers last --precision auto
+grep -q '^precision  auto takes \(f32\|int8\|bf16\)' err out || complain "no line: $(cat out err)"
+took=$(sed -n 's/^precision  auto takes \([a-z0-9]*\).*/\1/p' err out | tail -1)
+status 0 finetune info auto.h5
+has out "precision  $took"
+mkdir -p few/cat few/dog
+find "$sample/train/cat" -name '*.jpg' | head -5 | while read -r f; do cp "$f" few/cat; done
+find "$sample/train/dog" -name '*.jpg' | head -5 | while read -r f; do cp "$f" few/dog; done
+status 0 finetune train few -o auto.h5 --precision auto
+grep -q '^precision  auto takes f32: 10 pictures are too few' err out || complain "no line: $(cat out err)"
+status 2 finetune features few --precision auto
+
 begin "a word that is no precision is wrong use"
 for command in "train $sample/train" "predict x.jpg" "features x.jpg" "evaluate x" "explain x.jpg" bench; do
     status 2 finetune $command --precision fp16

@@ -116,6 +116,9 @@ static void unreadable_pictures_are_left_out(void)
     CHECK(ft_backbone_open_for(NULL, &o, none, 2, 2, &b, &err) == FT_EARG && !b);
     CHECK(strstr(err.msg, "none of 2 could be read"));
     CHECK(!ft_backbone_open_for(NULL, &o, some, 2, 2, &b, &err));
+    CHECK(ft_backbone_quantize(b, none, 2, 1, &err) == FT_EARG);
+    CHECK(ft_backbone_precision(b) == FT_PRECISION_INT8); /* unchanged */
+    CHECK(!ft_backbone_quantize(b, NULL, 0, 1, &err));
     ft_backbone_free(b);
     b = NULL;
     CHECK(ft_backbone_open(NULL, &o, &b, &err) == FT_EARG && !b);
