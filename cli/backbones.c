@@ -67,7 +67,7 @@ static int list_one(void *user, const char *name, const char *path)
     struct listing *x = user;
     struct ft_backbone *b = NULL;
     struct ft_bench bench;
-    struct ft_error err;
+    struct ft_error err = { 0 };
     if (!path) {
         if (x->json) {
             cJSON *one = cJSON_CreateObject();
@@ -77,28 +77,38 @@ static int list_one(void *user, const char *name, const char *path)
             show_known(x, name);
         return 0;
     }
-    if (ft_backbone_open(path, NULL, &b, &err) ||
-        ft_backbone_bench(b, 0, x->settings->seconds, &bench, &err)) {
+    int rc = ft_backbone_open(path, NULL, &b, &err);
+    rc = rc ? rc : ft_backbone_bench(b, 0, x->settings->seconds, &bench, &err);
+    if (rc) {
         say("%s", err.msg);
         x->partly = true;
     } else
         show(x, name, path, b, &bench);
     ft_backbone_free(b);
-    return 0;
+    return rc == FT_ENOMEM ? rc : 0; /* the others would fail as well */
 }
 
 static int backbones_main(const struct settings *s)
 {
     struct listing x = { .settings = s, .json = s->json ? cJSON_CreateArray() : NULL };
+    struct ft_error err;
     if (!s->json)
         printf("%-24s %9s %8s %12s %12s   %s\n", "name", "input", "features", "multiply-adds",
                "a picture", "file");
-    ft_backbone_list(NULL, list_one, &x);
+    const int rc = s->json && !x.json ? FT_ENOMEM : ft_backbone_list(NULL, list_one, &x);
+    if (rc == FT_ENOMEM) {
+        cJSON_Delete(x.json);
+        out_of_memory(&err, "the list of networks");
+        return fail(&err);
+    }
+    if (rc)
+        say("names are missing: a description in the folder 'architectures' of the weights cannot "
+            "be read");
     if (x.json)
         json_print(x.json);
     else if (x.column)
         putchar('\n');
-    return x.partly ? EXIT_PARTLY : EXIT_DONE;
+    return rc || x.partly ? EXIT_PARTLY : EXIT_DONE;
 }
 
 static const struct option backbones_options[] = {

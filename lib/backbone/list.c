@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "base/memory.h"
 #include "backbone/backbone.h"
 #include "keras/architecture_text.h"
@@ -15,6 +16,7 @@ enum { NAMES_LIMIT = 4096 };
 struct names {
     char *at[NAMES_LIMIT];
     int n;
+    bool no_memory; /* sticky: names are missing */
 };
 
 static int by_text(const void *a, const void *b)
@@ -25,9 +27,13 @@ static int by_text(const void *a, const void *b)
 static void add(void *user, const char *name)
 {
     struct names *names = user;
-    char *copy = names->n < NAMES_LIMIT ? ft_strdup(name) : NULL;
-    if (copy)
-        names->at[names->n++] = copy;
+    if (names->n == NAMES_LIMIT)
+        return;
+    names->at[names->n] = ft_strdup(name);
+    if (names->at[names->n])
+        names->n++;
+    else
+        names->no_memory = true;
 }
 
 static bool has(const struct names *names, const char *name)
@@ -64,6 +70,8 @@ static int list_folder(const char *folder, struct names *seen,
     if (dir)
         closedir(dir);
     qsort(files.at, (size_t)files.n, sizeof *files.at, by_text);
+    if (files.no_memory)
+        stop = FT_ENOMEM;
     for (int i = 0; !stop && i < files.n; i++) {
         char path[4096], name[256];
         snprintf(path, sizeof path, "%s/%s", folder, files.at[i]);
@@ -85,14 +93,16 @@ int ft_backbone_list(const struct ft_backbone_options *options,
     const char *weights_dir = options ? options->weights_dir : NULL;
     struct names *seen = calloc(1, sizeof *seen), *known = calloc(1, sizeof *known);
     const int n = ft_weights_folders(weights_dir, dirs);
-    int stop = 0;
-    for (int i = 0; seen && known && !stop && i < n; i++)
+    int stop = seen && known ? 0 : FT_ENOMEM, missing = 0;
+    for (int i = 0; !stop && i < n; i++)
         stop = list_folder(dirs[i], seen, each, user);
-    if (seen && known && ft_architectures_folder(weights_dir, descriptions, sizeof descriptions))
-        ft_architecture_names(descriptions, add, known);
-    if (known)
+    if (!stop && ft_architectures_folder(weights_dir, descriptions, sizeof descriptions))
+        missing = ft_architecture_names(descriptions, add, known);
+    if (!stop && (seen->no_memory || known->no_memory))
+        stop = FT_ENOMEM;
+    if (!stop)
         qsort(known->at, (size_t)known->n, sizeof *known->at, by_text);
-    for (int i = 0; known && seen && !stop && i < known->n; i++)
+    for (int i = 0; !stop && i < known->n; i++)
         if (!has(seen, known->at[i]) && (!i || strcmp(known->at[i], known->at[i - 1])))
             stop = each(user, known->at[i], NULL);
     if (seen)
@@ -101,5 +111,5 @@ int ft_backbone_list(const struct ft_backbone_options *options,
         clear(known);
     free(seen);
     free(known);
-    return stop;
+    return stop ? stop : missing;
 }

@@ -55,7 +55,9 @@ const char *ft_precision_name(enum ft_precision precision); /* "f32", "bf16", "i
 
 /* Calls `each` for every network in the weights folders, with its name and file, and then for each
  * architecture that is recognised in a file of weights only, with a NULL path. Returns the first
- * nonzero result of `each`, which ends the list, or 0. The strings are valid during the call. */
+ * nonzero result of `each`, which ends the list. Otherwise returns 0, or a negative FT_E... if
+ * memory ran out or the description of an architecture could not be read: then names are missing.
+ * The strings are valid during the call. */
 int ft_backbone_list(const struct ft_backbone_options *options,
                      int (*each)(void *user, const char *name, const char *path), void *user);
 const char *ft_backbone_name(const struct ft_backbone *backbone);

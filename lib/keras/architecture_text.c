@@ -242,16 +242,21 @@ void ft_architecture_release(struct ft_architecture *d)
     d->json = NULL;
 }
 
-void ft_architecture_names(const char *folder, void (*each)(void *user, const char *name),
-                           void *user)
+int ft_architecture_names(const char *folder, void (*each)(void *user, const char *name),
+                          void *user)
 {
     char path[1200];
+    int rc = 0;
     DIR *dir = opendir(folder);
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
         struct ft_architecture d;
         const char *dot = strrchr(entry->d_name, '.');
         snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        if (!dot || strcmp(dot, ".txt") || ft_architecture_read(path, &d, NULL))
+        if (!dot || strcmp(dot, ".txt"))
+            continue;
+        const int failed = ft_architecture_read(path, &d, NULL);
+        rc = rc ? rc : failed;
+        if (failed)
             continue;
         for (int i = 0; i < d.n_variants; i++)
             each(user, d.variants[i].name);
@@ -259,4 +264,5 @@ void ft_architecture_names(const char *folder, void (*each)(void *user, const ch
     }
     if (dir)
         closedir(dir);
+    return rc;
 }

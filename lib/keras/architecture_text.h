@@ -41,9 +41,9 @@ int ft_architecture_read(const char *path, struct ft_architecture *out, struct f
 bool ft_architecture_may_fit(const char *path, int layers);
 void ft_architecture_release(struct ft_architecture *d);
 
-/* Names of the networks that a folder of architectures describes. An unreadable file is passed
- * over. */
-void ft_architecture_names(const char *folder, void (*each)(void *user, const char *name),
-                           void *user);
+/* Names of the networks that a folder of architectures describes. Returns 0, or the error of the
+ * first file that could not be read; the others are read all the same. */
+int ft_architecture_names(const char *folder, void (*each)(void *user, const char *name),
+                          void *user);
 
 #endif

@@ -30,8 +30,8 @@ moments() {
 
 # same FILE: it is the right one, up to times that are measured; or it lacks a picture that could not be read, and that is said.
 same() {
-    sed 's/"ms_per_image":[^,]*//' "right.$1" >wanted
-    sed 's/"ms_per_image":[^,]*//' "$1" | cmp -s - wanted || grep -q "skipped '" err || grep -q "the file can no longer be read" "$1"
+    sed 's/"[a-z]*_ms":[^,}]*//g; s/"ms_per_image":[^,]*//' "right.$1" >wanted
+    sed 's/"[a-z]*_ms":[^,}]*//g; s/"ms_per_image":[^,]*//' "$1" | cmp -s - wanted || grep -q "skipped '" err || grep -q "the file can no longer be read" "$1"
 }
 
 # try FAULT STATUS FILES COMMAND...: one run. STATUS: those that are permitted beside 1; FILES: outputs.
@@ -93,8 +93,10 @@ command() {
         how=${how%:*}
         plus=
         case $how in +*) plus=+ how=${how#+} ;; esac
-        # 14 MB, one byte at a time
+        # the included network: 14 MB, one byte at a time
         [ "$title $kind" != "backbones short" ] || continue
+        # a network whose reader crashes inside HDF5, and a description that cannot be read, are left out
+        case "$title $kind" in "backbones alloc" | "backbones read") permitted="0 3" ;; esac
         for n in $(moments "$(awk -v kind="$kind" '$1 == kind { print $2 }' counts)"); do
             try "$kind=$n$plus${how:+:$how}" "$permitted" "$files" "$@"
             [ "$kind" = short ] && break
@@ -124,8 +126,13 @@ command info "out" info trained.h5 --json
 command import "imported.h5" import "$FT_TESTS/golden/containers/keras3-shared.keras" -q -o imported.h5
 command export "exported.onnx" export trained.h5 -q -o exported.onnx
 command curve "out" curve large --no-cache -b "$network" --json
-# what these measure differs from run to run
-command backbones "" backbones --seconds 0.01
+mkdir weights weights/architectures
+cp "$network" weights
+cp "$FT_TESTS/../weights/architectures/vgg16.txt" weights/architectures
+export FINETUNE_WEIGHTS="$PWD/weights"
+command backbones "out" backbones --seconds 0.01 --json
+unset FINETUNE_WEIGHTS
+# what it measures differs from run to run
 command bench "" bench "$network" --seconds 0.01
 command "cache info" "out" cache info --json --cache cache
 end
