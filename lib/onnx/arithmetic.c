@@ -315,7 +315,7 @@ static int reduce(struct ft_import *x, const struct ft_onnx_operator *row)
     for (int d = 0; d < v.rank; d++) {
         bool gone = false;
         for (int i = 0; i < n; i++)
-            gone = gone || axes[i] == d || axes[i] + v.rank == d;
+            gone = gone || axes[i] == d || axes[i] == d - v.rank;
         roles[d] = gone ? FT_AXIS_COLUMNS : FT_AXIS_CHANNELS;
         if (!gone || keep)
             dims[rank++] = gone ? 1 : v.dims[d];

@@ -76,7 +76,7 @@ int ft_fold_squeeze(struct ft_fold *f, int detail)
     for (int d = 0, from = 0; d < rank; d++) {
         bool named = !detail && n == -1 && f->in[0]->dims[d] == 1;
         for (int i = 0; i < n; i++)
-            named = named || axes[i] == d || axes[i] + rank == d;
+            named = named || axes[i] == d || axes[i] == d - rank;
         if (detail && !named && from == in)
             return ft_onnx_refuse(f->x, "its axes are not valid");
         if (detail)

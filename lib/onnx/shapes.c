@@ -82,7 +82,7 @@ static int squeeze(struct ft_import *x, const struct ft_onnx_operator *row)
     for (int d = 0; d < v.rank; d++) {
         bool gone = n == -1 && v.dims[d] == 1;
         for (int i = 0; i < n; i++)
-            gone = gone || axes[i] == d || axes[i] + v.rank == d;
+            gone = gone || axes[i] == d || axes[i] == d - v.rank;
         if (!gone)
             dims[rank++] = v.dims[d];
     }
@@ -100,7 +100,7 @@ static int unsqueeze(struct ft_import *x, const struct ft_onnx_operator *row)
     for (int d = 0, from = 0; d < rank; d++) {
         bool added = false;
         for (int i = 0; i < n; i++)
-            added = added || axes[i] == d || axes[i] + rank == d;
+            added = added || axes[i] == d || axes[i] == d - rank;
         if (!added && from == v.rank)
             return ft_onnx_refuse(x, "its axes are not valid");
         dims[d] = added ? 1 : v.dims[from++];
