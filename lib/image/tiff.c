@@ -283,6 +283,8 @@ static int read_block(TIFF *file, struct tiff_reader *r, uint32_t x, uint32_t y)
     const int wanted = r->alpha >= 0 ? r->colours + 1 : r->colours;
     for (int plane = 0; plane < (together ? 1 : wanted); plane++) {
         const uint16_t sample = (uint16_t)plane;
+        /* libtiff leaves out pixels of damaged CCITT and JPEG data and reports success */
+        memset(r->block, 0, r->block_size);
         const tmsize_t n =
             tiled ? tiff.TIFFReadEncodedTile(file, tiff.TIFFComputeTile(file, x, y, 0, sample),
                                              r->block, (tmsize_t)r->block_size)

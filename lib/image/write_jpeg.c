@@ -14,6 +14,7 @@ struct writer {
     jmp_buf escape;
     unsigned char *bytes;
     unsigned long n;
+    bool has_buffer;
 };
 
 _Noreturn static void give_up(j_common_ptr codec)
@@ -33,12 +34,13 @@ int ft_image_encode_jpeg(const uint8_t *pixels, int width, int height, int quali
     int rc = 0;
     if (setjmp(w->escape)) {
         rc = ft_error_set(err, FT_ENOMEM, "cannot make a JPEG of %d x %d pixels", width, height);
-        if (w->codec.dest) /* may have moved the buffer, and reports its address only at the end */
+        if (w->has_buffer) /* may have moved the buffer, and reports its address only at the end */
             w->codec.dest->term_destination(&w->codec);
         free(w->bytes);
     } else {
         jpeg_create_compress(&w->codec);
         jpeg_mem_dest(&w->codec, &w->bytes, &w->n);
+        w->has_buffer = true;
         w->codec.image_width = (JDIMENSION)width;
         w->codec.image_height = (JDIMENSION)height;
         w->codec.input_components = 3;
