@@ -79,7 +79,7 @@ static int select_pixels(struct ft_import *x, const struct selection *s, int *la
 /* ---- the layer ------------------------------------------------------------------------------- */
 
 /* The output kernel that changes nothing: [heads, each, heads * each]. */
-static int set_identity(struct ft_import *x, int layer, const struct ft_part *v)
+static int set_identity(struct ft_import *x, int layer, const struct ft_attention_part *v)
 {
     const int64_t all = v->heads * v->each;
     float *to = ft_onnx_weight(x, layer, FT_W_OUTPUT, 3, (int64_t[]){ v->heads, v->each, all });
@@ -106,7 +106,7 @@ bool ft_onnx_is_bare_attention(const struct ft_layer *l)
 
 /* POSITIONS [windows, heads, i, j], or [heads, i, j] if all windows have the same, and SCORE_SCALE.
  * `sum` has the queries q; the layer has as many as keys, and zeros for the others. */
-static int set_positions(struct ft_import *x, int layer, const struct ft_part *q,
+static int set_positions(struct ft_import *x, int layer, const struct ft_attention_part *q,
                          const struct selection *s, int64_t keys, const struct ft_constant *sum,
                          double factor)
 {
@@ -131,8 +131,8 @@ static int set_positions(struct ft_import *x, int layer, const struct ft_part *q
 
 /* The layer, without what is added to its scores. */
 static int attend(struct ft_import *x, const int *inputs, int n, bool windows,
-                  const struct ft_part *q, const struct ft_part *k, const struct ft_part *v,
-                  double factor, int *layer)
+                  const struct ft_attention_part *q, const struct ft_attention_part *k,
+                  const struct ft_attention_part *v, double factor, int *layer)
 {
     const int64_t *of = x->shapes[inputs[0]], shape[] = { of[0], of[1], v->heads * v->each };
     int rc = ft_onnx_layer(x, FT_LAYER_ATTENTION, inputs, n, shape, layer);
@@ -143,16 +143,16 @@ static int attend(struct ft_import *x, const int *inputs, int n, bool windows,
     p->units = (int)q->each;
     p->filters = (int)v->each;
     p->windows = windows;
-    rc = ft_part_set(x, *layer, FT_W_QUERY, q, factor);
-    rc = rc ? rc : ft_part_set(x, *layer, FT_W_KEY, k, 1);
-    rc = rc ? rc : ft_part_set(x, *layer, FT_W_VALUE, v, 1);
+    rc = ft_attention_part_set(x, *layer, FT_W_QUERY, q, factor);
+    rc = rc ? rc : ft_attention_part_set(x, *layer, FT_W_KEY, k, 1);
+    rc = rc ? rc : ft_attention_part_set(x, *layer, FT_W_VALUE, v, 1);
     return rc ? rc : set_identity(x, *layer, v);
 }
 
 /* Attention whose scores have constants: of one map, its tokens in one row for each window. */
 static int attend_positions(struct ft_import *x, const struct ft_scores *scores,
-                            const struct ft_part *q, const struct ft_part *k,
-                            const struct ft_part *v, int *layer)
+                            const struct ft_attention_part *q, const struct ft_attention_part *k,
+                            const struct ft_attention_part *v, int *layer)
 {
     struct selection s;
     struct ft_constant sum = { .rank = q->view->rank };
@@ -171,8 +171,9 @@ static int attend_positions(struct ft_import *x, const struct ft_scores *scores,
     return rc || q->input == k->input ? rc : select_pixels(x, &s, layer);
 }
 
-static int build(struct ft_import *x, const struct ft_scores *scores, const struct ft_part *q,
-                 const struct ft_part *k, const struct ft_part *v)
+static int build(struct ft_import *x, const struct ft_scores *scores,
+                 const struct ft_attention_part *q, const struct ft_attention_part *k,
+                 const struct ft_attention_part *v)
 {
     const int inputs[] = { q->input, k->input }, n = k->input == q->input ? 1 : 2;
     int layer = 0, rc;
@@ -203,14 +204,14 @@ int ft_onnx_match_attention(struct ft_import *x, bool *done)
     const struct ft_onnx_value *weights =
         strcmp(x->node->op_type, "MatMul") ? NULL : ft_onnx_input(x, 0);
     const Ft__Onnx__Node *softmax = weights ? weights->node : NULL;
-    struct ft_part q, k, v;
+    struct ft_attention_part q, k, v;
     struct ft_scores scores;
     *done = false;
     if (!softmax || strcmp(softmax->op_type, "Softmax") || x->node->n_input != 2 ||
         !ft_scores_find(x, softmax, &scores) ||
-        !ft_part_read(x, scores.product->input[0], false, &q) ||
-        !ft_part_read(x, scores.product->input[1], true, &k) ||
-        !ft_part_read(x, x->node->input[1], false, &v))
+        !ft_attention_part_read(x, scores.product->input[0], false, &q) ||
+        !ft_attention_part_read(x, scores.product->input[1], true, &k) ||
+        !ft_attention_part_read(x, x->node->input[1], false, &v))
         return 0;
     const int64_t axis = ft_onnx_int(softmax, "axis", x->opset < 13 ? 1 : -1);
     if ((axis != -1 && axis != q.view->rank - 1) || q.heads != k.heads || q.heads != v.heads ||

@@ -20,14 +20,14 @@ static bool counts_all(const struct ft_import *x, const struct ft_view *v,
     return ft_view_congruent(&all, &found);
 }
 
-static int token_axis(const struct ft_part *p)
+static int token_axis(const struct ft_attention_part *p)
 {
     return p->turned ? p->view->rank - 1 : p->view->rank - 2;
 }
 
 /* Windows, heads and tokens of an aligned view: the tokens are all pixels, or those of a row. */
 static bool read_axes(const struct ft_import *x, const struct ft_view *v, const int *first,
-                      struct ft_part *p)
+                      struct ft_attention_part *p)
 {
     const int t = token_axis(p), u = p->turned ? v->rank - 2 : v->rank - 1;
     const struct ft_atom *tokens = v->atoms + first[t];
@@ -74,14 +74,15 @@ static bool affine(const struct ft_layer *l, int64_t channel, double *scale, dou
     return true;
 }
 
-bool ft_part_read(const struct ft_import *x, const char *name, bool turned, struct ft_part *p)
+bool ft_attention_part_read(const struct ft_import *x, const char *name, bool turned,
+                            struct ft_attention_part *p)
 {
     const struct ft_onnx_value *value = ft_onnx_find(x, name);
     int first[FT_ONNX_RANK + 1];
     if (!value || value->kind != FT_ONNX_VIEW || value->view.rank < 3)
         return false;
     struct ft_view v = value->view;
-    *p = (struct ft_part){ .view = &value->view, .turned = turned, .dense = v.layer };
+    *p = (struct ft_attention_part){ .view = &value->view, .turned = turned, .dense = v.layer };
     p->tokens = v.dims[token_axis(p)];
     p->each = v.dims[turned ? v.rank - 2 : v.rank - 1];
     if (!ft_view_align(&v, first) || !read_axes(x, &v, first, p))
@@ -96,7 +97,7 @@ bool ft_part_read(const struct ft_import *x, const char *name, bool turned, stru
 }
 
 /* The column of the Dense layer that is channel `each` of a head. */
-static int64_t column(const struct ft_part *p, int64_t head, int64_t each)
+static int64_t column(const struct ft_attention_part *p, int64_t head, int64_t each)
 {
     struct ft_view v = *p->view;
     int first[FT_ONNX_RANK + 1];
@@ -115,7 +116,8 @@ static int64_t column(const struct ft_part *p, int64_t head, int64_t each)
     return place;
 }
 
-int ft_part_set(struct ft_import *x, int layer, int w, const struct ft_part *p, double factor)
+int ft_attention_part_set(struct ft_import *x, int layer, int w, const struct ft_attention_part *p,
+                          double factor)
 {
     const struct ft_tensor kernel = ft_onnx_at(x, p->dense)->weights[FT_W_KERNEL],
                            bias = ft_onnx_at(x, p->dense)->weights[FT_W_BIAS];

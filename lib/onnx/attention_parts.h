@@ -5,7 +5,7 @@
 #include "onnx/import.h"
 
 /* Columns of a Dense layer, perhaps normalised and scaled. */
-struct ft_part {
+struct ft_attention_part {
     const struct ft_view *view;
     bool turned;      /* the view is [.., each, tokens], not [.., tokens, each] */
     int dense, input; /* layers */
@@ -14,9 +14,11 @@ struct ft_part {
 };
 
 /* Reads a part. Returns false if the value is not such a view. */
-bool ft_part_read(const struct ft_import *x, const char *name, bool turned, struct ft_part *p);
+bool ft_attention_part_read(const struct ft_import *x, const char *name, bool turned,
+                            struct ft_attention_part *p);
 
 /* Sets weight w of a layer, [c, heads, each], to factor * the part, and the bias after it. */
-int ft_part_set(struct ft_import *x, int layer, int w, const struct ft_part *p, double factor);
+int ft_attention_part_set(struct ft_import *x, int layer, int w, const struct ft_attention_part *p,
+                          double factor);
 
 #endif
