@@ -311,11 +311,13 @@ static void page_escapes_and_links(void)
     struct ft_error err;
     /* one cell for the first mistake, none for the second */
     uint8_t pixels[16 * 16 * 3] = { 0 };
-    float shares[] = { 1, -1 };
+    float shares[] = { 1, -1 }, elsewhere[] = { 0.5f, -0.25f };
     struct ft_explanation explanation = { .height = 1,
                                           .width = 1,
                                           .k = 2,
                                           .shares = shares,
+                                          .elsewhere = elsewhere,
+                                          .exact = true,
                                           .picture_height = 16,
                                           .picture_width = 16,
                                           .picture = pixels };
@@ -340,6 +342,7 @@ static void page_escapes_and_links(void)
     check_has(page, "<details id=\"c0-0\"><summary>3: cat, correct</summary>");
     check_has(page, "the file can no longer be read"); /* a/0.jpg does not exist */
     check_has(page, "<pre>{&quot;a&quot;: 1}</pre>");
+    check_has(page, "whole picture, not in the heat map: ");
     const char *first = page ? strstr(page, "alt=\"heat map\"") : NULL;
     CHECK(first && !strstr(first + 1, "alt=\"heat map\"")); /* one explanation, one heat map */
     CHECK(page && !strstr(page, "<set>") && !strstr(page, "http:"));
