@@ -102,8 +102,8 @@ static int backbones_main(const struct settings *s)
         return fail(&err);
     }
     if (rc)
-        say("names are missing: a description in the folder 'architectures' of the weights cannot "
-            "be read");
+        say("names are missing: a folder of weights, or a description in its folder "
+            "'architectures', cannot be read");
     if (x.json)
         json_print(x.json);
     else if (x.column)

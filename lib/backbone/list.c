@@ -1,6 +1,7 @@
 /* Lists the networks: files in the weights folders, and the architectures that have
  * descriptions. */
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +17,13 @@ enum { NAMES_LIMIT = 4096 };
 struct names {
     char *at[NAMES_LIMIT];
     int n;
-    bool no_memory; /* sticky: names are missing */
+    int rc; /* the first error, after which names are missing */
 };
+
+static void note(struct names *names, int rc)
+{
+    names->rc = names->rc ? names->rc : rc;
+}
 
 static int by_text(const void *a, const void *b)
 {
@@ -33,7 +39,7 @@ static void add(void *user, const char *name)
     if (names->at[names->n])
         names->n++;
     else
-        names->no_memory = true;
+        note(names, FT_ENOMEM);
 }
 
 static bool has(const struct names *names, const char *name)
@@ -64,14 +70,15 @@ static int list_folder(const char *folder, struct names *seen,
     struct names files = { .n = 0 };
     int stop = 0;
     DIR *dir = opendir(folder);
+    if (!dir && errno != ENOENT && errno != ENOTDIR)
+        note(seen, errno == ENOMEM ? FT_ENOMEM : FT_EIO);
     for (struct dirent *entry; dir && (entry = readdir(dir));)
         if (ending(entry->d_name))
             add(&files, entry->d_name);
     if (dir)
         closedir(dir);
     qsort(files.at, (size_t)files.n, sizeof *files.at, by_text);
-    if (files.no_memory)
-        stop = FT_ENOMEM;
+    note(seen, files.rc);
     for (int i = 0; !stop && i < files.n; i++) {
         char path[4096], name[256];
         snprintf(path, sizeof path, "%s/%s", folder, files.at[i]);
@@ -93,23 +100,23 @@ int ft_backbone_list(const struct ft_backbone_options *options,
     const char *weights_dir = options ? options->weights_dir : NULL;
     struct names *seen = calloc(1, sizeof *seen), *known = calloc(1, sizeof *known);
     const int n = ft_weights_folders(weights_dir, dirs);
-    int stop = seen && known ? 0 : FT_ENOMEM, missing = 0;
+    int stop = seen && known ? 0 : FT_ENOMEM;
     for (int i = 0; !stop && i < n; i++)
         stop = list_folder(dirs[i], seen, each, user);
     if (!stop && ft_architectures_folder(weights_dir, descriptions, sizeof descriptions))
-        missing = ft_architecture_names(descriptions, add, known);
-    if (!stop && (seen->no_memory || known->no_memory))
-        stop = FT_ENOMEM;
+        note(seen, ft_architecture_names(descriptions, add, known));
     if (!stop)
         qsort(known->at, (size_t)known->n, sizeof *known->at, by_text);
     for (int i = 0; !stop && i < known->n; i++)
         if (!has(seen, known->at[i]) && (!i || strcmp(known->at[i], known->at[i - 1])))
             stop = each(user, known->at[i], NULL);
+    if (!stop)
+        stop = seen->rc ? seen->rc : known->rc;
     if (seen)
         clear(seen);
     if (known)
         clear(known);
     free(seen);
     free(known);
-    return stop ? stop : missing;
+    return stop;
 }

@@ -2,6 +2,7 @@
 #include "keras/architecture_text.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,8 +247,8 @@ int ft_architecture_names(const char *folder, void (*each)(void *user, const cha
                           void *user)
 {
     char path[1200];
-    int rc = 0;
     DIR *dir = opendir(folder);
+    int rc = dir ? 0 : errno == ENOMEM ? FT_ENOMEM : FT_EIO;
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
         struct ft_architecture d;
         const char *dot = strrchr(entry->d_name, '.');

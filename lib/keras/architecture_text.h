@@ -42,7 +42,7 @@ bool ft_architecture_may_fit(const char *path, int layers);
 void ft_architecture_release(struct ft_architecture *d);
 
 /* Names of the networks that a folder of architectures describes. Returns 0, or the error of the
- * first file that could not be read; the others are read all the same. */
+ * first file (or of the folder) that could not be read; the others are read all the same. */
 int ft_architecture_names(const char *folder, void (*each)(void *user, const char *name),
                           void *user);
 

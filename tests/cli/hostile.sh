@@ -97,6 +97,10 @@ else
     equal "$(grep -c ',ok,' out)" "$(ls -d set/*/*.jpg | wc -l)"
     has out "set/cat/locked,,,bad,"
     chmod 755 set/cat/locked
+    mkdir -m 000 weights
+    status 3 as_user env FINETUNE_WEIGHTS="$PWD/weights" "$FINETUNE" backbones --seconds 0.01 --json
+    has err "names are missing"
+    rmdir weights
 fi
 
 begin "directories more than 64 levels deep are entered"
