@@ -71,7 +71,7 @@ static int list_folder(const char *folder, struct names *seen,
     int stop = 0;
     DIR *dir = opendir(folder);
     if (!dir && errno != ENOENT && errno != ENOTDIR)
-        note(seen, errno == ENOMEM ? FT_ENOMEM : FT_EIO);
+        note(seen, ft_error_errno(NULL, "%s", folder));
     for (struct dirent *entry; dir && (entry = readdir(dir));)
         if (ending(entry->d_name))
             add(&files, entry->d_name);

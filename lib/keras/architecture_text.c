@@ -2,7 +2,6 @@
 #include "keras/architecture_text.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -248,7 +247,7 @@ int ft_architecture_names(const char *folder, void (*each)(void *user, const cha
 {
     char path[1200];
     DIR *dir = opendir(folder);
-    int rc = dir ? 0 : errno == ENOMEM ? FT_ENOMEM : FT_EIO;
+    int rc = dir ? 0 : ft_error_errno(NULL, "%s", folder);
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
         struct ft_architecture d;
         const char *dot = strrchr(entry->d_name, '.');

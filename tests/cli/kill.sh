@@ -24,7 +24,7 @@ while [ "$killed" -lt "$rounds" ] && [ $round -lt 4000 ]; do
     round=$((round + 1))
     "$FINETUNE" train set -q -o model.h5 &
     pid=$!
-    sleep "$(awk -v seed="$round$$" -v longest="$longest" 'BEGIN { srand(seed); printf "%.4f", longest * rand() }')"
+    nap "$longest"
     kill -9 $pid 2>/dev/null
     wait $pid 2>/dev/null
     if [ $? = 137 ]; then

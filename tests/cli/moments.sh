@@ -12,7 +12,7 @@ finetune train "$sample/train" -q --no-cache -b "$network" -o right.h5
 for round in $(seq "${FT_ROUNDS:-20}"); do
     "$FINETUNE" train "$sample/train" -q --no-cache -b "$network" -o model.h5 &
     pid=$!
-    sleep "$(awk -v seed="$round$$" 'BEGIN { srand(seed); printf "%.4f", 0.2 * rand() }')"
+    nap 0.2
     kill -TERM $pid 2>/dev/null
     wait $pid 2>/dev/null
     [ ! -e model.h5 ] || cmp -s model.h5 right.h5 || complain "another model"
@@ -27,7 +27,7 @@ for round in $(seq "${FT_ROUNDS:-12}"); do
     cp big.h5 changing.h5
     "$FINETUNE" predict -m changing.h5 "$one" >out 2>err &
     pid=$!
-    sleep "$(awk -v seed="$round$$" 'BEGIN { srand(seed); printf "%.4f", 0.06 * rand() }')"
+    nap 0.06
     if [ $((round % 2)) = 0 ]; then
         truncate -s $((size / 3)) changing.h5
     else
@@ -83,7 +83,7 @@ for round in $(seq "${FT_ROUNDS:-4}"); do
     cp -r full cache
     "$FINETUNE" train "$sample/train" -q --cache cache -o changing.h5 >out 2>err &
     pid=$!
-    sleep "$(awk -v seed="$round$$" 'BEGIN { srand(seed); printf "%.4f", 0.08 * rand() }')"
+    nap 0.08
     find cache -type f -size +20k >large
     while read -r f; do
         if [ $((round % 2)) = 0 ]; then
@@ -105,7 +105,7 @@ for round in $(seq "${FT_ROUNDS:-4}"); do
     cp -r "$sample" changing
     "$FINETUNE" predict -m big.h5 --format csv changing/train >out 2>err &
     pid=$!
-    sleep "$(awk -v seed="$round$$" 'BEGIN { srand(seed); printf "%.4f", 0.12 * rand() }')"
+    nap 0.12
     [ $((round % 2)) = 0 ] && mv changing/train/dog changing/gone
     rm -rf changing/train/dog
     wait $pid

@@ -35,6 +35,10 @@ complain() {
     echo "# $name: $1"
     wrong=1
 }
+# nap SECONDS: sleeps for a random part of them; $round and the process choose it.
+nap() {
+    sleep "$(awk -v seed="$round$$" -v longest="$1" 'BEGIN { srand(seed); printf "%.4f", longest * rand() }')"
+}
 # status N COMMAND...: runs it into ./out and ./err and checks the exit status.
 status() {
     want=$1
