@@ -6,6 +6,17 @@
 
 #include <stdint.h>
 
+/* 2^n, where `shifted` is n + 1.5 * 2^23: n is in its low bits. */
+static inline float power_of(float shifted)
+{
+    union {
+        float f;
+        uint32_t u;
+    } power = { shifted };
+    power.u = (power.u + 127) << 23;
+    return power.f;
+}
+
 /* e^x for x <= 0; e^-87 for x below -87. */
 static inline float exp_negative(float x)
 {
@@ -21,12 +32,7 @@ static inline float exp_negative(float x)
     p = p * r + 0.5f;
     p = p * r + 1;
     p = p * r + 1;
-    union {
-        float f;
-        uint32_t u;
-    } power = { shifted };
-    power.u = (power.u + 127) << 23;
-    return p * power.f;
+    return p * power_of(shifted);
 }
 
 /* 2^x for x from -126 to 126, with a least-squares polynomial of degree 5, correct to 2 units in
@@ -40,12 +46,7 @@ static inline float power_of_two(float x)
     p = p * r + 0.240221202f;
     p = p * r + 0.693146944f;
     p = p * r + 1.00000012f;
-    union {
-        float f;
-        uint32_t u;
-    } power = { shifted };
-    power.u = (power.u + 127) << 23;
-    return p * power.f;
+    return p * power_of(shifted);
 }
 
 #endif
