@@ -120,9 +120,9 @@ def measure(name, make, of, size, args, work):
     folder.mkdir()
     golden.draw(backbone, Noise(sum(name.encode())))
     backbone.save_to_preset(str(folder))
-    (folder / "image_converter.json").write_text(json.dumps({"config": {"scale": SCALE, "offset": OFFSET}}))
     tower = getattr(backbone, "vision_encoder", backbone)
-    side = size or (tower.image_shape[0] if hasattr(tower, "image_shape") else tower.input_shape[1])
+    side = size or (tower.image_shape[0] if hasattr(tower, "image_shape") else tower.input_shape[1]) or golden.SHAPE[0]
+    (folder / "image_converter.json").write_text(json.dumps({"config": {"scale": SCALE, "offset": OFFSET, "image_size": [side, side]}}))
     other = {"image_shape": (side, side, 3)} if size else {}
     if size and type(backbone).__name__ == "EfficientNetBackbone":
         other = {"input_shape": (side, side, 3)}

@@ -51,6 +51,31 @@ HGNET = dict(
     depths=[1, 2], embedding_size=8, hidden_sizes=[12, 16], stem_channels=[3, 8, 8], hidden_act="relu",
     stackwise_stage_filters=[(8, 6, 12, 1, 2, 3), (12, 6, 16, 2, 2, 5)], apply_downsample=[False, True], use_lightweight_conv_block=[False, True], image_shape=SHAPE,
 )
+
+
+def mobilenet_v5(strides, **rows):
+    """Settings of MobileNetV5 from one word a block: its type, its convolutions of each channel (a: before, k: between, p: after), and
+    v: the stride of keys and values, c: positions by a convolution. Two heads of 8 channels for keys and 4 for values."""
+    blocks = rows.pop("blocks")
+
+    def each(of, kind=None):
+        return [[of(word) if not kind or word.split("_")[0] == kind else 0 for word in stack.split()] for stack in blocks]
+
+    def size(letter):
+        return lambda word: next((int(part[1:]) for part in word.split("_")[1:] if part[0] == letter), 0)
+
+    count = [len(stack.split()) for stack in blocks]
+    return dict(
+        stackwise_block_types=each(lambda word: word.split("_")[0]), stackwise_num_blocks=count, stackwise_num_filters=each(size("o")),
+        stackwise_strides=[[s] + [1] * (n - 1) for s, n in zip(strides, count)], stackwise_act_layers=each(lambda word: rows["act_layer"]),
+        stackwise_exp_ratios=each(lambda word: 2.0), stackwise_se_ratios=each(lambda word: 0.0), stackwise_dw_kernel_sizes=each(size("k"), "uir"),
+        stackwise_dw_start_kernel_sizes=each(size("a")), stackwise_dw_end_kernel_sizes=each(size("p")), stackwise_exp_kernel_sizes=each(size("k"), "er"),
+        stackwise_pw_kernel_sizes=each(lambda word: 1, "er"), stackwise_num_heads=each(lambda word: 2, "mqa"), stackwise_key_dims=each(lambda word: 8, "mqa"),
+        stackwise_value_dims=each(lambda word: 4, "mqa"), stackwise_kv_strides=each(size("v"), "mqa"), stackwise_use_cpe=each(lambda word: "_c" in word),
+        stem_size=8, **{"image_shape": SHAPE, **rows}
+    )
+
+
 CSPNET = dict(stem_kernel_size=3, image_shape=SHAPE)
 
 
@@ -177,6 +202,26 @@ FAMILIES = {
         map_of("norm_after"),
     ),
     "vit_shards": (lambda: M.ViTBackbone(patch_size=8, mlp_dim=48, **COMMON), None, class_token),
+    "mobilenet_v5": (
+        lambda: M.MobileNetV5Backbone(
+            **mobilenet_v5(
+                [2, 2, 2], blocks=["er_k3_o8 er_k3_o8", "uir_a3_k5_o16 mqa_v2_c1_o16 uir_o16", "uir_k3_o16 uir_a5_p3_o16 mqa_v1_o16"], act_layer="gelu",
+                num_features=24, msfa_output_resolution=2, layer_scale_init_value=0.1, image_shape=(None, None, 3)
+            )
+        ),
+        lambda: C.MobileNetV5ImageConverter(image_size=SHAPE[:2], scale=1 / 127.5, offset=-1),
+        map_of("fusion_norm"),
+    ),
+    "mobilenet_v5_batch_norm": (
+        lambda: M.MobileNetV5Backbone(
+            **mobilenet_v5(
+                [1, 2, 2], blocks=["er_k3_o8", "uir_a3_o16 mqa_v2_o16 uir_p3_o16 mqa_v1_o8", "uir_o8"], act_layer="relu", norm_layer="batch_norm",
+                stem_bias=False, num_features=16, msfa_indices=[0, 2], msfa_output_resolution=[6, 3], layer_scale_init_value=0.2
+            )
+        ),
+        None,
+        map_of("fusion_norm"),
+    ),
 }
 
 

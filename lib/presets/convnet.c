@@ -35,6 +35,16 @@ const cJSON *ft_convnet_list(struct ft_convnet *x, const char *key)
     return cJSON_IsArray(list) ? list : NULL;
 }
 
+const cJSON *ft_convnet_cell(struct ft_convnet *x, const char *key, int row, int i)
+{
+    return cJSON_GetArrayItem(cJSON_GetArrayItem(ft_convnet_list(x, key), row), i);
+}
+
+int ft_convnet_cell_int(struct ft_convnet *x, const char *key, int row, int i)
+{
+    return ft_convnet_item(x, cJSON_GetArrayItem(ft_convnet_list(x, key), row), i, 0);
+}
+
 double ft_convnet_number(struct ft_convnet *x, const cJSON *value, double otherwise)
 {
     if (!value || cJSON_IsNull(value))
@@ -238,13 +248,13 @@ void ft_convnet_part(struct ft_convnet *x, int layer, int twin, int first, int n
     x->places[layer].n = n;
 }
 
-/* The row of `weighted`; WEIGHTED: the layer has no weights to read. */
+/* The row of `weighted`; WEIGHTED: the layer has no weights, or has them already. */
 static int row_of(const struct ft_convnet *x, int layer)
 {
     int k = 0;
     while (k < WEIGHTED && weighted[k].kind != ft_build_at(x->b, layer)->kind)
         k++;
-    return (size_t)layer < x->capacity ? k : WEIGHTED;
+    return (size_t)layer < x->capacity && !ft_build_at(x->b, layer)->weights[0].data ? k : WEIGHTED;
 }
 
 /* Names the groups that are named after class and number. */

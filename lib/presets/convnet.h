@@ -40,6 +40,10 @@ int ft_convnet_count(const cJSON *list);
 int ft_convnet_item(struct ft_convnet *x, const cJSON *list, int i, int least);
 /* The list `key`. */
 const cJSON *ft_convnet_list(struct ft_convnet *x, const char *key);
+/* Item i of row `row` of a list of lists; NULL if there is none. */
+const cJSON *ft_convnet_cell(struct ft_convnet *x, const char *key, int row, int i);
+/* The same as a number from 0 to 65536. */
+int ft_convnet_cell_int(struct ft_convnet *x, const char *key, int row, int i);
 /* A number that must not be negative; `otherwise` if it is absent or null. */
 double ft_convnet_number(struct ft_convnet *x, const cJSON *value, double otherwise);
 bool ft_convnet_bool(struct ft_convnet *x, const char *key, bool otherwise);
@@ -80,15 +84,15 @@ int ft_convnet_excite(struct ft_convnet *x, int input, const char *reduce, const
  * has others of them; 0 for the first. */
 void ft_convnet_part(struct ft_convnet *x, int layer, int twin, int first, int n);
 
-/* Reads the weights of all layers; `output` is the last. */
+/* Reads the weights of all layers that have none yet; `output` is the last. */
 void ft_convnet_weights(struct ft_convnet *x, int output);
 
 /* ---- families: the index of the last layer --------------------------------------------------- */
 
 typedef int ft_convnet_family(struct ft_convnet *x, int input);
 ft_convnet_family ft_convnet_vgg, ft_convnet_resnet, ft_convnet_densenet, ft_convnet_xception,
-    ft_convnet_efficientnet, ft_convnet_mobilenet, ft_convnet_hgnet, ft_convnet_cspnet,
-    ft_convnet_mit, ft_convnet_swin;
+    ft_convnet_efficientnet, ft_convnet_mobilenet, ft_convnet_mobilenet_v5, ft_convnet_hgnet,
+    ft_convnet_cspnet, ft_convnet_mit, ft_convnet_swin;
 
 /* The description of a class of keras_hub, or NULL. */
 ft_convnet_family *ft_convnet_find(const char *class);

@@ -17,6 +17,7 @@ ft_convnet_family *ft_convnet_find(const char *class)
         { "XceptionBackbone", ft_convnet_xception },
         { "EfficientNetBackbone", ft_convnet_efficientnet },
         { "MobileNetBackbone", ft_convnet_mobilenet },
+        { "MobileNetV5Backbone", ft_convnet_mobilenet_v5 },
         { "HGNetV2Backbone", ft_convnet_hgnet },
         { "CSPNetBackbone", ft_convnet_cspnet },
         { "MiTBackbone", ft_convnet_mit },

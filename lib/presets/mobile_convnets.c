@@ -288,17 +288,6 @@ static int mobile_block(struct ft_convnet *x, const struct inverted *v, int pad,
     return add_input(x, v, at, input);
 }
 
-/* Item i of list `stack` of a list of lists. */
-static const cJSON *inner_item(struct ft_convnet *x, const char *key, int stack, int i)
-{
-    return cJSON_GetArrayItem(cJSON_GetArrayItem(ft_convnet_list(x, key), stack), i);
-}
-
-static int inner(struct ft_convnet *x, const char *key, int stack, int i)
-{
-    return ft_convnet_item(x, cJSON_GetArrayItem(ft_convnet_list(x, key), stack), i, 0);
-}
-
 int ft_convnet_mobilenet(struct ft_convnet *x, int at)
 {
     const cJSON *blocks = ft_convnet_list(x, "stackwise_num_blocks");
@@ -315,21 +304,22 @@ int ft_convnet_mobilenet(struct ft_convnet *x, int at)
         for (int i = 0; i < n && !x->b->rc; i++, made++) {
             struct inverted v = {
                 .input = channels,
-                .output = adjust(inner(x, "stackwise_num_filters", s, i)),
-                .filters = adjust(inner(x, "stackwise_expansion", s, i)),
-                .kernel = inner(x, "stackwise_kernel_size", s, i),
-                .stride = inner(x, "stackwise_num_strides", s, i),
-                .activation = ft_convnet_activation(x, inner_item(x, "stackwise_activation", s, i)),
+                .output = adjust(ft_convnet_cell_int(x, "stackwise_num_filters", s, i)),
+                .filters = adjust(ft_convnet_cell_int(x, "stackwise_expansion", s, i)),
+                .kernel = ft_convnet_cell_int(x, "stackwise_kernel_size", s, i),
+                .stride = ft_convnet_cell_int(x, "stackwise_num_strides", s, i),
+                .activation =
+                    ft_convnet_activation(x, ft_convnet_cell(x, "stackwise_activation", s, i)),
             };
             const double squeeze =
-                ft_convnet_number(x, inner_item(x, "stackwise_se_ratio", s, i), 0);
+                ft_convnet_number(x, ft_convnet_cell(x, "stackwise_se_ratio", s, i), 0);
             v.squeezed = squeeze > 0 ? adjust(v.filters * squeeze) : 0;
             v.residual = v.stride == 1 && v.input == v.output;
             snprintf(x->block, sizeof x->block,
                      made ? "layers/inverted_residual_block_%d" : "layers/inverted_residual_block",
                      made);
             ft_convnet_prefix(x, "block_%d_%d_", s + 1, i);
-            at = mobile_block(x, &v, inner(x, "stackwise_padding", s, i), at);
+            at = mobile_block(x, &v, ft_convnet_cell_int(x, "stackwise_padding", s, i), at);
             channels = v.output;
         }
     }

@@ -103,22 +103,31 @@ static int scaled(struct ft_builder *b, const cJSON *converter, int input)
     return at;
 }
 
-static int add_input(struct ft_builder *b, const cJSON *settings, int size)
+/* Item i of a list of lengths; -1 if it is none. */
+static int length(const cJSON *list, int i)
+{
+    const cJSON *n = cJSON_GetArrayItem(list, i);
+    return cJSON_IsNumber(n) && n->valuedouble >= 1 && n->valuedouble <= 1 << 14
+               ? (int)n->valuedouble
+               : -1;
+}
+
+/* The input of the wanted size, or of the size in the settings. If they do not say it, the image
+ * converter does. */
+static int add_input(struct ft_builder *b, const cJSON *settings, const cJSON *converter, int size)
 {
     const cJSON *image = ft_field(settings, "image_shape"),
-                *shape = image ? image : ft_field(settings, "input_shape");
+                *shape = image ? image : ft_field(settings, "input_shape"),
+                *made = ft_field(ft_field(converter, "config"), "image_size");
     const int at = ft_build_layer(b, FT_LAYER_INPUT, "images", NULL, 0);
     if (b->rc)
         return 0;
     struct ft_layer_params *p = &ft_build_at(b, at)->params;
     p->rank = 3;
     for (int i = 0; i < 3; i++) {
-        const cJSON *n = cJSON_GetArrayItem(shape, i);
-        p->shape[i] = cJSON_IsNumber(n) && n->valuedouble >= 1 && n->valuedouble <= 1 << 14
-                          ? (int)n->valuedouble
-                          : -1;
-        if (size && i < 2)
-            p->shape[i] = size;
+        p->shape[i] = length(shape, i);
+        if (i < 2 && (size || p->shape[i] < 0))
+            p->shape[i] = size ? size : length(made, i);
     }
     return at;
 }
@@ -134,7 +143,7 @@ static int build(struct ft_builder *b, const cJSON *config, const cJSON *convert
                              "the KerasHub backbone '%.100s' is not supported: convert it to a "
                              "functional Keras model of core layers",
                              class ? class : "without a class_name");
-    const int input = add_input(b, ft_transformer_settings(config), size);
+    const int input = add_input(b, ft_transformer_settings(config), converter, size);
     const int pixels = scaled(b, converter, input);
     b->network->output = transformer ? ft_transformer_build(b, config, size, pixels)
                                      : ft_convnet_build(b, config, pixels);

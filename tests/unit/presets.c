@@ -45,7 +45,7 @@ static void families_agree_with_keras_hub(void)
         closedir(dir);
     check_preset("dinov2", "expected-128.txt", 128);
     check_preset("dinov3", "expected-128.txt", 128);
-    CHECK(presets == 30 && compared == 32 * 3 * 2 * 2);
+    CHECK(presets == 32 && compared == 34 * 3 * 2 * 2);
 }
 
 /* config.json names the preset as its folder does. */
@@ -127,6 +127,51 @@ static void settings_are_checked(void)
     rmdir(folder);
 }
 
+/* The settings of a MobileNetV5 with the first `from` replaced, above its weights. */
+static void parts_of_mobilenet_v5_are_refused_by_name(void)
+{
+    static const struct {
+        const char *from, *to, *message;
+    } cases[] = {
+        { "\"mqa\"", "\"mha\"", "the block type 'mha' of MobileNetV5 is not supported" },
+        { "\"batch_norm\"", "\"layer_norm\"", "the normalisation 'layer_norm' is not supported" },
+        { "\"same\"", "\"valid\"", "the padding 'valid' is not supported" },
+        { "0.0", "0.5", "squeeze and excitation in MobileNetV5 is not supported" },
+        { "\"msfa_indices\"", "\"unused\"", "'msfa_indices' in 'config.json' is not valid" },
+        { "\"relu\"", "\"exotic\"", "the activation 'exotic' is not supported" },
+    };
+    char folder[] = "/tmp/ft-v5-XXXXXX", from[4096], path[4096], link[4096];
+    char text[1 << 15], changed[1 << 15];
+    CHECK(mkdtemp(folder));
+    snprintf(from, sizeof from, "%s/golden/presets/mobilenet_v5_batch_norm/config.json",
+             getenv("FT_TEST_DATA"));
+    FILE *f = fopen(from, "r");
+    const size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+    CHECK(n > 0 && feof(f) && !fclose(f));
+    text[n] = 0;
+    snprintf(strrchr(from, '/'), 32, "/model.weights.h5");
+    snprintf(link, sizeof link, "%s/model.weights.h5", folder);
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    CHECK(!symlink(from, link));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ft_network *network = NULL;
+        struct ft_error err = { 0 };
+        const char *at = strstr(text, cases[i].from);
+        CHECK(at);
+        snprintf(changed, sizeof changed, "%.*s%s%s", (int)(at ? at - text : 0), text, cases[i].to,
+                 at ? at + strlen(cases[i].from) : "");
+        write_file(path, changed);
+        CHECK(ft_network_open(folder, NULL, &network, &err) == FT_EUNSUPPORTED ||
+              strstr(cases[i].message, "not valid"));
+        if (!strstr(err.msg, cases[i].message))
+            printf("# %s\n", err.msg);
+        CHECK(!network && strstr(err.msg, cases[i].message));
+    }
+    unlink(link);
+    unlink(path);
+    rmdir(folder);
+}
+
 /* A preset whose list of files does not fit what is there, above the shards of another. */
 static void shards_are_checked(void)
 {
@@ -174,6 +219,7 @@ int main(void)
     RUN(config_names_a_preset);
     RUN(a_transformer_describes_itself);
     RUN(settings_are_checked);
+    RUN(parts_of_mobilenet_v5_are_refused_by_name);
     RUN(shards_are_checked);
     return test_end();
 }
