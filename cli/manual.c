@@ -32,7 +32,8 @@ static const char tail[] =
 static const char environment[] =
     ".SH ENVIRONMENT\n"
     ".TP\n.B FINETUNE_WEIGHTS\nfolder that is searched for networks by name\n"
-    ".TP\n.B FINETUNE_CPU\navx512_bf16, avx512, avx2, neon or c: the widest instruction set to "
+    ".TP\n.B FINETUNE_CPU\navx512_vnni, avx512, avx_vnni, avx2, neon_dot, neon or c: the widest "
+    "instruction set to "
     "use\n"
     ".TP\n.B XDG_CACHE_HOME\\fR, \\fBHOME\nfeatures are kept in $XDG_CACHE_HOME/finetune or in "
     "~/.cache/finetune\n"

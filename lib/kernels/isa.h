@@ -1,5 +1,5 @@
 /* Names in a source file that is compiled once for each instruction set. The build sets FT_ISA
- * to c, avx2, avx512, avx512_bf16 or neon. It is the suffix of all names that other files can use.
+ * to the name of a set below. It is the suffix of all names that other files can use.
  * Private to kernels/. */
 #ifndef FT_KERNELS_ISA_H
 #define FT_KERNELS_ISA_H
@@ -19,8 +19,21 @@ enum {
     FT_NEEDS_avx2 = FT_CPU_AVX2,
     FT_NEEDS_avx512 = FT_CPU_AVX512,
     FT_NEEDS_avx512_bf16 = FT_CPU_AVX512_BF16,
-    FT_NEEDS_neon = FT_CPU_NEON
+    FT_NEEDS_avx512_vnni = FT_CPU_AVX512_VNNI,
+    FT_NEEDS_avx_vnni = FT_CPU_AVX_VNNI,
+    FT_NEEDS_neon = FT_CPU_NEON,
+    FT_NEEDS_neon_dot = FT_CPU_DOTPROD,
+    FT_NEEDS_neon_i8mm = FT_CPU_I8MM
 };
+
+/* Loops over accumulators have constant bounds and must be unrolled: only then do the accumulators
+ * stay in registers. Each compiler has its own pragma. */
+#if defined(__clang__)
+#define FT_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define FT_UNROLL _Pragma("GCC unroll 64")
+#endif
+#define FT_INLINE static inline __attribute__((always_inline))
 
 /* The row ft_NAME_ISA of a kernel `NAME`; further fields of struct ft_kernel_row may follow. */
 #define FT_KERNEL_ROW(kernel, ...)                                                                 \

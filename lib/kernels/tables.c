@@ -65,15 +65,28 @@ PLAIN(permute);
 PLAIN(transpose);
 
 /* int8 (integers.h): convolutions for each instruction set, the others in plain C, which compilers
- * vectorise. */
+ * vectorise. Sets that older compilers do not know are left out. */
 #define INTEGERS(name) TABLE(int8_##name, )
-#if defined(__x86_64__)
-TABLE(int8_convolution, SIMD(int8_convolution));
-TABLE(int8_depthwise, SIMD(int8_depthwise));
+#if defined(FT_HAVE_AVX512_VNNI)
+#define AVX512_VNNI(name) &ft_##name##_avx512_vnni,
 #else
-TABLE(int8_convolution, );
-TABLE(int8_depthwise, );
+#define AVX512_VNNI(name)
 #endif
+#if defined(FT_HAVE_AVX_VNNI)
+#define AVX_VNNI(name) &ft_##name##_avx_vnni,
+#else
+#define AVX_VNNI(name)
+#endif
+#if defined(__x86_64__)
+#define INTEGER_SIMD(name) AVX512_VNNI(name) AVX_VNNI(name) SIMD(name)
+#else
+#define INTEGER_SIMD(name)
+#endif
+#define INTEGER_TABLE(name)                                                                        \
+    extern const struct ft_kernel_row ft_##name##_avx512_vnni, ft_##name##_avx_vnni;               \
+    TABLE(name, INTEGER_SIMD(name))
+INTEGER_TABLE(int8_convolution);
+INTEGER_TABLE(int8_depthwise);
 INTEGERS(add);
 INTEGERS(copy);
 INTEGERS(flatten);

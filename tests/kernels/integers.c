@@ -180,6 +180,28 @@ static double real_error(const struct ft_work *w, const float *kernel, const flo
     return worst;
 }
 
+/* The rows of the library, or those that tests/kernels/emulated.h emulates. */
+#if defined(FT_EMULATED_ROWS)
+#define ROWS(name)                                                                                 \
+    extern const struct ft_kernel_row ft_##name##_emulated_avx2, ft_##name##_emulated_avx512,      \
+        ft_##name##_emulated_avx_vnni, ft_##name##_emulated_avx512_vnni;                           \
+    static const struct ft_kernel_row *const name##_rows[] = {                                     \
+        &ft_##name##_emulated_avx2, &ft_##name##_emulated_avx512, &ft_##name##_emulated_avx_vnni,  \
+        &ft_##name##_emulated_avx512_vnni, NULL                                                    \
+    }
+ROWS(int8_convolution);
+ROWS(int8_depthwise);
+static const struct ft_kernel_row *const *rows_of(bool depthwise)
+{
+    return depthwise ? int8_depthwise_rows : int8_convolution_rows;
+}
+#else
+static const struct ft_kernel_row *const *rows_of(bool depthwise)
+{
+    return ft_operation_info(depthwise ? FT_OP_DEPTHWISE : FT_OP_CONVOLUTION)->integer_rows;
+}
+#endif
+
 static void check_shape(struct shape s)
 {
     const int span = (s.kernel - 1) * s.dilation + 1, h = (s.h + 2 * s.pad - span) / s.stride + 1,
@@ -229,9 +251,7 @@ static void check_shape(struct shape s)
             printf("# %.2f steps away from the real number\n", error);
         CHECK(error <= 1.5);
     }
-    const enum ft_operation operation = (s.is & DEPTHWISE) ? FT_OP_DEPTHWISE : FT_OP_CONVOLUTION;
-    for (const struct ft_kernel_row *const *at = ft_operation_info(operation)->integer_rows; *at;
-         at++) {
+    for (const struct ft_kernel_row *const *at = rows_of(s.is & DEPTHWISE); *at; at++) {
         if ((*at)->needs & ~ft_cpu_features()) {
             rows_left_out++;
             continue;
@@ -263,6 +283,9 @@ static void convolutions(void)
         { 3, 3, 96, 16, 3, 1, 1, 1, FLOATS | SIGNS },
         { 1, 1, 501, 70, 1, 1, 1, 0, FLOATS },
         { 40, 30, 4, 19, 5, 3, 1, 2, PLAIN },
+        { 9, 11, 37, 33, 1, 1, 1, 0, SIGNS },
+        { 5, 5, 6, 16, 3, 1, 1, 1, PLAIN },
+        { 23, 20, 40, 32, 1, 1, 1, 0, ADDEND },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         check_shape(shapes[i]);
@@ -278,6 +301,8 @@ static void depthwise(void)
         { 9, 9, 20, 0, 3, 1, 2, 2, DEPTHWISE | ADDEND | SIGNS },
         { 4, 4, 48, 0, 2, 1, 1, 0, DEPTHWISE },
         { 3, 5, 15, 0, 1, 1, 1, 0, DEPTHWISE },
+        { 3, 250, 19, 0, 3, 1, 1, 1, DEPTHWISE },
+        { 13, 130, 70, 0, 5, 2, 1, 2, DEPTHWISE | SIGNS },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         check_shape(shapes[i]);

@@ -1,127 +1,200 @@
-/* Convolutions of int8 steps. The inputs of a band of pixels are gathered into the scratch as rows
- * of K 16-bit values, from which all panels of 16 filters read. */
-#include <string.h>
-
+/* Convolutions of int8 steps. A band of pixels is computed for one panel of 16 filters after the
+ * other. Their inputs are rows of K values, gathered into the scratch, where K is padded to whole
+ * units (int8.h); what is read beyond K is multiplied with weights of 0. A convolution of quads
+ * with a kernel of 1x1 reads its map as it is. */
 #include "kernels/rows.h"
 #include "kernels/simd/int8.h"
 
-#if defined(__AVX512F__)
+#if defined(SUMS_IN_ONE) && SUMS_IN_ONE
 enum { TILE = 24 };
 #else
 enum { TILE = 6 };
 #endif
-enum { BAND = TILE * 64, BAND_FLOATS = 24 << 10, SPARE = 8 /* floats written after a row */ };
+enum { BAND = 384, BAND_BYTES = 96 << 10, UNIT = 4, SPARE = 32 /* bytes written after a row */ };
 
-/* Pairs in K. */
-static size_t depth(const struct ft_work *w)
+static bool quads(const struct ft_work *w)
 {
-    return (ft_conv_k(w) + 1) / 2;
+    return QUADS && !w->int8.wide;
 }
 
-static size_t panels(const struct ft_work *w)
+/* Units in K. */
+static size_t depth(const struct ft_work *w)
 {
-    return ((size_t)w->out.c + SUMS - 1) / SUMS;
+    const size_t in_unit = quads(w) ? 4 : 2;
+    return (ft_conv_k(w) + in_unit - 1) / in_unit;
+}
+
+/* Units of a panel: those of K, after the sums of 128 times the weights if inputs are signed. */
+static size_t panel_units(const struct ft_work *w)
+{
+    return (depth(w) + SIGNED_INPUTS) * SUMS;
 }
 
 static size_t packed(const struct ft_work *w)
 {
-    return panels(w) * depth(w) * SUMS;
+    return ((size_t)w->out.c + SUMS - 1) / SUMS * panel_units(w);
 }
 
-/* [panel][pair of K][place][2] */
-static void pack(const struct ft_work *w, const float *whole, float *packed_weights)
+/* The weights of filter `first` and 15 others as units, at `to`. */
+static void pack_panel(const struct ft_work *w, const float *whole, size_t first, int32_t *to)
 {
     const size_t k = ft_conv_k(w), c = (size_t)w->out.c;
-    int16_t *to = (int16_t *)(void *)packed_weights;
-    for (size_t first = 0; first < c; first += SUMS)
-        for (size_t j = 0; j < 2 * depth(w); j += 2)
-            for (int i = 0; i < SUMS; i++)
-                for (size_t odd = 0; odd < 2; odd++) {
-                    const size_t f = first + (size_t)ft_int8_channel(i);
-                    *to++ = f < c && j + odd < k ? (int16_t)whole[(j + odd) * c + f] : 0;
-                }
-}
-
-/* Copies n bytes as 16-bit values. Up to 15 more are read and written. */
-static void widen(const uint8_t *from, int n, int16_t *to)
-{
-    for (int i = 0; i < n; i += SUMS)
-        _mm256_storeu_si256((__m256i *)(void *)(to + i), bytes_load(from + i));
-}
-
-static void gather_pixel(const struct ft_work *w, int y, int x, int16_t *to)
-{
-    const bool touching = w->dilation[1] == 1 && w->in.pixel == w->in.c;
-    const int across = touching ? 1 : w->kernel[1], n = touching ? w->kernel[1] * w->in.c : w->in.c,
-              top = y * w->stride[0] - w->pad[0], left = x * w->stride[1] - w->pad[1];
-    for (int ky = 0; ky < w->kernel[0]; ky++)
-        for (int kx = 0; kx < across; kx++, to += n) {
-            const int at_y = top + ky * w->dilation[0], at_x = left + kx * w->dilation[1];
-            if (w->int8.wide)
-                memcpy(to, ft_wide_at(&w->in, at_y, at_x), (size_t)n * sizeof *to);
+    const int size = quads(w) ? 4 : 2;
+    int32_t *units = to + SIGNED_INPUTS * SUMS;
+    memset(to, 0, panel_units(w) * sizeof *to);
+    for (int i = 0; i < SUMS && first + (size_t)i < c; i++)
+        for (size_t j = 0; j < k; j++) {
+            const float weight = whole[j * c + first + (size_t)i];
+            const size_t unit = j / (size_t)size * SUMS;
+            const int place = ft_int8_place(i, (int)(j % (size_t)size), size);
+            if (size == 4)
+                ((int8_t *)(units + unit))[place] = (int8_t)weight;
             else
-                widen(ft_bytes_at(&w->in, at_y, at_x), n, to);
+                ((int16_t *)(units + unit))[place] = (int16_t)weight;
+            if (SIGNED_INPUTS && size == 4)
+                to[i] += 128 * (int32_t)weight;
         }
 }
 
-/* Gathers pixels first..first + n, which are numbered from row y0 on. The last value of an odd K is
- * multiplied with 0. */
-static void gather(const struct ft_work *w, int first, int n)
+static void pack(const struct ft_work *w, const float *whole, float *packed_weights)
 {
-    const size_t k = ft_conv_k(w), row = 2 * depth(w);
-    int16_t *to = (int16_t *)(void *)w->scratch;
-    for (int i = first; i < first + n; i++, to += row) {
-        gather_pixel(w, w->y0 + i / w->out.w, i % w->out.w, to);
-        if (k < row)
-            to[k] = 0;
+    int32_t *to = (int32_t *)(void *)packed_weights;
+    for (size_t first = 0; first < (size_t)w->out.c; first += SUMS, to += panel_units(w))
+        pack_panel(w, whole, first, to);
+}
+
+/* Copies n bytes, or widens them. Up to 15 more are read and written. */
+static void copy_bytes(const void *from, int n, void *to)
+{
+    for (int i = 0; i < n; i += SUMS)
+        memcpy((uint8_t *)to + i, (const uint8_t *)from + i, SUMS);
+}
+
+static void widen_bytes(const uint8_t *from, int n, int16_t *to)
+{
+    for (int i = 0; i < n; i += SUMS)
+        widen(from + i, to + i);
+}
+
+static void gather_pixel(const struct ft_work *w, int y, int x, uint8_t *to)
+{
+    const bool touching = w->dilation[1] == 1 && w->in.pixel == w->in.c, as_bytes = quads(w);
+    const int across = touching ? 1 : w->kernel[1], n = touching ? w->kernel[1] * w->in.c : w->in.c,
+              top = y * w->stride[0] - w->pad[0], left = x * w->stride[1] - w->pad[1];
+    for (int ky = 0; ky < w->kernel[0]; ky++)
+        for (int kx = 0; kx < across; kx++, to += as_bytes ? n : 2 * n) {
+            const int at_y = top + ky * w->dilation[0], at_x = left + kx * w->dilation[1];
+            if (w->int8.wide)
+                copy_bytes(ft_wide_at(&w->in, at_y, at_x), 2 * n, to);
+            else if (as_bytes)
+                copy_bytes(ft_bytes_at(&w->in, at_y, at_x), n, to);
+            else
+                widen_bytes(ft_bytes_at(&w->in, at_y, at_x), n, (int16_t *)(void *)to);
+        }
+}
+
+/* Pixels of the output, in the order of memory. */
+struct band {
+    const uint8_t *in; /* the first row of inputs */
+    size_t row;        /* bytes from row to row */
+    int n;
+    ptrdiff_t out[BAND], other[BAND]; /* where each pixel begins */
+};
+
+/* Whether the map has the rows of inputs. */
+static bool direct(const struct ft_work *w)
+{
+    return quads(w) && w->kernel[0] * w->kernel[1] == 1 && w->stride[0] * w->stride[1] == 1 &&
+           w->pad[0] + w->pad[1] == 0 && w->in.row == (ptrdiff_t)w->in.w * w->in.pixel;
+}
+
+/* Makes the band of n pixels that begins with pixel `first`, numbered from row y0 on. */
+static void make_band(const struct ft_work *w, int first, int n, struct band *b)
+{
+    int y = w->y0 + first / w->out.w, x = first % w->out.w;
+    uint8_t *to = (uint8_t *)(void *)w->scratch;
+    b->n = n;
+    b->in = to;
+    b->row = depth(w) * UNIT;
+    const bool gathered = !direct(w);
+    if (!gathered) {
+        b->in = ft_bytes_at(&w->in, y, x);
+        b->row = (size_t)w->in.pixel;
+    }
+    for (int i = 0; i < n; i++) {
+        b->out[i] = y * w->out.row + (ptrdiff_t)x * w->out.pixel;
+        b->other[i] = y * w->other.row + (ptrdiff_t)x * w->other.pixel;
+        if (gathered)
+            gather_pixel(w, y, x, to + (size_t)i * b->row);
+        if (++x == w->out.w) {
+            x = 0;
+            y++;
+        }
     }
 }
 
 struct tile {
     const struct ft_work *work;
-    const int16_t *in, *weights;
+    const uint8_t *in; /* of the first pixel */
+    size_t row;
+    const int32_t *weights;
     size_t depth;
-    int pixel, c; /* the first pixel, counted as above; the first filter */
+    const ptrdiff_t *out, *other; /* of the first pixel */
+    int c;                        /* the first filter */
     struct ends ends;
 };
 
-FT_INLINE void finish(const struct tile *t, int pixel, sums16 s)
+FT_INLINE int32_t unit_at(const uint8_t *p)
 {
-    const struct ft_work *w = t->work;
-    const int y = w->y0 + pixel / w->out.w, x = pixel % w->out.w, n = w->out.c - t->c;
-    if (w->int8.floats)
-        write_floats(w, s, t->c, ft_map_to(&w->out, y, x) + t->c, n);
-    else
-        write_bytes(&t->ends, s, w->other.data ? ft_bytes_at(&w->other, y, x) + t->c : NULL,
-                    ft_bytes_to(&w->out, y, x) + t->c, n);
+    int32_t unit;
+    memcpy(&unit, p, sizeof unit);
+    return unit;
 }
 
-FT_INLINE void run_tile(const struct tile *t, const int rows)
+FT_INLINE void run_tile(const struct tile *t, const int rows, const bool as_quads)
 {
     sums16 s[TILE];
-    const sums16 bias = sums_load(ft_int8_constants(t->work).bias + t->c);
+    const int32_t *weights = t->weights;
+    sums16 start = sums_load(ft_int8_constants(t->work).bias + t->c);
+#if SIGNED_INPUTS
+    start = sums_plus(start, sums_load(weights));
+    weights += SUMS;
+#endif
     FT_UNROLL
     for (int r = 0; r < rows; r++)
-        s[r] = bias;
-    const int32_t *in = (const int32_t *)(const void *)t->in;
-    const int16_t *weights = t->weights;
-    for (size_t k = 0; k < t->depth; k++, weights += 2 * SUMS) {
-        const sums16 p = pairs_load(weights);
+        s[r] = start;
+    const uint8_t *in = t->in;
+    const size_t row = t->row;
+    for (size_t k = 0; k < t->depth; k++, weights += SUMS, in += UNIT) {
+        const sums16 p = units_load(weights);
         FT_UNROLL
         for (int r = 0; r < rows; r++)
-            sums_add(&s[r], in[(size_t)r * t->depth + k], p);
+            (as_quads ? add_quad : add_pair)(&s[r], unit_at(in + (size_t)r * row), p);
     }
+    sums16 sums[TILE]; /* in memory: the loop over them is not unrolled */
     FT_UNROLL
     for (int r = 0; r < rows; r++)
-        finish(t, t->pixel + r, s[r]);
+        sums[r] = s[r];
+    write_pixels(t->work, &t->ends, sums, t->out, t->other, t->c, rows);
 }
 
 #define TILE_OF(rows)                                                                              \
-    static __attribute__((noinline)) void tile_##rows(const struct tile *t)                        \
+    static __attribute__((noinline)) void pairs_##rows(const struct tile *t)                       \
     {                                                                                              \
-        run_tile(t, rows);                                                                         \
+        run_tile(t, rows, false);                                                                  \
+    }                                                                                              \
+    static __attribute__((noinline)) void quads_##rows(const struct tile *t)                       \
+    {                                                                                              \
+        run_tile(t, rows, QUADS);                                                                  \
     }
-#if defined(__AVX512F__)
+#define TILE_ROW(rows)                                                                             \
+    {                                                                                              \
+        rows,                                                                                      \
+        {                                                                                          \
+            pairs_##rows, quads_##rows                                                             \
+        }                                                                                          \
+    }
+#if defined(SUMS_IN_ONE) && SUMS_IN_ONE
 TILE_OF(24)
 TILE_OF(16)
 TILE_OF(12)
@@ -137,49 +210,54 @@ TILE_OF(1)
 /* Tiles, the largest first. */
 static const struct {
     int rows;
-    void (*run)(const struct tile *);
+    void (*run[2])(const struct tile *); /* of pairs, of quads */
 } tiles[] = {
-#if defined(__AVX512F__)
-    { 24, tile_24 }, { 16, tile_16 }, { 12, tile_12 }, { 8, tile_8 },
+#if defined(SUMS_IN_ONE) && SUMS_IN_ONE
+    TILE_ROW(24), TILE_ROW(16), TILE_ROW(12), TILE_ROW(8),
 #endif
-    { 6, tile_6 },   { 5, tile_5 },   { 4, tile_4 },   { 3, tile_3 }, { 2, tile_2 }, { 1, tile_1 },
+    TILE_ROW(6),  TILE_ROW(5),  TILE_ROW(4),  TILE_ROW(3), TILE_ROW(2), TILE_ROW(1),
 };
 
-static void run_panel(const struct ft_work *w, int first, int n, int c)
+static void run_panel(const struct ft_work *w, const struct band *b, int c)
 {
-    const size_t row = 2 * depth(w);
     struct tile t = { .work = w,
-                      .in = (const int16_t *)(const void *)w->scratch,
-                      .weights = (const int16_t *)(const void *)w->weights +
-                                 (size_t)(c / SUMS) * row * SUMS,
+                      .in = b->in,
+                      .row = b->row,
+                      .weights = (const int32_t *)(const void *)w->weights +
+                                 (size_t)(c / SUMS) * panel_units(w),
                       .depth = depth(w),
                       .c = c,
                       .ends = ends_of(w, c) };
-    for (int i = 0, rows; i < n; i += rows) {
+    for (int i = 0, rows; i < b->n; i += rows) {
         int shape = 0;
-        while (tiles[shape].rows > n - i)
+        while (tiles[shape].rows > b->n - i)
             shape++;
         rows = tiles[shape].rows;
-        t.pixel = first + i;
-        tiles[shape].run(&t);
-        t.in += (size_t)rows * row;
+        t.out = b->out + i;
+        t.other = b->other + i;
+        tiles[shape].run[quads(w)](&t);
+        t.in += (size_t)rows * b->row;
     }
 }
 
-static int band_of(const struct ft_work *w, size_t floats)
+/* Pixels of a band whose rows fit so many bytes. */
+static int band_of(size_t bytes, size_t row)
 {
-    const size_t fits = (floats - SPARE) / depth(w);
-    return fits > BAND ? BAND : (int)(fits > TILE ? fits / TILE * TILE : fits);
+    const size_t fits = bytes / row;
+    return fits > BAND ? BAND : fits > TILE ? (int)(fits / TILE * TILE) : fits ? (int)fits : 1;
 }
 
 static void convolution(const struct ft_work *w)
 {
-    const int pixels = (w->y1 - w->y0) * w->out.w, band = band_of(w, w->scratch_floats);
-    for (int i = 0; i < pixels; i += band) {
-        const int n = pixels - i < band ? pixels - i : band;
-        gather(w, i, n);
+    struct band b;
+    const int pixels = (w->y1 - w->y0) * w->out.w,
+              most = direct(w)
+                         ? band_of(BAND_BYTES, (size_t)w->in.pixel)
+                         : band_of(w->scratch_floats * sizeof(float) - SPARE, depth(w) * UNIT);
+    for (int i = 0; i < pixels; i += b.n) {
+        make_band(w, i, pixels - i < most ? pixels - i : most, &b);
         for (int c = w->c0; c < w->c1; c += SUMS)
-            run_panel(w, i, n, c);
+            run_panel(w, &b, c);
     }
     if (w->int8.floats)
         ft_activate_part(w);
@@ -188,8 +266,9 @@ static void convolution(const struct ft_work *w)
 /* Each of FT_PARTS_MAX equal shares is enough for one tile. */
 static size_t scratch(const struct ft_work *w)
 {
-    const size_t least = FT_PARTS_MAX * (TILE * depth(w) + SPARE), whole = BAND_FLOATS + SPARE;
-    return least > whole ? least : whole;
+    const size_t least = FT_PARTS_MAX * (TILE * depth(w) * UNIT + SPARE),
+                 whole = BAND_BYTES + SPARE;
+    return (least > whole ? least : whole) / sizeof(float);
 }
 
 static bool accepts(const struct ft_work *w)

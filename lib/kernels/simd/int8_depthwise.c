@@ -1,90 +1,167 @@
-/* Depthwise convolutions of int8 steps: 16 channels at a time, the taps in pairs. */
+/* Depthwise convolutions of int8 steps, 16 channels at a time. Products need 16 bits: they are of
+ * pairs of taps (int8.h). The inputs of a run of outputs are first widened and interleaved: rows 0
+ * and 1 of the kernel, rows 2 and 3, ..., and, if the last row is alone, each of its pixels with
+ * the pixel of the next tap. Neighbouring outputs share these pairs. */
+#include "base/numbers.h"
 #include "kernels/rows.h"
 #include "kernels/simd/int8.h"
 
-enum { TAPS = 128 }; /* at most */
+enum { TAPS = 128, COLUMNS = 192 /* of pairs of rows: 12 KB */, TILE = 4 /* outputs */ };
 
-static int pairs(const struct ft_work *w)
+/* Pairs of rows, one more if the number of rows is odd. */
+static int row_pairs(const struct ft_work *w)
 {
-    return (w->kernel[0] * w->kernel[1] + 1) / 2;
+    return (w->kernel[0] + 1) / 2;
+}
+
+/* Columns of the input that one output needs. */
+static int reach(const struct ft_work *w)
+{
+    return (w->kernel[1] - 1) * w->dilation[1] + 1;
+}
+
+struct pair {
+    int tap[2];   /* of the kernel, row by row; -1: none */
+    ptrdiff_t at; /* column among the interleaved ones, from the first of the output */
+};
+
+/* Lists the pairs of taps for runs of `columns`. Returns their number. */
+static int list_pairs(const struct ft_work *w, int columns, struct pair *pairs)
+{
+    const int across = w->kernel[1], last = w->kernel[0] - 1;
+    int n = 0;
+    for (int y = 0; y <= last; y += 2)
+        for (int x = 0; x < across; x += y < last ? 1 : 2)
+            pairs[n++] =
+                (struct pair){ .tap = { y * across + x, y < last         ? (y + 1) * across + x
+                                                        : x + 1 < across ? y * across + x + 1
+                                                                         : -1 },
+                               .at = (ptrdiff_t)(y / 2) * columns + (ptrdiff_t)x * w->dilation[1] };
+    return n;
 }
 
 static size_t packed(const struct ft_work *w)
 {
-    return ((size_t)w->out.c + SUMS - 1) / SUMS * (size_t)pairs(w) * SUMS;
+    struct pair pairs[TAPS];
+    return ((size_t)w->out.c + SUMS - 1) / SUMS * (size_t)list_pairs(w, 0, pairs) * SUMS;
 }
 
-/* [block of channels][pair of taps][place][2] */
+/* [block of channels][pair][place] */
 static void pack(const struct ft_work *w, const float *whole, float *packed_weights)
 {
-    const int taps = w->kernel[0] * w->kernel[1], c = w->out.c;
+    struct pair pairs[TAPS];
+    const int n = list_pairs(w, 0, pairs), c = w->out.c;
     int16_t *to = (int16_t *)(void *)packed_weights;
     for (int first = 0; first < c; first += SUMS)
-        for (int t = 0; t < 2 * pairs(w); t += 2)
+        for (int p = 0; p < n; p++, to += 2 * SUMS)
             for (int i = 0; i < SUMS; i++)
-                for (int odd = 0; odd < 2; odd++) {
-                    const int f = first + ft_int8_channel(i);
-                    *to++ = f < c && t + odd < taps ? (int16_t)whole[(t + odd) * c + f] : 0;
-                }
+                for (int k = 0; k < 2; k++)
+                    to[ft_int8_place(i, k, 2)] =
+                        first + i < c && pairs[p].tap[k] >= 0
+                            ? (int16_t)whole[pairs[p].tap[k] * c + first + i]
+                            : 0;
 }
 
-/* Adds the products of two taps. */
-FT_INLINE void add_taps(sums16 *s, __m256i a, __m256i b, sums16 w)
+/* Of the first n columns that the outputs from (y, x) on need. */
+static void interleave(const struct ft_work *w, int y, int x, int c, int n, int columns,
+                       int32_t *to)
 {
-    const __m256i lo = _mm256_unpacklo_epi16(a, b), hi = _mm256_unpackhi_epi16(a, b);
-#if defined(__AVX512F__) /* the order of the channels, as in ft_int8_channel */
-    const __m512i v =
-        _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_permute2x128_si256(lo, hi, 0x20)),
-                           _mm256_permute2x128_si256(lo, hi, 0x31), 1);
-    s->v = _mm512_add_epi32(s->v, _mm512_madd_epi16(v, w.v));
-#else
-    s->lo = _mm256_add_epi32(s->lo, _mm256_madd_epi16(lo, w.lo));
-    s->hi = _mm256_add_epi32(s->hi, _mm256_madd_epi16(hi, w.hi));
-#endif
-}
-
-/* All pixels of a row, for 16 channels from c on. at [taps] are offsets from the first tap. */
-static void run_row(const struct ft_work *w, int y, int c, const ptrdiff_t *at)
-{
-    const int taps = w->kernel[0] * w->kernel[1], n = w->out.c - c;
-    const int16_t *weights =
-        (const int16_t *)(const void *)w->weights + (ptrdiff_t)(c / SUMS) * pairs(w) * 2 * SUMS;
-    const sums16 bias = sums_load(ft_int8_constants(w).bias + c);
-    const struct ends ends = ends_of(w, c);
-    for (int x = 0; x < w->out.w; x++) {
-        const uint8_t *in =
-            ft_bytes_at(&w->in, y * w->stride[0] - w->pad[0], x * w->stride[1] - w->pad[1]) + c;
-        const int16_t *k = weights;
-        sums16 s = bias;
-        int t = 0;
-        for (; t + 1 < taps; t += 2, k += 2 * SUMS)
-            add_taps(&s, bytes_load(in + at[t]), bytes_load(in + at[t + 1]), pairs_load(k));
-        if (t < taps)
-            add_taps(&s, bytes_load(in + at[t]), _mm256_setzero_si256(), pairs_load(k));
-        if (w->int8.floats)
-            write_floats(w, s, c, ft_map_to(&w->out, y, x) + c, n);
-        else
-            write_bytes(&ends, s, w->other.data ? ft_bytes_at(&w->other, y, x) + c : NULL,
-                        ft_bytes_to(&w->out, y, x) + c, n);
+    const int left = x * w->stride[1] - w->pad[1], step = w->dilation[1];
+    for (int ky = 0; ky < w->kernel[0]; ky += 2) {
+        const int at = y * w->stride[0] - w->pad[0] + ky * w->dilation[0];
+        const bool two = ky + 1 < w->kernel[0];
+        const uint8_t *a = ft_bytes_at(&w->in, at, left) + c,
+                      *b = two ? a + w->dilation[0] * w->in.row : a + (ptrdiff_t)step * w->in.pixel;
+        for (int i = 0; i < n; i++, a += w->in.pixel, b += w->in.pixel)
+            widen_pairs(a, two || i + step < n ? b : a, to + (ptrdiff_t)i * SUMS);
+        to += (ptrdiff_t)columns * SUMS;
     }
 }
 
+/* What 16 channels need. */
+struct run {
+    const struct ft_work *work;
+    const int32_t *weights;
+    const struct pair *pairs;
+    int n_pairs, columns,
+        outputs; /* interleaved columns, and the outputs that they are enough for */
+    int c;
+    struct ends ends;
+};
+
+/* Some outputs, the first at y, x; their inputs begin at in. */
+FT_INLINE void run_tile(const struct run *r, const int32_t *in, int y, int x, const int count)
+{
+    const struct ft_work *w = r->work;
+    const ptrdiff_t step = (ptrdiff_t)w->stride[1] * SUMS;
+    sums16 s[TILE];
+    const sums16 bias = sums_load(ft_int8_constants(w).bias + r->c);
+    FT_UNROLL
+    for (int i = 0; i < count; i++)
+        s[i] = bias;
+    for (int p = 0; p < r->n_pairs; p++) {
+        const sums16 weights = units_load(r->weights + (ptrdiff_t)p * SUMS);
+        const int32_t *from = in + r->pairs[p].at * SUMS;
+        FT_UNROLL
+        for (int i = 0; i < count; i++)
+            add_pairs(&s[i], units_load(from + i * step), weights);
+    }
+    ptrdiff_t out[TILE], other[TILE];
+    for (int i = 0; i < count; i++) {
+        out[i] = y * w->out.row + (ptrdiff_t)(x + i) * w->out.pixel;
+        other[i] = y * w->other.row + (ptrdiff_t)(x + i) * w->other.pixel;
+    }
+    write_pixels(w, &r->ends, s, out, other, r->c, count);
+}
+
+static void run_row(const struct run *r, int y)
+{
+    const struct ft_work *w = r->work;
+    const ptrdiff_t step = (ptrdiff_t)w->stride[1] * SUMS;
+    _Alignas(64) int32_t columns[COLUMNS * SUMS];
+    for (int x = 0; x < w->out.w;) {
+        const int end = ft_min(x + r->outputs, w->out.w);
+        const int32_t *in = columns;
+        interleave(w, y, x, r->c, (end - x - 1) * w->stride[1] + reach(w), r->columns, columns);
+        for (; end - x >= TILE; x += TILE, in += TILE * step)
+            run_tile(r, in, y, x, TILE);
+        for (; x < end; x++, in += step)
+            run_tile(r, in, y, x, 1);
+    }
+}
+
+/* The channels of a cache line together, so that it is read once for a row. */
 static void depthwise(const struct ft_work *w)
 {
-    ptrdiff_t at[TAPS];
-    for (int t = 0; t < w->kernel[0] * w->kernel[1]; t++)
-        at[t] = t / w->kernel[1] * w->dilation[0] * w->in.row +
-                (ptrdiff_t)(t % w->kernel[1]) * w->dilation[1] * w->in.pixel;
-    for (int y = w->y0; y < w->y1; y++)
-        for (int c = w->c0; c < w->c1; c += SUMS)
-            run_row(w, y, c, at);
+    enum { LINE = 64 };
+    struct pair pairs[TAPS];
+    struct run runs[LINE / SUMS];
+    const int outputs = ft_min((COLUMNS / row_pairs(w) - reach(w)) / w->stride[1] + 1, w->out.w),
+              columns = (outputs - 1) * w->stride[1] + reach(w), n = list_pairs(w, columns, pairs);
+    for (int first = w->c0; first < w->c1; first += LINE) {
+        int n_runs = 0;
+        for (int c = first; c < ft_min(first + LINE, w->c1); c += SUMS)
+            runs[n_runs++] = (struct run){ .work = w,
+                                           .weights = (const int32_t *)(const void *)w->weights +
+                                                      (ptrdiff_t)(c / SUMS) * n * SUMS,
+                                           .pairs = pairs,
+                                           .n_pairs = n,
+                                           .columns = columns,
+                                           .outputs = outputs,
+                                           .c = c,
+                                           .ends = ends_of(w, c) };
+        for (int y = w->y0; y < w->y1; y++)
+            for (int i = 0; i < n_runs; i++)
+                run_row(&runs[i], y);
+    }
     if (w->int8.floats)
         ft_activate_part(w);
 }
 
 static bool accepts(const struct ft_work *w)
 {
-    return w->multiplier == 1 && w->kernel[0] * w->kernel[1] <= TAPS;
+    return w->multiplier == 1 && w->kernel[0] * w->kernel[1] <= TAPS &&
+           row_pairs(w) * reach(w) <= COLUMNS;
 }
 
 const struct ft_kernel_row FT_NAME(int8_depthwise) = { .run = depthwise,

@@ -6,15 +6,6 @@
 
 #include "kernels/isa.h"
 
-/* Loops over accumulators have constant bounds and must be unrolled: only then do the accumulators
- * stay in registers. Each compiler has its own pragma. */
-#if defined(__clang__)
-#define FT_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define FT_UNROLL _Pragma("GCC unroll 64")
-#endif
-#define FT_INLINE static inline __attribute__((always_inline))
-
 #if defined(__AVX512F__)
 #include "kernels/simd/avx512.h"
 #elif defined(__AVX2__)
