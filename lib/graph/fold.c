@@ -222,6 +222,36 @@ static bool find_gelu_tanh(struct ft_nodes *nodes, int i)
     return false;
 }
 
+/* A pool with a stride of 1, of whose result only every n-th pixel is read, is a pool with a stride
+ * of n. Files state it so, by a crop and a pool of single pixels, because Keras has no pools with
+ * any other padding than its own. */
+static bool find_strided_pool(struct ft_nodes *nodes, int i)
+{
+    struct ft_node *node = &nodes->node[i];
+    int from = node->inputs[0], crop[2] = { 0, 0 };
+    if (node->params.kernel[0] != 1 || node->params.kernel[1] != 1)
+        return false;
+    struct ft_node *cropping = &nodes->node[from];
+    if (cropping->kind == FT_LAYER_CROPPING && cropping->uses == 1) {
+        crop[0] = cropping->params.pad[0];
+        crop[1] = cropping->params.pad[2];
+        from = cropping->inputs[0];
+    }
+    struct ft_node *p = &nodes->node[from];
+    if ((p->kind != FT_LAYER_MAX_POOL && p->kind != FT_LAYER_AVERAGE_POOL) || p->uses != 1 ||
+        p->params.stride[0] != 1 || p->params.stride[1] != 1 || p->pad[0] < crop[0] ||
+        p->pad[1] < crop[1])
+        return false;
+    for (int a = 0; a < 2; a++) {
+        p->params.stride[a] = node->params.stride[a];
+        p->pad[a] -= crop[a];
+    }
+    p->shape = node->shape;
+    absorb(nodes, from, i);
+    cropping->needed = false; /* or it was the pool itself, which has moved */
+    return true;
+}
+
 void ft_nodes_fold(struct ft_nodes *nodes)
 {
     for (int i = 0; i < nodes->n; i++) { /* in order: all nodes before i are folded already */
@@ -244,5 +274,7 @@ void ft_nodes_fold(struct ft_nodes *nodes)
             fuse_activation(nodes, i);
         else if (node->kind == FT_LAYER_ADD)
             fuse_sum(nodes, i);
+        else if (node->kind == FT_LAYER_MAX_POOL)
+            find_strided_pool(nodes, i);
     }
 }

@@ -183,6 +183,36 @@ static void impossible_settings_are_refused(void)
     CHECK(refused(&net, plain, "Subtract with 1 inputs") == FT_EFORMAT);
 }
 
+static int steps_of(const struct net *net)
+{
+    struct ft_plan *plan = NULL;
+    CHECK(!ft_plan_new(&net->network, &(struct ft_plan_options){ .layer = -1 }, &plan, NULL));
+    const int n = ft_plan_steps(plan);
+    ft_plan_free(plan);
+    return n;
+}
+
+/* A pool of 3 x 3 by steps of 2 with a padding that Keras does not have, as ONNX files need it. */
+static void a_pool_of_which_pixels_are_skipped_is_one_step(void)
+{
+    static struct net net;
+    make_simple(&net, 12, 12);
+    struct ft_layer_params *pool = &add_after(&net, FT_LAYER_MAX_POOL)->params;
+    pool->kernel[0] = pool->kernel[1] = 3;
+    pool->padding = FT_PAD_SAME;
+    struct ft_layer_params *crop = &add_after(&net, FT_LAYER_CROPPING)->params;
+    crop->pad[0] = crop->pad[2] = 1;
+    struct ft_layer_params *skip = &add_after(&net, FT_LAYER_MAX_POOL)->params;
+    skip->kernel[0] = skip->kernel[1] = 1;
+    skip->stride[0] = skip->stride[1] = 2;
+    CHECK(steps_of(&net) == 2);
+    crop->pad[0] = 2; /* the first window would begin inside the map */
+    CHECK(steps_of(&net) == 4);
+    crop->pad[0] = 1;
+    pool->stride[0] = 2; /* its pixels are skipped already */
+    CHECK(steps_of(&net) == 4);
+}
+
 static void every_kind_has_a_row(void)
 {
     for (int i = 0; i < FT_LAYER_KINDS; i++) {
@@ -309,6 +339,7 @@ int main(void)
     RUN(impossible_settings_are_refused);
     RUN(the_caller_may_choose_the_size);
     RUN(layers_are_listed);
+    RUN(a_pool_of_which_pixels_are_skipped_is_one_step);
     RUN(impossible_layers_are_listed_without_a_size);
     RUN(a_large_network_is_packed_piece_by_piece);
     return test_end();
