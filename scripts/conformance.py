@@ -178,6 +178,9 @@ def save(keras, model, container, path):
     if kind == "weights" or (kind == "legacy" and "k2" in container):
         model.save_weights(path)
     elif kind == "onnx":
+        for layer in model._flatten_layers():
+            if isinstance(layer, keras.layers.Normalization):  # Keras makes inputs of these two, without their values
+                layer.mean, layer.variance = (keras.ops.convert_to_numpy(x) for x in (layer.mean, layer.variance))
         model.export(path, format="onnx", verbose=False)
     elif kind == "legacy":
         import h5py
