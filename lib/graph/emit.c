@@ -104,6 +104,14 @@ static bool pools_globally(const struct ft_node *node)
     return node->needed && ft_layer_kind_info(node->kind)->flags & FT_KIND_GLOBAL_POOL;
 }
 
+/* Returns whether node i is a global pool that is emitted out of order. A pool of a single pixel,
+ * which another one has made, is not. */
+static bool comes_early(const struct ft_nodes *nodes, int i)
+{
+    return pools_globally(&nodes->node[i]) &&
+           !pools_globally(&nodes->node[nodes->node[i].inputs[0]]);
+}
+
 /* Emits the nodes in their order, but a global pool directly after the node that it reads. So the
  * memory of a map that is averaged for the features of all depths is free when the network has
  * passed it, wherever a file lists the pool. */
@@ -111,11 +119,11 @@ static void emit_nodes(struct ft_emitter *e)
 {
     const struct ft_nodes *nodes = e->nodes;
     for (int i = 0; i < nodes->n; i++) {
-        if (!nodes->node[i].needed || pools_globally(&nodes->node[i]))
+        if (!nodes->node[i].needed || comes_early(nodes, i))
             continue;
         emit_node(e, i);
         for (int j = i + 1; j < nodes->n; j++)
-            if (pools_globally(&nodes->node[j]) && nodes->node[j].inputs[0] == i)
+            if (comes_early(nodes, j) && nodes->node[j].inputs[0] == i)
                 emit_node(e, j);
     }
 }

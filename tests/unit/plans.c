@@ -213,6 +213,33 @@ static void a_pool_of_which_pixels_are_skipped_is_one_step(void)
     CHECK(steps_of(&net) == 4);
 }
 
+static void run_to(const struct net *net, int layer, float *out)
+{
+    const uint8_t pixels[9 * 9 * 3] = { 10, 200, 90, 255, 3 };
+    struct ft_plan *plan = NULL;
+    CHECK(!ft_plan_new(&net->network, &(struct ft_plan_options){ .layer = layer }, &plan, NULL));
+    void *arena = aligned_alloc(64, ft_plan_arena_bytes(plan, 1));
+    memset(arena, 0x7f, ft_plan_arena_bytes(plan, 1));
+    ft_plan_run(plan, pixels, arena, out);
+    free(arena);
+    ft_plan_free(plan);
+}
+
+/* Features that are cut before a last convolution of a single pixel are averaged once more. */
+static void a_pool_of_a_pool_is_computed(void)
+{
+    static struct net net;
+    float once[8], twice[8];
+    make_simple(&net, 9, 9);
+    for (int i = 0; i < 216; i++)
+        some[i] = (float)(i % 11) - 5;
+    add_after(&net, FT_LAYER_GLOBAL_AVERAGE_POOL)->params.keep_dims = true;
+    add_after(&net, FT_LAYER_GLOBAL_AVERAGE_POOL);
+    run_to(&net, 2, once);
+    run_to(&net, 3, twice);
+    CHECK(once[0] != 0 && !memcmp(once, twice, sizeof once));
+}
+
 static void every_kind_has_a_row(void)
 {
     for (int i = 0; i < FT_LAYER_KINDS; i++) {
@@ -340,6 +367,7 @@ int main(void)
     RUN(the_caller_may_choose_the_size);
     RUN(layers_are_listed);
     RUN(a_pool_of_which_pixels_are_skipped_is_one_step);
+    RUN(a_pool_of_a_pool_is_computed);
     RUN(impossible_layers_are_listed_without_a_size);
     RUN(a_large_network_is_packed_piece_by_piece);
     return test_end();
