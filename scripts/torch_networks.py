@@ -57,11 +57,16 @@ def make(name, size, seen):
                 norm.weight.uniform_(0.7, 1.3)
                 norm.bias.uniform_(-0.3, 0.3)
         for weight in network.parameters():
-            if not weight.any():  # layer scales and biases that begin as zeros
+            if not weight.any():  # biases that begin as zeros
                 torch.nn.init.normal_(weight, 0, 0.02)
+            elif weight.abs().max() < 1e-3:  # layer scales that begin as nearly zeros
+                weight.uniform_(0.3, 1)
         scaled(seen)
         for norm in norms:
-            norm.running_var += 0.1 * norm.running_var.mean()  # no channel is enlarged by much, as in trained networks
+            # no channel is enlarged by much, as in trained networks, and few vanish
+            norm.running_var += 0.5 * norm.running_var.mean()
+            if norm.affine:
+                norm.weight *= 1.19
     return scaled.eval()
 
 
@@ -70,7 +75,7 @@ def features(network, x, whole):
     inputs = []
     ends = [m for m in network.modules() if isinstance(m, torch.nn.Linear)]
     if hasattr(network.network, "get_classifier"):  # timm: it may be a convolution
-        ends = [network.network.get_classifier()]
+        ends = [m for m in [network.network.get_classifier()] if isinstance(m, torch.nn.Module)]
     hooks = [m.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0].squeeze())) for m in ends]
     with torch.no_grad():
         output = network(x)
