@@ -79,11 +79,14 @@ PLAIN(transpose);
 #endif
 #if defined(__x86_64__)
 #define INTEGER_SIMD(name) AVX512_VNNI(name) AVX_VNNI(name) SIMD(name)
+#elif defined(__aarch64__)
+#define INTEGER_SIMD(name) &ft_##name##_neon_i8mm, &ft_##name##_neon_dot, &ft_##name##_neon,
 #else
 #define INTEGER_SIMD(name)
 #endif
 #define INTEGER_TABLE(name)                                                                        \
-    extern const struct ft_kernel_row ft_##name##_avx512_vnni, ft_##name##_avx_vnni;               \
+    extern const struct ft_kernel_row ft_##name##_avx512_vnni, ft_##name##_avx_vnni,               \
+        ft_##name##_neon_i8mm, ft_##name##_neon_dot;                                               \
     TABLE(name, INTEGER_SIMD(name))
 INTEGER_TABLE(int8_convolution);
 INTEGER_TABLE(int8_depthwise);
