@@ -382,8 +382,36 @@ def powers():
     g.write("powers", g.conv(g.op("Concat", *y, axis=1), 54, 5))
 
 
+def attend_by_einsum(g, x, windows, tokens):
+    """x + attention of [1, windows, tokens, 6] in two heads, as einops writes it."""
+    y = g.op("MatMul", g.op("LayerNormalization", x, g.vector(6), g.vector(6, -1, 1), axis=-1), g.weights(6, 18))
+    q, k, v = (g.op("Transpose", g.op("Reshape", part, g.ints(1, windows, tokens, 2, 3)), perm=[0, 1, 3, 2, 4])
+               for part in g.op("Split", g.op("Add", y, g.vector(18, -1, 1)), g.ints(6, 6, 6), axis=-1, outputs=3))
+    scores = g.op("Einsum", q, g.op("Mul", k, g.constant(np.float32(0.4))), equation="B G H I D, B G H J D -> B G H I J")
+    weights = g.op("Softmax", g.op("Add", scores, g.weights(1, 2, tokens, tokens)), axis=-1)
+    y = g.op("Transpose", g.op("Einsum", weights, v, equation="bghij,bghjd->bghid"), perm=[0, 1, 3, 2, 4])
+    return g.op("Add", x, g.op("MatMul", g.op("Reshape", y, g.ints(1, windows, tokens, 6)), g.weights(6, 6)))
+
+
+def gridded():
+    """Attention in windows of 4 x 4 pixels, then in grids of 4 x 4 pixels that are 3 apart (MaxViT)."""
+    g = Graph(17)
+    x = g.conv(g.start, 3, 6, k=2, strides=[2, 2])  # 12 x 12
+    for between in ((1, 6, 12, 12), None):  # torch.export leaves out the reshape to a map
+        x = g.op("Transpose", g.op("Reshape", x, g.ints(1, 6, 3, 4, 3, 4)), perm=[0, 2, 4, 3, 5, 1])
+        x = attend_by_einsum(g, g.op("Reshape", x, g.ints(1, 9, 16, 6)), 9, 16)
+        x = g.op("Transpose", g.op("Reshape", x, g.ints(1, 3, 3, 4, 4, 6)), perm=[0, 5, 1, 3, 2, 4])
+        x = g.op("Reshape", x, g.ints(*between)) if between else x
+        x = g.op("Transpose", g.op("Reshape", x, g.ints(1, 6, 4, 3, 4, 3)), perm=[0, 2, 4, 3, 5, 1])
+        x = g.op("Transpose", g.op("Reshape", x, g.ints(1, 16, 9, 6)), perm=[0, 2, 1, 3])
+        x = g.op("Transpose", attend_by_einsum(g, x, 9, 16), perm=[0, 2, 1, 3])
+        x = g.op("Transpose", g.op("Reshape", x, g.ints(1, 4, 4, 3, 3, 6)), perm=[0, 5, 1, 3, 2, 4])
+        x = g.op("Reshape", x, g.ints(1, 6, 12, 12)) if between else x
+    g.write("gridded", g.op("Reshape", x, g.ints(1, 6, 12, 12)))
+
+
 if __name__ == "__main__":
     os.makedirs(FOLDER, exist_ok=True)
-    for build in [convolutions, pools, norms, activations, shapes, channels_last, tokens, attention, external, resizes, single, elementwise, windows, shifted, thinned, powers]:
+    for build in [convolutions, pools, norms, activations, shapes, channels_last, tokens, attention, external, resizes, single, elementwise, windows, shifted, thinned, powers, gridded]:
         build()
         print(build.__name__)

@@ -201,16 +201,16 @@ static int build(struct ft_import *x, const struct ft_scores *scores,
 
 int ft_onnx_match_attention(struct ft_import *x, bool *done)
 {
+    bool turned;
     const struct ft_onnx_value *weights =
-        strcmp(x->node->op_type, "MatMul") ? NULL : ft_onnx_input(x, 0);
+        ft_onnx_is_product(x->node, &turned) && !turned ? ft_onnx_input(x, 0) : NULL;
     const Ft__Onnx__Node *softmax = weights ? weights->node : NULL;
     struct ft_attention_part q, k, v;
     struct ft_scores scores;
     *done = false;
-    if (!softmax || strcmp(softmax->op_type, "Softmax") || x->node->n_input != 2 ||
-        !ft_scores_find(x, softmax, &scores) ||
+    if (!softmax || strcmp(softmax->op_type, "Softmax") || !ft_scores_find(x, softmax, &scores) ||
         !ft_attention_part_read(x, scores.product->input[0], false, &q) ||
-        !ft_attention_part_read(x, scores.product->input[1], true, &k) ||
+        !ft_attention_part_read(x, scores.product->input[1], !scores.turned, &k) ||
         !ft_attention_part_read(x, x->node->input[1], false, &v))
         return 0;
     const int64_t axis = ft_onnx_int(softmax, "axis", x->opset < 13 ? 1 : -1);

@@ -46,7 +46,7 @@ struct ft_onnx_operator {
 };
 /* Tables that end with a row without a name. */
 extern const struct ft_onnx_operator ft_onnx_windows[], ft_onnx_resizes[], ft_onnx_channels[],
-    ft_onnx_shapes[], ft_onnx_arithmetic[], ft_onnx_elementwise[];
+    ft_onnx_shapes[], ft_onnx_joins[], ft_onnx_arithmetic[], ft_onnx_elementwise[];
 
 /* Computes the current node if all its inputs are constants. *done: whether it was one of the
  * operators that are computed. */

@@ -190,7 +190,8 @@ static const struct ft_onnx_operator *find_operator(const char *name)
 {
     const struct ft_onnx_operator *const tables[] = { ft_onnx_windows,    ft_onnx_resizes,
                                                       ft_onnx_channels,   ft_onnx_shapes,
-                                                      ft_onnx_arithmetic, ft_onnx_elementwise };
+                                                      ft_onnx_joins,      ft_onnx_arithmetic,
+                                                      ft_onnx_elementwise };
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         for (const struct ft_onnx_operator *row = tables[i]; row->name; row++)
             if (!strcmp(row->name, name))

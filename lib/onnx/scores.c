@@ -4,6 +4,52 @@
 
 #include "onnx/fold.h"
 
+/* Copies the letters of an equation such as "b h i d, b h j d -> b h i j" without its spaces: the
+ * indices of both inputs and of the output. Returns false for other equations. */
+static bool read_equation(const Ft__Onnx__Node *node, char indices[3][FT_ONNX_RANK + 1])
+{
+    const Ft__Onnx__Attribute *a = ft_onnx_attribute(node, "equation");
+    int part = 0, n = 0;
+    for (size_t i = 0; a && i < a->s.len; i++) {
+        const char c = (char)a->s.data[i];
+        const bool ends = (part == 0 && c == ',') ||
+                          (part == 1 && c == '-' && i + 1 < a->s.len && a->s.data[++i] == '>');
+        if (ends) {
+            indices[part++][n] = 0;
+            n = 0;
+        } else if ((c < 'a' || c > 'z') && (c < 'A' || c > 'Z')) {
+            if (c != ' ')
+                return false;
+        } else {
+            if (n == FT_ONNX_RANK)
+                return false;
+            indices[part][n++] = c;
+        }
+    }
+    indices[part][n] = 0;
+    return part == 2;
+}
+
+bool ft_onnx_is_product(const Ft__Onnx__Node *node, bool *turned)
+{
+    char in[3][FT_ONNX_RANK + 1], *a = in[0], *b = in[1], *out = in[2];
+    *turned = false;
+    if (node->n_input != 2 || !strcmp(node->op_type, "MatMul"))
+        return node->n_input == 2;
+    if (strcmp(node->op_type, "Einsum") || !read_equation(node, in))
+        return false;
+    const size_t n = strlen(a), m = n - 2;
+    for (size_t i = 0; i < n; i++)
+        if (strchr(a + i + 1, a[i]))
+            return false;
+    if (n < 3 || strlen(b) != n || strlen(out) != n || strncmp(a, b, m) || strncmp(a, out, n - 1))
+        return false;
+    const char summed = a[n - 1], column = out[n - 1];
+    *turned = b[n - 1] == summed;
+    return !strchr(a, column) && b[*turned ? m : n - 1] == column &&
+           b[*turned ? n - 1 : m] == summed;
+}
+
 /* The constant of a sum or product of a constant and scores; *scores is the input of these. */
 static const struct ft_constant *constant_of(const struct ft_import *x, const Ft__Onnx__Node *node,
                                              size_t *scores)
@@ -57,9 +103,9 @@ bool ft_scores_find(const struct ft_import *x, const Ft__Onnx__Node *softmax, st
         node = v ? v->node : NULL;
         if (!node || !node->op_type)
             return false;
-        if (!strcmp(node->op_type, "MatMul")) {
+        if (ft_onnx_is_product(node, &s->turned)) {
             s->product = node;
-            return node->n_input == 2;
+            return true;
         }
         if (s->n == FT_SCORES_STEPS || !read_step(x, node, s, &scores))
             return false;

@@ -19,6 +19,41 @@ static int identity(struct ft_import *x, const struct ft_onnx_operator *row)
     return ft_onnx_set_view(x, 0, &ft_onnx_input(x, 0)->view);
 }
 
+/* A map in the order that the view counts it. */
+static int make_map(struct ft_import *x, struct ft_view *v)
+{
+    enum ft_axis roles[FT_ONNX_RANK];
+    int layer;
+    ft_onnx_roles(v, roles);
+    const int rc = ft_onnx_place(x, v, roles, false, &layer);
+    if (!rc)
+        *v = roles[1] == FT_AXIS_CHANNELS ? ft_view_first(layer, x->shapes[layer])
+                                          : ft_view_last(layer, x->shapes[layer]);
+    return rc;
+}
+
+/* Gives a view the longest axes of which both its axes and those of `other` are parts. Returns
+ * false if these are not the three of a map. */
+static bool merge_axes(struct ft_view *v, const struct ft_view *other)
+{
+    int64_t dims[FT_ONNX_RANK + 1] = { 1 };
+    int n = 1;
+    for (int i = 0, k = 0; i < v->rank || k < other->rank;) {
+        int64_t a = 1, b = 1;
+        do {
+            if (a <= b && i < v->rank)
+                a *= v->dims[i++];
+            else if (k < other->rank)
+                b *= other->dims[k++];
+            else
+                return false;
+        } while (a != b);
+        if (a > 1)
+            dims[n++] = a;
+    }
+    return n == 4 && ft_view_reshape(v, n, dims);
+}
+
 static int reshape(struct ft_import *x, const struct ft_onnx_operator *row)
 {
     (void)row;
@@ -39,7 +74,18 @@ static int reshape(struct ft_import *x, const struct ft_onnx_operator *row)
     }
     if (open >= 0)
         dims[open] = ft_view_count(&v) / known;
-    return set_or_refuse(x, ft_view_reshape(&v, n, dims), &v);
+    const struct ft_view before = v;
+    bool done = ft_view_reshape(&v, n, dims);
+    struct ft_view aligned = v, map = before;
+    int first[FT_ONNX_RANK + 1];
+    if (done && n > 4 && !ft_view_align(&aligned, first) && merge_axes(&map, &v)) {
+        v = map; /* a map in windows becomes one in windows of another size */
+        const int rc = make_map(x, &v);
+        if (rc)
+            return rc;
+        done = ft_view_reshape(&v, n, dims);
+    }
+    return set_or_refuse(x, done, &v);
 }
 
 static int flatten(struct ft_import *x, const struct ft_onnx_operator *row)
@@ -115,18 +161,13 @@ static int unsqueeze(struct ft_import *x, const struct ft_onnx_operator *row)
 static int part(struct ft_import *x, struct ft_view *v, int d, int64_t start, int64_t size,
                 int64_t step)
 {
-    enum ft_axis roles[FT_ONNX_RANK];
     if (ft_view_slice(v, d, start, size, step))
         return 0;
     if (v->rank != 4)
         return ft_onnx_refuse(x, "this part of its input is not supported");
-    ft_onnx_roles(v, roles);
-    int layer;
-    const int rc = ft_onnx_place(x, v, roles, false, &layer);
+    const int rc = make_map(x, v);
     if (rc)
         return rc;
-    *v = roles[1] == FT_AXIS_CHANNELS ? ft_view_first(layer, x->shapes[layer])
-                                      : ft_view_last(layer, x->shapes[layer]);
     return ft_view_slice(v, d, start, size, step)
                ? 0
                : ft_onnx_refuse(x, "this part of its input is not supported");
@@ -250,130 +291,6 @@ static int gather(struct ft_import *x, const struct ft_onnx_operator *row)
     return set_or_refuse(x, ft_view_reshape(&v, rank, dims), &v);
 }
 
-/* ---- Concat ---------------------------------------------------------------------------------- */
-
-/* Parts side by side as rows or columns: each is padded with zeros to the whole, and added.
- * Constant parts are added at the end. */
-static int join_pixels(struct ft_import *x, int axis, const enum ft_axis *roles, int64_t *dims,
-                       int rank)
-{
-    enum { MOST = 64 };
-    int parts[MOST], n = 0;
-    int64_t start = 0;
-    struct ft_constant offset = { .rank = rank };
-    memcpy(offset.dims, dims, (size_t)rank * sizeof *dims);
-    int rc = ft_onnx_new(x, &offset, false);
-    if (rc)
-        return rc;
-    memset(offset.f, 0, offset.count * sizeof *offset.f);
-    size_t inner = 1;
-    for (int d = axis + 1; d < rank; d++)
-        inner *= (size_t)dims[d];
-    bool constants = false;
-    for (size_t k = 0; k < x->node->n_input; k++) {
-        const struct ft_onnx_value *in = ft_onnx_input(x, k);
-        const int64_t length =
-            in->kind == FT_ONNX_CONSTANT ? in->constant.dims[axis] : in->view.dims[axis];
-        if (in->kind == FT_ONNX_CONSTANT) {
-            const size_t width = (size_t)length * inner, all = (size_t)dims[axis] * inner;
-            for (size_t i = 0; i < in->constant.count; i++)
-                offset.f[i / width * all + (size_t)start * inner + i % width] =
-                    (float)ft_constant_at(&in->constant, i);
-            constants = true;
-            start += length;
-            continue;
-        }
-        const int a = roles[axis] == FT_AXIS_ROWS ? 0 : 1;
-        int layer;
-        rc = n == MOST ? ft_onnx_refuse(x, "too many inputs")
-                       : ft_onnx_place(x, &in->view, roles, false, &layer);
-        if (rc)
-            return rc;
-        int64_t shape[FT_AXES];
-        memcpy(shape, x->shapes[layer], sizeof shape);
-        shape[a] = dims[axis];
-        const int from = layer;
-        rc = ft_onnx_layer(x, FT_LAYER_ZERO_PAD, &from, 1, shape, &parts[n]);
-        if (rc)
-            return rc;
-        int *pad = ft_onnx_at(x, parts[n])->params.pad;
-        pad[2 * a] = (int)start;
-        pad[2 * a + 1] = (int)(dims[axis] - start - length);
-        start += length;
-        n++;
-    }
-    if (n == 0)
-        return ft_onnx_refuse(x, "all of its inputs are constants");
-    int whole = parts[0];
-    if (n > 1)
-        rc = ft_onnx_layer(x, FT_LAYER_ADD, parts, n, x->shapes[parts[0]], &whole);
-    if (rc)
-        return rc;
-    struct ft_view v = roles[1] == FT_AXIS_CHANNELS ? ft_view_first(whole, x->shapes[whole])
-                                                    : ft_view_last(whole, x->shapes[whole]);
-    if (!ft_view_reshape(&v, rank, dims))
-        return ft_onnx_refuse(x, "this order of axes is not supported");
-    if (constants)
-        rc = ft_onnx_rescale(x, &v, NULL, &offset, &v);
-    return rc ? rc : ft_onnx_set_view(x, 0, &v);
-}
-
-static int concat(struct ft_import *x, const struct ft_onnx_operator *row)
-{
-    enum { MOST = 256 };
-    (void)row;
-    const struct ft_view *pattern = NULL;
-    int layers[MOST], n = 0;
-    int64_t axis = ft_onnx_int(x->node, "axis", 1), dims[FT_ONNX_RANK], channels = 0;
-    enum ft_axis roles[FT_ONNX_RANK];
-    bool constants = false;
-    for (size_t k = 0; k < x->node->n_input; k++) {
-        const struct ft_onnx_value *in = ft_onnx_input(x, k);
-        const bool view = in && in->kind == FT_ONNX_VIEW;
-        if (view && (!pattern ||
-                     (ft_onnx_channel_axis(pattern) < 0 && ft_onnx_channel_axis(&in->view) >= 0)))
-            pattern = &in->view;
-        constants = constants || (in && in->kind == FT_ONNX_CONSTANT);
-    }
-    const int rank = pattern ? pattern->rank : 0;
-    axis += axis < 0 ? rank : 0;
-    if (axis < 1 || axis >= rank || x->node->n_input > MOST)
-        return ft_onnx_refuse(x, "its axis is not supported");
-    memcpy(dims, pattern->dims, sizeof dims);
-    dims[axis] = 0;
-    for (size_t k = 0; k < x->node->n_input; k++) {
-        const struct ft_onnx_value *in = ft_onnx_input(x, k);
-        const int64_t *of = in && in->kind == FT_ONNX_VIEW       ? in->view.dims
-                            : in && in->kind == FT_ONNX_CONSTANT ? in->constant.dims
-                                                                 : NULL;
-        if (!of || (in->kind == FT_ONNX_VIEW ? in->view.rank : in->constant.rank) != rank)
-            return ft_onnx_refuse(x, "its inputs differ in their axes");
-        for (int d = 0; d < rank; d++)
-            if (d != axis && of[d] != dims[d])
-                return ft_onnx_refuse(x, "its inputs differ in shape");
-        dims[axis] += of[axis];
-    }
-    const bool vector = ft_view_is_vector(pattern);
-    ft_onnx_roles(pattern, roles);
-    if (roles[axis] != FT_AXIS_CHANNELS || constants)
-        return join_pixels(x, (int)axis, roles, dims, rank);
-    for (size_t k = 0; k < x->node->n_input; k++) {
-        const int rc = ft_onnx_place(x, &ft_onnx_input(x, k)->view, roles, vector, &layers[n++]);
-        if (rc)
-            return rc;
-        channels += x->shapes[layers[n - 1]][2];
-    }
-    const int64_t *of = x->shapes[layers[0]], shape[FT_AXES] = { of[0], of[1], channels };
-    int layer;
-    const int rc = ft_onnx_layer(x, FT_LAYER_CONCATENATE, layers, n, shape, &layer);
-    if (rc)
-        return rc;
-    struct ft_view v = vector                         ? ft_view_vector(layer, channels)
-                       : roles[1] == FT_AXIS_CHANNELS ? ft_view_first(layer, x->shapes[layer])
-                                                      : ft_view_last(layer, x->shapes[layer]);
-    return set_or_refuse(x, ft_view_reshape(&v, rank, dims), &v);
-}
-
 /* Only to the shape that the input has. */
 static int expand(struct ft_import *x, const struct ft_onnx_operator *row)
 {
@@ -388,11 +305,17 @@ static int expand(struct ft_import *x, const struct ft_onnx_operator *row)
 }
 
 const struct ft_onnx_operator ft_onnx_shapes[] = {
-    { "Identity", identity, 0 }, { "Dropout", identity, 0 },
-    { "Cast", identity, 0 },     { "Reshape", reshape, 0 },
-    { "Flatten", flatten, 0 },   { "Transpose", transpose, 0 },
-    { "Squeeze", squeeze, 0 },   { "Unsqueeze", unsqueeze, 0 },
-    { "Split", split, 0 },       { "Slice", slice, 0 },
-    { "Gather", gather, 0 },     { "Concat", concat, 0 },
-    { "Expand", expand, 0 },     { 0 },
+    { "Identity", identity, 0 },
+    { "Dropout", identity, 0 },
+    { "Cast", identity, 0 },
+    { "Reshape", reshape, 0 },
+    { "Flatten", flatten, 0 },
+    { "Transpose", transpose, 0 },
+    { "Squeeze", squeeze, 0 },
+    { "Unsqueeze", unsqueeze, 0 },
+    { "Split", split, 0 },
+    { "Slice", slice, 0 },
+    { "Gather", gather, 0 },
+    { "Expand", expand, 0 },
+    { 0 },
 };
