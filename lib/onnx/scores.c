@@ -32,7 +32,7 @@ static bool read_equation(const Ft__Onnx__Node *node, char indices[3][FT_ONNX_RA
 
 bool ft_onnx_is_product(const Ft__Onnx__Node *node, bool *turned)
 {
-    char in[3][FT_ONNX_RANK + 1], *a = in[0], *b = in[1], *out = in[2];
+    char in[3][FT_ONNX_RANK + 1] = { 0 }, *a = in[0], *b = in[1], *out = in[2];
     *turned = false;
     if (node->n_input != 2 || !strcmp(node->op_type, "MatMul"))
         return node->n_input == 2;
