@@ -3,7 +3,10 @@
 
 convert MODEL.h5 STEM        writes STEM.onnx and STEM.tflite for the other parts
 application NAME OUT.h5      a network of keras.applications, no top, average pooling, seeded random weights
-forward STEM [THREADS]       prints JSON {engine: [latency ms, throughput ms/image]}
+quantize MODEL.h5 STEM PICTURES
+                             writes STEM.int8.onnx (ONNX Runtime, QDQ), STEM.int8.xml (OpenVINO, nncf) and STEM.int8.tflite
+forward STEM [THREADS] [ISA] [PRECISION]
+                             prints JSON {engine: [latency ms, throughput ms/image]}; PRECISION: f32, bf16, int8
 train BACKBONE.h5 DIR        Keras features, scikit-learn head
 predict-keras MODEL.h5 PICTURE
 predict-onnx MODEL.onnx PICTURE
@@ -21,6 +24,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 import numpy as np
 
 SIZE = 224
+SUFFIX = {"f32": "", "bf16": "", "int8": ".int8"}
 
 
 def picture(path, size=SIZE):
@@ -42,20 +46,32 @@ def median_ms(call, images, seconds=3.0):
     return float(np.median(took)) / images * 1e3
 
 
-def convert(model, stem):
+def keras_call(model):
+    """The network as a function of TensorFlow, and the size of its input."""
     import keras
     import tensorflow as tf
-    import tf2onnx
 
     net = keras.saving.load_model(model, compile=False)
     size = [d or SIZE for d in net.input_shape[1:]]
     net(np.zeros([1] + size, np.float32))
-    call = tf.function(lambda x: net(x, training=False))
+    return tf.function(lambda x: net(x, training=False)), size
+
+
+def lite_converter(call, shape):
+    import tensorflow as tf
+
+    return tf.lite.TFLiteConverter.from_concrete_functions([call.get_concrete_function(tf.TensorSpec(shape, tf.float32))])
+
+
+def convert(model, stem):
+    import tensorflow as tf
+    import tf2onnx
+
+    call, size = keras_call(model)
     tf2onnx.convert.from_function(call, input_signature=[tf.TensorSpec([None] + size, tf.float32, name="x")], opset=15,
                                   inputs_as_nchw=["x"], output_path=stem + ".onnx")
-    one = call.get_concrete_function(tf.TensorSpec([1] + size, tf.float32))
     with open(stem + ".tflite", "wb") as f:
-        f.write(tf.lite.TFLiteConverter.from_concrete_functions([one]).convert())
+        f.write(lite_converter(call, [1] + size).convert())
 
 
 def application(name, path):
@@ -73,28 +89,67 @@ def onnx_session(path, threads):
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def forward_onnxruntime(stem, threads):
-    session = onnx_session(stem + ".onnx", threads)
+def pixels_of(folder, size, most=100):
+    """Pictures [n, size, size, 3] from which the ranges of the activations are taken."""
+    paths = sorted(os.path.join(at, name) for at, _, names in os.walk(folder) for name in names if name.lower().endswith((".jpg", ".jpeg", ".png")))
+    return np.stack([picture(path, size) for path in paths[:: max(1, len(paths) // most)][:most]])
+
+
+def quantize(model, stem, folder):
+    """Post-training quantisation by each engine's own tool, with one scale for each channel of the weights."""
+    import nncf
+    import openvino as ov
+    import tensorflow as tf
+    from onnxruntime import quantization as q
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    network = ov.Core().read_model(stem + ".onnx")
+    size = network.inputs[0].partial_shape[2].get_length()
+    pixels = pixels_of(folder, size)
+    rows = [p.transpose(2, 0, 1)[None] for p in pixels]
+    network.reshape([1, 3, size, size])
+    ov.save_model(nncf.quantize(network, nncf.Dataset(rows)), stem + ".int8.xml", compress_to_fp16=False)
+
+    class Reader(q.CalibrationDataReader):
+        left = iter([{"x": row} for row in rows])
+
+        def get_next(self):
+            return next(self.left, None)
+
+    with open("/proc/cpuinfo") as f:  # without VNNI, sums of two products of 8 bits do not fit in 16 bits
+        reduce_range = "vnni" not in f.read()
+    quant_pre_process(stem + ".onnx", stem + ".prepared.onnx", skip_symbolic_shape=True)
+    q.quantize_static(stem + ".prepared.onnx", stem + ".int8.onnx", Reader(), quant_format=q.QuantFormat.QDQ, per_channel=True,
+                      activation_type=q.QuantType.QUInt8, weight_type=q.QuantType.QInt8, reduce_range=reduce_range)
+    converter = lite_converter(keras_call(model)[0], [1, size, size, 3])
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([p[None]] for p in pixels)
+    with open(stem + ".int8.tflite", "wb") as f:
+        f.write(converter.convert())
+
+
+def forward_onnxruntime(stem, threads, precision):
+    session = onnx_session(stem + SUFFIX[precision] + ".onnx", threads)
     batch, *shape = session.get_inputs()[0].shape
     one, eight = (np.random.rand(n, *shape).astype(np.float32) for n in (1, 8))
     latency = median_ms(lambda: session.run(None, {"x": one}), 1)
     if batch != 1:
         return latency, min(latency, median_ms(lambda: session.run(None, {"x": eight}), 8))
-    single = onnx_session(stem + ".onnx", 1)
+    single = onnx_session(stem + SUFFIX[precision] + ".onnx", 1)
     with ThreadPoolExecutor(threads) as pool:
         each = median_ms(lambda: list(pool.map(lambda _: single.run(None, {"x": one}), range(4 * threads))), 4 * threads)
     return latency, min(latency, each)
 
 
-def forward_openvino(stem, threads):
+def forward_openvino(stem, threads, precision):
     import openvino as ov
 
     core = ov.Core()
-    model = core.read_model(stem + ".onnx")
+    model = core.read_model(stem + (".int8.xml" if precision == "int8" else ".onnx"))
     shape = [1] + [d.get_length() for d in list(model.inputs[0].partial_shape)[1:]]
     model.reshape(shape)
     x = np.random.rand(*shape).astype(np.float32)
-    hints = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+    hints = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
     request = core.compile_model(model, "CPU", dict(hints, NUM_STREAMS=1)).create_infer_request()
     latency = median_ms(lambda: request.infer({0: x}), 1)
     queue = ov.AsyncInferQueue(core.compile_model(model, "CPU", dict(hints, NUM_STREAMS=threads)), threads)
@@ -107,10 +162,10 @@ def forward_openvino(stem, threads):
     return latency, min(latency, median_ms(many, 16))
 
 
-def forward_litert(stem, threads):
+def forward_litert(stem, threads, precision):
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(stem + ".tflite", num_threads=threads)
+    interpreter = Interpreter(stem + SUFFIX[precision] + ".tflite", num_threads=threads)
     interpreter.allocate_tensors()
     detail = interpreter.get_input_details()[0]
     interpreter.set_tensor(detail["index"], np.random.rand(*detail["shape"]).astype(np.float32))
@@ -118,16 +173,19 @@ def forward_litert(stem, threads):
     return latency, latency
 
 
-def forward(stem, threads=None, narrow=""):
+def forward(stem, threads=None, narrow="", precision="f32"):
     """narrow: AVX2 only, which can be set for OpenVINO alone."""
     threads = int(threads or len(os.sched_getaffinity(0)))
     engines = {"ONNX Runtime": forward_onnxruntime, "OpenVINO": forward_openvino, "LiteRT": forward_litert}
     if narrow:
         os.environ["ONEDNN_MAX_CPU_ISA"] = narrow.upper()
         engines = {"OpenVINO, AVX2 only": forward_openvino}
-    if not os.path.exists(stem + ".tflite"):
+    if precision == "bf16":  # the only one that has it on processors
+        engines = {name: call for name, call in engines.items() if call is forward_openvino}
+    if not os.path.exists(stem + SUFFIX[precision] + ".tflite"):
         engines.pop("LiteRT", None)
-    print(json.dumps({name: call(stem, threads) for name, call in engines.items()}))
+    end = "" if precision == "f32" else ", " + precision
+    print(json.dumps({name + end: call(stem, threads, precision) for name, call in engines.items()}))
 
 
 def train(backbone, folder):
@@ -208,7 +266,7 @@ def head(stem, d, l2, dtype):
     LogisticRegression(C=1 / (float(l2) * len(y)), tol=1e-6, max_iter=400).fit(StandardScaler().fit_transform(x), y)
 
 
-parts = {"convert": convert, "application": application, "forward": forward, "train": train, "predict-keras": predict_keras, "predict-onnx": predict_onnx,
+parts = {"convert": convert, "application": application, "forward": forward, "quantize": quantize, "train": train, "predict-keras": predict_keras, "predict-onnx": predict_onnx,
          "head-data": head_data, "head": head}
 if __name__ == "__main__":
     parts[sys.argv[1]](*sys.argv[2:])
