@@ -10,6 +10,8 @@ The limit is 1e-3. Exit status: 0 all within the limit, 1 not.
 --exact also compares with the same network in Keras in double precision: finetune, finetune with FINETUNE_EXACT=1, and Keras in
 single precision. The limit for FINETUNE_EXACT=1 is 1e-4, or 1.5 times the error of Keras in single precision.
 
+--precisions adds two columns: the mean cosine between the features in float32 and in bf16, and in int8. `-`: refused, as int8 of transformers.
+
 Containers:
     h5, keras     Keras 3, the whole model
     h5k2, kerask2 the same by tf_keras, which represents Keras 2
@@ -103,6 +105,12 @@ def error(got, want):
     if isinstance(got, str):
         return got
     return "%d features instead of %d" % (got.shape[1], want.shape[1]) if got.shape != want.shape else float(np.abs(got - want).max() / spread(want))
+
+
+def cosine(got, want):
+    """The mean over pictures, or the text of an error."""
+    import numpy as np
+    return got if isinstance(got, str) else float(((got * want).sum(1) / np.linalg.norm(got, axis=1) / np.linalg.norm(want, axis=1)).mean())
 
 
 def probabilities(module, model, pixels, work, floatx):
@@ -221,6 +229,8 @@ def compare(args, built, container, folder, work, pixels, row):
         row["error"], row["apart"] = error(got, want), float(spread(want) / (want**2).mean() ** 0.5)
         if container == "onnx" and not isinstance(row["error"], str):
             row["beside"] = beside_h5(args, built, folder, work, got)
+        if args.precisions and not isinstance(got, str):
+            row["cosines"] = [cosine(features_of(args.binary, file, folder, work / "features.h5", [*more, "--precision", p]), got) for p in ("bf16", "int8")]
         if args.exact and not isinstance(got, str):
             double = built.features64(pixels)
             row["others"] = [] if double is None else [error(x, double) for x in (got, run_finetune(args.binary, file, folder, work / "features.h5", size, exact=True), want)]
@@ -274,6 +284,7 @@ def judge(row):
 def show(row, wrong):
     text = "    -   " if isinstance(row["error"], str) else "%8.1e" % row["error"]
     others = "".join(" %8.1e" % o if not isinstance(o, str) else " %8s" % "-" for o in row.get("others", []))
+    others += "".join("        -" if isinstance(c, str) else " %8.4f" % c for c in row.get("cosines", []))
     beside = " %8.1e" % row["beside"] if isinstance(row.get("beside"), float) else ""
     print("%-22s %-12s %4d %s%s %8.3f %6.1f%s%s" % (row["network"], row["file"], row["size"], text, others, row.get("apart", 0), row["seconds"], beside,
                                                    "  <-- " + wrong if wrong else ""), flush=True)
@@ -287,6 +298,7 @@ def main():
     parser.add_argument("--only", default="", help="beginnings of names, with commas; =NAME for that one; default: all")
     parser.add_argument("--containers", default="h5,h5k2,back", help="see above")
     parser.add_argument("--exact", action="store_true", help="also in double precision: finetune, finetune with FINETUNE_EXACT=1, Keras")
+    parser.add_argument("--precisions", action="store_true", help="also in bf16 and in int8")
     parser.add_argument("--small", action="store_true", help="the smallest of each family")
     parser.add_argument("--size", type=int, help="another input size")
     parser.add_argument("--list", action="store_true")
@@ -308,7 +320,7 @@ def main():
             head = False
         return bad
     if os.environ.get("CONFORMANCE_HEAD") != "no":
-        print("%-22s %-12s %4s %8s%s %8s %6s" % ("network", "file", "size", "error", "     f64    exact    keras" if args.exact else "", "apart", "s"), flush=True)
+        print("%-22s %-12s %4s %8s%s %8s %6s" % ("network", "file", "size", "error", ("     f64    exact    keras" if args.exact else "") + ("     bf16     int8" if args.precisions else ""), "apart", "s"), flush=True)
     bad = False
     for name, size in chosen:
         for row in measure(name, size, args):
