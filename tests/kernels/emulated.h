@@ -12,6 +12,8 @@
 
 /* What SIMDe 0.7.4 lacks or names wrongly. */
 #undef _mm512_madd_epi16
+#undef _mm512_srav_epi32
+#undef _mm512_cvtepu8_epi16
 #define _mm512_madd_epi16(a, b) simde_mm512_madd_epi16(a, b)
 #define _mm512_srav_epi32(a, n) emulated_srav(a, n)
 #define _mm512_cvtepu8_epi16(a) emulated_widen(a)

@@ -101,31 +101,52 @@ struct band {
     ptrdiff_t out[BAND], other[BAND]; /* where each pixel begins */
 };
 
+/* Whether the pixels of the output are those of the input, in the order of memory. */
+static bool same_pixels(const struct ft_work *w)
+{
+    return !w->int8.wide && w->kernel[0] * w->kernel[1] == 1 && w->stride[0] * w->stride[1] == 1 &&
+           w->pad[0] + w->pad[1] == 0 && w->in.row == (ptrdiff_t)w->in.w * w->in.pixel;
+}
+
 /* Whether the map has the rows of inputs. */
 static bool direct(const struct ft_work *w)
 {
-    return quads(w) && w->kernel[0] * w->kernel[1] == 1 && w->stride[0] * w->stride[1] == 1 &&
-           w->pad[0] + w->pad[1] == 0 && w->in.row == (ptrdiff_t)w->in.w * w->in.pixel;
+    return quads(w) && same_pixels(w);
+}
+
+/* Writes the rows of inputs of b->n pixels, the first at y, x. */
+static void gather(const struct ft_work *w, int y, int x, const struct band *b)
+{
+    uint8_t *to = (uint8_t *)(void *)w->scratch;
+    if (same_pixels(w) && w->in.pixel == w->in.c && w->in.c % 2 == 0) { /* no gaps: at once */
+        widen_bytes(ft_bytes_at(&w->in, y, x), b->n * w->in.c, (int16_t *)(void *)to);
+        return;
+    }
+    for (int i = 0; i < b->n; i++, to += b->row) {
+        gather_pixel(w, y, x, to);
+        if (++x == w->out.w) {
+            x = 0;
+            y++;
+        }
+    }
 }
 
 /* Makes the band of n pixels that begins with pixel `first`, numbered from row y0 on. */
 static void make_band(const struct ft_work *w, int first, int n, struct band *b)
 {
     int y = w->y0 + first / w->out.w, x = first % w->out.w;
-    uint8_t *to = (uint8_t *)(void *)w->scratch;
     b->n = n;
-    b->in = to;
-    b->row = depth(w) * UNIT;
-    const bool gathered = !direct(w);
-    if (!gathered) {
+    if (direct(w)) {
         b->in = ft_bytes_at(&w->in, y, x);
         b->row = (size_t)w->in.pixel;
+    } else {
+        b->in = (const uint8_t *)(const void *)w->scratch;
+        b->row = depth(w) * UNIT;
+        gather(w, y, x, b);
     }
     for (int i = 0; i < n; i++) {
         b->out[i] = y * w->out.row + (ptrdiff_t)x * w->out.pixel;
         b->other[i] = y * w->other.row + (ptrdiff_t)x * w->other.pixel;
-        if (gathered)
-            gather_pixel(w, y, x, to + (size_t)i * b->row);
         if (++x == w->out.w) {
             x = 0;
             y++;
@@ -240,20 +261,24 @@ static void run_panel(const struct ft_work *w, const struct band *b, int c)
     }
 }
 
-/* Pixels of a band whose rows fit so many bytes. */
-static int band_of(size_t bytes, size_t row)
+/* Pixels of a band: as many as fit the scratch. Inputs, outputs and weights of a band fit the
+ * first-level cache if all weights do. */
+static int band_of(const struct ft_work *w)
 {
-    const size_t fits = bytes / row;
+    enum { CACHE = 24 << 10 };
+    const size_t row = direct(w) ? (size_t)w->in.pixel : depth(w) * UNIT,
+                 room = direct(w) ? BAND_BYTES : w->scratch_floats * sizeof(float) - SPARE,
+                 weights = packed(w) * sizeof(float),
+                 all = weights < CACHE / 2 ? (CACHE - weights) / (row + (size_t)w->out.c) : BAND;
+    size_t fits = room / row;
+    fits = all < fits && all > TILE ? all : fits;
     return fits > BAND ? BAND : fits > TILE ? (int)(fits / TILE * TILE) : fits ? (int)fits : 1;
 }
 
 static void convolution(const struct ft_work *w)
 {
     struct band b;
-    const int pixels = (w->y1 - w->y0) * w->out.w,
-              most = direct(w)
-                         ? band_of(BAND_BYTES, (size_t)w->in.pixel)
-                         : band_of(w->scratch_floats * sizeof(float) - SPARE, depth(w) * UNIT);
+    const int pixels = (w->y1 - w->y0) * w->out.w, most = band_of(w);
     for (int i = 0; i < pixels; i += b.n) {
         make_band(w, i, pixels - i < most ? pixels - i : most, &b);
         for (int c = w->c0; c < w->c1; c += SUMS)

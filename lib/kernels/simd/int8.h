@@ -39,9 +39,14 @@ FT_INLINE void write_bytes(const struct ends *e, sums16 s, const uint8_t *other,
         return;
     }
     uint8_t bytes[SUMS];
+    const uint8_t *from = bytes;
     bytes_of(e, s, other, bytes);
-    for (int i = 0; i < n; i++)
-        out[i] = bytes[i];
+    for (int size = SUMS / 2; size; size /= 2) /* unrolled: copies of constant size are fast */
+        if (n & size) {
+            memcpy(out, from, (size_t)size);
+            out += size;
+            from += size;
+        }
 }
 
 /* The same as floats, clamped. */

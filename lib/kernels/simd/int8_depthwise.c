@@ -82,7 +82,7 @@ static void interleave(const struct ft_work *w, int y, int x, int c, int n, int 
 struct run {
     const struct ft_work *work;
     const int32_t *weights;
-    const struct pair *pairs;
+    const ptrdiff_t *at; /* of each pair, in 32-bit values */
     int n_pairs, columns,
         outputs; /* interleaved columns, and the outputs that they are enough for */
     int c;
@@ -101,18 +101,34 @@ FT_INLINE void run_tile(const struct run *r, const int32_t *in, int y, int x, co
         s[i] = bias;
     for (int p = 0; p < r->n_pairs; p++) {
         const sums16 weights = units_load(r->weights + (ptrdiff_t)p * SUMS);
-        const int32_t *from = in + r->pairs[p].at * SUMS;
+        const int32_t *from = in + r->at[p];
         FT_UNROLL
         for (int i = 0; i < count; i++)
             add_pairs(&s[i], units_load(from + i * step), weights);
     }
+    sums16 sums[TILE]; /* in memory: the loop over them is not unrolled */
     ptrdiff_t out[TILE], other[TILE];
+    out[0] = y * w->out.row + (ptrdiff_t)x * w->out.pixel;
+    other[0] = y * w->other.row + (ptrdiff_t)x * w->other.pixel;
+    FT_UNROLL
     for (int i = 0; i < count; i++) {
-        out[i] = y * w->out.row + (ptrdiff_t)(x + i) * w->out.pixel;
-        other[i] = y * w->other.row + (ptrdiff_t)(x + i) * w->other.pixel;
+        sums[i] = s[i];
+        out[i] = out[0] + (ptrdiff_t)i * w->out.pixel;
+        other[i] = other[0] + (ptrdiff_t)i * w->other.pixel;
     }
-    write_pixels(w, &r->ends, s, out, other, r->c, count);
+    write_pixels(w, &r->ends, sums, out, other, r->c, count);
 }
+
+#define TILE_OF(count)                                                                             \
+    static __attribute__((noinline)) void tile_##count(const struct run *r, const int32_t *in,     \
+                                                       int y, int x)                               \
+    {                                                                                              \
+        run_tile(r, in, y, x, count);                                                              \
+    }
+TILE_OF(4)
+TILE_OF(3)
+TILE_OF(2)
+TILE_OF(1)
 
 static void run_row(const struct run *r, int y)
 {
@@ -124,9 +140,10 @@ static void run_row(const struct run *r, int y)
         const int32_t *in = columns;
         interleave(w, y, x, r->c, (end - x - 1) * w->stride[1] + reach(w), r->columns, columns);
         for (; end - x >= TILE; x += TILE, in += TILE * step)
-            run_tile(r, in, y, x, TILE);
-        for (; x < end; x++, in += step)
-            run_tile(r, in, y, x, 1);
+            tile_4(r, in, y, x);
+        if (x < end)
+            (end - x == 1 ? tile_1 : end - x == 2 ? tile_2 : tile_3)(r, in, y, x);
+        x = end;
     }
 }
 
@@ -135,16 +152,19 @@ static void depthwise(const struct ft_work *w)
 {
     enum { LINE = 64 };
     struct pair pairs[TAPS];
+    ptrdiff_t at[TAPS];
     struct run runs[LINE / SUMS];
     const int outputs = ft_min((COLUMNS / row_pairs(w) - reach(w)) / w->stride[1] + 1, w->out.w),
               columns = (outputs - 1) * w->stride[1] + reach(w), n = list_pairs(w, columns, pairs);
+    for (int p = 0; p < n; p++)
+        at[p] = pairs[p].at * SUMS;
     for (int first = w->c0; first < w->c1; first += LINE) {
         int n_runs = 0;
         for (int c = first; c < ft_min(first + LINE, w->c1); c += SUMS)
             runs[n_runs++] = (struct run){ .work = w,
                                            .weights = (const int32_t *)(const void *)w->weights +
                                                       (ptrdiff_t)(c / SUMS) * n * SUMS,
-                                           .pairs = pairs,
+                                           .at = at,
                                            .n_pairs = n,
                                            .columns = columns,
                                            .outputs = outputs,

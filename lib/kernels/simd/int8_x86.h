@@ -133,9 +133,11 @@ FT_INLINE void widen(const uint8_t *from, int16_t *to)
 /* Pairs of a value of a and one of b. */
 FT_INLINE void widen_pairs(const uint8_t *a, const uint8_t *b, int32_t *to)
 {
-    const __m128i first = load_16(a), second = load_16(b);
-    const __m256i bytes =
-        _mm256_set_m128i(_mm_unpackhi_epi8(first, second), _mm_unpacklo_epi8(first, second));
+    /* the lower half has the pairs of channels 0-7, the upper half those of 8-15 */
+    const __m256i first = _mm256_broadcastsi128_si256(load_16(a)),
+                  second = _mm256_broadcastsi128_si256(load_16(b)),
+                  bytes = _mm256_blend_epi32(_mm256_unpacklo_epi8(first, second),
+                                             _mm256_unpackhi_epi8(first, second), 0xf0);
 #if SUMS_IN_ONE
     _mm512_storeu_si512(to, _mm512_cvtepu8_epi16(bytes));
 #else
