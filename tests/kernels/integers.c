@@ -302,6 +302,9 @@ static void depthwise(void)
         { 4, 4, 48, 0, 2, 1, 1, 0, DEPTHWISE },
         { 3, 5, 15, 0, 1, 1, 1, 0, DEPTHWISE },
         { 3, 250, 19, 0, 3, 1, 1, 1, DEPTHWISE },
+        { 1, 1, 17, 0, 3, 1, 1, 1, DEPTHWISE },
+        { 3, 4, 33, 0, 3, 2, 1, 1, DEPTHWISE | FLOATS },
+        { 7, 6, 24, 0, 3, 1, 1, 1, DEPTHWISE | ADDEND | SIGNS },
         { 13, 130, 70, 0, 5, 2, 1, 2, DEPTHWISE | SIGNS },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)

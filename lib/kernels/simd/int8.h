@@ -9,10 +9,10 @@
  *   sums16                 16 sums, or 16 units of weights
  *   shorts16               16 values of 16 bits, in the order of the channels
  *   sums_load, sums_store  sums in the order of the channels
- *   units_load             64 bytes as they are
+ *   units_load, _store     64 bytes as they are
  *   add_pair, add_quad     sums += one unit of inputs, repeated, times 16 units of weights
  *   add_pairs              sums += 16 pairs of inputs times 16 pairs of weights
- *   widen, widen_pairs     bytes to 16-bit values; to 16 pairs
+ *   widen, pairs_of        16 bytes to 16-bit values; two times 16 bytes to 16 pairs
  *   struct ends, ends_of, bytes_of   sums to bytes */
 #ifndef FT_KERNELS_INT8_H
 #define FT_KERNELS_INT8_H

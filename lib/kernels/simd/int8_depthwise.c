@@ -73,7 +73,7 @@ static void interleave(const struct ft_work *w, int y, int x, int c, int n, int 
         const uint8_t *a = ft_bytes_at(&w->in, at, left) + c,
                       *b = two ? a + w->dilation[0] * w->in.row : a + (ptrdiff_t)step * w->in.pixel;
         for (int i = 0; i < n; i++, a += w->in.pixel, b += w->in.pixel)
-            widen_pairs(a, two || i + step < n ? b : a, to + (ptrdiff_t)i * SUMS);
+            units_store(to + (ptrdiff_t)i * SUMS, pairs_of(a, two || i + step < n ? b : a));
         to += (ptrdiff_t)columns * SUMS;
     }
 }
@@ -147,10 +147,70 @@ static void run_row(const struct run *r, int y)
     }
 }
 
+FT_INLINE void write_output(const struct run *r, sums16 s, int y, int x)
+{
+    const struct ft_work *w = r->work;
+    const int n = w->out.c - r->c;
+    if (w->int8.floats)
+        write_floats(w, s, r->c, ft_map_to(&w->out, y, x) + r->c, n);
+    else
+        write_bytes(&r->ends, s, w->other.data ? ft_bytes_at(&w->other, y, x) + r->c : NULL,
+                    ft_bytes_to(&w->out, y, x) + r->c, n);
+}
+
+/* A row of 3x3 kernels with stride 1 or 2, in one pass over the columns of the input. The pairs of
+ * a column (or of two neighbours, if the stride is 2) are added to all outputs that it reaches,
+ * whose sums stay in registers. Weights are in the order of list_pairs. */
+FT_INLINE void run_columns(const struct run *r, int y, const int stride)
+{
+    const struct ft_work *w = r->work;
+    const ptrdiff_t row = w->in.row, pixel = w->in.pixel;
+    const int newest = 2 / stride, last = w->out.w - 1 + newest;
+    const int32_t *k = r->weights;
+    const sums16 bias = sums_load(ft_int8_constants(w).bias + r->c);
+    const uint8_t *in = ft_bytes_at(&w->in, y * stride - w->pad[0], -w->pad[1]) + r->c;
+    sums16 s[3] = { bias, bias, bias }; /* of outputs x - newest to x */
+    for (int x = 0; x <= last; x++, in += stride * pixel) {
+        const uint8_t *below = in + 2 * row, *next = x < last ? in + pixel : in;
+        const sums16 upper = pairs_of(in, in + row), lower = pairs_of(below, next + 2 * row),
+                     odd = stride == 2 ? pairs_of(next, next + row) : upper;
+        s[newest] = bias;
+        add_pairs(&s[newest], upper, units_load(k));
+        add_pairs(&s[newest - 1 / stride], odd, units_load(k + SUMS));
+        add_pairs(&s[0], upper, units_load(k + (ptrdiff_t)2 * SUMS));
+        add_pairs(&s[newest], lower, units_load(k + (ptrdiff_t)3 * SUMS));
+        add_pairs(&s[0], lower, units_load(k + (ptrdiff_t)4 * SUMS));
+        if (x >= newest)
+            write_output(r, s[0], y, x - newest);
+        s[0] = s[1];
+        s[1] = s[2];
+    }
+}
+
+static void columns_1(const struct run *r, int y)
+{
+    run_columns(r, y, 1);
+}
+
+static void columns_2(const struct run *r, int y)
+{
+    run_columns(r, y, 2);
+}
+
+/* The function for a row. With kernels of 5x5 the sums do not fit the registers of AVX2. */
+static void (*way_of(const struct ft_work *w))(const struct run *, int)
+{
+    if (w->kernel[0] != 3 || w->kernel[1] != 3 || w->dilation[0] * w->dilation[1] != 1 ||
+        w->stride[0] != w->stride[1] || w->stride[0] > 2)
+        return run_row;
+    return w->stride[0] == 1 ? columns_1 : columns_2;
+}
+
 /* The channels of a cache line together, so that it is read once for a row. */
 static void depthwise(const struct ft_work *w)
 {
     enum { LINE = 64 };
+    void (*const way)(const struct run *, int) = way_of(w);
     struct pair pairs[TAPS];
     ptrdiff_t at[TAPS];
     struct run runs[LINE / SUMS];
@@ -172,7 +232,7 @@ static void depthwise(const struct ft_work *w)
                                            .ends = ends_of(w, c) };
         for (int y = w->y0; y < w->y1; y++)
             for (int i = 0; i < n_runs; i++)
-                run_row(&runs[i], y);
+                way(&runs[i], y);
     }
     if (w->int8.floats)
         ft_activate_part(w);

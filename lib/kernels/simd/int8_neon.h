@@ -109,12 +109,19 @@ FT_INLINE void widen(const uint8_t *from, int16_t *to)
     vst1q_s16(to + 8, vreinterpretq_s16_u16(vmovl_high_u8(x)));
 }
 
-/* Pairs of a value of a and one of b. */
-FT_INLINE void widen_pairs(const uint8_t *a, const uint8_t *b, int32_t *to)
+FT_INLINE void units_store(int32_t *p, sums16 s)
 {
-    int16_t *values = (int16_t *)(void *)to;
-    widen(a, values);
-    widen(b, values + SUMS);
+    sums_store(p, s);
+}
+
+/* Pairs of a byte of a and one of b. */
+FT_INLINE sums16 pairs_of(const uint8_t *a, const uint8_t *b)
+{
+    const uint8x16_t x = vld1q_u8(a), y = vld1q_u8(b);
+    return (sums16){
+        { vreinterpretq_s32_u16(vmovl_u8(vget_low_u8(x))), vreinterpretq_s32_u16(vmovl_high_u8(x)),
+          vreinterpretq_s32_u16(vmovl_u8(vget_low_u8(y))), vreinterpretq_s32_u16(vmovl_high_u8(y)) }
+    };
 }
 
 /* The 16-bit values of 16 sums after the shift to the left, by negative numbers. */

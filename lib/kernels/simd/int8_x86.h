@@ -130,8 +130,18 @@ FT_INLINE void widen(const uint8_t *from, int16_t *to)
     _mm256_storeu_si256((__m256i *)(void *)to, _mm256_cvtepu8_epi16(load_16(from)));
 }
 
-/* Pairs of a value of a and one of b. */
-FT_INLINE void widen_pairs(const uint8_t *a, const uint8_t *b, int32_t *to)
+FT_INLINE void units_store(int32_t *p, sums16 s)
+{
+#if SUMS_IN_ONE
+    _mm512_storeu_si512(p, s.v);
+#else
+    _mm256_storeu_si256((__m256i *)(void *)p, s.lo);
+    _mm256_storeu_si256((__m256i *)(void *)(p + 8), s.hi);
+#endif
+}
+
+/* Pairs of a byte of a and one of b. */
+FT_INLINE sums16 pairs_of(const uint8_t *a, const uint8_t *b)
 {
     /* the lower half has the pairs of channels 0-7, the upper half those of 8-15 */
     const __m256i first = _mm256_broadcastsi128_si256(load_16(a)),
@@ -139,11 +149,10 @@ FT_INLINE void widen_pairs(const uint8_t *a, const uint8_t *b, int32_t *to)
                   bytes = _mm256_blend_epi32(_mm256_unpacklo_epi8(first, second),
                                              _mm256_unpackhi_epi8(first, second), 0xf0);
 #if SUMS_IN_ONE
-    _mm512_storeu_si512(to, _mm512_cvtepu8_epi16(bytes));
+    return (sums16){ _mm512_cvtepu8_epi16(bytes) };
 #else
     const __m256i zero = _mm256_setzero_si256();
-    _mm256_storeu_si256((__m256i *)(void *)to, _mm256_unpacklo_epi8(bytes, zero));
-    _mm256_storeu_si256((__m256i *)(void *)(to + 8), _mm256_unpackhi_epi8(bytes, zero));
+    return (sums16){ _mm256_unpacklo_epi8(bytes, zero), _mm256_unpackhi_epi8(bytes, zero) };
 #endif
 }
 
