@@ -21,6 +21,7 @@
 static const struct ft_reader *const readers[] = { &ft_preset_reader, &ft_onnx_reader,
                                                    &ft_keras_reader };
 #define N_READERS (sizeof readers / sizeof *readers)
+#define SNAPSHOTS 3                  /* of a source: the file's bytes, and both that are widened */
 #define LARGE     ((size_t)64 << 20) /* bytes */
 
 struct request {
@@ -56,7 +57,8 @@ static int read_isolated(void *user, struct ft_outbox *outbox, struct ft_error *
 /* The memory that contains the tensors of a network: the source of its storage. */
 struct source {
     struct ft_snapshot *snapshot;
-    uint8_t *bytes; /* [n] from the isolated process */
+    struct ft_snapshot *widened[2]; /* of halves, of bfloat16; NULL: not used */
+    uint8_t *bytes;                 /* [n] from the isolated process */
     size_t n;
 };
 
@@ -64,17 +66,28 @@ static void source_free(void *user)
 {
     struct source *s = user;
     ft_isolated_unmap(s->bytes, s->n);
+    for (int i = 0; i < 2; i++)
+        ft_snapshot_free(s->widened[i]);
     ft_snapshot_free(s->snapshot);
     free(s);
+}
+
+/* Snapshot i of the source, or NULL. */
+static struct ft_snapshot *snapshot_of(const struct source *s, int i)
+{
+    return i ? s->widened[i - 1] : s->snapshot;
 }
 
 static void count_users(const struct source *s, const void *memory, size_t size,
                         void (*count)(struct ft_snapshot *, size_t, size_t))
 {
-    size_t n;
-    const uint8_t *file = ft_snapshot_bytes(s->snapshot, &n), *at = memory;
-    if (at >= file && at < file + n)
-        count(s->snapshot, (size_t)(at - file), size);
+    for (int i = 0; i < SNAPSHOTS; i++) {
+        size_t n = 0;
+        const uint8_t *at = memory,
+                      *bytes = snapshot_of(s, i) ? ft_snapshot_bytes(snapshot_of(s, i), &n) : NULL;
+        if (bytes && at >= bytes && at < bytes + n)
+            count(snapshot_of(s, i), (size_t)(at - bytes), size);
+    }
 }
 
 static void source_want(void *user, const void *memory, size_t size)
@@ -89,12 +102,28 @@ static void source_done(void *user, const void *memory, size_t size)
 
 static int source_load(void *user, struct ft_error *err)
 {
-    return ft_snapshot_load(((struct source *)user)->snapshot, err);
+    int rc = 0;
+    for (int i = 0; !rc && i < SNAPSHOTS; i++)
+        if (snapshot_of(user, i))
+            rc = ft_snapshot_load(snapshot_of(user, i), err);
+    return rc;
 }
 
 static void source_trim(void *user)
 {
-    ft_snapshot_trim(((struct source *)user)->snapshot);
+    for (int i = 0; i < SNAPSHOTS; i++)
+        if (snapshot_of(user, i))
+            ft_snapshot_trim(snapshot_of(user, i));
+}
+
+static const float *widened(void *user, bool bfloat16)
+{
+    struct source *s = user;
+    struct ft_snapshot **to = &s->widened[bfloat16];
+    size_t size;
+    if (!*to && ft_snapshot_widen(s->snapshot, bfloat16, to, NULL))
+        return NULL;
+    return (const float *)(const void *)ft_snapshot_bytes(*to, &size);
 }
 
 static const struct ft_storage_source reading = { source_want, source_done, source_load,
@@ -139,8 +168,9 @@ static int open_file(const char *path, const struct ft_reader_options *options,
     int rc = s ? read_both(&request, s, &named, err) : ft_error_nomem(err, "the file");
     if (!rc) {
         size_t size;
-        const uint8_t *file = ft_snapshot_bytes(s->snapshot, &size);
-        rc = ft_network_receive(s->bytes, s->n, file, size, &network, err);
+        const uint8_t *bytes = ft_snapshot_bytes(s->snapshot, &size);
+        const struct ft_network_file file = { bytes, size, widened, s };
+        rc = ft_network_receive(s->bytes, s->n, &file, &network, err);
     }
     if (rc) {
         const char *foreign = rc == FT_EFORMAT ? ft_foreign_format(path) : NULL;

@@ -64,4 +64,13 @@ static inline float ft_half(uint16_t h)
     return x;
 }
 
+/* The value of a bfloat16, the upper half of a float. */
+static inline float ft_bfloat16(uint16_t b)
+{
+    const uint32_t bits = (uint32_t)b << 16;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 #endif

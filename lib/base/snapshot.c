@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/numbers.h"
 #include "base/thread.h"
 
 #define BLOCK      ((size_t)2 << 20) /* bytes that one thread reads at a time */
@@ -27,8 +28,11 @@ struct block {
     bool loaded;
 };
 
+enum bytes { AS_THEY_ARE, HALF, BFLOAT16 };
+
 struct ft_snapshot {
     int fd;
+    enum bytes type; /* HALF, BFLOAT16: `bytes` are twice those of the file */
     struct stat before;
     void *map; /* [mapped] */
     size_t mapped;
@@ -59,13 +63,34 @@ static void prepare_forks(void)
     pthread_atfork(take_lock, leave_lock, leave_lock);
 }
 
+/* Address space for `size` bytes, none of which are loaded. */
+static int reserve(struct ft_snapshot *s, size_t size, struct ft_error *err)
+{
+    pthread_once(&prepared, prepare_forks);
+    s->size = size;
+    s->n_blocks = (s->size + BLOCK - 1) / BLOCK;
+    s->blocks = calloc(s->n_blocks + 1, sizeof *s->blocks);
+    s->mapped = s->size + HUGE_PAGE;
+    void *map = mmap(NULL, s->mapped, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (map != MAP_FAILED) {
+        s->map = map;
+        s->bytes = (uint8_t *)ft_round_up((size_t)map, HUGE_PAGE);
+    }
+    if (!s->map || !s->blocks)
+        return ft_error_nomem(err, "the file");
+#ifdef MADV_HUGEPAGE
+    madvise(s->bytes, s->size, MADV_HUGEPAGE);
+#endif
+    return 0;
+}
+
 int ft_snapshot_open(const char *path, struct ft_snapshot **out, struct ft_error *err)
 {
     struct ft_snapshot *s = calloc(1, sizeof *s);
     if (!s)
         return ft_error_nomem(err, "the file");
     int rc = 0;
-    pthread_once(&prepared, prepare_forks);
     s->fd = ft_open(path, O_RDONLY | O_NONBLOCK, 0); /* nonblocking: a FIFO must not block */
     if (s->fd < 0)
         rc = ft_error_errno(err, "cannot be opened");
@@ -75,24 +100,27 @@ int ft_snapshot_open(const char *path, struct ft_snapshot **out, struct ft_error
         rc = ft_error_set(err, FT_EFORMAT, "not a regular file");
     else if (s->before.st_size < 1)
         rc = ft_error_set(err, FT_EFORMAT, "an empty file");
-    else {
-        s->size = (size_t)s->before.st_size;
-        s->n_blocks = (s->size + BLOCK - 1) / BLOCK;
-        s->blocks = calloc(s->n_blocks, sizeof *s->blocks);
-        s->mapped = s->size + HUGE_PAGE;
-        void *map = mmap(NULL, s->mapped, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (map != MAP_FAILED) {
-            s->map = map;
-            s->bytes = (uint8_t *)ft_round_up((size_t)map, HUGE_PAGE);
-        }
-        if (!s->map || !s->blocks)
-            rc = ft_error_nomem(err, "the file");
-#ifdef MADV_HUGEPAGE
-        if (!rc)
-            madvise(s->bytes, s->size, MADV_HUGEPAGE);
-#endif
+    else
+        rc = reserve(s, (size_t)s->before.st_size, err);
+    if (rc) {
+        ft_snapshot_free(s);
+        return rc;
     }
+    *out = s;
+    return 0;
+}
+
+int ft_snapshot_widen(const struct ft_snapshot *of, bool bfloat16, struct ft_snapshot **out,
+                      struct ft_error *err)
+{
+    struct ft_snapshot *s = calloc(1, sizeof *s);
+    if (!s)
+        return ft_error_nomem(err, "the file");
+    s->type = bfloat16 ? BFLOAT16 : HALF;
+    s->before = of->before;
+    s->fd = fcntl(of->fd, F_DUPFD_CLOEXEC, 0);
+    const int rc = s->fd < 0 ? ft_error_errno(err, "cannot be read")
+                             : reserve(s, of->size / 2 * sizeof(float), err);
     if (rc) {
         ft_snapshot_free(s);
         return rc;
@@ -161,25 +189,46 @@ static bool wanted(const struct block *b)
     return b->users && !b->loaded;
 }
 
+/* Bytes [n] of the file to `to`. */
+static bool read_bytes(struct ft_snapshot *s, uint8_t *to, size_t from, size_t n)
+{
+    size_t at = 0;
+    while (at < n && !atomic_load(&s->failed)) {
+        const ssize_t got = pread(s->fd, to + at, n - at, (off_t)(from + at));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            atomic_store(&s->failed, got ? errno : -1);
+        else
+            at += (size_t)got;
+    }
+    return at == n;
+}
+
+static void widen(enum bytes type, const uint8_t *from, float *to, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint16_t narrow;
+        memcpy(&narrow, from + i * sizeof narrow, sizeof narrow);
+        to[i] = type == HALF ? ft_half(narrow) : ft_bfloat16(narrow);
+    }
+}
+
 static void read_block(void *context, size_t i, int member)
 {
     struct ft_snapshot *s = context;
     (void)member;
     if (!wanted(&s->blocks[i]))
         return;
-    size_t at = i * BLOCK;
-    const size_t end = s->size - at < BLOCK ? s->size : at + BLOCK;
-    while (at < end && !atomic_load(&s->failed)) {
-        const ssize_t n = pread(s->fd, s->bytes + at, end - at, (off_t)at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            atomic_store(&s->failed, n ? errno : -1);
-        else
-            at += (size_t)n;
-    }
-    if (at == end)
-        s->blocks[i].loaded = true;
+    const size_t from = i * BLOCK, size = s->size - from < BLOCK ? s->size - from : BLOCK,
+                 n = s->type == AS_THEY_ARE ? size : size / 2;
+    /* two bytes are read to the second half of the block, and widened from its start */
+    if (!read_bytes(s, s->bytes + from + size - n, s->type == AS_THEY_ARE ? from : from / 2, n))
+        return;
+    if (s->type != AS_THEY_ARE)
+        widen(s->type, s->bytes + from + size - n, (float *)(void *)(s->bytes + from),
+              size / sizeof(float));
+    s->blocks[i].loaded = true;
 }
 
 static bool same_file(const struct stat *a, const struct stat *b)

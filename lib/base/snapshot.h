@@ -6,6 +6,7 @@
 #ifndef FT_BASE_SNAPSHOT_H
 #define FT_BASE_SNAPSHOT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,10 @@ struct ft_snapshot;
 
 /* Opens a regular file that is not empty. Reads nothing yet. Messages do not name the file. */
 int ft_snapshot_open(const char *path, struct ft_snapshot **out, struct ft_error *err);
+/* The same file with every two bytes widened to a float: the bytes at an even offset o are the
+ * float at offset 2 o, from an IEEE half or from a bfloat16. `of` may be freed before it. */
+int ft_snapshot_widen(const struct ft_snapshot *of, bool bfloat16, struct ft_snapshot **out,
+                      struct ft_error *err);
 void ft_snapshot_free(struct ft_snapshot *snapshot);
 /* Says that the bytes [offset, offset + size) are needed, until ft_snapshot_done is called with the
  * same bytes. Bytes beyond the end are ignored. */

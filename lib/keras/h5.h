@@ -71,9 +71,8 @@ int ft_h5_names(const struct ft_h5 *h5, int64_t group, const char *name, struct 
 void ft_names_release(struct ft_names *names);
 
 /* The numeric dataset `name` in `group` as float32. `integers`: it may be stored as integers. If
- * possible it points into the mapping and *heap is NULL, else it is read to *heap, which the caller
- * must free. */
+ * possible it points into the mapping, else it is read to a block of the storage. */
 int ft_h5_tensor(const struct ft_h5 *h5, int64_t group, const char *name, bool integers,
-                 struct ft_tensor *out, void **heap, struct ft_error *err);
+                 struct ft_storage *storage, struct ft_tensor *out, struct ft_error *err);
 
 #endif

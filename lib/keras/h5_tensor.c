@@ -2,6 +2,7 @@
 #include <hdf5.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -83,15 +84,27 @@ static bool read_narrow(hid_t dataset, bool bfloat16, float *data, size_t n)
     void *const half = (char *)data + n * sizeof(uint16_t);
     const uint16_t *from = half;
     const bool ok = H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, half) >= 0;
-    for (size_t i = 0; ok && i < n; i++) {
-        const uint32_t bits = (uint32_t)from[i] << 16;
-        if (bfloat16)
-            memcpy(&data[i], &bits, sizeof bits);
-        else
-            data[i] = ft_half(from[i]);
-    }
+    for (size_t i = 0; ok && i < n; i++)
+        data[i] = bfloat16 ? ft_bfloat16(from[i]) : ft_half(from[i]);
     H5Tclose(type);
     return ok;
+}
+
+/* The process that uses the network reads numbers of two bytes from the file again, so that they
+ * need not be sent to it. Their pages of the mapping are not needed any more. */
+static int note_narrow(const struct ft_h5 *h5, haddr_t offset, bool bfloat16,
+                       const struct ft_tensor *t, struct ft_storage *storage)
+{
+    const size_t size = t->count * sizeof(uint16_t), page = 4096;
+    if (storage->file != h5->map || offset % sizeof(uint16_t) || offset > h5->size ||
+        size > h5->size - offset)
+        return 0;
+    const size_t from = ft_round_up((size_t)offset, page),
+                 to = ((size_t)offset + size) / page * page;
+    if (to > from)
+        madvise(h5->map + from, to - from, MADV_DONTNEED);
+    return ft_storage_add_narrow(storage,
+                                 &(struct ft_narrow){ t->data, t->count, offset, bfloat16 });
 }
 
 /* HDF5 decodes filters, other types and other layouts. External and virtual storage is refused: it
@@ -126,11 +139,11 @@ static int dataset_read(hid_t dataset, const char *name, const struct ft_tensor 
 }
 
 int ft_h5_tensor(const struct ft_h5 *h5, int64_t group, const char *name, bool integers,
-                 struct ft_tensor *out, void **heap, struct ft_error *err)
+                 struct ft_storage *storage, struct ft_tensor *out, struct ft_error *err)
 {
     struct ft_tensor t = { 0 };
     hid_t dataset = -1;
-    *heap = NULL;
+    void *heap = NULL;
     int rc = dataset_open(group, name, &dataset, err);
     if (rc)
         return rc;
@@ -155,8 +168,12 @@ int ft_h5_tensor(const struct ft_h5 *h5, int64_t group, const char *name, bool i
     if (!rc && mapped)
         t.data = (const float *)(const void *)(h5->map + offset);
     else if (!rc) {
-        rc = dataset_read(dataset, name, &t, bfloat16, is_half(type), heap, err);
-        t.data = *heap;
+        const bool half = is_half(type);
+        rc = dataset_read(dataset, name, &t, bfloat16, half, &heap, err);
+        t.data = heap;
+        if (ft_storage_add(storage, heap) || (!rc && (half || bfloat16) && offset != HADDR_UNDEF &&
+                                              note_narrow(h5, offset, bfloat16, &t, storage)))
+            rc = ft_error_nomem(err, "weights");
     }
     H5Tclose(type);
     H5Dclose(dataset);

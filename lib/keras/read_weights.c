@@ -85,12 +85,10 @@ static int read_weight(const struct ft_h5 *h5, int64_t top, struct folder *folde
                        struct ft_error *err)
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    void *block;
     int rc = folder_move(folder, top, path, slash ? (size_t)(slash - path) : 0, err);
-    if (rc)
-        return rc;
-    rc = ft_h5_tensor(h5, folder->group ? folder->group : top, name, integers, out, &block, err);
-    return ft_storage_add(storage, block) && !rc ? ft_error_nomem(err, "weights") : rc;
+    return rc ? rc
+              : ft_h5_tensor(h5, folder->group ? folder->group : top, name, integers, storage, out,
+                             err);
 }
 
 /* kernel / scale, with a scale for each output (model.quantize("int8"), keras/src/layers/core/

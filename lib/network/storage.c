@@ -18,6 +18,15 @@ int ft_storage_add(struct ft_storage *storage, void *block)
     return 0;
 }
 
+int ft_storage_add_narrow(struct ft_storage *storage, const struct ft_narrow *narrow)
+{
+    if (!ft_grow((void **)&storage->narrow, &storage->narrow_capacity, storage->n_narrow,
+                 sizeof *storage->narrow))
+        return FT_ENOMEM;
+    storage->narrow[storage->n_narrow++] = *narrow;
+    return 0;
+}
+
 float *ft_storage_alloc(struct ft_storage *storage, size_t n)
 {
     float *data = ft_alloc(n, sizeof *data);
@@ -90,6 +99,7 @@ void ft_storage_release(struct ft_storage *storage)
     for (size_t i = 0; i < storage->n; i++)
         free(storage->blocks[i]);
     free(storage->blocks);
+    free(storage->narrow);
     if (storage->release)
         storage->release(storage->source);
     *storage = (struct ft_storage){ 0 };

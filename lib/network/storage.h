@@ -4,7 +4,9 @@
 #ifndef FT_NETWORK_STORAGE_H
 #define FT_NETWORK_STORAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "finetune.h"
 
@@ -20,6 +22,14 @@ struct ft_storage_source {
     void (*trim)(void *source);
 };
 
+/* Values that the file has as two bytes each, from byte `offset` on. */
+struct ft_narrow {
+    const float *values; /* [count] in a block of the storage */
+    size_t count;
+    uint64_t offset;
+    bool bfloat16; /* else IEEE half */
+};
+
 /* A zeroed struct is an empty storage. */
 struct ft_storage {
     void **blocks; /* [n] from malloc, owned */
@@ -30,11 +40,15 @@ struct ft_storage {
     /* The file's bytes [file_size], if tensors may point into them as they are; else NULL. */
     const void *file;
     size_t file_size;
+    struct ft_narrow *narrow; /* [n_narrow] owned */
+    size_t n_narrow, narrow_capacity;
 };
 
 /* Takes ownership of a block from malloc (NULL is ignored). On failure the block is freed.
  * Returns 0 or FT_ENOMEM. */
 int ft_storage_add(struct ft_storage *storage, void *block);
+/* Says that the values are in storage->file, too. Returns 0 or FT_ENOMEM. */
+int ft_storage_add_narrow(struct ft_storage *storage, const struct ft_narrow *narrow);
 /* n floats, owned by the storage. Returns NULL if memory runs out. */
 float *ft_storage_alloc(struct ft_storage *storage, size_t n);
 /* Moves all memory of `from` to `to`, which may have a source already; `from` is empty afterwards.

@@ -15,7 +15,8 @@
 #define ALIGN        64
 #define LAYERS_LIMIT (1 << 17)
 
-enum place { ABSENT, IN_FILE, IN_BYTES };
+/* HALF, BFLOAT16: in the file, as two bytes for each value */
+enum place { ABSENT, IN_FILE, IN_BYTES, HALF, BFLOAT16 };
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
@@ -31,11 +32,28 @@ static void put_string(struct ft_outbox *o, const char *s)
     ft_outbox_write(o, s, n);
 }
 
-static bool in_file(const struct ft_network *network, const struct ft_tensor *t)
+/* Where a tensor is, and its offset if that is the file. */
+static enum place place_of(const struct ft_network *network, const struct ft_tensor *t,
+                           uint64_t *offset)
 {
-    const uint8_t *data = (const uint8_t *)t->data, *file = network->storage.file;
-    return file && data >= file && data < file + network->storage.file_size &&
-           (size_t)(data - file) % sizeof(float) == 0;
+    const struct ft_storage *s = &network->storage;
+    const uint8_t *data = (const uint8_t *)t->data, *file = s->file;
+    if (!data)
+        return ABSENT;
+    if (file && data >= file && data < file + s->file_size &&
+        (size_t)(data - file) % sizeof(float) == 0) {
+        *offset = (uint64_t)(data - file);
+        return IN_FILE;
+    }
+    for (size_t i = 0; i < s->n_narrow; i++) {
+        const struct ft_narrow *n = &s->narrow[i];
+        const size_t first = (size_t)(t->data - n->values);
+        if (t->data < n->values || first >= n->count || t->count > n->count - first)
+            continue;
+        *offset = n->offset + first * sizeof(uint16_t);
+        return n->bfloat16 ? BFLOAT16 : HALF;
+    }
+    return IN_BYTES;
 }
 
 /* The data of tensors that are not in the file; their offsets from `start` go to places
@@ -49,7 +67,8 @@ static void send_data(const struct ft_network *network, struct ft_outbox *o, uin
     for (size_t i = 0; i < n; i++) {
         const struct ft_tensor *t =
             &network->layers[i / FT_MAX_WEIGHTS].weights[i % FT_MAX_WEIGHTS];
-        if (!t->data || in_file(network, t))
+        uint64_t offset;
+        if (place_of(network, t, &offset) != IN_BYTES)
             continue;
         for (size_t k = i > LOOK_BACK ? i - LOOK_BACK : 0; k < i && !places[i]; k++) {
             const struct ft_tensor *sent =
@@ -68,10 +87,9 @@ static void send_data(const struct ft_network *network, struct ft_outbox *o, uin
 static void send_tensor(const struct ft_network *network, const struct ft_tensor *t, uint64_t place,
                         struct ft_outbox *o)
 {
-    const bool file = t->data && in_file(network, t);
-    put(o, !t->data ? ABSENT : file ? IN_FILE : IN_BYTES);
-    put(o, file ? (uint64_t)((const uint8_t *)t->data - (const uint8_t *)network->storage.file)
-                : place);
+    uint64_t offset = place;
+    put(o, place_of(network, t, &offset));
+    put(o, offset);
     put(o, (uint64_t)t->rank);
     for (int i = 0; i < t->rank; i++)
         put(o, (uint64_t)t->shape[i]);
@@ -117,8 +135,9 @@ void ft_network_send(const struct ft_network *network, struct ft_outbox *o)
 /* ---- receiving ------------------------------------------------------------------------------- */
 
 struct inbox {
-    const uint8_t *bytes, *file;
-    size_t n, at, file_size;
+    const uint8_t *bytes;
+    size_t n, at;
+    const struct ft_network_file *file;
     bool damaged, no_memory; /* sticky */
 };
 
@@ -158,11 +177,25 @@ static char *get_string(struct inbox *x)
     return s;
 }
 
+/* The values at an offset in the file, where they have two bytes each. */
+static const float *widened(struct inbox *x, enum place place, uint64_t offset, size_t count)
+{
+    const struct ft_network_file *f = x->file;
+    if (!f->widened || offset % sizeof(uint16_t) || offset > f->size || !count ||
+        count > (f->size - offset) / sizeof(uint16_t)) {
+        x->damaged = true;
+        return NULL;
+    }
+    const float *values = f->widened(f->user, place == BFLOAT16);
+    x->no_memory |= !values;
+    return values ? values + offset / sizeof(uint16_t) : NULL;
+}
+
 static void get_tensor(struct inbox *x, struct ft_tensor *t)
 {
-    const enum place place = (enum place)get(x, IN_BYTES);
+    const enum place place = (enum place)get(x, BFLOAT16);
     const uint64_t offset = get(x, UINT64_MAX);
-    const size_t end = place == IN_FILE ? x->file_size : x->n;
+    const size_t end = place == IN_FILE ? x->file->size : x->n;
     t->rank = (int)get(x, 5);
     t->count = 1;
     for (int i = 0; i < t->rank; i++) {
@@ -173,11 +206,14 @@ static void get_tensor(struct inbox *x, struct ft_tensor *t)
         *t = (struct ft_tensor){ 0 };
         return;
     }
-    if (offset % sizeof(float) || offset > end || t->count > (end - offset) / sizeof(float) ||
-        !t->count)
+    if (place == HALF || place == BFLOAT16)
+        t->data = x->damaged ? NULL : widened(x, place, offset, t->count);
+    else if (offset % sizeof(float) || offset > end || t->count > (end - offset) / sizeof(float) ||
+             !t->count)
         x->damaged = true;
     else
-        t->data = (const float *)(const void *)((place == IN_FILE ? x->file : x->bytes) + offset);
+        t->data =
+            (const float *)(const void *)((place == IN_FILE ? x->file->bytes : x->bytes) + offset);
 }
 
 static bool in_range(const int *values, size_t n, int least)
@@ -263,10 +299,10 @@ static void get_network(struct inbox *x, struct ft_network *network)
     }
 }
 
-int ft_network_receive(const uint8_t *bytes, size_t n, const uint8_t *file, size_t file_size,
+int ft_network_receive(const uint8_t *bytes, size_t n, const struct ft_network_file *file,
                        struct ft_network **out, struct ft_error *err)
 {
-    struct inbox x = { .bytes = bytes, .n = n, .file = file, .file_size = file_size };
+    struct inbox x = { .bytes = bytes, .n = n, .file = file };
     struct ft_network *network = calloc(1, sizeof *network);
     if (network)
         get_network(&x, network);

@@ -7,14 +7,25 @@
 #include "base/isolate.h"
 #include "network/network.h"
 
-/* Appends the network. A tensor inside storage.file is sent as its offset in the file. */
+/* The file that a network was read from. */
+struct ft_network_file {
+    const uint8_t *bytes; /* [size] */
+    size_t size;
+    /* The file with every two bytes widened to a float [size / 2]: the bytes at an even offset o
+     * are the float at byte 2 o. Returns NULL if memory runs out. NULL: there is no such file. */
+    const float *(*widened)(void *user, bool bfloat16);
+    void *user;
+};
+
+/* Appends the network. A tensor inside storage.file, or one that storage.narrow names, is sent as
+ * its offset in the file. */
 void ft_network_send(const struct ft_network *network, struct ft_outbox *outbox);
 
 /* Makes a network of bytes [n] from ft_network_send, which are not trusted: kinds, inputs, shapes
- * and weights are checked (FT_EFORMAT). Its tensors point into `bytes`, or into `file` [file_size]
- * if they were sent as offsets; both must outlive the network, whose storage is empty. On failure
- * *out is untouched. */
-int ft_network_receive(const uint8_t *bytes, size_t n, const uint8_t *file, size_t file_size,
+ * and weights are checked (FT_EFORMAT). Its tensors point into `bytes`, or into `file` if they were
+ * sent as offsets; both must outlive the network, whose storage is empty. On failure *out is
+ * untouched. */
+int ft_network_receive(const uint8_t *bytes, size_t n, const struct ft_network_file *file,
                        struct ft_network **out, struct ft_error *err);
 
 #endif

@@ -76,14 +76,11 @@ static struct ft_tensor read_from(struct ft_builder *b, const struct ft_h5 *h5, 
 {
     struct ft_tensor t = { 0 };
     int64_t group = 0, dataset = 0;
-    void *block = NULL;
     b->rc = ft_h5_path_open(h5->file, folder, &group, b->err);
     if (!b->rc && group)
         b->rc = ft_h5_object_open(group, name, &dataset, b->err);
     if (!b->rc && dataset)
-        b->rc = ft_h5_tensor(h5, group, name, false, &t, &block, b->err);
-    if (!b->rc && ft_storage_add(&b->network->storage, block))
-        b->rc = ft_error_nomem(b->err, "weights");
+        b->rc = ft_h5_tensor(h5, group, name, false, &b->network->storage, &t, b->err);
     *found = dataset != 0;
     ft_h5_group_close(dataset);
     ft_h5_group_close(group);

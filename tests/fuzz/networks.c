@@ -64,16 +64,25 @@ void fuzz_archive(const uint8_t *data, size_t size)
     munmap(weights, weights_size);
 }
 
+static const float *widened(void *user, bool bfloat16)
+{
+    static const float values[128];
+    (void)user, (void)bfloat16;
+    return values;
+}
+
 void fuzz_transfer(const uint8_t *data, size_t size)
 {
-    static const float file[64];
+    static const float bytes_of_file[64];
+    const struct ft_network_file file = { (const uint8_t *)bytes_of_file, sizeof bytes_of_file,
+                                          widened, NULL };
     struct ft_network *network;
     struct ft_error err = { 0 };
     uint64_t hash[2];
     uint8_t *bytes = aligned_alloc(64, (size + 64) / 64 * 64);
     REQUIRE(bytes);
     memcpy(bytes, data, size);
-    if (!ft_network_receive(bytes, size, (const uint8_t *)file, sizeof file, &network, &err)) {
+    if (!ft_network_receive(bytes, size, &file, &network, &err)) {
         REQUIRE(!ft_network_hash(network, network->output, hash, &err));
         ft_network_free(network);
     } else

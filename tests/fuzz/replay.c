@@ -128,6 +128,7 @@ int main(int argc, char **argv)
         struct ft_network *network;
         REQUIRE(!ft_keras_open(argv[2], NULL, &network, NULL));
         network->storage.file = NULL; /* all tensors are in the bytes */
+        network->storage.n_narrow = 0;
         ft_network_send(network, &outbox);
         ft_network_free(network);
         return outbox.failed || fwrite(room, 1, outbox.size, stdout) != outbox.size;

@@ -11,6 +11,8 @@
 #include "expected.h"
 #include "keras/keras.h"
 #include "network/hash.h"
+#include "network/transfer.h"
+#include "presets/presets.h"
 
 static void check_preset(const char *name, const char *expected, int size)
 {
@@ -56,6 +58,36 @@ static void config_names_a_preset(void)
     snprintf(path, sizeof path, "%s/golden/presets/vit/config.json", getenv("FT_TEST_DATA"));
     CHECK(!ft_network_open(path, NULL, &network, NULL));
     CHECK(network && !strcmp(network->name, "ViTBackbone"));
+    ft_network_free(network);
+}
+
+/* The process that reads a file sends weights of two bytes as their place in it: no copy of them is
+ * in memory beside the packed one. */
+static void weights_of_two_bytes_are_not_sent(void)
+{
+    static uint8_t room[1 << 20];
+    struct ft_outbox outbox = { .base = room, .capacity = sizeof room };
+    struct ft_network *network = NULL;
+    char path[4096];
+    size_t floats = 0;
+    snprintf(path, sizeof path, "%s/golden/presets/vit_bfloat16/model.weights.h5",
+             getenv("FT_TEST_DATA"));
+    CHECK(!ft_preset_reader.open(path, NULL, &network, NULL));
+    for (int i = 0; network && i < network->n_layers; i++)
+        for (int w = FT_W_QUERY; w <= FT_W_OUTPUT; w += FT_W_KEY)
+            if (network->layers[i].kind == FT_LAYER_ATTENTION)
+                floats += network->layers[i].weights[w].count;
+    CHECK(floats == 2 * 4 * 24 * 24); /* two blocks of four kernels */
+    if (network)
+        ft_network_send(network, &outbox);
+    CHECK(!outbox.failed);
+    const size_t sent = outbox.size;
+    if (network)
+        network->storage.n_narrow = 0;
+    outbox = (struct ft_outbox){ .base = room, .capacity = sizeof room };
+    if (network)
+        ft_network_send(network, &outbox);
+    CHECK(outbox.size > sent + floats * sizeof(float));
     ft_network_free(network);
 }
 
@@ -217,6 +249,7 @@ int main(void)
 {
     RUN(families_agree_with_keras_hub);
     RUN(config_names_a_preset);
+    RUN(weights_of_two_bytes_are_not_sent);
     RUN(a_transformer_describes_itself);
     RUN(settings_are_checked);
     RUN(parts_of_mobilenet_v5_are_refused_by_name);

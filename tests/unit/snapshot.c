@@ -62,6 +62,45 @@ static void parts(void)
     ft_snapshot_free(s);
 }
 
+/* 1.5, -2 and the smallest number, as IEEE 754 halves and as bfloat16, around the border of two
+ * blocks and at the end of a file of odd length. */
+static void two_bytes_become_a_float(void)
+{
+    static const uint16_t narrow[2][3] = { { 0x3e00, 0xc000, 0x0001 }, { 0x3fc0, 0xc000, 0x0001 } };
+    static const float want[2][3] = { { 1.5F, -2, 0x1p-24F }, { 1.5F, -2, 0x1p-133F } };
+    const size_t ends[] = { 1 * MB + 2, 3 * MB };
+    for (int type = 0; type < 2; type++) {
+        struct ft_snapshot *file = NULL, *s = NULL;
+        struct ft_error err = { 0 };
+        size_t size = 0;
+        make(3 * MB + 1, NULL, 0, 0);
+        const int fd = open(path, O_WRONLY);
+        for (int i = 0; i < 2; i++)
+            CHECK(pwrite(fd, narrow[type], 6, (off_t)ends[i] - 6) == 6);
+        close(fd);
+        CHECK(!ft_snapshot_open(path, &file, &err) && !ft_snapshot_widen(file, type, &s, &err));
+        ft_snapshot_free(file);
+        if (!s)
+            return;
+        const float *values = (const float *)(const void *)ft_snapshot_bytes(s, &size);
+        CHECK(size == 6 * MB);
+        ft_snapshot_want(s, 2 * ends[0] - 12, 12);
+        CHECK(!ft_snapshot_load(s, &err));
+        CHECK(!memcmp(values + ends[0] / 2 - 3, want[type], sizeof want[type]));
+        CHECK(values[ends[1] / 2 - 1] == 0); /* it was not wanted */
+        ft_snapshot_want(s, 2 * ends[1] - 12, 12);
+        CHECK(!ft_snapshot_load(s, &err));
+        CHECK(!memcmp(values + ends[1] / 2 - 3, want[type], sizeof want[type]));
+        CHECK(!truncate(path, (off_t)MB));
+        for (int i = 0; i < 2; i++)
+            ft_snapshot_done(s, 2 * ends[i] - 12, 12);
+        ft_snapshot_trim(s);
+        ft_snapshot_want(s, 0, size);
+        CHECK(ft_snapshot_load(s, &err) == FT_EIO);
+        ft_snapshot_free(s);
+    }
+}
+
 static void changes(void)
 {
     const size_t offsets[] = { 1 };
@@ -96,6 +135,7 @@ int main(void)
     CHECK(mkdtemp(dir) != NULL);
     snprintf(path, sizeof path, "%s/file", dir);
     RUN(parts);
+    RUN(two_bytes_become_a_float);
     RUN(changes);
     RUN(refused);
     CHECK(!unlink(path) && !rmdir(dir));
