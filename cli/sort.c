@@ -62,9 +62,14 @@ static int copy_into(int from, int to, bool sync)
 /* rename(2) that never overwrites, also on file systems without support for the flag. */
 static int rename_fresh(const char *from, const char *to)
 {
-    if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
+#ifdef __APPLE__
+    const int rc = renamex_np(from, to, RENAME_EXCL);
+#else
+    const int rc = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+#endif
+    if (!rc)
         return 0;
-    if (errno != EINVAL && errno != ENOSYS)
+    if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP)
         return -1;
     return link(from, to) ? -1 : unlink(from);
 }

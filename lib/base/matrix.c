@@ -20,14 +20,16 @@ struct ft_scratch {
     atomic_int failed; /* errno of the first read that failed */
 };
 
-/* A descriptor of a file without a name; file systems that know no such files get one whose name is
- * removed at once. */
+/* A descriptor of a file without a name; systems and file systems that know no such files get one
+ * whose name is removed at once. */
 static int open_nameless(const char *dir)
 {
-    const int file = ft_open(dir, O_TMPFILE | O_RDWR, 0600);
     char *path;
+#ifdef O_TMPFILE
+    const int file = ft_open(dir, O_TMPFILE | O_RDWR, 0600);
     if (file >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
         return file;
+#endif
     if (asprintf(&path, "%s/finetune-scratch-XXXXXX", dir) < 0)
         return -1;
     const int named = ft_descriptor_raise(mkostemp(path, O_CLOEXEC));
@@ -35,6 +37,28 @@ static int open_nameless(const char *dir)
         unlink(path);
     free(path);
     return named;
+}
+
+/* Takes room on the disk for the first bytes of a file. Returns -1 if there is not enough. */
+static int reserve(int file, uint64_t bytes)
+{
+#ifdef F_PREALLOCATE /* macOS */
+    fstore_t all = { F_ALLOCATEALL, F_PEOFPOSMODE, 0, (off_t)bytes, 0 };
+    const int rc = fcntl(file, F_PREALLOCATE, &all);
+#else
+    const int rc = fallocate(file, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes);
+#endif
+    return rc && errno != ENOTSUP && errno != ENOSYS ? -1 : 0;
+}
+
+/* Lets the system read a part of a file before it is needed. */
+static void read_ahead(int file, uint64_t from, size_t bytes)
+{
+#ifdef POSIX_FADV_WILLNEED
+    posix_fadvise(file, (off_t)from, (off_t)bytes, POSIX_FADV_WILLNEED);
+#else
+    (void)file, (void)from, (void)bytes;
+#endif
 }
 
 static int no_room(const struct ft_scratch *s, uint64_t bytes, struct ft_error *err)
@@ -56,8 +80,7 @@ int ft_scratch_new(const char *dir, uint64_t bytes, struct ft_scratch **out, str
     int rc = s->dir ? 0 : ft_error_nomem(err, "a scratch file");
     if (!rc && (s->file = open_nameless(s->dir)) < 0)
         rc = ft_error_errno(err, "cannot make a scratch file in '%s'", s->dir);
-    if (!rc && bytes && fallocate(s->file, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) &&
-        errno != EOPNOTSUPP && errno != ENOSYS)
+    if (!rc && bytes && reserve(s->file, bytes))
         rc = no_room(s, bytes, err);
     if (rc)
         ft_scratch_free(s);
@@ -113,8 +136,7 @@ const float *ft_matrix_rows(const struct ft_matrix *m, size_t from, size_t rows,
     if (m->x)
         return m->x + from * (size_t)m->d;
     read_at(m->scratch, (char *)room, rows * width, (uint64_t)from * width);
-    posix_fadvise(m->scratch->file, (off_t)((uint64_t)(from + rows) * width), (off_t)(rows * width),
-                  POSIX_FADV_WILLNEED);
+    read_ahead(m->scratch->file, (uint64_t)(from + rows) * width, rows * width);
     return room;
 }
 
