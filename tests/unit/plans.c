@@ -213,6 +213,33 @@ static void a_pool_of_which_pixels_are_skipped_is_one_step(void)
     CHECK(steps_of(&net) == 4);
 }
 
+static struct ft_layer *add_product(struct net *net, int a, int b)
+{
+    struct ft_layer *product = add_layer(net, FT_LAYER_MULTIPLY);
+    product->n_inputs = 2;
+    product->inputs[0] = a;
+    product->inputs[1] = b;
+    return product;
+}
+
+/* x * sigmoid(x * (a x^2 + b)), as a file states it whose GELU is the one with tanh. */
+static void gelu_in_six_layers_is_one_activation(void)
+{
+    static struct net net;
+    static float a = 0.0713548163f, b = 1.59576912f;
+    make_simple(&net, 12, 12);
+    add_product(&net, 1, 1);
+    struct ft_layer *cubic = add_after(&net, FT_LAYER_RESCALING);
+    cubic->weights[FT_W_SCALE] = (struct ft_tensor){ 1, { 1 }, 1, &a };
+    cubic->weights[FT_W_OFFSET] = (struct ft_tensor){ 1, { 1 }, 1, &b };
+    add_product(&net, 1, 3);
+    add_after(&net, FT_LAYER_ACTIVATION)->params.activation = FT_ACT_SIGMOID;
+    add_product(&net, 1, 5);
+    CHECK(steps_of(&net) == 1); /* the convolution */
+    b = 1.6f;
+    CHECK(steps_of(&net) > 3);
+}
+
 static void run_to(const struct net *net, int layer, float *out)
 {
     const uint8_t pixels[9 * 9 * 3] = { 10, 200, 90, 255, 3 };
@@ -368,6 +395,7 @@ int main(void)
     RUN(layers_are_listed);
     RUN(a_pool_of_which_pixels_are_skipped_is_one_step);
     RUN(a_pool_of_a_pool_is_computed);
+    RUN(gelu_in_six_layers_is_one_activation);
     RUN(impossible_layers_are_listed_without_a_size);
     RUN(a_large_network_is_packed_piece_by_piece);
     return test_end();
