@@ -118,7 +118,7 @@ int ft_snapshot_widen(const struct ft_snapshot *of, bool bfloat16, struct ft_sna
         return ft_error_nomem(err, "the file");
     s->type = bfloat16 ? BFLOAT16 : HALF;
     s->before = of->before;
-    s->fd = fcntl(of->fd, F_DUPFD_CLOEXEC, 0);
+    s->fd = fcntl(of->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     const int rc = s->fd < 0 ? ft_error_errno(err, "cannot be read")
                              : reserve(s, of->size / 2 * sizeof(float), err);
     if (rc) {

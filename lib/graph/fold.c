@@ -222,9 +222,9 @@ static bool find_gelu_tanh(struct ft_nodes *nodes, int i)
     return false;
 }
 
-/* A pool with a stride of 1, of whose result only every n-th pixel is read, is a pool with a stride
- * of n. Files state it so, by a crop and a pool of single pixels, because Keras has no pools with
- * any other padding than its own. */
+/* If only every n-th pixel of a pool with a stride of 1 is read, it is a pool with a stride of n.
+ * ONNX files become such layers (a pool, a crop, a pool of single pixels), because the pools of
+ * Keras have only its own paddings. */
 static bool find_strided_pool(struct ft_nodes *nodes, int i)
 {
     struct ft_node *node = &nodes->node[i];

@@ -25,6 +25,8 @@ static int make_map(struct ft_import *x, struct ft_view *v)
     enum ft_axis roles[FT_ONNX_RANK];
     int layer;
     ft_onnx_roles(v, roles);
+    if (roles[1] != FT_AXIS_CHANNELS && roles[3] != FT_AXIS_CHANNELS)
+        return ft_onnx_refuse(x, "channels between rows and columns are not supported here");
     const int rc = ft_onnx_place(x, v, roles, false, &layer);
     if (!rc)
         *v = roles[1] == FT_AXIS_CHANNELS ? ft_view_first(layer, x->shapes[layer])
@@ -79,11 +81,14 @@ static int reshape(struct ft_import *x, const struct ft_onnx_operator *row)
     struct ft_view aligned = v, map = before;
     int first[FT_ONNX_RANK + 1];
     if (done && n > 4 && !ft_view_align(&aligned, first) && merge_axes(&map, &v)) {
-        v = map; /* a map in windows becomes one in windows of another size */
-        const int rc = make_map(x, &v);
-        if (rc)
+        /* a map in windows becomes one in windows of another size */
+        const int rc = make_map(x, &map);
+        if (rc && rc != FT_EUNSUPPORTED)
             return rc;
-        done = ft_view_reshape(&v, n, dims);
+        if (!rc) { /* else a later reshape may restore the axes */
+            v = map;
+            done = ft_view_reshape(&v, n, dims);
+        }
     }
     return set_or_refuse(x, done, &v);
 }

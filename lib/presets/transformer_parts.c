@@ -27,7 +27,7 @@ void ft_tower_scale(struct ft_tower *x, int layer, int w, const struct ft_tensor
     const struct ft_tensor from = ft_build_at(x->b, layer)->weights[w];
     if (!from.data)
         return;
-    const size_t n = (size_t)from.shape[from.rank - 1];
+    const size_t n = from.rank > 0 ? (size_t)from.shape[from.rank - 1] : 0;
     if (gamma->data && gamma->count != n) {
         ft_build_fail(x->b, FT_EFORMAT, "a layer scale has %zu values, but its layer %zu",
                       gamma->count, n);

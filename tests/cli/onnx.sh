@@ -87,4 +87,6 @@ for file in empty short; do
     status 1 "$FINETUNE" info $file.onnx
     grep -q "$file.onnx" err || complain "$(cat err)"
 done
+status 1 "$FINETUNE" info "$FT_TESTS/bad/onnx-channels-between.onnx"
+has err "operator 'Transpose': this change of shape is not supported"
 end
