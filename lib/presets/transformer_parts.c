@@ -28,7 +28,7 @@ void ft_tower_scale(struct ft_tower *x, int layer, int w, const struct ft_tensor
     if (!from.data)
         return;
     const size_t n = from.rank > 0 ? (size_t)from.shape[from.rank - 1] : 0;
-    if (gamma->data && gamma->count != n) {
+    if (gamma->data && (!n || gamma->count != n)) {
         ft_build_fail(x->b, FT_EFORMAT, "a layer scale has %zu values, but its layer %zu",
                       gamma->count, n);
         return;
