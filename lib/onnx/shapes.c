@@ -76,9 +76,9 @@ static int reshape(struct ft_import *x, const struct ft_onnx_operator *row)
     }
     if (open >= 0)
         dims[open] = ft_view_count(&v) / known;
-    const struct ft_view before = v;
+    struct ft_view map = v;
     bool done = ft_view_reshape(&v, n, dims);
-    struct ft_view aligned = v, map = before;
+    struct ft_view aligned = v;
     int first[FT_ONNX_RANK + 1];
     if (done && n > 4 && !ft_view_align(&aligned, first) && merge_axes(&map, &v)) {
         /* a map in windows becomes one in windows of another size */

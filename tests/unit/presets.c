@@ -117,6 +117,18 @@ static void write_file(const char *path, const char *text)
         fclose(f);
 }
 
+/* Opens a preset that must be refused with a message that contains `message`. Returns the error. */
+static int refused(const char *folder, const char *message)
+{
+    struct ft_network *network = NULL;
+    struct ft_error err = { 0 };
+    const int rc = ft_network_open(folder, NULL, &network, &err);
+    if (!strstr(err.msg, message))
+        printf("# %s\n", err.msg);
+    CHECK(rc && !network && strstr(err.msg, message));
+    return rc;
+}
+
 /* The settings of the ViT preset, with one of them replaced, above its weights. */
 static void settings_are_checked(void)
 {
@@ -146,13 +158,8 @@ static void settings_are_checked(void)
     snprintf(path, sizeof path, "%s/config.json", folder);
     CHECK(!symlink(weights, link));
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct ft_network *network = NULL;
-        struct ft_error err = { 0 };
         write_file(path, cases[i].config);
-        CHECK(ft_network_open(folder, NULL, &network, &err));
-        if (!strstr(err.msg, cases[i].message))
-            printf("# %s\n", err.msg);
-        CHECK(!network && strstr(err.msg, cases[i].message));
+        CHECK(refused(folder, cases[i].message));
     }
     unlink(link);
     unlink(path);
@@ -186,18 +193,13 @@ static void parts_of_mobilenet_v5_are_refused_by_name(void)
     snprintf(path, sizeof path, "%s/config.json", folder);
     CHECK(!symlink(from, link));
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct ft_network *network = NULL;
-        struct ft_error err = { 0 };
         const char *at = strstr(text, cases[i].from);
         CHECK(at);
         snprintf(changed, sizeof changed, "%.*s%s%s", (int)(at ? at - text : 0), text, cases[i].to,
                  at ? at + strlen(cases[i].from) : "");
         write_file(path, changed);
-        CHECK(ft_network_open(folder, NULL, &network, &err) == FT_EUNSUPPORTED ||
+        CHECK(refused(folder, cases[i].message) == FT_EUNSUPPORTED ||
               strstr(cases[i].message, "not valid"));
-        if (!strstr(err.msg, cases[i].message))
-            printf("# %s\n", err.msg);
-        CHECK(!network && strstr(err.msg, cases[i].message));
     }
     unlink(link);
     unlink(path);
