@@ -77,10 +77,20 @@ PLAIN(transpose);
 #else
 #define AVX_VNNI(name)
 #endif
+#if defined(FT_HAVE_NEON_DOT)
+#define NEON_DOT(name) &ft_##name##_neon_dot,
+#else
+#define NEON_DOT(name)
+#endif
+#if defined(FT_HAVE_NEON_I8MM)
+#define NEON_I8MM(name) &ft_##name##_neon_i8mm,
+#else
+#define NEON_I8MM(name)
+#endif
 #if defined(__x86_64__)
 #define INTEGER_SIMD(name) AVX512_VNNI(name) AVX_VNNI(name) SIMD(name)
 #elif defined(__aarch64__)
-#define INTEGER_SIMD(name) &ft_##name##_neon_i8mm, &ft_##name##_neon_dot, &ft_##name##_neon,
+#define INTEGER_SIMD(name) NEON_I8MM(name) NEON_DOT(name) SIMD(name)
 #else
 #define INTEGER_SIMD(name)
 #endif
