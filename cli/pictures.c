@@ -241,7 +241,11 @@ int backbone_open_for(const struct settings *s, const char *name, const struct f
                       struct ft_backbone **out, struct ft_error *err)
 {
     struct ft_backbone_options options;
+    struct ft_cache *cache = NULL;
     backbone_options(s, &options);
+    if (!s->no_cache && s->precision && !strcmp(s->precision, ft_precision_name(FT_PRECISION_INT8)))
+        ft_cache_open(s->cache, &cache, NULL); /* pictures_extract says why it failed */
+    options.ranges_dir = cache ? ft_cache_folder(cache) : NULL;
     int rc = ft_backbone_open_for(name, &options, dataset->paths, dataset->n, s->threads, out, err);
     if (!rc && !strcmp(s->depths, "auto") && too_many(*out, dataset, s)) {
         ft_backbone_free(*out);
@@ -249,6 +253,7 @@ int backbone_open_for(const struct settings *s, const char *name, const struct f
         options.layers = "last";
         rc = ft_backbone_open_for(name, &options, dataset->paths, dataset->n, s->threads, out, err);
     }
+    ft_cache_free(cache);
     if (!rc)
         backbone_notes(*out, name && !options.beside ? name : ft_backbone_name(*out));
     return rc;

@@ -103,6 +103,9 @@ struct ft_backbone_options {
      * trained model cannot be changed. "int8" is for ft_model_train, or for files that were saved
      * with it */
     const char *precision;
+    /* a folder, for instance that of a cache, in which ranges of int8 that were measured on
+     * pictures are kept for the next time. NULL: none */
+    const char *ranges_dir;
     int size; /* of the input, in pixels. 0: as the file says, else 224 */
     /* Convert the colours of pictures with an ICC profile to sRGB. A model that was trained with it
      * always does. Needs lcms2. */

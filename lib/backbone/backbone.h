@@ -66,6 +66,19 @@ int ft_precision_choose(const char *wanted, const cJSON *json, enum ft_precision
 /* Adds the precision, unless it is float32, and ranges to the object `backbone` of an attribute. */
 void ft_precision_write(const struct ft_backbone *backbone, cJSON *object);
 
+/* Ranges that are kept between runs: <ranges_dir>/ranges/<key>.ranges. */
+#define FT_RANGES_SUBFOLDER "ranges"
+#define FT_RANGES_ENDING    ".ranges"
+/* Fails if there are none under `key`, or if the file is damaged. *out must be freed with
+ * ft_ranges_release. */
+int ft_ranges_load(const char *dir, const uint64_t key[2], struct ft_ranges *out,
+                   struct ft_error *err);
+int ft_ranges_keep(const char *dir, const uint64_t key[2], const struct ft_ranges *ranges,
+                   struct ft_error *err);
+/* The attribute {"backbone": {"ranges": [[layer, lowest, highest], ...]}}. */
+int ft_ranges_read(const cJSON *json, struct ft_ranges *out, struct ft_error *err);
+void ft_ranges_write(const struct ft_ranges *ranges, cJSON *backbone);
+
 /* Adds an owner, who must call ft_backbone_free as well. Returns `backbone`. */
 struct ft_backbone *ft_backbone_share(struct ft_backbone *backbone);
 

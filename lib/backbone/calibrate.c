@@ -30,6 +30,12 @@ struct calibration {
     struct member *members;     /* [team] */
 };
 
+/* Evenly spread. */
+static const char *path_of(const struct calibration *c, size_t i)
+{
+    return c->paths[i * c->of / c->n];
+}
+
 static void make_noise(uint8_t *pixels, size_t n, size_t seed)
 {
     struct ft_random random = { seed + 1 };
@@ -48,7 +54,7 @@ static void run_picture(void *context, size_t i, int member)
     if (!c->paths) {
         make_noise(m->pixels, (size_t)in.h * (size_t)in.w * (size_t)in.c, i);
     } else {
-        rc = ft_file_read(c->paths[i * c->of / c->n], FILE_LIMIT, &m->bytes, &m->err);
+        rc = ft_file_read(path_of(c, i), FILE_LIMIT, &m->bytes, &m->err);
         if (!rc)
             rc = ft_image_prepare(&m->preparer, m->bytes.data, m->bytes.size, g, 0, m->pixels,
                                   &m->err);
@@ -117,50 +123,98 @@ static int measure(struct calibration *c, int threads, struct ft_ranges *out, st
     return rc;
 }
 
-int ft_backbone_quantize(struct ft_backbone *b, char *const *paths, size_t n, int threads,
-                         struct ft_error *err)
+static void choose_pictures(struct calibration *c, char *const *paths, size_t n)
+{
+    c->paths = paths;
+    c->of = n;
+    c->n = !paths ? 1 : n < FT_CALIBRATION_MOST ? n : FT_CALIBRATION_MOST;
+}
+
+/* Replaces the plan of `b`, which becomes the owner of the ranges. They are released on failure. */
+static int use_ranges(struct ft_backbone *b, struct ft_ranges *ranges, struct ft_error *err)
 {
     struct ft_plan *plan = NULL;
-    struct ft_ranges ranges = { 0 };
-    struct ft_plan_options o = { .height = b->geometry.height,
-                                 .width = b->geometry.width,
-                                 .layer = b->last,
-                                 .blocks = FT_BLOCKS_NEVER,
-                                 .pictures = 1 };
+    const struct ft_plan_options o = { .height = b->geometry.height,
+                                       .width = b->geometry.width,
+                                       .layer = b->last,
+                                       .precision = FT_PRECISION_INT8,
+                                       .ranges = ranges };
     int rc = ft_plan_new(b->network, &o, &plan, err);
-    struct calibration c = { .backbone = b,
-                             .plan = plan,
-                             .paths = paths,
-                             .n = !paths                    ? 1
-                                  : n < FT_CALIBRATION_MOST ? n
-                                                            : FT_CALIBRATION_MOST,
-                             .of = n };
-    if (!rc)
-        rc = measure(&c, threads > 0 ? threads : ft_cpu_count(), &ranges, err);
-    ft_plan_free(plan);
-    plan = NULL;
-    o = (struct ft_plan_options){ .height = o.height,
-                                  .width = o.width,
-                                  .layer = o.layer,
-                                  .precision = FT_PRECISION_INT8,
-                                  .ranges = &ranges };
-    if (!rc)
-        rc = ft_plan_new(b->network, &o, &plan, err);
     struct ft_workspaces *workspaces = rc ? NULL : ft_workspaces_new();
     if (!rc && !workspaces)
         rc = ft_error_nomem(err, b->path);
     if (rc) {
         ft_plan_free(plan);
-        ft_ranges_release(&ranges);
-        return ft_error_prefix(err, rc, "'%s'", b->path);
+        ft_ranges_release(ranges);
+        return rc;
     }
     ft_workspaces_free(b->workspaces);
     ft_plan_free(b->plan);
     ft_ranges_release(&b->ranges);
     b->workspaces = workspaces;
     b->plan = plan;
-    b->ranges = ranges;
+    b->ranges = *ranges;
     return 0;
+}
+
+int ft_backbone_quantize(struct ft_backbone *b, char *const *paths, size_t n, int threads,
+                         struct ft_error *err)
+{
+    struct ft_plan *plan = NULL;
+    struct ft_ranges ranges = { 0 };
+    const struct ft_plan_options o = { .height = b->geometry.height,
+                                       .width = b->geometry.width,
+                                       .layer = b->last,
+                                       .blocks = FT_BLOCKS_NEVER,
+                                       .pictures = 1 };
+    int rc = ft_plan_new(b->network, &o, &plan, err);
+    struct calibration c = { .backbone = b, .plan = plan };
+    choose_pictures(&c, paths, n);
+    if (!rc)
+        rc = measure(&c, threads > 0 ? threads : ft_cpu_count(), &ranges, err);
+    ft_plan_free(plan);
+    if (!rc)
+        rc = use_ranges(b, &ranges, err);
+    return rc ? ft_error_prefix(err, rc, "'%s'", b->path) : 0;
+}
+
+/* A hash of all that the ranges depend on: what features in float32 depend on, and the contents of
+ * the pictures. Those that cannot be read count as 0. */
+static int key_of(const struct ft_backbone *b, char *const *paths, size_t n, uint64_t key[2],
+                  struct ft_error *err)
+{
+    struct calibration c = { 0 };
+    struct ft_bytes bytes = { 0 };
+    choose_pictures(&c, paths, n);
+    uint64_t(*hashes)[2] = ft_alloc_zero(c.n + 1, sizeof *hashes);
+    if (!hashes)
+        return ft_error_nomem(err, b->path);
+    const int rc = ft_backbone_key(b, hashes[c.n], err);
+    for (size_t i = 0; !rc && i < c.n; i++)
+        if (!ft_file_read(path_of(&c, i), FILE_LIMIT, &bytes, NULL))
+            ft_hash(bytes.data, bytes.size, hashes[i]);
+    if (!rc)
+        ft_hash(hashes, (c.n + 1) * sizeof *hashes, key);
+    ft_bytes_release(&bytes);
+    free(hashes);
+    return rc;
+}
+
+/* Kept ranges may name other layers: the key depends on what a network computes, not on names. */
+static int quantize(struct ft_backbone *b, const char *dir, char *const *paths, size_t n,
+                    int threads, struct ft_error *err)
+{
+    uint64_t key[2];
+    struct ft_ranges kept = { 0 };
+    int rc = dir && paths ? key_of(b, paths, n, key, err) : 0;
+    if (rc)
+        return rc;
+    if (dir && paths && !ft_ranges_load(dir, key, &kept, NULL) && !use_ranges(b, &kept, NULL))
+        return 0;
+    rc = ft_backbone_quantize(b, paths, n, threads, err);
+    if (!rc && dir && paths)
+        ft_ranges_keep(dir, key, &b->ranges, NULL); /* else they are measured again */
+    return rc;
 }
 
 int ft_backbone_open_for(const char *name, const struct ft_backbone_options *options,
@@ -176,7 +230,7 @@ int ft_backbone_open_for(const char *name, const struct ft_backbone_options *opt
         o.precision = ft_precision_name(FT_PRECISION_F32);
     int rc = ft_backbone_open(name, &o, &b, err);
     if (!rc && measure)
-        rc = ft_backbone_quantize(b, paths, n, threads, err);
+        rc = quantize(b, o.ranges_dir, paths, n, threads, err);
     if (rc)
         ft_backbone_free(b);
     else

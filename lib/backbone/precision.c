@@ -28,9 +28,9 @@ static cJSON *number(float x)
     return cJSON_CreateNumber(strtod(text, NULL));
 }
 
-/* [[layer, lowest, highest], ...] */
-static void write_ranges(const struct ft_ranges *ranges, cJSON *list)
+void ft_ranges_write(const struct ft_ranges *ranges, cJSON *backbone)
 {
+    cJSON *list = cJSON_AddArrayToObject(backbone, "ranges");
     for (int i = 0; list && i < ranges->n; i++) {
         cJSON *one = cJSON_CreateArray();
         cJSON_AddItemToArray(one, cJSON_CreateString(ranges->range[i].layer));
@@ -55,7 +55,7 @@ static int read_range(const cJSON *one, struct ft_range *out, struct ft_error *e
     return out->layer ? 0 : ft_error_nomem(err, "the ranges of a network");
 }
 
-static int read_ranges(const cJSON *json, struct ft_ranges *out, struct ft_error *err)
+int ft_ranges_read(const cJSON *json, struct ft_ranges *out, struct ft_error *err)
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(
         cJSON_GetObjectItemCaseSensitive(json, "backbone"), "ranges");
@@ -83,7 +83,7 @@ void ft_precision_write(const struct ft_backbone *backbone, cJSON *object)
     if (precision != FT_PRECISION_F32)
         cJSON_AddStringToObject(object, "precision", precisions[precision]);
     if (precision == FT_PRECISION_INT8)
-        write_ranges(&backbone->ranges, cJSON_AddArrayToObject(object, "ranges"));
+        ft_ranges_write(&backbone->ranges, object);
 }
 
 int ft_precision_choose(const char *wanted, const cJSON *json, enum ft_precision *out,
@@ -92,7 +92,7 @@ int ft_precision_choose(const char *wanted, const cJSON *json, enum ft_precision
     const char *name = wanted ? wanted : ft_precision_read(json);
     for (int i = 0; i < FT_PRECISIONS; i++)
         if (!strcmp(name ? name : precisions[FT_PRECISION_F32], precisions[i])) {
-            const int rc = i == FT_PRECISION_INT8 ? read_ranges(json, ranges, err) : 0;
+            const int rc = i == FT_PRECISION_INT8 ? ft_ranges_read(json, ranges, err) : 0;
             if (!rc)
                 *out = (enum ft_precision)i;
             return rc;

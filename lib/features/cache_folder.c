@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "backbone/backbone.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -271,6 +272,31 @@ static int visit_key(struct visit *v, int above, const char *name, struct ft_err
     return rc;
 }
 
+/* Ranges of int8 (backbone/ranges.c) are removed like segments; their bytes are counted. */
+static int visit_ranges(struct visit *v, const char *dir, struct ft_error *err)
+{
+    char *folder = NULL, **names = NULL;
+    size_t n = 0;
+    const int fd = asprintf(&folder, "%s/" FT_RANGES_SUBFOLDER, dir) < 0
+                       ? -1
+                       : ft_open(folder, O_RDONLY | O_DIRECTORY, 0);
+    int rc = 0;
+    if (fd >= 0) {
+        rc = list(fd, FT_RANGES_ENDING, &names, &n, err);
+        for (size_t i = 0; !rc && i < n; i++) {
+            const uint64_t size = size_of(fd, names[i]);
+            const bool removed =
+                v->older >= 0 && age_of(fd, names[i]) >= v->older && !unlinkat(fd, names[i], 0);
+            *(removed ? &v->info->removed_bytes : &v->info->bytes) += size;
+        }
+        if (!rc)
+            ft_cache_free_list(names, n);
+        close(fd);
+    }
+    free(folder);
+    return rc;
+}
+
 static int visit_all(const char *dir, struct visit *v, struct ft_error *err)
 {
     struct ft_cache_info *info = v->info;
@@ -296,6 +322,8 @@ static int visit_all(const char *dir, struct visit *v, struct ft_error *err)
             ft_cache_free_list(keys, n);
         close(fd);
     }
+    if (!rc)
+        rc = visit_ranges(v, path, err);
     free(path);
     free(folder);
     return rc;

@@ -95,7 +95,7 @@ int ft_backbone_quantize(struct ft_backbone *backbone, char *const *paths, size_
                          struct ft_error *err);
 enum { FT_CALIBRATION_MOST = 256 };
 /* Like ft_backbone_open. With the precision "int8" the ranges are measured as above, whatever the
- * file says. */
+ * file says, unless options->ranges_dir has those of the same pictures. */
 int ft_backbone_open_for(const char *name, const struct ft_backbone_options *options,
                          char *const *paths, size_t n, int threads, struct ft_backbone **out,
                          struct ft_error *err);

@@ -35,18 +35,20 @@ const char *ft_cache_folder(const struct ft_cache *cache);
 
 struct ft_cache_info {
     char path[4096];
-    /* What is in the folder after removals. entries: pictures, counted once for each network. */
+    /* What is in the folder after removals. entries: pictures, counted once for each network.
+     * bytes: of features, and of ranges of int8 (ft_backbone_options.ranges_dir). */
     uint64_t entries, bytes, segments, damaged;
     uint64_t removed_entries, removed_bytes;
     uint64_t merged; /* how many segments fewer there are after merging */
 };
 /* Counts what is in the folder. Changes nothing. `dir` is that of ft_cache_open. */
 int ft_cache_inspect(const char *dir, struct ft_cache_info *out, struct ft_error *err);
-/* Removes all features. */
+/* Removes all features, and ranges of int8. */
 int ft_cache_clear(const char *dir, struct ft_cache_info *out, struct ft_error *err);
-/* Removes segments (files of features) that are damaged or were not used for `days`, and temporary
- * files of killed processes. Merges small segments and removes duplicates. Other processes may read
- * the folder at the same time. If the process is killed, nothing is lost. */
+/* Removes segments (files of features) that are damaged or were not used for `days`, ranges of int8
+ * that were not, and temporary files of killed processes. Merges small segments and removes
+ * duplicates. Other processes may read the folder at the same time. If the process is killed,
+ * nothing is lost. */
 int ft_cache_prune(const char *dir, double days, struct ft_cache_info *out, struct ft_error *err);
 
 /* ---- pictures to features -------------------------------------------------------------------- */

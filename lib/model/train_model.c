@@ -99,11 +99,13 @@ static int open_folder(struct folder *f, const char *dir, struct ft_error *err)
     struct ft_backbone_options network = o->network;
     if (!network.layers)
         network.layers = f->dataset->n > FT_LAYERS_MOST ? "last" : "all";
-    rc = ft_backbone_open_for(o->backbone, &network, f->dataset->paths, f->dataset->n,
-                              o->head.threads, &f->backbone, err);
+    rc = o->cache ? ft_cache_open(o->cache, &f->cache, err) : 0;
     if (rc)
         return rc;
-    rc = o->cache ? ft_cache_open(o->cache, &f->cache, err) : 0;
+    if (!network.ranges_dir)
+        network.ranges_dir = o->cache;
+    rc = ft_backbone_open_for(o->backbone, &network, f->dataset->paths, f->dataset->n,
+                              o->head.threads, &f->backbone, err);
     if (!rc)
         rc = ft_features_new(ft_backbone_features(f->backbone), &f->features, err);
     return rc ? rc : ft_features_set_blocks(f->features, f->backbone, err);

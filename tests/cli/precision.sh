@@ -75,6 +75,13 @@ status 0 finetune info int8.h5
 has out 'precision  int8 · the same features, bit for bit, on every processor'
 status 0 finetune info int8.h5 --json
 has out '"precision":"int8","portable":true'
+set -- "$XDG_CACHE_HOME"/finetune/ranges/*.ranges
+[ -f "$1" ] && [ $# = 1 ] || complain "ranges in the cache: $*"
+status 0 finetune cache clear
+[ ! -e "$1" ] || complain "ranges are left after clear"
+status 0 finetune $train -o again.h5 --precision int8 --no-cache
+cmp -s int8.h5 again.h5 || complain "models differ"
+[ ! -e "$1" ] || complain "ranges were kept with --no-cache"
 status 0 finetune predict -m int8.h5 "$picture"
 cp out without
 export FINETUNE_CPU=c

@@ -2,10 +2,12 @@
  * and for the last block; ranges that are missing or wrong; networks with steps that stay float.
  * Features are compared with those of float32, which other tests compare with Keras. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <unistd.h>
 
 #include "backbone/backbone.h"
 #include "base/cpu.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/thread.h"
 #include "models.h"
@@ -125,6 +127,83 @@ static void unreadable_pictures_are_left_out(void)
     CHECK(strstr(err.msg, "needs the ranges"));
 }
 
+static struct ft_ranges *measured(const char *path, struct ft_backbone **b)
+{
+    char *one[] = { (char *)(uintptr_t)path };
+    const struct ft_backbone_options o = { .precision = "int8", .ranges_dir = directory };
+    ft_backbone_free(*b);
+    *b = NULL;
+    CHECK(!ft_backbone_open_for(NULL, &o, one, 1, 1, b, NULL));
+    return &(*b)->ranges;
+}
+
+/* The number of files of ranges, whose folder is removed with `clear`, and the key of the last. */
+static int files_of_ranges(uint64_t key[2], bool clear)
+{
+    int n = 0;
+    char folder[sizeof directory + sizeof FT_RANGES_SUBFOLDER + 1];
+    snprintf(folder, sizeof folder, "%s/" FT_RANGES_SUBFOLDER, directory);
+    DIR *d = opendir(folder);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        unsigned long long high, low;
+        if (sscanf(e->d_name, "%16llx%16llx" FT_RANGES_ENDING, &high, &low) == 2) {
+            n++;
+            key[0] = high;
+            key[1] = low;
+            if (clear)
+                CHECK(!unlinkat(dirfd(d), e->d_name, 0));
+        }
+    }
+    if (d)
+        closedir(d);
+    if (clear)
+        CHECK(!rmdir(folder));
+    return n;
+}
+
+/* That they are read, not measured, is seen because the kept ones were changed. */
+static void ranges_are_kept_for_the_same_pictures(void)
+{
+    uint64_t key[2] = { 0 }, other[2] = { 0 };
+    char path[sizeof directory + 80];
+    struct ft_backbone *b = NULL;
+    struct ft_ranges kept = { 0 };
+    struct ft_bytes bytes = { 0 };
+    const float hi = measured(picture(), &b)->range[3].hi;
+    CHECK(files_of_ranges(key, false) == 1);
+    CHECK(!ft_ranges_load(directory, key, &kept, NULL));
+    CHECK(kept.n == b->ranges.n && kept.range[3].hi == hi);
+    kept.range[3].hi = 2 * hi;
+    CHECK(!ft_ranges_keep(directory, key, &kept, NULL));
+    CHECK(!ft_file_read(picture(), 1 << 24, &bytes, NULL));
+    CHECK(!ft_file_replace(at("copy.jpg"), bytes.data, bytes.size, NULL));
+    CHECK(measured(at("copy.jpg"), &b)->range[3].hi == 2 * hi); /* a name is not a content */
+    bytes.data[bytes.size / 2] ^= 1;
+    CHECK(!ft_file_replace(at("copy.jpg"), bytes.data, bytes.size, NULL));
+    CHECK(measured(at("copy.jpg"), &b)->range[3].hi < 1.5f * hi);
+    CHECK(files_of_ranges(other, false) == 2);
+    /* a damaged file counts as none, and is replaced */
+    snprintf(path, sizeof path, "%s/" FT_RANGES_SUBFOLDER "/%016llx%016llx" FT_RANGES_ENDING,
+             directory, (unsigned long long)key[0], (unsigned long long)key[1]);
+    CHECK(!ft_file_read(path, 1 << 24, &bytes, NULL));
+    bytes.data[bytes.size - 9] ^= 1;
+    CHECK(!ft_file_replace(path, bytes.data, bytes.size, NULL));
+    ft_ranges_release(&kept);
+    CHECK(ft_ranges_load(directory, key, &kept, NULL) == FT_EFORMAT && !kept.n);
+    CHECK(measured(picture(), &b)->range[3].hi == hi);
+    CHECK(!ft_ranges_load(directory, key, &kept, NULL) && kept.range[3].hi == hi);
+    /* nothing is kept without a folder, or in one that does not exist */
+    CHECK(files_of_ranges(other, true) == 2);
+    ft_backbone_free(b);
+    b = opened(NULL, "last", true);
+    CHECK(files_of_ranges(other, false) == 0);
+    CHECK(ft_ranges_keep("/no such folder", key, &kept, NULL) < 0);
+    ft_backbone_free(b);
+    ft_bytes_release(&bytes);
+    ft_ranges_release(&kept);
+    unlink(at("copy.jpg"));
+}
+
 static void ranges_of_a_file_are_checked(void)
 {
     static const struct {
@@ -198,6 +277,7 @@ int main(void)
     RUN(every_row_gives_the_same_bits);
     RUN(a_file_and_the_last_block_give_the_same_bits);
     RUN(unreadable_pictures_are_left_out);
+    RUN(ranges_are_kept_for_the_same_pictures);
     RUN(ranges_of_a_file_are_checked);
     RUN(a_network_without_its_ranges_is_refused);
     rmdir(directory);
