@@ -187,8 +187,11 @@ const char *backbone_named(const struct settings *s)
 
 const char *bf16_text(void)
 {
-    return ft_cpu_bf16() ? "bf16 · by AVX512_BF16"
-                         : "bf16 · emulated in float32: this processor has no AVX512_BF16";
+    if (ft_cpu_bf16())
+        return "bf16 · by AVX512_BF16";
+    return getenv("FINETUNE_CPU")
+               ? "bf16 · emulated in float32: FINETUNE_CPU or this processor has no AVX512_BF16"
+               : "bf16 · emulated in float32: this processor has no AVX512_BF16";
 }
 
 const char *precision_text(const struct ft_backbone *b)

@@ -32,6 +32,10 @@ status 0 finetune info plain.h5
 has out 'precision  f32'
 status 0 finetune --version
 has out 'bf16 · '
+export FINETUNE_CPU=avx512_vnni
+status 0 finetune --version
+has out 'bf16 · emulated in float32: FINETUNE_CPU or this processor has no AVX512_BF16'
+unset FINETUNE_CPU
 
 begin "a model keeps its precision: no option is needed, one that contradicts is refused"
 status 0 finetune predict -m bf16.h5 "$sample/test"

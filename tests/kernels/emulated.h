@@ -1,5 +1,5 @@
 /* The instructions of int8_x86.h as functions in C, by SIMDe, so that rows for processors that are
- * not at hand can be compared with plain C. The build includes this file before each source and
+ * not available can be compared with plain C. The build includes this file before each source and
  * defines SUMS_IN_ONE and QUADS, and FT_ISA as a name that needs no feature of the processor. */
 #ifndef FT_TESTS_EMULATED_H
 #define FT_TESTS_EMULATED_H

@@ -1,6 +1,6 @@
 /* Inverted residuals, and convolutions before a pool, run depth first against the same plan run
  * step by step: the same bits, whatever the sizes, strides, padding and number of parts, on every
- * instruction set at hand. */
+ * instruction set of this processor. */
 #include <stdint.h>
 
 #include "base/cpu.h"

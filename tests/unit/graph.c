@@ -1,6 +1,6 @@
 /* Plans against Keras: every layer of the small networks in golden/graph/nets.txt
  * (scripts/golden_graph.py wrote it), planned as if that layer were the output, on every
- * instruction set at hand, alone and with a team; then the bundled network. */
+ * instruction set of this processor, alone and with a team; then the bundled network. */
 #include <stdint.h>
 
 #include "base/cpu.h"
