@@ -66,40 +66,49 @@ PLAIN(transpose);
 
 /* int8 (integers.h): convolutions for each instruction set, the others in plain C, which compilers
  * vectorise. Sets that older compilers do not know are left out. */
-#define INTEGERS(name) TABLE(int8_##name, )
+#define INTEGERS(name)           TABLE(int8_##name, )
+#define ROW(name, isa)           &ft_int8_##name##_##isa,
+#define WITH_WINOGRAD(name, isa) ROW(winograd, isa) ROW(name, isa)
 #if defined(FT_HAVE_AVX512_VNNI)
-#define AVX512_VNNI(name) &ft_##name##_avx512_vnni,
+#define AVX512_VNNI(row, name) row(name, avx512_vnni)
 #else
-#define AVX512_VNNI(name)
+#define AVX512_VNNI(row, name)
 #endif
 #if defined(FT_HAVE_AVX_VNNI)
-#define AVX_VNNI(name) &ft_##name##_avx_vnni,
+#define AVX_VNNI(row, name) row(name, avx_vnni)
 #else
-#define AVX_VNNI(name)
+#define AVX_VNNI(row, name)
 #endif
 #if defined(FT_HAVE_NEON_DOT)
-#define NEON_DOT(name) &ft_##name##_neon_dot,
+#define NEON_DOT(row, name) row(name, neon_dot)
 #else
-#define NEON_DOT(name)
+#define NEON_DOT(row, name)
 #endif
 #if defined(FT_HAVE_NEON_I8MM)
-#define NEON_I8MM(name) &ft_##name##_neon_i8mm,
+#define NEON_I8MM(row, name) row(name, neon_i8mm)
 #else
-#define NEON_I8MM(name)
+#define NEON_I8MM(row, name)
 #endif
 #if defined(__x86_64__)
-#define INTEGER_SIMD(name) AVX512_VNNI(name) AVX_VNNI(name) SIMD(name)
+#define INTEGER_SETS(row, name)                                                                    \
+    AVX512_VNNI(row, name) AVX_VNNI(row, name) row(name, avx512) row(name, avx2)
 #elif defined(__aarch64__)
-#define INTEGER_SIMD(name) NEON_I8MM(name) NEON_DOT(name) SIMD(name)
+#define INTEGER_SETS(row, name) NEON_I8MM(row, name) NEON_DOT(row, name) row(name, neon)
 #else
-#define INTEGER_SIMD(name)
+#define INTEGER_SETS(row, name)
 #endif
-#define INTEGER_TABLE(name)                                                                        \
-    extern const struct ft_kernel_row ft_##name##_avx512_vnni, ft_##name##_avx_vnni,               \
-        ft_##name##_neon_i8mm, ft_##name##_neon_dot;                                               \
-    TABLE(name, INTEGER_SIMD(name))
-INTEGER_TABLE(int8_convolution);
-INTEGER_TABLE(int8_depthwise);
+#define DECLARE_INTEGERS(name)                                                                     \
+    DECLARE(ft_kernel_row, int8_##name);                                                           \
+    extern const struct ft_kernel_row ft_int8_##name##_avx512_vnni, ft_int8_##name##_avx_vnni,     \
+        ft_int8_##name##_neon_i8mm, ft_int8_##name##_neon_dot
+#define INTEGER_TABLE(row, name)                                                                   \
+    DECLARE_INTEGERS(name);                                                                        \
+    static const struct ft_kernel_row *const int8_##name##_rows[] = {                              \
+        INTEGER_SETS(row, name) & ft_int8_##name##_c, NULL                                         \
+    }
+DECLARE_INTEGERS(winograd); /* none in plain C */
+INTEGER_TABLE(WITH_WINOGRAD, convolution);
+INTEGER_TABLE(ROW, depthwise);
 INTEGERS(add);
 INTEGERS(copy);
 INTEGERS(flatten);

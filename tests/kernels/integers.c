@@ -10,7 +10,7 @@
 
 struct shape {
     int h, w, c, filters, kernel, stride, dilation, pad;
-    enum { PLAIN, DEPTHWISE = 1, WIDE = 2, FLOATS = 4, ADDEND = 8, SIGNS = 16 } is;
+    enum { PLAIN, DEPTHWISE = 1, WIDE = 2, FLOATS = 4, ADDEND = 8, SIGNS = 16, EXTREME = 32 } is;
 };
 
 enum { AROUND = 8, ROOM = 1 << 20 };
@@ -190,10 +190,15 @@ static double real_error(const struct ft_work *w, const float *kernel, const flo
         &ft_##name##_emulated_avx512_vnni, NULL                                                    \
     }
 ROWS(int8_convolution);
+ROWS(int8_winograd);
 ROWS(int8_depthwise);
+enum { EMULATED = 4 };
 static const struct ft_kernel_row *const *rows_of(bool depthwise)
 {
-    return depthwise ? int8_depthwise_rows : int8_convolution_rows;
+    static const struct ft_kernel_row *both[2 * EMULATED + 1];
+    memcpy(both, int8_winograd_rows, EMULATED * sizeof *both);
+    memcpy(both + EMULATED, int8_convolution_rows, EMULATED * sizeof *both);
+    return depthwise ? int8_depthwise_rows : both;
 }
 #else
 static const struct ft_kernel_row *const *rows_of(bool depthwise)
@@ -211,11 +216,14 @@ static void check_shape(struct shape s)
                      (size_t)filters,
                  room = ((size_t)filters + 63) / 64 * 64;
     struct ft_map in = map_of(s.h, s.w, s.c, s.is & WIDE), other = map_of(h, wide, filters, false);
+    if (s.is & EXTREME) /* zeros: the largest sums of inputs less 128 */
+        for (int y = -s.pad; y < s.h + s.pad; y++)
+            memset(ft_bytes_to(&in, y, -s.pad), 0, (size_t)((s.w + 2 * s.pad) * in.pixel));
     float *kernel = ft_alloc(n, sizeof *kernel), *whole = ft_alloc(n, sizeof *whole),
           *bias = ft_alloc((size_t)filters, sizeof *bias);
     int32_t *constants = ft_alloc_zero(room * FT_INT8_CONSTANTS, sizeof *constants);
     for (size_t i = 0; i < n; i++)
-        whole[i] = kernel[i] = noise() / sqrtf((float)(n / (size_t)filters));
+        whole[i] = kernel[i] = (s.is & EXTREME) ? 1 : noise() / sqrtf((float)(n / (size_t)filters));
     for (int i = 0; i < filters; i++)
         bias[i] = noise();
     if (filters > 2)
@@ -286,6 +294,12 @@ static void convolutions(void)
         { 9, 11, 37, 33, 1, 1, 1, 0, SIGNS },
         { 5, 5, 6, 16, 3, 1, 1, 1, PLAIN },
         { 23, 20, 40, 32, 1, 1, 1, 0, ADDEND },
+        { 9, 14, 128, 144, 3, 1, 1, 1, SIGNS }, /* Winograd's tiles from here on */
+        { 8, 8, 48, 40, 3, 1, 1, 1, ADDEND | SIGNS },
+        { 7, 7, 230, 132, 3, 1, 1, 1, ADDEND },
+        { 11, 6, 35, 33, 3, 1, 1, 0, FLOATS | SIGNS },
+        { 13, 27, 33, 48, 3, 1, 1, 1, PLAIN },
+        { 8, 8, 448, 129, 3, 1, 1, 1, EXTREME | SIGNS },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         check_shape(shapes[i]);

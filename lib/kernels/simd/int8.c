@@ -3,14 +3,9 @@
  * units (int8.h); what is read beyond K is multiplied with weights of 0. A convolution of quads
  * with a kernel of 1x1 reads its map as it is. */
 #include "kernels/rows.h"
-#include "kernels/simd/int8.h"
+#include "kernels/simd/int8_tiles.h"
 
-#if defined(SUMS_IN_ONE) && SUMS_IN_ONE
-enum { TILE = 24 };
-#else
-enum { TILE = 6 };
-#endif
-enum { BAND = 384, BAND_BYTES = 96 << 10, UNIT = 4, SPARE = 32 /* bytes written after a row */ };
+enum { BAND = 384, BAND_BYTES = 96 << 10, SPARE = 32 /* bytes written after a row */ };
 
 static bool quads(const struct ft_work *w)
 {
@@ -154,111 +149,24 @@ static void make_band(const struct ft_work *w, int first, int n, struct band *b)
     }
 }
 
-struct tile {
-    const struct ft_work *work;
-    const uint8_t *in; /* of the first pixel */
-    size_t row;
-    const int32_t *weights;
-    size_t depth;
-    const ptrdiff_t *out, *other; /* of the first pixel */
-    int c;                        /* the first filter */
-    struct ends ends;
-};
-
-FT_INLINE int32_t unit_at(const uint8_t *p)
-{
-    int32_t unit;
-    memcpy(&unit, p, sizeof unit);
-    return unit;
-}
-
-FT_INLINE void run_tile(const struct tile *t, const int rows, const bool as_quads)
-{
-    sums16 s[TILE];
-    const int32_t *weights = t->weights;
-    sums16 start = sums_load(ft_int8_constants(t->work).bias + t->c);
-#if SIGNED_INPUTS
-    start = sums_plus(start, sums_load(weights));
-    weights += SUMS;
-#endif
-    FT_UNROLL
-    for (int r = 0; r < rows; r++)
-        s[r] = start;
-    const uint8_t *in = t->in;
-    const size_t row = t->row;
-    for (size_t k = 0; k < t->depth; k++, weights += SUMS, in += UNIT) {
-        const sums16 p = units_load(weights);
-        FT_UNROLL
-        for (int r = 0; r < rows; r++)
-            (as_quads ? add_quad : add_pair)(&s[r], unit_at(in + (size_t)r * row), p);
-    }
-    sums16 sums[TILE]; /* in memory: the loop over them is not unrolled */
-    FT_UNROLL
-    for (int r = 0; r < rows; r++)
-        sums[r] = s[r];
-    write_pixels(t->work, &t->ends, sums, t->out, t->other, t->c, rows);
-}
-
-#define TILE_OF(rows)                                                                              \
-    static __attribute__((noinline)) void pairs_##rows(const struct tile *t)                       \
-    {                                                                                              \
-        run_tile(t, rows, false);                                                                  \
-    }                                                                                              \
-    static __attribute__((noinline)) void quads_##rows(const struct tile *t)                       \
-    {                                                                                              \
-        run_tile(t, rows, QUADS);                                                                  \
-    }
-#define TILE_ROW(rows)                                                                             \
-    {                                                                                              \
-        rows,                                                                                      \
-        {                                                                                          \
-            pairs_##rows, quads_##rows                                                             \
-        }                                                                                          \
-    }
-#if defined(SUMS_IN_ONE) && SUMS_IN_ONE
-TILE_OF(24)
-TILE_OF(16)
-TILE_OF(12)
-TILE_OF(8)
-#endif
-TILE_OF(6)
-TILE_OF(5)
-TILE_OF(4)
-TILE_OF(3)
-TILE_OF(2)
-TILE_OF(1)
-
-/* Tiles, the largest first. */
-static const struct {
-    int rows;
-    void (*run[2])(const struct tile *); /* of pairs, of quads */
-} tiles[] = {
-#if defined(SUMS_IN_ONE) && SUMS_IN_ONE
-    TILE_ROW(24), TILE_ROW(16), TILE_ROW(12), TILE_ROW(8),
-#endif
-    TILE_ROW(6),  TILE_ROW(5),  TILE_ROW(4),  TILE_ROW(3), TILE_ROW(2), TILE_ROW(1),
-};
-
 static void run_panel(const struct ft_work *w, const struct band *b, int c)
 {
+    const int32_t *weights =
+        (const int32_t *)(const void *)w->weights + (size_t)(c / SUMS) * panel_units(w);
     struct tile t = { .work = w,
                       .in = b->in,
                       .row = b->row,
-                      .weights = (const int32_t *)(const void *)w->weights +
-                                 (size_t)(c / SUMS) * panel_units(w),
+                      .weights = weights + SIGNED_INPUTS * SUMS,
                       .depth = depth(w),
+                      .quads = quads(w),
+                      .out = b->out,
+                      .other = b->other,
                       .c = c,
                       .ends = ends_of(w, c) };
-    for (int i = 0, rows; i < b->n; i += rows) {
-        int shape = 0;
-        while (tiles[shape].rows > b->n - i)
-            shape++;
-        rows = tiles[shape].rows;
-        t.out = b->out + i;
-        t.other = b->other + i;
-        tiles[shape].run[quads(w)](&t);
-        t.in += (size_t)rows * b->row;
-    }
+    memcpy(t.start, ft_int8_constants(w).bias + c, sizeof t.start);
+    for (int i = 0; SIGNED_INPUTS && i < SUMS; i++)
+        t.start[i] += weights[i];
+    FT_NAME(int8_tiles)(t, b->n);
 }
 
 /* Pixels of a band: as many as fit the scratch. Inputs, outputs and weights of a band fit the

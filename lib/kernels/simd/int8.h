@@ -13,6 +13,8 @@
  *   add_pair, add_quad     sums += one unit of inputs, repeated, times 16 units of weights
  *   add_pairs              sums += 16 pairs of inputs times 16 pairs of weights
  *   widen, pairs_of        16 bytes to 16-bit values; two times 16 bytes to 16 pairs
+ *   shorts_less_128, _store, _plus, _minus, _doubled   16-bit values; doubled n times
+ *   sums_plus, _minus, _times, _doubled, _halved, unit_repeated   the same for sums
  *   struct ends, ends_of, bytes_of   sums to bytes */
 #ifndef FT_KERNELS_INT8_H
 #define FT_KERNELS_INT8_H

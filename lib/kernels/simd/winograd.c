@@ -5,9 +5,7 @@
  *
  * Tiles are divided into blocks, through all pictures. V [36][tiles][depth] is the transformed
  * input of a block. For each panel of filters, 36 products with U [36][K][panel] give M
- * [tiles][36][panel], which is transformed into the output while it is in the cache. The grid of
- * tiles always begins at the first row of the map, so that a value does not depend on how a step is
- * cut into parts. */
+ * [tiles][36][panel], which is transformed into the output while it is in the cache. */
 #include <math.h>
 #include <string.h>
 
@@ -23,15 +21,10 @@ static size_t depth(const struct ft_work *w)
 }
 
 /* Many tiles make more use of each weight that is loaded; with few, V stays in the second-level
- * cache, or in the third. Blocks are as equal as possible. */
+ * cache, or in the third. */
 static int block_tiles(const struct ft_work *w)
 {
-    const int all = w->pictures * tiles_along(w->out.h) * tiles_along(w->out.w),
-              most = w->in.c <= 128   ? 28
-                     : w->in.c <= 256 ? 56
-                                      : 112;
-    const int blocks = (all + most - 1) / most;
-    return (all + blocks - 1) / blocks;
+    return block_of(w, w->in.c <= 128 ? 28 : w->in.c <= 256 ? 56 : 112);
 }
 
 static size_t row_floats(const struct ft_work *w)
@@ -102,21 +95,6 @@ FT_INLINE void put_in(const float *const *from, int c, float *to, size_t apart, 
     }
 }
 
-/* The place of a tile. Tiles are numbered from the first row of tiles of this part, through all
- * pictures. */
-struct spot {
-    int top, left;
-    ptrdiff_t picture;
-};
-
-static struct spot find_spot(const struct ft_work *w, int tile)
-{
-    const int across = tiles_along(w->out.w), first = w->y0 / SIDE,
-              rows = tiles_along(w->y1) - first, row = tile / across;
-    return (struct spot){ (first + row % rows) * SIDE, tile % across * SIDE,
-                          row / rows * w->apart };
-}
-
 /* The addresses of a window's 36 pixels. Beyond the pixels that the geometry needs, it reads zeros.
  */
 static void find_window(const struct ft_work *w, int tile, const float *zeros, const float **from)
@@ -125,9 +103,9 @@ static void find_window(const struct ft_work *w, int tile, const float *zeros, c
     for (int y = 0; y < WINDOW; y++)
         for (int x = 0; x < WINDOW; x++)
             from[y * WINDOW + x] =
-                at.top + y < w->out.h + 2 && at.left + x < w->out.w + 2
+                within_window(w, &at, y, x)
                     ? ft_map_at(&w->in, at.top + y - w->pad[0], at.left + x - w->pad[1]) +
-                          at.picture
+                          at.picture * w->apart
                     : zeros;
 }
 
@@ -172,10 +150,11 @@ static void put_out(const struct ft_work *w, int tile, int c, const float *m, si
         for (int x = 0; x < SIDE && left + x < w->out.w && top + y >= w->y0; x++) {
             vec v = add(out[y * SIDE + x], bias);
             if (w->other.data) {
-                const float *other = ft_map_at(&w->other, top + y, left + x) + at.picture + c;
+                const float *other =
+                    ft_map_at(&w->other, top + y, left + x) + at.picture * w->apart + c;
                 v = add(v, whole ? load(other) : load_masked(other, lanes));
             }
-            float *to = ft_map_to(&w->out, top + y, left + x) + at.picture + c;
+            float *to = ft_map_to(&w->out, top + y, left + x) + at.picture * w->apart + c;
             v = clamp(v, lo, hi);
             if (whole)
                 store(to, v);
@@ -193,7 +172,7 @@ static void activate_tile(const struct ft_work *w, int tile, int c, int n)
     for (int y = at.top > w->y0 ? at.top : w->y0; y < at.top + SIDE && y < w->y1; y++)
         for (int x = at.left; x < at.left + SIDE && x < w->out.w; x++)
             pixels[count++] = y * w->out.row + (ptrdiff_t)x * w->out.pixel;
-    FT_NAME(activate_pixels)(w, w->out.data + at.picture + c, pixels, count, n);
+    FT_NAME(activate_pixels)(w, w->out.data + at.picture * w->apart + c, pixels, count, n);
 }
 
 static void store_block(const struct ft_work *w, int first, int n, int c, int width, const float *m)
@@ -290,8 +269,7 @@ static void multiply_thin(const struct ft_work *w, int n, const float *v, const 
 
 static void winograd(const struct ft_work *w)
 {
-    const int rows = tiles_along(w->y1) - w->y0 / SIDE,
-              end = w->pictures * rows * tiles_along(w->out.w), wanted = block_tiles(w);
+    const int end = tiles_in_part(w), wanted = block_tiles(w);
     const size_t k = (size_t)w->in.c, zeros = depth(w), row = row_floats(w),
                  room = (w->scratch_floats - zeros - row) / tile_floats(w),
                  points = weights_each(w);
@@ -321,10 +299,8 @@ static void winograd(const struct ft_work *w)
  * times as many weights does. */
 static bool accepts(const struct ft_work *w)
 {
-    return !w->exact && w->groups == 1 && w->kernel[0] == 3 && w->kernel[1] == 3 &&
-           w->stride[0] == 1 && w->stride[1] == 1 && w->dilation[0] == 1 && w->dilation[1] == 1 &&
-           w->in.c >= LEAST_CHANNELS && w->out.c >= LEAST_CHANNELS &&
-           tiles_along(w->out.h) * tiles_along(w->out.w) >= LEAST_TILES;
+    return !w->exact && has_tiles(w) && w->in.c >= LEAST_CHANNELS && w->out.c >= LEAST_CHANNELS &&
+           tiles_of(&w->out) >= LEAST_TILES;
 }
 
 /* Each of FT_PARTS_MAX equal shares is enough for one tile. */

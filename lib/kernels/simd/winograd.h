@@ -4,29 +4,18 @@
 #define FT_KERNELS_WINOGRAD_H
 
 #include "kernels/simd/panels.h"
+#include "kernels/simd/winograd_tiles.h"
 
-enum {
-    SIDE = 4,
-    WINDOW = 6,
-    POINTS = WINDOW * WINDOW,
-    THIN_TILES = 4,
-    THIN_CHANNELS = 32,
-    THIN_POINTS = WINDOW * 3
-};
+enum { THIN_TILES = 4, THIN_CHANNELS = 32, THIN_POINTS = WINDOW * 3 };
 #define A 0.75f
 #define B 1.5f
-
-static inline int tiles_along(int n)
-{
-    return (n + SIDE - 1) / SIDE;
-}
 
 /* With few tiles, multiplying takes less time than loading the weights from memory. Then packing
  * transforms only one axis of the weights, which halves their number, and U is computed from them
  * while it is used. */
 static inline bool thin(const struct ft_work *w)
 {
-    return tiles_along(w->out.h) * tiles_along(w->out.w) <= THIN_TILES;
+    return tiles_of(&w->out) <= THIN_TILES;
 }
 
 static inline size_t weights_each(const struct ft_work *w)
