@@ -83,6 +83,95 @@ static void every_row_gives_the_same_bits(void)
     ft_backbone_free(all);
 }
 
+/* Adds the ranges of all buffers of a float plan, from noise. */
+static struct ft_ranges ranges_of(const struct ft_network *network, const uint8_t *pixels)
+{
+    struct ft_ranges ranges = { 0 };
+    struct ft_plan *plan = NULL;
+    const struct ft_plan_options o = { .layer = -1, .blocks = FT_BLOCKS_NEVER, .pictures = 1 };
+    CHECK(!ft_plan_new(network, &o, &plan, NULL));
+    void *arena = ft_alloc(ft_plan_arena_bytes(plan, 1), 1);
+    struct ft_calibration *c = ft_calibration_new(plan), *more = ft_calibration_new(plan);
+    ft_calibration_run(c, pixels, arena);
+    ft_calibration_run(more, pixels, arena);
+    ft_calibration_merge(c, more);
+    CHECK(!ft_calibration_ranges(c, &ranges, NULL));
+    ft_calibration_free(c);
+    ft_calibration_free(more);
+    ft_plan_free(plan);
+    free(arena);
+    return ranges;
+}
+
+/* Adds a 3x3 convolution with weights of noise, and a relu, to the last layer. */
+static void add_convolution(struct ft_network *n, int in, int filters)
+{
+    const int layer = n->n_layers, count = 9 * in * filters;
+    add(n, FT_LAYER_CONV2D, "conv", layer - 1, -1);
+    struct ft_layer_params *p = &n->layers[layer].params;
+    p->filters = filters;
+    p->kernel[0] = p->kernel[1] = 3;
+    p->padding = FT_PAD_SAME;
+    p->activation = FT_ACT_RELU;
+    weigh(n, layer, FT_W_KERNEL, 4, (int64_t[]){ 3, 3, in, filters });
+    float *kernel = (float *)(uintptr_t)n->layers[layer].weights[FT_W_KERNEL].data;
+    for (int i = 0; i < count; i++)
+        kernel[i] = sinf((float)(i * i % 10007)) / sqrtf(4.5f * (float)in);
+}
+
+/* A network whose 3x3 convolutions Winograd's algorithm computes, on maps of 13 x 13. */
+static struct ft_network *three_by_three(void)
+{
+    struct ft_network *n = calloc(1, sizeof *n);
+    n->layers = calloc(6, sizeof *n->layers);
+    n->name = strdup("three");
+    add(n, FT_LAYER_INPUT, "input", -1, -1);
+    n->layers[0].params.rank = 3;
+    memcpy(n->layers[0].params.shape, (int[]){ 13, 13, 3 }, 3 * sizeof(int));
+    add_convolution(n, 3, 40);
+    add_convolution(n, 40, 260);
+    add_convolution(n, 260, 50);
+    add(n, FT_LAYER_GLOBAL_AVERAGE_POOL, "pool", 3, -1);
+    n->output = 4;
+    return n;
+}
+
+/* Three pictures together, in parts of a team, and with plain C. */
+static void pictures_together_give_the_same_bits(void)
+{
+    enum { BYTES = 13 * 13 * 3, PICTURES = 3, C = 50 };
+    struct ft_network *n = three_by_three();
+    static uint8_t pixels[PICTURES * BYTES];
+    for (int i = 0; i < PICTURES * BYTES; i++)
+        pixels[i] = (uint8_t)(i * (i / 7 % 251 + 3) % 256);
+    struct ft_ranges ranges = ranges_of(n, pixels);
+    float want[PICTURES][C], got[PICTURES][C];
+    struct ft_team *team = ft_team_new(2);
+    for (int plain = 1; plain >= 0; plain--) {
+        struct ft_plan *plan = NULL;
+        ft_cpu_limit(plain ? "c" : NULL);
+        const struct ft_plan_options o = {
+            .layer = -1, .precision = FT_PRECISION_INT8, .ranges = &ranges, .pictures = PICTURES
+        };
+        CHECK(!ft_plan_new(n, &o, &plan, NULL));
+        void *arena = ft_alloc(ft_plan_arena_bytes(plan, PICTURES), 1);
+        ft_plan_run_several(plan, PICTURES,
+                            (const uint8_t *const[]){ pixels, pixels + BYTES, pixels + 2 * BYTES },
+                            arena, (float *const[]){ got[0], got[1], got[2] });
+        if (plain)
+            memcpy(want, got, sizeof want);
+        CHECK(!memcmp(want, got, sizeof want) && memcmp(got[0], got[1], sizeof got[0]) != 0);
+        for (int i = 0; i < PICTURES; i++)
+            ft_plan_run_team(plan, team, pixels + i * BYTES, arena, got[i]);
+        CHECK(!memcmp(want, got, sizeof want));
+        free(arena);
+        ft_plan_free(plan);
+    }
+    ft_team_free(team);
+    ft_ranges_release(&ranges);
+    ft_network_free(n);
+}
+
 static void a_file_and_the_last_block_give_the_same_bits(void)
 {
     struct ft_backbone *all = opened(NULL, "all", true), *last = NULL, *saved = NULL;
@@ -228,26 +317,6 @@ static void ranges_of_a_file_are_checked(void)
     }
 }
 
-/* Adds the ranges of all buffers of a float plan, from noise. */
-static struct ft_ranges ranges_of(const struct ft_network *network, const uint8_t *pixels)
-{
-    struct ft_ranges ranges = { 0 };
-    struct ft_plan *plan = NULL;
-    const struct ft_plan_options o = { .layer = -1, .blocks = FT_BLOCKS_NEVER, .pictures = 1 };
-    CHECK(!ft_plan_new(network, &o, &plan, NULL));
-    void *arena = ft_alloc(ft_plan_arena_bytes(plan, 1), 1);
-    struct ft_calibration *c = ft_calibration_new(plan), *more = ft_calibration_new(plan);
-    ft_calibration_run(c, pixels, arena);
-    ft_calibration_run(more, pixels, arena);
-    ft_calibration_merge(c, more);
-    CHECK(!ft_calibration_ranges(c, &ranges, NULL));
-    ft_calibration_free(c);
-    ft_calibration_free(more);
-    ft_plan_free(plan);
-    free(arena);
-    return ranges;
-}
-
 static void a_network_without_its_ranges_is_refused(void)
 {
     struct ft_error err;
@@ -275,6 +344,7 @@ int main(void)
         return 1;
     RUN(features_are_close_to_those_of_float32);
     RUN(every_row_gives_the_same_bits);
+    RUN(pictures_together_give_the_same_bits);
     RUN(a_file_and_the_last_block_give_the_same_bits);
     RUN(unreadable_pictures_are_left_out);
     RUN(ranges_are_kept_for_the_same_pictures);
