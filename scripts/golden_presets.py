@@ -222,6 +222,7 @@ FAMILIES = {
         None,
         map_of("fusion_norm"),
     ),
+    "vit_bfloat16_shards": (lambda: M.ViTBackbone(patch_size=8, mlp_dim=48, dtype="bfloat16", **COMMON), None, class_token),
 }
 
 

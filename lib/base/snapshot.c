@@ -21,7 +21,7 @@
 #define TEAM_FROM  32 /* blocks; fewer are read by one thread, because a reader runs as well */
 #define TEAM_LIMIT 4
 #define HUGE_PAGE  ((size_t)2 << 20)
-#define IDLE_LIMIT 32 /* blocks that are kept although nobody needs them */
+#define IDLE_LIMIT 32 /* blocks of all snapshots that are kept although nobody needs them */
 
 struct block {
     unsigned users; /* calls of ft_snapshot_want without ft_snapshot_done */
@@ -32,7 +32,7 @@ enum bytes { AS_THEY_ARE, HALF, BFLOAT16 };
 
 struct ft_snapshot {
     int fd;
-    enum bytes type; /* HALF, BFLOAT16: `bytes` are twice those of the file */
+    enum bytes type; /* HALF, BFLOAT16: `bytes` are twice those of the file, and fd is borrowed */
     struct stat before;
     void *map; /* [mapped] */
     size_t mapped;
@@ -41,11 +41,13 @@ struct ft_snapshot {
     size_t n_blocks;
     struct block *blocks; /* [n_blocks] */
     atomic_int failed;    /* errno of a read, -1: the file is shorter than it was */
+    struct ft_snapshot *next, **at;
 };
 
-/* One lock for all snapshots. It is held during fork(), so that no other thread holds it in the
- * child. */
+/* One lock for all snapshots and for the list of them. It is held during fork(), so that no other
+ * thread holds it in the child. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct ft_snapshot *first;
 static pthread_once_t prepared = PTHREAD_ONCE_INIT;
 
 static void take_lock(void)
@@ -82,6 +84,13 @@ static int reserve(struct ft_snapshot *s, size_t size, struct ft_error *err)
 #ifdef MADV_HUGEPAGE
     madvise(s->bytes, s->size, MADV_HUGEPAGE);
 #endif
+    take_lock();
+    s->next = first;
+    s->at = &first;
+    if (first)
+        first->at = &s->next;
+    first = s;
+    leave_lock();
     return 0;
 }
 
@@ -110,32 +119,33 @@ int ft_snapshot_open(const char *path, struct ft_snapshot **out, struct ft_error
     return 0;
 }
 
-int ft_snapshot_widen(const struct ft_snapshot *of, bool bfloat16, struct ft_snapshot **out,
-                      struct ft_error *err)
+struct ft_snapshot *ft_snapshot_widen(const struct ft_snapshot *of, bool bfloat16)
 {
     struct ft_snapshot *s = calloc(1, sizeof *s);
     if (!s)
-        return ft_error_nomem(err, "the file");
+        return NULL;
     s->type = bfloat16 ? BFLOAT16 : HALF;
     s->before = of->before;
-    s->fd = fcntl(of->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    const int rc = s->fd < 0 ? ft_error_errno(err, "cannot be read")
-                             : reserve(s, of->size / 2 * sizeof(float), err);
-    if (rc) {
-        ft_snapshot_free(s);
-        return rc;
-    }
-    *out = s;
-    return 0;
+    s->fd = of->fd;
+    if (!reserve(s, of->size / 2 * sizeof(float), NULL))
+        return s;
+    ft_snapshot_free(s);
+    return NULL;
 }
 
 void ft_snapshot_free(struct ft_snapshot *s)
 {
     if (!s)
         return;
+    take_lock();
+    if (s->at)
+        *s->at = s->next;
+    if (s->next)
+        s->next->at = s->at;
+    leave_lock();
     if (s->map)
         munmap(s->map, s->mapped);
-    if (s->fd >= 0)
+    if (s->type == AS_THEY_ARE && s->fd >= 0)
         close(s->fd);
     free(s->blocks);
     free(s);
@@ -157,20 +167,27 @@ static void release_idle(struct ft_snapshot *s)
     }
 }
 
+static size_t count_idle(void)
+{
+    size_t n = 0;
+    for (const struct ft_snapshot *s = first; s; s = s->next)
+        for (size_t i = 0; i < s->n_blocks; i++)
+            n += idle(&s->blocks[i]);
+    return n;
+}
+
 /* Changes the number of users of the blocks with the bytes [offset, offset + size). */
 static void count_users(struct ft_snapshot *s, size_t offset, size_t size, bool more)
 {
     if (offset >= s->size || !size)
         return;
     const size_t end = size < s->size - offset ? offset + size : s->size;
-    size_t n_idle = 0;
     take_lock();
     for (size_t i = offset / BLOCK; i <= (end - 1) / BLOCK; i++)
         s->blocks[i].users += more ? 1U : -1U;
-    for (size_t i = 0; !more && i < s->n_blocks; i++)
-        n_idle += idle(&s->blocks[i]);
-    if (n_idle > IDLE_LIMIT)
-        release_idle(s);
+    if (!more && count_idle() > IDLE_LIMIT)
+        for (struct ft_snapshot *other = first; other; other = other->next)
+            release_idle(other);
     leave_lock();
 }
 

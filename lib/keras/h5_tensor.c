@@ -96,15 +96,15 @@ static int note_narrow(const struct ft_h5 *h5, haddr_t offset, bool bfloat16,
                        const struct ft_tensor *t, struct ft_storage *storage)
 {
     const size_t size = t->count * sizeof(uint16_t), page = 4096;
-    if (storage->file != h5->map || offset % sizeof(uint16_t) || offset > h5->size ||
-        size > h5->size - offset)
+    const int file = ft_storage_file_of(storage, h5->map);
+    if (file < 0 || offset % sizeof(uint16_t) || offset > h5->size || size > h5->size - offset)
         return 0;
     const size_t from = ft_round_up((size_t)offset, page),
                  to = ((size_t)offset + size) / page * page;
     if (to > from)
         madvise(h5->map + from, to - from, MADV_DONTNEED);
     return ft_storage_add_narrow(storage,
-                                 &(struct ft_narrow){ t->data, t->count, offset, bfloat16 });
+                                 &(struct ft_narrow){ t->data, t->count, file, offset, bfloat16 });
 }
 
 /* HDF5 decodes filters, other types and other layouts. External and virtual storage is refused: it

@@ -94,10 +94,8 @@ static int open_source(const char *path, struct ft_storage *storage, struct sour
         munmap(mapping->map, mapping->size);
         mapping->map = weights;
         mapping->size = size;
-    } else {
-        storage->file = mapping->map;
-        storage->file_size = mapping->size;
-    }
+    } else if (ft_storage_add_file(storage, mapping->map, mapping->size))
+        return ft_error_nomem(err, "the file");
     rc = ft_h5_open(path, mapping->map, mapping->size, &s->h5, err);
     if (!rc && !s->config)
         rc = ft_h5_text(&s->h5, s->h5.file, "model_config", &s->config, err);
@@ -169,4 +167,6 @@ static bool recognises(const char *path, const uint8_t *start, size_t n)
     return ft_h5_is(start, n) || ft_archive_is(start, n);
 }
 
-const struct ft_reader ft_keras_reader = { "Keras", recognises, NULL, ft_keras_open };
+const struct ft_reader ft_keras_reader = { .name = "Keras",
+                                           .recognises = recognises,
+                                           .open = ft_keras_open };

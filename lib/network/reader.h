@@ -26,6 +26,11 @@ struct ft_reader {
      * Memory and time of the process that reads it are limited in proportion to all of them. NULL
      * for a format of one file. */
     uint64_t (*bytes_beside)(const char *path);
+    /* How many files have bytes that tensors may point into, in the order of storage.files, and the
+     * path of file i, which must be freed with free() (NULL if memory runs out). File 0 is `path`
+     * itself. Messages name the other files. Both NULL for a format of one file. */
+    int (*count_files)(const char *path, int *n, struct ft_error *err);
+    char *(*file)(const char *path, int i);
     /* Opens the file. `options` may be NULL. Error messages begin with the path in quotes. On
      * failure *out is untouched. */
     int (*open)(const char *path, const struct ft_reader_options *options, struct ft_network **out,

@@ -18,6 +18,27 @@ int ft_storage_add(struct ft_storage *storage, void *block)
     return 0;
 }
 
+int ft_storage_add_file(struct ft_storage *storage, const uint8_t *bytes, size_t size)
+{
+    if (!ft_grow((void **)&storage->files, &storage->files_capacity, storage->n_files,
+                 sizeof *storage->files))
+        return FT_ENOMEM;
+    storage->files[storage->n_files++] = (struct ft_storage_file){ bytes, size };
+    return 0;
+}
+
+/* Addresses are compared as numbers, because they may belong to different objects. */
+int ft_storage_file_of(const struct ft_storage *storage, const void *memory)
+{
+    const uintptr_t at = (uintptr_t)memory;
+    for (size_t i = 0; i < storage->n_files; i++) {
+        const uintptr_t from = (uintptr_t)storage->files[i].bytes;
+        if (at >= from && at - from < storage->files[i].size)
+            return (int)i;
+    }
+    return -1;
+}
+
 int ft_storage_add_narrow(struct ft_storage *storage, const struct ft_narrow *narrow)
 {
     if (!ft_grow((void **)&storage->narrow, &storage->narrow_capacity, storage->n_narrow,
@@ -99,6 +120,7 @@ void ft_storage_release(struct ft_storage *storage)
     for (size_t i = 0; i < storage->n; i++)
         free(storage->blocks[i]);
     free(storage->blocks);
+    free(storage->files);
     free(storage->narrow);
     if (storage->release)
         storage->release(storage->source);

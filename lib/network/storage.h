@@ -22,10 +22,17 @@ struct ft_storage_source {
     void (*trim)(void *source);
 };
 
-/* Values that the file has as two bytes each, from byte `offset` on. */
+/* The bytes [size] of a file that tensors may point into as they are. */
+struct ft_storage_file {
+    const uint8_t *bytes; /* borrowed */
+    size_t size;
+};
+
+/* Values that file number `file` has as two bytes each, from byte `offset` on. */
 struct ft_narrow {
     const float *values; /* [count] in a block of the storage */
     size_t count;
+    int file;
     uint64_t offset;
     bool bfloat16; /* else IEEE half */
 };
@@ -37,9 +44,8 @@ struct ft_storage {
     void *source;                  /* owned by the storage once `release` is set; nullable */
     void (*release)(void *source); /* called once, after the blocks are freed; nullable */
     const struct ft_storage_source *reading; /* NULL: all memory is always there */
-    /* The file's bytes [file_size], if tensors may point into them as they are; else NULL. */
-    const void *file;
-    size_t file_size;
+    struct ft_storage_file *files; /* [n_files] owned; the first is the one that was opened */
+    size_t n_files, files_capacity;
     struct ft_narrow *narrow; /* [n_narrow] owned */
     size_t n_narrow, narrow_capacity;
 };
@@ -47,7 +53,11 @@ struct ft_storage {
 /* Takes ownership of a block from malloc (NULL is ignored). On failure the block is freed.
  * Returns 0 or FT_ENOMEM. */
 int ft_storage_add(struct ft_storage *storage, void *block);
-/* Says that the values are in storage->file, too. Returns 0 or FT_ENOMEM. */
+/* Appends a file to storage->files. Returns 0 or FT_ENOMEM. */
+int ft_storage_add_file(struct ft_storage *storage, const uint8_t *bytes, size_t size);
+/* The number of the file that contains the byte at `memory`; -1 if none does. */
+int ft_storage_file_of(const struct ft_storage *storage, const void *memory);
+/* Says that the values are in a file of the storage, too. Returns 0 or FT_ENOMEM. */
 int ft_storage_add_narrow(struct ft_storage *storage, const struct ft_narrow *narrow);
 /* n floats, owned by the storage. Returns NULL if memory runs out. */
 float *ft_storage_alloc(struct ft_storage *storage, size_t n);

@@ -15,7 +15,7 @@
 #define ALIGN        64
 #define LAYERS_LIMIT (1 << 17)
 
-/* HALF, BFLOAT16: in the file, as two bytes for each value */
+/* HALF, BFLOAT16: in a file, as two bytes for each value */
 enum place { ABSENT, IN_FILE, IN_BYTES, HALF, BFLOAT16 };
 
 /* ---- sending --------------------------------------------------------------------------------- */
@@ -32,43 +32,75 @@ static void put_string(struct ft_outbox *o, const char *s)
     ft_outbox_write(o, s, n);
 }
 
-/* Where a tensor is, and its offset if that is the file. */
-static enum place place_of(const struct ft_network *network, const struct ft_tensor *t,
-                           uint64_t *offset)
+struct sender {
+    const struct ft_network *network;
+    struct ft_narrow *narrow; /* [storage.n_narrow] those of the storage, by address */
+    struct ft_outbox *outbox;
+    uint64_t start;   /* of the network in the outbox */
+    uint64_t *places; /* [n_layers, FT_MAX_WEIGHTS] offsets from `start` of tensors IN_BYTES */
+};
+
+/* Where a tensor is. */
+struct where {
+    enum place place;
+    uint64_t file, offset; /* unless it is ABSENT or IN_BYTES */
+};
+
+/* Addresses are compared as numbers, because they may belong to different blocks. */
+static int by_address(const void *a, const void *b)
 {
-    const struct ft_storage *s = &network->storage;
-    const uint8_t *data = (const uint8_t *)t->data, *file = s->file;
-    if (!data)
-        return ABSENT;
-    if (file && data >= file && data < file + s->file_size &&
-        (size_t)(data - file) % sizeof(float) == 0) {
-        *offset = (uint64_t)(data - file);
-        return IN_FILE;
-    }
-    for (size_t i = 0; i < s->n_narrow; i++) {
-        const struct ft_narrow *n = &s->narrow[i];
-        const size_t first = (size_t)(t->data - n->values);
-        if (t->data < n->values || first >= n->count || t->count > n->count - first)
-            continue;
-        *offset = n->offset + first * sizeof(uint16_t);
-        return n->bfloat16 ? BFLOAT16 : HALF;
-    }
-    return IN_BYTES;
+    const uintptr_t x = (uintptr_t)((const struct ft_narrow *)a)->values,
+                    y = (uintptr_t)((const struct ft_narrow *)b)->values;
+    return x < y ? -1 : x > y;
 }
 
-/* The data of tensors that are not in the file; their offsets from `start` go to places
- * [n_layers, FT_MAX_WEIGHTS]. The calls of a shared layer often follow one another: their weights
- * are sent once. */
-static void send_data(const struct ft_network *network, struct ft_outbox *o, uint64_t start,
-                      uint64_t *places)
+/* The values of two bytes that a tensor was widened from, or NULL. */
+static const struct ft_narrow *narrow_of(const struct sender *x, const struct ft_tensor *t)
+{
+    const uintptr_t at = (uintptr_t)t->data;
+    size_t low = 0, high = x->network->storage.n_narrow; /* the last one at or before the data */
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if ((uintptr_t)x->narrow[middle].values <= at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    const struct ft_narrow *n = low ? &x->narrow[low - 1] : NULL;
+    const size_t first = n ? (at - (uintptr_t)n->values) / sizeof(float) : 0;
+    return n && first < n->count && t->count <= n->count - first ? n : NULL;
+}
+
+static struct where locate(const struct sender *x, const struct ft_tensor *t)
+{
+    const struct ft_storage *s = &x->network->storage;
+    if (!t->data)
+        return (struct where){ .place = ABSENT };
+    const int file = ft_storage_file_of(s, t->data);
+    if (file >= 0) {
+        const uint64_t offset = (uintptr_t)t->data - (uintptr_t)s->files[file].bytes;
+        if (offset % sizeof(float) == 0)
+            return (struct where){ IN_FILE, (uint64_t)file, offset };
+    }
+    const struct ft_narrow *n = file < 0 ? narrow_of(x, t) : NULL;
+    if (n)
+        return (struct where){ n->bfloat16 ? BFLOAT16 : HALF, (uint64_t)n->file,
+                               n->offset + ((uintptr_t)t->data - (uintptr_t)n->values) / 2 };
+    return (struct where){ .place = IN_BYTES };
+}
+
+/* The data of tensors that are not in a file. The calls of a shared layer often follow one another:
+ * their weights are sent once. */
+static void send_data(const struct sender *x)
 {
     enum { LOOK_BACK = 32 };
+    const struct ft_network *network = x->network;
+    uint64_t *places = x->places;
     const size_t n = (size_t)network->n_layers * FT_MAX_WEIGHTS;
     for (size_t i = 0; i < n; i++) {
         const struct ft_tensor *t =
             &network->layers[i / FT_MAX_WEIGHTS].weights[i % FT_MAX_WEIGHTS];
-        uint64_t offset;
-        if (place_of(network, t, &offset) != IN_BYTES)
+        if (locate(x, t).place != IN_BYTES)
             continue;
         for (size_t k = i > LOOK_BACK ? i - LOOK_BACK : 0; k < i && !places[i]; k++) {
             const struct ft_tensor *sent =
@@ -78,26 +110,29 @@ static void send_data(const struct ft_network *network, struct ft_outbox *o, uin
         }
         if (places[i])
             continue;
-        ft_outbox_align(o, ALIGN);
-        places[i] = o->size - start;
-        ft_outbox_write(o, t->data, t->count * sizeof *t->data);
+        ft_outbox_align(x->outbox, ALIGN);
+        places[i] = x->outbox->size - x->start;
+        ft_outbox_write(x->outbox, t->data, t->count * sizeof *t->data);
     }
 }
 
-static void send_tensor(const struct ft_network *network, const struct ft_tensor *t, uint64_t place,
-                        struct ft_outbox *o)
+static void send_tensor(const struct sender *x, const struct ft_tensor *t, uint64_t sent)
 {
-    uint64_t offset = place;
-    put(o, place_of(network, t, &offset));
-    put(o, offset);
+    struct ft_outbox *o = x->outbox;
+    const struct where where = locate(x, t);
+    put(o, where.place);
+    put(o, where.file);
+    put(o, where.place == IN_BYTES ? sent : where.offset);
     put(o, (uint64_t)t->rank);
     for (int i = 0; i < t->rank; i++)
         put(o, (uint64_t)t->shape[i]);
 }
 
-static void send_layer(const struct ft_network *network, const struct ft_layer *l,
-                       const uint64_t *places, struct ft_outbox *o)
+static void send_layer(const struct sender *x, int layer)
 {
+    const struct ft_layer *l = &x->network->layers[layer];
+    const uint64_t *places = x->places + (size_t)layer * FT_MAX_WEIGHTS;
+    struct ft_outbox *o = x->outbox;
     put_string(o, l->name);
     put(o, (uint64_t)l->kind);
     put(o, (uint64_t)l->n_inputs);
@@ -105,31 +140,47 @@ static void send_layer(const struct ft_network *network, const struct ft_layer *
         put(o, (uint64_t)l->inputs[i]);
     ft_outbox_write(o, &l->params, sizeof l->params);
     for (int w = 0; w < FT_MAX_WEIGHTS; w++)
-        send_tensor(network, &l->weights[w], places[w], o);
+        send_tensor(x, &l->weights[w], places[w]);
 }
 
-void ft_network_send(const struct ft_network *network, struct ft_outbox *o)
+static void send_network(const struct sender *x)
 {
-    const uint64_t start = o->size;
-    uint64_t *places = calloc((size_t)network->n_layers + 1, FT_MAX_WEIGHTS * sizeof *places);
-    if (!places) {
-        o->failed = true;
-        return;
-    }
+    const struct ft_network *network = x->network;
+    struct ft_outbox *o = x->outbox;
     put(o, MAGIC); /* so that no data is at offset 0 */
-    send_data(network, o, start, places);
+    send_data(x);
     ft_outbox_align(o, sizeof(uint64_t));
-    const uint64_t description = o->size - start;
+    const uint64_t description = o->size - x->start;
     put_string(o, network->name);
     put_string(o, network->preprocess);
     put_string(o, network->attribute);
     put(o, (uint64_t)network->n_layers);
     put(o, (uint64_t)network->output);
     for (int i = 0; i < network->n_layers; i++)
-        send_layer(network, &network->layers[i], places + (size_t)i * FT_MAX_WEIGHTS, o);
+        send_layer(x, i);
     put(o, MAGIC);
     put(o, description);
-    free(places);
+}
+
+void ft_network_send(const struct ft_network *network, struct ft_outbox *o)
+{
+    const size_t n = network->storage.n_narrow, size = sizeof *network->storage.narrow;
+    const struct sender x = {
+        .network = network,
+        .narrow = malloc((n + 1) * size),
+        .outbox = o,
+        .start = o->size,
+        .places = calloc((size_t)network->n_layers + 1, FT_MAX_WEIGHTS * sizeof *x.places),
+    };
+    o->failed |= !x.narrow || !x.places;
+    if (!o->failed) {
+        if (n)
+            memcpy(x.narrow, network->storage.narrow, n * size);
+        qsort(x.narrow, n, size, by_address);
+        send_network(&x);
+    }
+    free(x.narrow);
+    free(x.places);
 }
 
 /* ---- receiving ------------------------------------------------------------------------------- */
@@ -137,7 +188,8 @@ void ft_network_send(const struct ft_network *network, struct ft_outbox *o)
 struct inbox {
     const uint8_t *bytes;
     size_t n, at;
-    const struct ft_network_file *file;
+    const struct ft_network_file *files; /* [n_files] */
+    size_t n_files;
     bool damaged, no_memory; /* sticky */
 };
 
@@ -177,10 +229,10 @@ static char *get_string(struct inbox *x)
     return s;
 }
 
-/* The values at an offset in the file, where they have two bytes each. */
-static const float *widened(struct inbox *x, enum place place, uint64_t offset, size_t count)
+/* The values at an offset in a file, where they have two bytes each. */
+static const float *widened(struct inbox *x, const struct ft_network_file *f, enum place place,
+                            uint64_t offset, size_t count)
 {
-    const struct ft_network_file *f = x->file;
     if (!f->widened || offset % sizeof(uint16_t) || offset > f->size || !count ||
         count > (f->size - offset) / sizeof(uint16_t)) {
         x->damaged = true;
@@ -194,8 +246,11 @@ static const float *widened(struct inbox *x, enum place place, uint64_t offset, 
 static void get_tensor(struct inbox *x, struct ft_tensor *t)
 {
     const enum place place = (enum place)get(x, BFLOAT16);
-    const uint64_t offset = get(x, UINT64_MAX);
-    const size_t end = place == IN_FILE ? x->file->size : x->n;
+    const uint64_t number = get(x, UINT64_MAX), offset = get(x, UINT64_MAX);
+    const bool in_file = place == IN_FILE || place == HALF || place == BFLOAT16;
+    static const struct ft_network_file none;
+    const struct ft_network_file *file = in_file && number < x->n_files ? x->files + number : &none;
+    const size_t end = in_file ? file->size : x->n;
     t->rank = (int)get(x, 5);
     t->count = 1;
     for (int i = 0; i < t->rank; i++) {
@@ -207,13 +262,12 @@ static void get_tensor(struct inbox *x, struct ft_tensor *t)
         return;
     }
     if (place == HALF || place == BFLOAT16)
-        t->data = x->damaged ? NULL : widened(x, place, offset, t->count);
+        t->data = x->damaged ? NULL : widened(x, file, place, offset, t->count);
     else if (offset % sizeof(float) || offset > end || t->count > (end - offset) / sizeof(float) ||
              !t->count)
         x->damaged = true;
     else
-        t->data =
-            (const float *)(const void *)((place == IN_FILE ? x->file->bytes : x->bytes) + offset);
+        t->data = (const float *)(const void *)((in_file ? file->bytes : x->bytes) + offset);
 }
 
 static bool in_range(const int *values, size_t n, int least)
@@ -299,10 +353,10 @@ static void get_network(struct inbox *x, struct ft_network *network)
     }
 }
 
-int ft_network_receive(const uint8_t *bytes, size_t n, const struct ft_network_file *file,
-                       struct ft_network **out, struct ft_error *err)
+int ft_network_receive(const uint8_t *bytes, size_t n, const struct ft_network_file *files,
+                       size_t n_files, struct ft_network **out, struct ft_error *err)
 {
-    struct inbox x = { .bytes = bytes, .n = n, .file = file };
+    struct inbox x = { .bytes = bytes, .n = n, .files = files, .n_files = n_files };
     struct ft_network *network = calloc(1, sizeof *network);
     if (network)
         get_network(&x, network);

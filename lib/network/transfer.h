@@ -1,5 +1,5 @@
 /* Serialises a network. The isolated process that reads a file sends these bytes to the process
- * that uses the network. Tensors that can be used directly from the file are not copied; only their
+ * that uses the network. Tensors that can be used directly from a file are not copied; only their
  * offset in the file is sent. */
 #ifndef FT_NETWORK_TRANSFER_H
 #define FT_NETWORK_TRANSFER_H
@@ -7,7 +7,7 @@
 #include "base/isolate.h"
 #include "network/network.h"
 
-/* The file that a network was read from. */
+/* A file that a network was read from. */
 struct ft_network_file {
     const uint8_t *bytes; /* [size] */
     size_t size;
@@ -17,15 +17,15 @@ struct ft_network_file {
     void *user;
 };
 
-/* Appends the network. A tensor inside storage.file, or one that storage.narrow names, is sent as
- * its offset in the file. */
+/* Appends the network. A tensor inside one of storage.files, or one that storage.narrow names, is
+ * sent as the number of the file and its offset there. */
 void ft_network_send(const struct ft_network *network, struct ft_outbox *outbox);
 
 /* Makes a network of bytes [n] from ft_network_send, which are not trusted: kinds, inputs, shapes
- * and weights are checked (FT_EFORMAT). Its tensors point into `bytes`, or into `file` if they were
- * sent as offsets; both must outlive the network, whose storage is empty. On failure *out is
- * untouched. */
-int ft_network_receive(const uint8_t *bytes, size_t n, const struct ft_network_file *file,
-                       struct ft_network **out, struct ft_error *err);
+ * and weights are checked (FT_EFORMAT). Its tensors point into `bytes`, or into files [n_files],
+ * the sender's storage.files, if they were sent as offsets; all must outlive the network, whose
+ * storage is empty. On failure *out is untouched. */
+int ft_network_receive(const uint8_t *bytes, size_t n, const struct ft_network_file *files,
+                       size_t n_files, struct ft_network **out, struct ft_error *err);
 
 #endif

@@ -398,4 +398,7 @@ static int open_file(const char *path, const struct ft_reader_options *options,
     return 0;
 }
 
-const struct ft_reader ft_onnx_reader = { "ONNX", ft_onnx_is, ft_onnx_bytes_beside, open_file };
+const struct ft_reader ft_onnx_reader = { .name = "ONNX",
+                                          .recognises = ft_onnx_is,
+                                          .bytes_beside = ft_onnx_bytes_beside,
+                                          .open = open_file };

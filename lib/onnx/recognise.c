@@ -55,7 +55,9 @@ static int refuse(const char *path, const struct ft_reader_options *options,
         path);
 }
 
-const struct ft_reader ft_onnx_reader = { "ONNX", ft_onnx_is, ft_onnx_bytes_beside, refuse };
+const struct ft_reader ft_onnx_reader = {
+    .name = "ONNX", .recognises = ft_onnx_is, .bytes_beside = ft_onnx_bytes_beside, .open = refuse
+};
 
 int ft_onnx_write(const struct ft_network *network, const struct ft_onnx_export *options,
                   const char *path, uint64_t *size, struct ft_error *err)

@@ -76,8 +76,7 @@ static bool is_shard(const char *path)
     return !strcmp(slash ? slash + 1 : path, FT_PRESET_SHARD);
 }
 
-/* How many shards there are; 1 if `path` is not one. */
-static int count_shards(const char *path, int *n, struct ft_error *err)
+int ft_preset_count(const char *path, int *n, struct ft_error *err)
 {
     cJSON *list = NULL;
     *n = 1;
@@ -93,9 +92,16 @@ static int count_shards(const char *path, int *n, struct ft_error *err)
                               "'%s' beside it does not name the files of the weights", list_name);
 }
 
+char *ft_preset_file(const char *path, int i)
+{
+    char name[SHARD_NAME];
+    shard_name(i, name);
+    return i ? ft_preset_beside(path, name) : ft_strdup(path);
+}
+
 int ft_preset_open(const char *path, struct ft_preset_store *out, struct ft_error *err)
 {
-    int n = 0, rc = count_shards(path, &n, err);
+    int n = 0, rc = ft_preset_count(path, &n, err);
     if (rc)
         return rc;
     out->maps = ft_alloc_zero((size_t)n, sizeof *out->maps);
@@ -103,17 +109,18 @@ int ft_preset_open(const char *path, struct ft_preset_store *out, struct ft_erro
     if (!out->maps || !out->h5)
         return ft_error_nomem(err, "weights");
     for (int i = 0; i < n && !rc; i++) {
-        char name[SHARD_NAME];
-        shard_name(i, name);
-        char *file = i ? ft_preset_beside(path, name) : ft_strdup(path);
+        char *file = ft_preset_file(path, i);
         rc = file ? ft_h5_map(file, &out->maps[i].map, &out->maps[i].size, err)
                   : ft_error_nomem(err, "weights");
         out->h5[i].file = -1;
         out->n = i + 1;
         rc = rc ? rc : ft_h5_open(file, out->maps[i].map, out->maps[i].size, &out->h5[i], err);
         free(file);
-        if (rc && i)
+        if (rc && i) {
+            char name[SHARD_NAME];
+            shard_name(i, name);
             ft_error_prefix(err, rc, "'%s' beside it", name);
+        }
     }
     return rc;
 }
@@ -149,7 +156,7 @@ static uint64_t bytes_of(const char *path, const char *name)
 uint64_t ft_preset_shard_bytes(const char *path)
 {
     int n = 1;
-    if (!is_shard(path) || count_shards(path, &n, NULL))
+    if (!is_shard(path) || ft_preset_count(path, &n, NULL))
         return 0;
     uint64_t bytes = bytes_of(path, list_name);
     for (int i = 1; i < n; i++) {

@@ -26,6 +26,13 @@ struct ft_preset_store {
     struct ft_h5 *h5;           /* [n] */
 };
 
+/* In how many files the weights are: 1, or as many as model.weights.json names if `path` is the
+ * first of several. */
+int ft_preset_count(const char *path, int *n, struct ft_error *err);
+/* The path of file i of the weights, whose first is `path`. Must be freed with free(). Returns NULL
+ * if memory runs out. */
+char *ft_preset_file(const char *path, int i);
+
 /* Opens the file at `path`; if it is the first of several, all that model.weights.json names.
  * After an error, what was opened must be closed, too. */
 int ft_preset_open(const char *path, struct ft_preset_store *out, struct ft_error *err);

@@ -34,6 +34,15 @@ char *ft_preset_weights(const char *path)
     return weights;
 }
 
+static bool has_config(const char *path)
+{
+    char *config = ft_preset_beside(path, config_name);
+    struct stat s;
+    const bool has = config && !stat(config, &s);
+    free(config);
+    return has;
+}
+
 static bool is_weights(const char *path)
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
@@ -42,11 +51,13 @@ static bool is_weights(const char *path)
 
 static bool recognises(const char *path, const uint8_t *start, size_t n)
 {
-    char *config = ft_h5_is(start, n) ? ft_preset_beside(path, config_name) : NULL;
-    struct stat s;
-    const bool preset = config && is_weights(path) && !stat(config, &s);
-    free(config);
-    return preset;
+    return ft_h5_is(start, n) && is_weights(path) && has_config(path);
+}
+
+static int count_files(const char *path, int *n, struct ft_error *err)
+{
+    *n = 1;
+    return has_config(path) ? ft_preset_count(path, n, err) : 0;
 }
 
 static uint64_t bytes_beside(const char *path)
@@ -160,10 +171,9 @@ static int read_preset(const char *path, int wanted, struct ft_network *network,
         rc = ft_error_set(err, FT_EFORMAT, "there is no '%s' in its folder", config_name);
     rc = rc ? rc : ft_preset_json(path, converter_name, &converter, err);
     rc = rc ? rc : ft_preset_open(path, store, err);
-    if (!rc && store->n == 1) {
-        network->storage.file = store->maps[0].map;
-        network->storage.file_size = store->maps[0].size;
-    }
+    for (int i = 0; !rc && i < store->n; i++)
+        if (ft_storage_add_file(&network->storage, store->maps[i].map, store->maps[i].size))
+            rc = ft_error_nomem(err, "weights");
     if (!rc) {
         struct ft_builder b = { .network = network, .h5 = store->h5, .n_h5 = store->n, .err = err };
         rc = build(&b, config, converter, wanted);
@@ -195,5 +205,9 @@ static int open_preset(const char *path, const struct ft_reader_options *options
     return 0;
 }
 
-const struct ft_reader ft_preset_reader = { "KerasHub preset", recognises, bytes_beside,
-                                            open_preset };
+const struct ft_reader ft_preset_reader = { .name = "KerasHub preset",
+                                            .recognises = recognises,
+                                            .bytes_beside = bytes_beside,
+                                            .count_files = count_files,
+                                            .file = ft_preset_file,
+                                            .open = open_preset };

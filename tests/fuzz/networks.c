@@ -74,15 +74,17 @@ static const float *widened(void *user, bool bfloat16)
 void fuzz_transfer(const uint8_t *data, size_t size)
 {
     static const float bytes_of_file[64];
-    const struct ft_network_file file = { (const uint8_t *)bytes_of_file, sizeof bytes_of_file,
-                                          widened, NULL };
+    const struct ft_network_file files[] = {
+        { (const uint8_t *)bytes_of_file, sizeof bytes_of_file, widened, NULL },
+        { (const uint8_t *)bytes_of_file, sizeof bytes_of_file / 2, NULL, NULL },
+    };
     struct ft_network *network;
     struct ft_error err = { 0 };
     uint64_t hash[2];
     uint8_t *bytes = aligned_alloc(64, (size + 64) / 64 * 64);
     REQUIRE(bytes);
     memcpy(bytes, data, size);
-    if (!ft_network_receive(bytes, size, &file, &network, &err)) {
+    if (!ft_network_receive(bytes, size, files, 2, &network, &err)) {
         REQUIRE(!ft_network_hash(network, network->output, hash, &err));
         ft_network_free(network);
     } else

@@ -127,7 +127,7 @@ int main(int argc, char **argv)
         struct ft_outbox outbox = { .base = room, .capacity = sizeof room };
         struct ft_network *network;
         REQUIRE(!ft_keras_open(argv[2], NULL, &network, NULL));
-        network->storage.file = NULL; /* all tensors are in the bytes */
+        network->storage.n_files = 0; /* all tensors are in the bytes */
         network->storage.n_narrow = 0;
         ft_network_send(network, &outbox);
         ft_network_free(network);
