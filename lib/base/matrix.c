@@ -20,8 +20,8 @@ struct ft_scratch {
     atomic_int failed; /* errno of the first read that failed */
 };
 
-/* A descriptor of a file without a name; systems and file systems that know no such files get one
- * whose name is removed at once. */
+/* Opens a file without a name. Where that is not supported, the file gets a name, which is removed
+ * at once. */
 static int open_nameless(const char *dir)
 {
     char *path;

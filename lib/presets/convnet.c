@@ -17,10 +17,16 @@ int ft_convnet_count(const cJSON *list)
     return cJSON_IsArray(list) ? cJSON_GetArraySize(list) : 0;
 }
 
+static bool in_range(const cJSON *item, int least)
+{
+    return item && cJSON_IsNumber(item) && item->valuedouble >= least &&
+           item->valuedouble <= 1 << 16;
+}
+
 int ft_convnet_item(struct ft_convnet *x, const cJSON *list, int i, int least)
 {
     const cJSON *item = cJSON_IsArray(list) ? cJSON_GetArrayItem(list, i) : NULL;
-    if (item && cJSON_IsNumber(item) && item->valuedouble >= least && item->valuedouble <= 1 << 16)
+    if (in_range(item, least))
         return (int)item->valuedouble;
     ft_build_fail(x->b, FT_EFORMAT, "item %d of '%s' in 'config.json' is not valid", i,
                   list && list->string ? list->string : "a list");
@@ -40,9 +46,14 @@ const cJSON *ft_convnet_cell(struct ft_convnet *x, const char *key, int row, int
     return cJSON_GetArrayItem(cJSON_GetArrayItem(ft_convnet_list(x, key), row), i);
 }
 
-int ft_convnet_cell_int(struct ft_convnet *x, const char *key, int row, int i)
+int ft_convnet_cell_int(struct ft_convnet *x, const char *key, int row, int i, int least)
 {
-    return ft_convnet_item(x, cJSON_GetArrayItem(ft_convnet_list(x, key), row), i, 0);
+    const cJSON *item = ft_convnet_cell(x, key, row, i);
+    if (in_range(item, least))
+        return (int)item->valuedouble;
+    ft_build_fail(x->b, FT_EFORMAT, "item %d of row %d of '%s' in 'config.json' is not valid", i,
+                  row, key);
+    return 0;
 }
 
 double ft_convnet_number(struct ft_convnet *x, const cJSON *value, double otherwise)

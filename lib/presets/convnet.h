@@ -42,8 +42,8 @@ int ft_convnet_item(struct ft_convnet *x, const cJSON *list, int i, int least);
 const cJSON *ft_convnet_list(struct ft_convnet *x, const char *key);
 /* Item i of row `row` of a list of lists; NULL if there is none. */
 const cJSON *ft_convnet_cell(struct ft_convnet *x, const char *key, int row, int i);
-/* The same as a number from 0 to 65536. */
-int ft_convnet_cell_int(struct ft_convnet *x, const char *key, int row, int i);
+/* The same as a number from `least` to 65536. */
+int ft_convnet_cell_int(struct ft_convnet *x, const char *key, int row, int i, int least);
 /* A number that must not be negative; `otherwise` if it is absent or null. */
 double ft_convnet_number(struct ft_convnet *x, const cJSON *value, double otherwise);
 bool ft_convnet_bool(struct ft_convnet *x, const char *key, bool otherwise);

@@ -198,7 +198,8 @@ static int stage(const struct hgnet *h, const struct stage *s, int i, int at)
 
 int ft_convnet_hgnet(struct ft_convnet *x, int at)
 {
-    const cJSON *stages = ft_convnet_list(x, "stackwise_stage_filters"),
+    static const char key[] = "stackwise_stage_filters";
+    const cJSON *stages = ft_convnet_list(x, key),
                 *downsample = ft_convnet_list(x, "apply_downsample"),
                 *light = ft_convnet_list(x, "use_lightweight_conv_block");
     const struct hgnet h = { .x = x,
@@ -208,13 +209,12 @@ int ft_convnet_hgnet(struct ft_convnet *x, int at)
     x->epsilon = 1e-5;
     at = stem(&h, at);
     for (int i = 0; i < ft_convnet_count(stages) && !x->b->rc; i++) {
-        const cJSON *row = cJSON_GetArrayItem(stages, i);
-        struct stage s = { .input = ft_convnet_item(x, row, 0, 1),
-                           .middle = ft_convnet_item(x, row, 1, 1),
-                           .output = ft_convnet_item(x, row, 2, 2),
-                           .blocks = ft_convnet_item(x, row, 3, 1),
-                           .layers = ft_convnet_item(x, row, 4, 1),
-                           .kernel = ft_convnet_item(x, row, 5, 1),
+        struct stage s = { .input = ft_convnet_cell_int(x, key, i, 0, 1),
+                           .middle = ft_convnet_cell_int(x, key, i, 1, 1),
+                           .output = ft_convnet_cell_int(x, key, i, 2, 2),
+                           .blocks = ft_convnet_cell_int(x, key, i, 3, 1),
+                           .layers = ft_convnet_cell_int(x, key, i, 4, 1),
+                           .kernel = ft_convnet_cell_int(x, key, i, 5, 1),
                            .downsamples = cJSON_IsTrue(cJSON_GetArrayItem(downsample, i)),
                            .light = cJSON_IsTrue(cJSON_GetArrayItem(light, i)) };
         snprintf(s.group, sizeof s.group,

@@ -304,10 +304,10 @@ int ft_convnet_mobilenet(struct ft_convnet *x, int at)
         for (int i = 0; i < n && !x->b->rc; i++, made++) {
             struct inverted v = {
                 .input = channels,
-                .output = adjust(ft_convnet_cell_int(x, "stackwise_num_filters", s, i)),
-                .filters = adjust(ft_convnet_cell_int(x, "stackwise_expansion", s, i)),
-                .kernel = ft_convnet_cell_int(x, "stackwise_kernel_size", s, i),
-                .stride = ft_convnet_cell_int(x, "stackwise_num_strides", s, i),
+                .output = adjust(ft_convnet_cell_int(x, "stackwise_num_filters", s, i, 0)),
+                .filters = adjust(ft_convnet_cell_int(x, "stackwise_expansion", s, i, 0)),
+                .kernel = ft_convnet_cell_int(x, "stackwise_kernel_size", s, i, 0),
+                .stride = ft_convnet_cell_int(x, "stackwise_num_strides", s, i, 0),
                 .activation =
                     ft_convnet_activation(x, ft_convnet_cell(x, "stackwise_activation", s, i)),
             };
@@ -319,7 +319,7 @@ int ft_convnet_mobilenet(struct ft_convnet *x, int at)
                      made ? "layers/inverted_residual_block_%d" : "layers/inverted_residual_block",
                      made);
             ft_convnet_prefix(x, "block_%d_%d_", s + 1, i);
-            at = mobile_block(x, &v, ft_convnet_cell_int(x, "stackwise_padding", s, i), at);
+            at = mobile_block(x, &v, ft_convnet_cell_int(x, "stackwise_padding", s, i, 0), at);
             channels = v.output;
         }
     }

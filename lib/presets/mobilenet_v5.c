@@ -15,7 +15,7 @@ static void make_stack(struct ft_v5 *v, int s, int n)
             .type = cJSON_GetStringValue(ft_convnet_cell(v->x, "stackwise_block_types", s, i)),
             .stack = s,
             .i = i,
-            .stride = i ? 1 : ft_convnet_cell_int(v->x, "stackwise_strides", s, i),
+            .stride = i ? 1 : ft_convnet_cell_int(v->x, "stackwise_strides", s, i, 0),
             .activation =
                 ft_convnet_activation(v->x, ft_convnet_cell(v->x, "stackwise_act_layers", s, i))
         };
@@ -126,24 +126,33 @@ static int count_maps(struct ft_v5 *v, int stacks)
 {
     int n = 1;
     for (int s = 0; s < stacks; s++)
-        n += ft_convnet_cell_int(v->x, "stackwise_strides", s, 0) > 1;
+        n += ft_convnet_cell_int(v->x, "stackwise_strides", s, 0, 0) > 1;
     return n;
 }
 
 /* ---- the network ----------------------------------------------------------------------------- */
 
+/* A setting that is a name; a text that no name is if it is of another type. */
+static const char *name_of(const struct ft_v5 *v, const char *key, const char *otherwise)
+{
+    const cJSON *value = ft_field(v->x->config, key);
+    if (!value || cJSON_IsNull(value))
+        return otherwise;
+    return cJSON_IsString(value) ? value->valuestring : "(not a name)";
+}
+
 static void check(struct ft_v5 *v)
 {
-    const char *norm = cJSON_GetStringValue(ft_field(v->x->config, "norm_layer")),
-               *padding = cJSON_GetStringValue(ft_field(v->x->config, "pad_type"));
-    v->rms = !norm || !strcmp(norm, "rms_norm");
+    const char *norm = name_of(v, "norm_layer", "rms_norm"),
+               *padding = name_of(v, "pad_type", "same");
+    v->rms = !strcmp(norm, "rms_norm");
     v->scaled = ft_field(v->x->config, "layer_scale_init_value") != NULL;
     if (!v->rms && strcmp(norm, "batch_norm") != 0)
         ft_build_fail(
             v->x->b, FT_EUNSUPPORTED,
             "the normalisation '%.60s' is not supported: only 'rms_norm' and 'batch_norm' are",
             norm);
-    if (padding && *padding && strcmp(padding, "same") != 0)
+    if (*padding && strcmp(padding, "same") != 0)
         ft_build_fail(v->x->b, FT_EUNSUPPORTED,
                       "the padding '%.60s' is not supported: only 'same' is", padding);
 }

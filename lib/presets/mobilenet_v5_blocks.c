@@ -246,7 +246,7 @@ static void attention_block(struct ft_v5 *v, const struct ft_v5_block *k)
 {
     static const char *const parts[] = { "query", "key", "value", "output_proj" };
     struct ft_builder *b = v->x->b;
-    const int stride = ft_convnet_cell_int(v->x, "stackwise_kv_strides", k->stack, k->i);
+    const int stride = ft_convnet_cell_int(v->x, "stackwise_kv_strides", k->stack, k->i, 0);
     struct ft_v5_map input = v->map;
     struct ft_tensor of[4];
     enter(v, "mobile_attention", v->attentions++);

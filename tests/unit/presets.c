@@ -181,6 +181,11 @@ static void parts_of_mobilenet_v5_are_refused_by_name(void)
     } cases[] = {
         { "\"mqa\"", "\"mha\"", "the block type 'mha' of MobileNetV5 is not supported" },
         { "\"batch_norm\"", "\"layer_norm\"", "the normalisation 'layer_norm' is not supported" },
+        { "\"batch_norm\"", "{\"class_name\": \"LayerNormalization\"}",
+          "the normalisation '(not a name)' is not supported" },
+        { "\"same\"", "[1, 1]", "the padding '(not a name)' is not supported" },
+        { "\"stackwise_strides\": [", "\"stackwise_strides\": [[\"x\"],",
+          "item 0 of row 0 of 'stackwise_strides' in 'config.json' is not valid" },
         { "\"same\"", "\"valid\"", "the padding 'valid' is not supported" },
         { "0.0", "0.5", "squeeze and excitation in MobileNetV5 is not supported" },
         { "\"msfa_indices\"", "\"unused\"", "'msfa_indices' in 'config.json' is not valid" },
