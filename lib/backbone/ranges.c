@@ -25,9 +25,10 @@ static void hash_text(const char *text, size_t n, char out[DIGITS + 1])
 static int path_of(const char *dir, const uint64_t key[2], char **out, struct ft_error *err)
 {
     if (asprintf(out, "%s/" FT_RANGES_SUBFOLDER "/%016llx%016llx" FT_RANGES_ENDING, dir,
-                 (unsigned long long)key[0], (unsigned long long)key[1]) < 0)
-        return ft_error_nomem(err, dir);
-    return 0;
+                 (unsigned long long)key[0], (unsigned long long)key[1]) >= 0)
+        return 0;
+    *out = NULL;
+    return ft_error_nomem(err, dir);
 }
 
 int ft_ranges_load(const char *dir, const uint64_t key[2], struct ft_ranges *out,

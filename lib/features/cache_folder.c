@@ -277,9 +277,9 @@ static int visit_ranges(struct visit *v, const char *dir, struct ft_error *err)
 {
     char *folder = NULL, **names = NULL;
     size_t n = 0;
-    const int fd = asprintf(&folder, "%s/" FT_RANGES_SUBFOLDER, dir) < 0
-                       ? -1
-                       : ft_open(folder, O_RDONLY | O_DIRECTORY, 0);
+    if (asprintf(&folder, "%s/" FT_RANGES_SUBFOLDER, dir) < 0)
+        return ft_error_nomem(err, "the cache");
+    const int fd = ft_open(folder, O_RDONLY | O_DIRECTORY, 0);
     int rc = 0;
     if (fd >= 0) {
         rc = list(fd, FT_RANGES_ENDING, &names, &n, err);

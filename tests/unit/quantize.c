@@ -116,7 +116,7 @@ static void add_convolution(struct ft_network *n, int in, int filters)
     weigh(n, layer, FT_W_KERNEL, 4, (int64_t[]){ 3, 3, in, filters });
     float *kernel = (float *)(uintptr_t)n->layers[layer].weights[FT_W_KERNEL].data;
     for (int i = 0; i < count; i++)
-        kernel[i] = sinf((float)(i * i % 10007)) / sqrtf(4.5f * (float)in);
+        kernel[i] = sinf((float)((int64_t)i * i % 10007)) / sqrtf(4.5f * (float)in);
 }
 
 /* A network whose 3x3 convolutions Winograd's algorithm computes, on maps of 13 x 13. */
