@@ -189,9 +189,9 @@ const char *bf16_text(void)
 {
     if (ft_cpu_bf16())
         return "bf16 · by AVX512_BF16";
-    return getenv("FINETUNE_CPU")
-               ? "bf16 · emulated in float32: FINETUNE_CPU or this processor has no AVX512_BF16"
-               : "bf16 · emulated in float32: this processor has no AVX512_BF16";
+    return getenv("FINETUNE_CPU") ? "bf16 · emulated in float32: AVX512_BF16 is turned off by "
+                                    "FINETUNE_CPU, or this processor lacks it"
+                                  : "bf16 · emulated in float32: this processor has no AVX512_BF16";
 }
 
 const char *precision_text(const struct ft_backbone *b)

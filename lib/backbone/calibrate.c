@@ -26,7 +26,7 @@ struct calibration {
     const struct ft_backbone *backbone;
     const struct ft_plan *plan; /* float32, without blocks */
     char *const *paths;         /* NULL: noise */
-    size_t n, of;               /* pictures to run; paths */
+    size_t n, of, read;         /* pictures to run; paths; pictures that were read */
     struct member *members;     /* [team] */
 };
 
@@ -97,12 +97,12 @@ static void release_members(struct calibration *c, int n)
 
 static int collect(struct calibration *c, int n, struct ft_ranges *out, struct ft_error *err)
 {
-    size_t read = c->members[0].read;
+    c->read = c->members[0].read;
     for (int i = 1; i < n; i++) {
-        read += c->members[i].read;
+        c->read += c->members[i].read;
         ft_calibration_merge(c->members[0].values, c->members[i].values);
     }
-    if (!read)
+    if (!c->read)
         return ft_error_set(err, FT_EARG,
                             "int8 needs pictures to measure the ranges of activations, but none "
                             "of %zu could be read",
@@ -157,8 +157,9 @@ static int use_ranges(struct ft_backbone *b, struct ft_ranges *ranges, struct ft
     return 0;
 }
 
-int ft_backbone_quantize(struct ft_backbone *b, char *const *paths, size_t n, int threads,
-                         struct ft_error *err)
+/* Sets *whole if all chosen pictures were read. */
+static int quantize_with(struct ft_backbone *b, char *const *paths, size_t n, int threads,
+                         bool *whole, struct ft_error *err)
 {
     struct ft_plan *plan = NULL;
     struct ft_ranges ranges = { 0 };
@@ -173,46 +174,68 @@ int ft_backbone_quantize(struct ft_backbone *b, char *const *paths, size_t n, in
     if (!rc)
         rc = measure(&c, threads > 0 ? threads : ft_cpu_count(), &ranges, err);
     ft_plan_free(plan);
+    *whole = c.read == c.n;
     if (!rc)
         rc = use_ranges(b, &ranges, err);
     return rc ? ft_error_prefix(err, rc, "'%s'", b->path) : 0;
 }
 
-/* A hash of all that the ranges depend on: what features in float32 depend on, and the contents of
- * the pictures. Those that cannot be read count as 0. */
+int ft_backbone_quantize(struct ft_backbone *b, char *const *paths, size_t n, int threads,
+                         struct ft_error *err)
+{
+    bool whole;
+    return quantize_with(b, paths, n, threads, &whole, err);
+}
+
+/* A hash of the names of the layers, by which ranges are found. */
+static void hash_names(const struct ft_backbone *b, uint64_t hash[2])
+{
+    uint64_t both[2][2] = { { 0 } };
+    for (int i = 0; i <= b->last; i++) {
+        const char *name = b->network->layers[i].name;
+        ft_hash(name, strlen(name), both[1]);
+        ft_hash(both, sizeof both, both[0]);
+    }
+    memcpy(hash, both[0], sizeof both[0]);
+}
+
+/* A hash of all that the ranges depend on: what features in float32 depend on, the names of the
+ * layers, and the contents of the pictures. Those that cannot be read count as 0. */
 static int key_of(const struct ft_backbone *b, char *const *paths, size_t n, uint64_t key[2],
                   struct ft_error *err)
 {
     struct calibration c = { 0 };
     struct ft_bytes bytes = { 0 };
     choose_pictures(&c, paths, n);
-    uint64_t(*hashes)[2] = ft_alloc_zero(c.n + 1, sizeof *hashes);
+    uint64_t(*hashes)[2] = ft_alloc_zero(c.n + 2, sizeof *hashes);
     if (!hashes)
         return ft_error_nomem(err, b->path);
+    hash_names(b, hashes[c.n + 1]);
     const int rc = ft_backbone_key(b, hashes[c.n], err);
     for (size_t i = 0; !rc && i < c.n; i++)
         if (!ft_file_read(path_of(&c, i), FILE_LIMIT, &bytes, NULL))
             ft_hash(bytes.data, bytes.size, hashes[i]);
     if (!rc)
-        ft_hash(hashes, (c.n + 1) * sizeof *hashes, key);
+        ft_hash(hashes, (c.n + 2) * sizeof *hashes, key);
     ft_bytes_release(&bytes);
     free(hashes);
     return rc;
 }
 
-/* Kept ranges may name other layers: the key depends on what a network computes, not on names. */
+/* Ranges of only some of the pictures are not kept: the others may be readable next time. */
 static int quantize(struct ft_backbone *b, const char *dir, char *const *paths, size_t n,
                     int threads, struct ft_error *err)
 {
     uint64_t key[2];
+    bool whole = false;
     struct ft_ranges kept = { 0 };
     int rc = dir && paths ? key_of(b, paths, n, key, err) : 0;
     if (rc)
         return rc;
     if (dir && paths && !ft_ranges_load(dir, key, &kept, NULL) && !use_ranges(b, &kept, NULL))
         return 0;
-    rc = ft_backbone_quantize(b, paths, n, threads, err);
-    if (!rc && dir && paths)
+    rc = quantize_with(b, paths, n, threads, &whole, err);
+    if (!rc && whole && dir && paths)
         ft_ranges_keep(dir, key, &b->ranges, NULL); /* else they are measured again */
     return rc;
 }

@@ -272,7 +272,20 @@ static int visit_key(struct visit *v, int above, const char *name, struct ft_err
     return rc;
 }
 
-/* Ranges of int8 (backbone/ranges.c) are removed like segments; their bytes are counted. */
+/* Whether the cache gives such a name to ranges, or to those that are being written. */
+static bool names_ranges(const char *name, bool *temporary)
+{
+    enum { DIGITS = 32 };
+    const size_t ending = strlen(FT_RANGES_ENDING);
+    if (strspn(name, "0123456789abcdef") != DIGITS ||
+        strncmp(name + DIGITS, FT_RANGES_ENDING, ending))
+        return false;
+    *temporary = !strncmp(name + DIGITS + ending, ".tmp-", 5);
+    return *temporary || !name[DIGITS + ending];
+}
+
+/* Ranges of int8 (backbone/ranges.c) are removed like segments; their bytes are counted. So are
+ * temporary files of killed processes. */
 static int visit_ranges(struct visit *v, const char *dir, struct ft_error *err)
 {
     char *folder = NULL, **names = NULL;
@@ -280,17 +293,20 @@ static int visit_ranges(struct visit *v, const char *dir, struct ft_error *err)
     if (asprintf(&folder, "%s/" FT_RANGES_SUBFOLDER, dir) < 0)
         return ft_error_nomem(err, "the cache");
     const int fd = ft_open(folder, O_RDONLY | O_DIRECTORY, 0);
-    int rc = 0;
+    int rc = fd < 0 && errno != ENOENT ? ft_error_errno(err, "cannot open '%s'", folder) : 0;
     if (fd >= 0) {
-        rc = list(fd, FT_RANGES_ENDING, &names, &n, err);
+        rc = list(fd, "", &names, &n, err);
         for (size_t i = 0; !rc && i < n; i++) {
+            bool temporary;
+            if (!names_ranges(names[i], &temporary))
+                continue;
             const uint64_t size = size_of(fd, names[i]);
+            const double least = temporary ? v->unfinished : v->older;
             const bool removed =
-                v->older >= 0 && age_of(fd, names[i]) >= v->older && !unlinkat(fd, names[i], 0);
+                v->older >= 0 && age_of(fd, names[i]) >= least && !unlinkat(fd, names[i], 0);
             *(removed ? &v->info->removed_bytes : &v->info->bytes) += size;
         }
-        if (!rc)
-            ft_cache_free_list(names, n);
+        ft_cache_free_list(names, n);
         close(fd);
     }
     free(folder);
@@ -300,17 +316,19 @@ static int visit_ranges(struct visit *v, const char *dir, struct ft_error *err)
 static int visit_all(const char *dir, struct visit *v, struct ft_error *err)
 {
     struct ft_cache_info *info = v->info;
-    char *path = NULL, *folder = NULL, **keys;
-    size_t n;
+    char *path = NULL, *folder = NULL, **keys = NULL;
+    size_t n = 0;
     *info = (struct ft_cache_info){ 0 };
     int rc = dir ? (path = ft_strdup(dir)) ? 0 : ft_error_nomem(err, "the cache")
                  : ft_cache_default_folder(&path, err);
     if (rc)
         return rc;
     snprintf(info->path, sizeof info->path, "%s", path);
-    const int fd = asprintf(&folder, "%s/" FT_CACHE_SUBFOLDER, path) < 0
-                       ? -1
-                       : ft_open(folder, O_RDONLY | O_DIRECTORY, 0);
+    if (asprintf(&folder, "%s/" FT_CACHE_SUBFOLDER, path) < 0) {
+        free(path);
+        return ft_error_nomem(err, "the cache");
+    }
+    const int fd = ft_open(folder, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0)
         /* no cache yet: it is empty */
         rc = errno == ENOENT ? 0 : ft_error_errno(err, "cannot open '%s'", path);
@@ -318,8 +336,7 @@ static int visit_all(const char *dir, struct visit *v, struct ft_error *err)
         rc = list(fd, "", &keys, &n, err);
         for (size_t i = 0; !rc && i < n; i++)
             rc = visit_key(v, fd, keys[i], err);
-        if (!rc)
-            ft_cache_free_list(keys, n);
+        ft_cache_free_list(keys, n);
         close(fd);
     }
     if (!rc)

@@ -34,7 +34,7 @@ status 0 finetune --version
 has out 'bf16 · '
 export FINETUNE_CPU=avx512_vnni
 status 0 finetune --version
-has out 'bf16 · emulated in float32: FINETUNE_CPU or this processor has no AVX512_BF16'
+has out 'bf16 · emulated in float32: AVX512_BF16 is turned off by FINETUNE_CPU, or this processor lacks it'
 unset FINETUNE_CPU
 
 begin "a model keeps its precision: no option is needed, one that contradicts is refused"
@@ -81,8 +81,14 @@ status 0 finetune info int8.h5 --json
 has out '"precision":"int8","portable":true'
 set -- "$XDG_CACHE_HOME"/finetune/ranges/*.ranges
 [ -f "$1" ] && [ $# = 1 ] || complain "ranges in the cache: $*"
+mine=$XDG_CACHE_HOME/finetune/ranges/mine.ranges
+echo mine >"$mine"
+echo cut >"$1.tmp-1-abcdef"
 status 0 finetune cache clear
 [ ! -e "$1" ] || complain "ranges are left after clear"
+[ ! -e "$1.tmp-1-abcdef" ] || complain "a temporary file is left after clear"
+[ -f "$mine" ] || complain "clear removed a file that is not of the cache"
+rm "$mine"
 status 0 finetune $train -o again.h5 --precision int8 --no-cache
 cmp -s int8.h5 again.h5 || complain "models differ"
 [ ! -e "$1" ] || complain "ranges were kept with --no-cache"
