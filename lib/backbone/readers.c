@@ -113,13 +113,22 @@ static void source_done(void *user, const void *memory, size_t size)
     count_users(user, memory, size, ft_snapshot_done);
 }
 
+/* An error message about file i, which the caller prefixes with the path of file 0. */
+static int prefix_file(const struct source *s, int i, int rc, struct ft_error *err)
+{
+    const char *slash = i ? strrchr(s->files[i].path, '/') : NULL;
+    return !rc || !i
+               ? rc
+               : ft_error_prefix(err, rc, "'%s' beside it", slash ? slash + 1 : s->files[i].path);
+}
+
 static int source_load(void *user, struct ft_error *err)
 {
     const struct source *s = user;
     int rc = 0;
     for (int i = 0; !rc && i < SNAPSHOTS * s->n_files; i++)
         if (snapshot_of(s, i))
-            rc = ft_snapshot_load(snapshot_of(s, i), err);
+            rc = prefix_file(s, i / SNAPSHOTS, ft_snapshot_load(snapshot_of(s, i), err), err);
     return rc;
 }
 
@@ -143,15 +152,6 @@ static const float *widened(void *user, bool bfloat16)
 
 static const struct ft_storage_source reading = { source_want, source_done, source_load,
                                                   source_trim };
-
-/* An error message about file i, which the caller prefixes with the path of file 0. */
-static int prefix_file(const struct source *s, int i, int rc, struct ft_error *err)
-{
-    const char *slash = i ? strrchr(s->files[i].path, '/') : NULL;
-    return !rc || !i
-               ? rc
-               : ft_error_prefix(err, rc, "'%s' beside it", slash ? slash + 1 : s->files[i].path);
-}
 
 /* Opens all files of the network at `path`; *size is that of all together. */
 static int open_files(const char *path, struct source *s, uint64_t *size, struct ft_error *err)

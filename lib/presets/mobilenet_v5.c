@@ -132,7 +132,8 @@ static int count_maps(struct ft_v5 *v, int stacks)
 
 /* ---- the network ----------------------------------------------------------------------------- */
 
-/* A setting that is a name; a text that no name is if it is of another type. */
+/* Returns a setting that is a name: `otherwise` if it is absent or null, "(not a name)" if it is
+ * no string. */
 static const char *name_of(const struct ft_v5 *v, const char *key, const char *otherwise)
 {
     const cJSON *value = ft_field(v->x->config, key);

@@ -14,7 +14,7 @@
 
 static const char list_name[] = "model.weights.json";
 
-enum { MOST_SHARDS = 1000, SHARD_NAME = 32 };
+enum { MOST_SHARDS = 100 /* each keeps a descriptor open */, SHARD_NAME = 32 };
 
 char *ft_preset_beside(const char *path, const char *name)
 {
@@ -144,25 +144,11 @@ void ft_preset_store_free(void *source)
     free(weights);
 }
 
-static uint64_t bytes_of(const char *path, const char *name)
+uint64_t ft_preset_list_bytes(const char *path)
 {
-    char *file = ft_preset_beside(path, name);
     struct stat s;
+    char *file = is_shard(path) ? ft_preset_beside(path, list_name) : NULL;
     const uint64_t bytes = file && !stat(file, &s) ? (uint64_t)s.st_size : 0;
     free(file);
-    return bytes;
-}
-
-uint64_t ft_preset_shard_bytes(const char *path)
-{
-    int n = 1;
-    if (!is_shard(path) || ft_preset_count(path, &n, NULL))
-        return 0;
-    uint64_t bytes = bytes_of(path, list_name);
-    for (int i = 1; i < n; i++) {
-        char name[SHARD_NAME];
-        shard_name(i, name);
-        bytes += bytes_of(path, name);
-    }
     return bytes;
 }

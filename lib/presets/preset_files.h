@@ -40,7 +40,7 @@ int ft_preset_open(const char *path, struct ft_preset_store *out, struct ft_erro
 void ft_preset_close(struct ft_preset_store *weights);
 /* Unmaps and frees a struct ft_preset_store from malloc: for ft_storage.release. */
 void ft_preset_store_free(void *weights);
-/* Bytes of the shards after the first, and of their list; 0 for weights in one file. */
-uint64_t ft_preset_shard_bytes(const char *path);
+/* Bytes of model.weights.json; 0 for weights in one file. */
+uint64_t ft_preset_list_bytes(const char *path);
 
 #endif

@@ -65,7 +65,7 @@ static uint64_t bytes_beside(const char *path)
     const char *const names[] = { config_name, converter_name };
     if (!is_weights(path))
         return 0;
-    uint64_t bytes = ft_preset_shard_bytes(path);
+    uint64_t bytes = ft_preset_list_bytes(path);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char *file = ft_preset_beside(path, names[i]);
         struct stat s;

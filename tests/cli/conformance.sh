@@ -1,5 +1,5 @@
 #!/bin/sh
-# A slice of scripts/conformance.py, and scripts/check_keras.py on a small transformer, where a Python with Keras is at hand (FT_PYTHON, or python3).
+# A slice of scripts/conformance.py, and scripts/check_keras.py on a small transformer, where there is a Python with Keras (FT_PYTHON, or python3).
 . "$(dirname "$0")/tap.sh"
 python=${FT_PYTHON:-python3}
 if ! "$python" -c 'import keras, h5py, PIL' 2>/dev/null; then
