@@ -16,9 +16,10 @@ FT_INLINE void run_tile(const struct tile *t, const int rows, const bool as_quad
     for (int r = 0; r < rows; r++)
         s[r] = start;
     const uint8_t *in = t->in;
-    const size_t row = t->row;
+    const size_t row = t->row, ahead = t->depth * SUMS;
     for (size_t k = 0; k < t->depth; k++, weights += SUMS, in += UNIT) {
         const sums16 p = units_load(weights);
+        __builtin_prefetch(weights + ahead, 0, 2); /* the next panel, or the next point */
         FT_UNROLL
         for (int r = 0; r < rows; r++)
             (as_quads ? add_quad : add_pair)(&s[r], unit_at(in + (size_t)r * row), p);

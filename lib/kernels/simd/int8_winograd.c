@@ -17,10 +17,12 @@
 #include "kernels/simd/winograd_tiles.h"
 
 enum {
-    CHUNK = 224, /* 9 * 127 * 128 * CHUNK < 2^25 */
+    CHUNK = 224, /* and one more: chunks begin at even channels */
     LEAST_TILES = 4,
     NINTH = 0x38e38e39 /* 9 * NINTH = 1 modulo 2^32 */
 };
+
+_Static_assert(9 * 127 * 128 * (CHUNK + 1) < 1 << 25, "the sum of a chunk");
 
 static int chunks(const struct ft_work *w)
 {
@@ -331,7 +333,7 @@ static void winograd(const struct ft_work *w)
     }
 }
 
-/* As for floats (winograd.c). */
+/* As for floats (winograd.c), but from other numbers of channels on (int8.h). */
 static bool accepts(const struct ft_work *w)
 {
     return has_tiles(w) && !w->int8.wide && w->in.c >= WINOGRAD_CHANNELS &&
