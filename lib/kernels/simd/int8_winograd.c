@@ -49,11 +49,6 @@ static size_t row_values(const struct ft_work *w)
     return ((size_t)w->in.c + SUMS - 1) / SUMS * SUMS + SUMS;
 }
 
-static int block_tiles(const struct ft_work *w)
-{
-    return block_of(w, w->in.c <= 128 ? 28 : w->in.c <= 256 ? 56 : 112);
-}
-
 /* ---- weights --------------------------------------------------------------------------------- */
 
 /* A panel of 16 filters: 128 times the sum of each filter's weights; then for each chunk U
@@ -174,16 +169,8 @@ static void load_block(const struct ft_work *w, int first, int n, const uint8_t 
 {
     const size_t row = row_values(w);
     for (int i = 0; i < n; i++) {
-        const struct spot at = find_spot(w, first + i);
-        const ptrdiff_t picture = at.picture * w->apart * (ptrdiff_t)sizeof(float);
         const uint8_t *from[POINTS];
-        for (int y = 0; y < WINDOW; y++)
-            for (int x = 0; x < WINDOW; x++)
-                from[y * WINDOW + x] =
-                    within_window(w, &at, y, x)
-                        ? ft_bytes_at(&w->in, at.top + y - w->pad[0], at.left + x - w->pad[1]) +
-                              picture
-                        : zeros;
+        find_window(w, first + i, 1, zeros, from);
         int16_t *to = v + (size_t)i * row;
         for (int c = 0; c < w->in.c; c += SUMS)
             put_in(from, c, to + c, (size_t)n * row);

@@ -20,13 +20,6 @@ static size_t depth(const struct ft_work *w)
     return (size_t)(w->in.c + LANES - 1) / LANES * LANES + 16;
 }
 
-/* Many tiles make more use of each weight that is loaded; with few, V stays in the second-level
- * cache, or in the third. */
-static int block_tiles(const struct ft_work *w)
-{
-    return block_of(w, w->in.c <= 128 ? 28 : w->in.c <= 256 ? 56 : 112);
-}
-
 static size_t row_floats(const struct ft_work *w)
 {
     return thin(w) ? WINDOW * THIN_CHANNELS * FT_PANEL_MOST : 0;
@@ -70,7 +63,7 @@ FT_INLINE void transform_out(const vec *m, vec *out, const int step, const int o
 
 /* Transforms the channels of one window, from c on, into V, whose points are `apart` floats from
  * each other. */
-FT_INLINE void put_in(const float *const *from, int c, float *to, size_t apart, mask lanes,
+FT_INLINE void put_in(const uint8_t *const *from, int c, float *to, size_t apart, mask lanes,
                       const int whole)
 {
     vec d[POINTS];
@@ -78,9 +71,10 @@ FT_INLINE void put_in(const float *const *from, int c, float *to, size_t apart, 
     for (int x = 0; x < WINDOW; x++) {
         vec column[WINDOW];
         FT_UNROLL
-        for (int y = 0; y < WINDOW; y++)
-            column[y] = whole ? load(from[y * WINDOW + x] + c)
-                              : load_masked(from[y * WINDOW + x] + c, lanes);
+        for (int y = 0; y < WINDOW; y++) {
+            const float *pixel = (const float *)(const void *)from[y * WINDOW + x] + c;
+            column[y] = whole ? load(pixel) : load_masked(pixel, lanes);
+        }
         transform_in(column, column, 1);
         FT_UNROLL
         for (int y = 0; y < WINDOW; y++)
@@ -95,28 +89,14 @@ FT_INLINE void put_in(const float *const *from, int c, float *to, size_t apart, 
     }
 }
 
-/* The addresses of a window's 36 pixels. Beyond the pixels that the geometry needs, it reads zeros.
- */
-static void find_window(const struct ft_work *w, int tile, const float *zeros, const float **from)
-{
-    const struct spot at = find_spot(w, tile);
-    for (int y = 0; y < WINDOW; y++)
-        for (int x = 0; x < WINDOW; x++)
-            from[y * WINDOW + x] =
-                within_window(w, &at, y, x)
-                    ? ft_map_at(&w->in, at.top + y - w->pad[0], at.left + x - w->pad[1]) +
-                          at.picture * w->apart
-                    : zeros;
-}
-
 /* Transforms windows first .. first + n into v. `zeros` has as many floats as there are channels.
  */
 static void load_block(const struct ft_work *w, int first, int n, const float *zeros, float *v)
 {
     const size_t row = depth(w);
     for (int i = 0; i < n; i++) {
-        const float *from[POINTS];
-        find_window(w, first + i, zeros, from);
+        const uint8_t *from[POINTS];
+        find_window(w, first + i, sizeof(float), zeros, from);
         float *to = v + (size_t)i * row;
         int c = 0;
         for (; c + LANES <= w->in.c; c += LANES)

@@ -25,11 +25,16 @@ static inline bool has_tiles(const struct ft_work *w)
            w->stride[1] == 1 && w->dilation[0] == 1 && w->dilation[1] == 1;
 }
 
-/* Tiles of a block, which are transformed together: at most `most`, in blocks as equal as possible.
- */
-static inline int block_of(const struct ft_work *w, int most)
+/* Tiles of a block, which are transformed together. Many tiles make more use of each weight that is
+ * loaded; with few, the transformed input stays in the second-level cache, or in the third. Blocks
+ * are as equal as possible. */
+static inline int block_tiles(const struct ft_work *w)
 {
-    const int all = w->pictures * tiles_of(&w->out), blocks = (all + most - 1) / most;
+    const int all = w->pictures * tiles_of(&w->out),
+              most = w->in.c <= 128   ? 28
+                     : w->in.c <= 256 ? 56
+                                      : 112,
+              blocks = (all + most - 1) / most;
     return (all + blocks - 1) / blocks;
 }
 
@@ -52,10 +57,21 @@ static inline struct spot find_spot(const struct ft_work *w, int tile)
     return (struct spot){ (first + row % rows) * SIDE, tile % across * SIDE, row / rows };
 }
 
-/* Whether the geometry needs pixel y, x of a window. The others may lie outside the map. */
-static inline bool within_window(const struct ft_work *w, const struct spot *at, int y, int x)
+/* The addresses of a window's 36 pixels, whose values have `bytes` bytes. Beyond the pixels that
+ * the geometry needs, it reads `zeros`. */
+static inline void find_window(const struct ft_work *w, int tile, ptrdiff_t bytes,
+                               const void *zeros, const uint8_t **from)
 {
-    return at->top + y < w->out.h + 2 && at->left + x < w->out.w + 2;
+    const struct spot at = find_spot(w, tile);
+    const uint8_t *in = (const uint8_t *)(const void *)w->in.data +
+                        at.picture * w->apart * (ptrdiff_t)sizeof(float);
+    for (int y = 0; y < WINDOW; y++)
+        for (int x = 0; x < WINDOW; x++)
+            from[y * WINDOW + x] = at.top + y < w->out.h + 2 && at.left + x < w->out.w + 2
+                                       ? in + ((at.top + y - w->pad[0]) * w->in.row +
+                                               (ptrdiff_t)(at.left + x - w->pad[1]) * w->in.pixel) *
+                                                  bytes
+                                       : zeros;
 }
 
 #endif
