@@ -143,7 +143,7 @@ int backbone_open_for(const struct settings *settings, const char *name,
 const char *backbone_named(const struct settings *settings);
 /* The precision of a network and what follows from it: "bf16 · by AVX512_BF16". */
 const char *precision_text(const struct ft_backbone *backbone);
-/* How this processor computes bf16. */
+/* How this processor computes bf16; the text is in static memory. */
 const char *bf16_text(void);
 int model_open(const struct settings *settings, struct ft_model **out, struct ft_error *err);
 /* The class with a name of n bytes; -1: there is none. */

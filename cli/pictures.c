@@ -187,8 +187,11 @@ const char *backbone_named(const struct settings *s)
 
 const char *bf16_text(void)
 {
-    if (ft_cpu_bf16())
-        return "bf16 · by AVX512_BF16";
+    static char text[40];
+    if (ft_cpu_bf16()) {
+        snprintf(text, sizeof text, "bf16 · by %s", ft_cpu_bf16());
+        return text;
+    }
     return getenv("FINETUNE_CPU") ? "bf16 · emulated in float32: AVX512_BF16 is turned off by "
                                     "FINETUNE_CPU, or this processor lacks it"
                                   : "bf16 · emulated in float32: this processor has no AVX512_BF16";

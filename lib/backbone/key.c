@@ -10,7 +10,7 @@ static void precision_text(const struct ft_backbone *b, char *text, size_t size)
     uint64_t hash[2] = { 0 };
     switch (ft_backbone_precision(b)) {
     case FT_PRECISION_BF16:
-        snprintf(text, size, ft_cpu_bf16() ? " bf16 native" : " bf16");
+        snprintf(text, size, " bf16 %s", ft_cpu_bf16() ? ft_cpu_bf16() : "");
         break;
     case FT_PRECISION_INT8: /* each range changes the hash of those after it */
         for (int i = 0; i < b->ranges.n; i++) {

@@ -18,10 +18,10 @@ uint64_t ft_memory_bytes(void);
 /* "avx512", "avx2", "neon" or "c": the widest kernels in use. The environment's FINETUNE_CPU limits
  * it. */
 const char *ft_cpu_name(void);
-/* Whether kernels use the processor's instructions for products of bfloat16 (AVX512_BF16). If not,
- * FT_PRECISION_BF16 is computed in float32 from rounded values, which takes longer than
- * FT_PRECISION_F32. */
-bool ft_cpu_bf16(void);
+/* The processor's instructions that kernels use for products of bfloat16: "AMX_BF16" or
+ * "AVX512_BF16". NULL: it has none. Then FT_PRECISION_BF16 is computed in float32 from rounded
+ * values, which takes longer than FT_PRECISION_F32. */
+const char *ft_cpu_bf16(void);
 /* Seconds of a clock that is never set back. Only differences have a meaning. */
 double ft_clock(void);
 

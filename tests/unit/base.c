@@ -352,6 +352,55 @@ static void cpu_features(void)
     free(before);
 }
 
+/* No limit keeps AMX; avx512_bf16 keeps all that AMX is used with. */
+static void cpu_limits(void)
+{
+    static const char *const names[] = { "c",           "avx2",        "avx_vnni", "avx512",
+                                         "avx512_vnni", "avx512_bf16", "neon",     "neon_dot" };
+    const unsigned amx = FT_CPU_AMX_INT8 | FT_CPU_AMX_BF16,
+                   vnni = FT_CPU_AVX2 | FT_CPU_AVX512 | FT_CPU_AVX512_VNNI;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        CHECK(!(ft_cpu_limited(~0U, names[i]) & amx));
+        ft_cpu_limit(names[i]);
+        CHECK(!(ft_cpu_features() & amx));
+        CHECK(!ft_cpu_bf16() || !strcmp(names[i], "avx512_bf16"));
+    }
+    ft_cpu_limit(NULL);
+    CHECK(ft_cpu_limited(~0U, NULL) == ~0U && ft_cpu_limited(~0U, "all") == ~0U);
+    CHECK(ft_cpu_limited(~0U, "avx512_vnni") == vnni);
+    CHECK(ft_cpu_limited(~0U, "avx512_bf16") == (vnni | FT_CPU_AVX512_BF16));
+    CHECK(ft_cpu_limited(FT_CPU_AVX2, "avx512_bf16") == FT_CPU_AVX2);
+}
+
+/* The registers of a Sapphire Rapids, and others that lack something. */
+static void cpu_amx(void)
+{
+    const unsigned bf16 = 1U << 22, tile = 1U << 24, int8 = 1U << 25,
+                   below = FT_CPU_AVX512_VNNI | FT_CPU_AVX512_BF16,
+                   both = FT_CPU_AMX_INT8 | FT_CPU_AMX_BF16;
+    const struct ft_cpu_amx whole = { bf16 | tile | int8, 8 << 16 | 64, 16, 0x602e7 };
+    struct ft_cpu_amx amx = whole;
+    CHECK(ft_cpu_amx(&amx, below) == both);
+    CHECK(ft_cpu_amx(&amx, FT_CPU_AVX512_VNNI) == FT_CPU_AMX_INT8);
+    CHECK(ft_cpu_amx(&amx, FT_CPU_AVX512_BF16) == FT_CPU_AMX_BF16);
+    CHECK(ft_cpu_amx(&amx, both) == 0);
+    amx.leaf7 = tile | int8;
+    CHECK(ft_cpu_amx(&amx, below) == FT_CPU_AMX_INT8);
+    amx.leaf7 = bf16 | tile;
+    CHECK(ft_cpu_amx(&amx, below) == FT_CPU_AMX_BF16);
+    amx.leaf7 = bf16 | int8;
+    CHECK(ft_cpu_amx(&amx, below) == 0);
+    const struct ft_cpu_amx lacking[] = {
+        { whole.leaf7, whole.palette_names, 16, 0x202e7 }, /* XCR0: the configuration only */
+        { whole.leaf7, whole.palette_names, 16, 0x402e7 }, /* the tiles only */
+        { whole.leaf7, 8 << 16 | 32, 16, 0x602e7 },        /* shorter rows */
+        { whole.leaf7, 4 << 16 | 64, 16, 0x602e7 },        /* fewer tiles */
+        { whole.leaf7, whole.palette_names, 8, 0x602e7 },  /* fewer rows */
+    };
+    for (size_t i = 0; i < sizeof lacking / sizeof *lacking; i++)
+        CHECK(ft_cpu_amx(&lacking[i], below) == 0);
+}
+
 /* ---- a budget of memory ---------------------------------------------------------------------- */
 
 struct spending {
@@ -410,5 +459,7 @@ int main(void)
     RUN(teams);
     RUN(budgets);
     RUN(cpu_features);
+    RUN(cpu_limits);
+    RUN(cpu_amx);
     return test_end();
 }

@@ -130,11 +130,13 @@ static void other_precisions_are_refused(void)
 
 static void the_limit_of_instructions_applies(void)
 {
-    static const char *const without[] = { "c", "avx2", "avx512" };
+    static const char *const without[] = { "c", "avx2", "avx512", "avx512_vnni" };
     for (size_t i = 0; i < sizeof without / sizeof *without; i++) {
         ft_cpu_limit(without[i]);
         CHECK(!ft_cpu_bf16());
     }
+    ft_cpu_limit("avx512_bf16");
+    CHECK(!ft_cpu_bf16() || !strcmp(ft_cpu_bf16(), "AVX512_BF16"));
     ft_cpu_limit(NULL);
 }
 
