@@ -79,6 +79,11 @@ PLAIN(transpose);
 #else
 #define AVX_VNNI(row, name)
 #endif
+#if defined(FT_HAVE_AMX_INT8)
+#define AMX_INT8(row, name) row(name, amx_int8)
+#else
+#define AMX_INT8(row, name)
+#endif
 #if defined(FT_HAVE_NEON_DOT)
 #define NEON_DOT(row, name) row(name, neon_dot)
 #else
@@ -100,15 +105,15 @@ PLAIN(transpose);
 #define DECLARE_INTEGERS(name)                                                                     \
     DECLARE(ft_kernel_row, int8_##name);                                                           \
     extern const struct ft_kernel_row ft_int8_##name##_avx512_vnni, ft_int8_##name##_avx_vnni,     \
-        ft_int8_##name##_neon_i8mm, ft_int8_##name##_neon_dot
-#define INTEGER_TABLE(row, name)                                                                   \
+        ft_int8_##name##_amx_int8, ft_int8_##name##_neon_i8mm, ft_int8_##name##_neon_dot
+#define INTEGER_TABLE(row, name, ...)                                                              \
     DECLARE_INTEGERS(name);                                                                        \
     static const struct ft_kernel_row *const int8_##name##_rows[] = {                              \
-        INTEGER_SETS(row, name) & ft_int8_##name##_c, NULL                                         \
+        __VA_ARGS__ INTEGER_SETS(row, name) & ft_int8_##name##_c, NULL                             \
     }
 DECLARE_INTEGERS(winograd); /* none in plain C */
-INTEGER_TABLE(WITH_WINOGRAD, convolution);
-INTEGER_TABLE(ROW, depthwise);
+INTEGER_TABLE(WITH_WINOGRAD, convolution, AMX_INT8(ROW, convolution));
+INTEGER_TABLE(ROW, depthwise, );
 INTEGERS(add);
 INTEGERS(copy);
 INTEGERS(flatten);

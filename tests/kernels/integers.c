@@ -7,6 +7,12 @@
 #include "base/random.h"
 #include "compare.h"
 #include "kernels/integers.h"
+#if defined(FT_EMULATED_ROWS)
+#include "emulated_amx.h"
+#define TILES_RELEASED !emulated_tiles_count().configured
+#else
+#define TILES_RELEASED true
+#endif
 
 struct shape {
     int h, w, c, filters, kernel, stride, dilation, pad;
@@ -117,6 +123,7 @@ static void check_row(const struct ft_kernel_row *row, struct ft_work w, const f
         w.c1 = part & 2 ? w.out.c : c;
         if (w.y0 < w.y1 && w.c0 < w.c1)
             row->run(&w);
+        CHECK(TILES_RELEASED);
     }
     int wrong = 0;
     for (int y = 0; y < h; y++)
@@ -192,13 +199,15 @@ static double real_error(const struct ft_work *w, const float *kernel, const flo
 ROWS(int8_convolution);
 ROWS(int8_winograd);
 ROWS(int8_depthwise);
+extern const struct ft_kernel_row ft_int8_convolution_emulated_amx_int8;
 enum { EMULATED = 4 };
 static const struct ft_kernel_row *const *rows_of(bool depthwise)
 {
-    static const struct ft_kernel_row *both[2 * EMULATED + 1];
-    memcpy(both, int8_winograd_rows, EMULATED * sizeof *both);
-    memcpy(both + EMULATED, int8_convolution_rows, EMULATED * sizeof *both);
-    return depthwise ? int8_depthwise_rows : both;
+    static const struct ft_kernel_row *all[2 * EMULATED + 2];
+    memcpy(all, int8_winograd_rows, EMULATED * sizeof *all);
+    memcpy(all + EMULATED, int8_convolution_rows, EMULATED * sizeof *all);
+    all[2 * EMULATED] = &ft_int8_convolution_emulated_amx_int8;
+    return depthwise ? int8_depthwise_rows : all;
 }
 #else
 static const struct ft_kernel_row *const *rows_of(bool depthwise)
@@ -300,6 +309,12 @@ static void convolutions(void)
         { 11, 6, 35, 33, 3, 1, 1, 0, FLOATS | SIGNS },
         { 13, 27, 33, 48, 3, 1, 1, 1, PLAIN },
         { 8, 8, 447, 129, 3, 1, 1, 1, EXTREME | SIGNS },
+        /* wide maps, whose pixels are rows of AMX's tiles; more than a band */
+        { 7, 30, 64, 40, 3, 1, 1, 1, ADDEND | SIGNS },
+        { 5, 33, 48, 21, 3, 1, 2, 2, FLOATS },
+        { 20, 40, 192, 16, 1, 1, 1, 0, SIGNS },
+        { 1, 37, 152, 50, 1, 1, 1, 0, ADDEND },
+        { 1, 16, 64, 32, 1, 1, 1, 0, PLAIN },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         check_shape(shapes[i]);

@@ -3,6 +3,7 @@
  * units (int8.h); what is read beyond K is multiplied with weights of 0. A convolution of quads
  * with a kernel of 1x1 reads its map as it is. */
 #include "kernels/rows.h"
+#include "kernels/simd/int8_gather.h"
 #include "kernels/simd/int8_tiles.h"
 
 enum { BAND = 384, BAND_BYTES = 96 << 10, SPARE = 32 /* bytes written after a row */ };
@@ -58,36 +59,6 @@ static void pack(const struct ft_work *w, const float *whole, float *packed_weig
         pack_panel(w, whole, first, to);
 }
 
-/* Copies n bytes, or widens them. Up to 15 more are read and written. */
-static void copy_bytes(const void *from, int n, void *to)
-{
-    for (int i = 0; i < n; i += SUMS)
-        memcpy((uint8_t *)to + i, (const uint8_t *)from + i, SUMS);
-}
-
-static void widen_bytes(const uint8_t *from, int n, int16_t *to)
-{
-    for (int i = 0; i < n; i += SUMS)
-        widen(from + i, to + i);
-}
-
-static void gather_pixel(const struct ft_work *w, int y, int x, uint8_t *to)
-{
-    const bool touching = w->dilation[1] == 1 && w->in.pixel == w->in.c, as_bytes = quads(w);
-    const int across = touching ? 1 : w->kernel[1], n = touching ? w->kernel[1] * w->in.c : w->in.c,
-              top = y * w->stride[0] - w->pad[0], left = x * w->stride[1] - w->pad[1];
-    for (int ky = 0; ky < w->kernel[0]; ky++)
-        for (int kx = 0; kx < across; kx++, to += as_bytes ? n : 2 * n) {
-            const int at_y = top + ky * w->dilation[0], at_x = left + kx * w->dilation[1];
-            if (w->int8.wide)
-                copy_bytes(ft_wide_at(&w->in, at_y, at_x), 2 * n, to);
-            else if (as_bytes)
-                copy_bytes(ft_bytes_at(&w->in, at_y, at_x), n, to);
-            else
-                widen_bytes(ft_bytes_at(&w->in, at_y, at_x), n, (int16_t *)(void *)to);
-        }
-}
-
 /* Pixels of the output, in the order of memory. */
 struct band {
     const uint8_t *in; /* the first row of inputs */
@@ -118,7 +89,7 @@ static void gather(const struct ft_work *w, int y, int x, const struct band *b)
         return;
     }
     for (int i = 0; i < b->n; i++, to += b->row) {
-        gather_pixel(w, y, x, to);
+        gather_pixel(w, y, x, quads(w), to);
         if (++x == w->out.w) {
             x = 0;
             y++;
