@@ -40,9 +40,12 @@ static void finish(const struct ft_work *w, int y, int x, int c0, int c1, const 
 {
     const struct ft_int8_constants k = ft_int8_constants(w);
     if (w->int8.floats) {
+        const float *addend = w->other.data ? ft_map_at(&w->other, y, x) : NULL;
         float *out = ft_map_to(&w->out, y, x);
-        for (int c = c0; c < c1; c++)
-            out[c] = ft_clampf((float)sums[c - c0] * k.step[c], w->lo, w->hi);
+        for (int c = c0; c < c1; c++) {
+            const float value = (float)sums[c - c0] * k.step[c];
+            out[c] = ft_clampf(addend ? value + addend[c] : value, w->lo, w->hi);
+        }
         return;
     }
     const uint8_t *other = w->other.data ? ft_bytes_at(&w->other, y, x) : NULL;

@@ -14,9 +14,11 @@
 #undef _mm512_madd_epi16
 #undef _mm512_srav_epi32
 #undef _mm512_cvtepu8_epi16
+#undef _mm512_cvtepi32_ps
 #define _mm512_madd_epi16(a, b) simde_mm512_madd_epi16(a, b)
 #define _mm512_srav_epi32(a, n) emulated_srav(a, n)
 #define _mm512_cvtepu8_epi16(a) emulated_widen(a)
+#define _mm512_cvtepi32_ps(a)   emulated_floats(a)
 
 static inline simde__m512i emulated_srav(simde__m512i a, simde__m512i n)
 {
@@ -34,6 +36,15 @@ static inline simde__m512i emulated_widen(simde__m256i a)
     for (int i = 0; i < 32; i++)
         x.i16[i] = bytes.u8[i];
     return simde__m512i_from_private(x);
+}
+
+static inline simde__m512 emulated_floats(simde__m512i a)
+{
+    const simde__m512i_private whole = simde__m512i_to_private(a);
+    simde__m512_private x;
+    for (int i = 0; i < 16; i++)
+        x.f32[i] = (float)whole.i32[i];
+    return simde__m512_from_private(x);
 }
 
 /* The names of AVX_VNNI are others than those of AVX512_VNNI for the same instructions. */

@@ -28,20 +28,23 @@ static int below(int n)
     return (int)(ft_random_next(&numbers) % (uint64_t)n);
 }
 
-/* A map of bytes or 16-bit integers, with a border and gaps between pixels. */
-static struct ft_map map_of(int h, int w, int c, bool wide)
+/* A map of bytes, 16-bit integers or floats, by their size, with a border and gaps between pixels.
+ */
+static struct ft_map map_of(int h, int w, int c, int size)
 {
     struct ft_map m = { .h = h, .w = w, .c = c, .pixel = c + 3 };
     m.row = (ptrdiff_t)(w + 2 * AROUND) * m.pixel;
     const ptrdiff_t n = (h + 2 * AROUND) * m.row, first = AROUND * m.row + AROUND * m.pixel;
-    void *data = ft_alloc_zero((size_t)n + 64, wide ? 2 : 1);
+    void *data = ft_alloc_zero((size_t)n + 64, (size_t)size);
     for (ptrdiff_t i = 0; i < n; i++) {
-        if (wide)
+        if (size == 4)
+            ((float *)data)[i] = noise();
+        else if (size == 2)
             ((int16_t *)data)[i] = (int16_t)(below(2 * FT_INT8_WIDE + 1) - FT_INT8_WIDE);
         else
             ((uint8_t *)data)[i] = (uint8_t)below(256);
     }
-    m.data = (float *)(void *)((char *)data + first * (wide ? 2 : 1));
+    m.data = (float *)(void *)((char *)data + first * size);
     return m;
 }
 
@@ -132,7 +135,8 @@ static void check_row(const struct ft_kernel_row *row, struct ft_work w, const f
                 const int64_t sum = sum_of(&w, whole, depthwise, y, x, f);
                 if (w.int8.floats) {
                     const struct ft_int8_constants k = ft_int8_constants(&w);
-                    const float want = (float)(sum + k.bias[f]) * k.step[f],
+                    const float value = (float)(sum + k.bias[f]) * k.step[f],
+                                want = w.other.data ? value + ft_map_at(&w.other, y, x)[f] : value,
                                 cut = want < w.lo   ? w.lo
                                       : want > w.hi ? w.hi
                                                     : want;
@@ -224,7 +228,8 @@ static void check_shape(struct shape s)
     const size_t n = (size_t)(s.kernel * s.kernel * ((s.is & DEPTHWISE) ? 1 : s.c)) *
                      (size_t)filters,
                  room = ((size_t)filters + 63) / 64 * 64;
-    struct ft_map in = map_of(s.h, s.w, s.c, s.is & WIDE), other = map_of(h, wide, filters, false);
+    const int in_size = (s.is & WIDE) ? 2 : 1, other_size = (s.is & FLOATS) ? 4 : 1;
+    struct ft_map in = map_of(s.h, s.w, s.c, in_size), other = map_of(h, wide, filters, other_size);
     if (s.is & EXTREME) /* zeros: the largest sums of inputs less 128 */
         for (int y = -s.pad; y < s.h + s.pad; y++)
             memset(ft_bytes_to(&in, y, -s.pad), 0, (size_t)((s.w + 2 * s.pad) * in.pixel));
@@ -279,8 +284,8 @@ static void check_shape(struct shape s)
         for (int parts = 0; parts < 2; parts++)
             check_row(*at, w, whole, (s.is & DEPTHWISE), parts);
     }
-    free_map(&in, (s.is & WIDE) ? 2 : 1);
-    free_map(&other, 1);
+    free_map(&in, in_size);
+    free_map(&other, other_size);
     free(kernel);
     free(whole);
     free(bias);
@@ -299,6 +304,7 @@ static void convolutions(void)
         { 4, 9, 10, 20, 3, 1, 2, 2, SIGNS },
         { 3, 3, 96, 16, 3, 1, 1, 1, FLOATS | SIGNS },
         { 1, 1, 501, 70, 1, 1, 1, 0, FLOATS },
+        { 1, 29, 96, 77, 1, 1, 1, 0, FLOATS | ADDEND | SIGNS },
         { 40, 30, 4, 19, 5, 3, 1, 2, PLAIN },
         { 9, 11, 37, 33, 1, 1, 1, 0, SIGNS },
         { 5, 5, 6, 16, 3, 1, 1, 1, PLAIN },
@@ -308,6 +314,7 @@ static void convolutions(void)
         { 7, 7, 230, 132, 3, 1, 1, 1, ADDEND },
         { 11, 6, 35, 33, 3, 1, 1, 0, FLOATS | SIGNS },
         { 13, 27, 33, 48, 3, 1, 1, 1, PLAIN },
+        { 9, 10, 130, 133, 3, 1, 1, 1, FLOATS | ADDEND | SIGNS },
         { 8, 8, 447, 129, 3, 1, 1, 1, EXTREME | SIGNS },
         /* wide maps, whose pixels are rows of AMX's tiles; more than a band */
         { 7, 30, 64, 40, 3, 1, 1, 1, ADDEND | SIGNS },
@@ -333,6 +340,8 @@ static void depthwise(void)
         { 3, 250, 19, 0, 3, 1, 1, 1, DEPTHWISE },
         { 1, 1, 17, 0, 3, 1, 1, 1, DEPTHWISE },
         { 3, 4, 33, 0, 3, 2, 1, 1, DEPTHWISE | FLOATS },
+        { 6, 9, 21, 0, 5, 1, 1, 2, DEPTHWISE | FLOATS | ADDEND },
+        { 6, 9, 21, 0, 3, 1, 1, 1, DEPTHWISE | FLOATS | ADDEND },
         { 7, 6, 24, 0, 3, 1, 1, 1, DEPTHWISE | ADDEND | SIGNS },
         { 13, 130, 70, 0, 5, 2, 1, 2, DEPTHWISE | SIGNS },
     };

@@ -51,16 +51,19 @@ FT_INLINE void write_bytes(const struct ends *e, sums16 s, const uint8_t *other,
         }
 }
 
-/* The same as floats, clamped. */
-FT_INLINE void write_floats(const struct ft_work *w, sums16 s, int c, float *out, int n)
+/* The same as floats, each times its step, plus `other` (nullable), clamped. */
+FT_INLINE void write_floats(const struct ft_work *w, sums16 s, const float *step,
+                            const float *other, float *out, int n)
 {
-    const float *step = ft_int8_constants(w).step + c;
-    int32_t sums[SUMS];
-    sums_store(sums, s);
-    for (int i = 0; i < SUMS && i < n; i++) {
-        const float x = (float)sums[i] * step[i];
-        out[i] = x < w->lo ? w->lo : x > w->hi ? w->hi : x;
+    float some[SUMS], addend[SUMS] = { 0 };
+    if (n >= SUMS) {
+        floats_of(s, step, other, w->lo, w->hi, out);
+        return;
     }
+    if (other)
+        memcpy(addend, other, (size_t)n * sizeof *addend);
+    floats_of(s, step, other ? addend : NULL, w->lo, w->hi, some);
+    memcpy(out, some, (size_t)n * sizeof *out);
 }
 
 /* Writes 16 channels, from c on, of `count` pixels, whose first values are at out[..] of the output
@@ -71,9 +74,11 @@ FT_INLINE void write_pixels(const struct ft_work *w, const struct ends *e, const
     const int n = w->out.c - c;
     uint8_t *bytes = (uint8_t *)(void *)w->out.data + c;
     const uint8_t *addend = (const uint8_t *)(const void *)w->other.data; /* nullable */
+    const float *step = ft_int8_constants(w).step + c;
     if (w->int8.floats)
         for (int i = 0; i < count; i++)
-            write_floats(w, s[i], c, w->out.data + c + out[i], n);
+            write_floats(w, s[i], step, addend ? w->other.data + other[i] + c : NULL,
+                         w->out.data + c + out[i], n);
     else if (addend)
         for (int i = 0; i < count; i++)
             write_bytes(e, s[i], addend + other[i] + c, bytes + out[i], n);

@@ -150,12 +150,9 @@ static void run_row(const struct run *r, int y)
 FT_INLINE void write_output(const struct run *r, sums16 s, int y, int x)
 {
     const struct ft_work *w = r->work;
-    const int n = w->out.c - r->c;
-    if (w->int8.floats)
-        write_floats(w, s, r->c, ft_map_to(&w->out, y, x) + r->c, n);
-    else
-        write_bytes(&r->ends, s, w->other.data ? ft_bytes_at(&w->other, y, x) + r->c : NULL,
-                    ft_bytes_to(&w->out, y, x) + r->c, n);
+    const ptrdiff_t out = y * w->out.row + (ptrdiff_t)x * w->out.pixel,
+                    other = y * w->other.row + (ptrdiff_t)x * w->other.pixel;
+    write_pixels(w, &r->ends, &s, &out, &other, r->c, 1);
 }
 
 /* A row of 3x3 kernels with stride 1 or 2, in one pass over the columns of the input. The pairs of

@@ -199,6 +199,21 @@ FT_INLINE shorts16 sums_shift(sums16 s, sums16 shift)
                          vqmovn_high_s32(vqmovn_s32(s.v[2]), s.v[3]) } };
 }
 
+/* Writes 16 floats: sums times steps, plus `other` (nullable), clamped. NaN stays NaN. */
+FT_INLINE void floats_of(sums16 s, const float *step, const float *other, float lo, float hi,
+                         float *out)
+{
+    FT_UNROLL
+    for (int i = 0; i < 4; i++) {
+        const ptrdiff_t at = (ptrdiff_t)4 * i;
+        float32x4_t x = vmulq_f32(vcvtq_f32_s32(s.v[i]), vld1q_f32(step + at));
+        if (other)
+            x = vaddq_f32(x, vld1q_f32(other + at));
+        x = vminq_f32(vdupq_n_f32(hi), vmaxq_f32(vdupq_n_f32(lo), x));
+        vst1q_f32(out + at, x);
+    }
+}
+
 /* What 16 channels need to become bytes. */
 struct ends {
     sums16 shift;

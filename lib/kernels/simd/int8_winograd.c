@@ -221,15 +221,15 @@ static void write_tile(const struct ft_work *w, int tile, int c, const struct en
                        sums16 start, const sums16 *sums)
 {
     const struct spot at = find_spot(w, tile);
-    const ptrdiff_t picture = at.picture * w->apart, bytes = picture * (ptrdiff_t)sizeof(float);
+    const ptrdiff_t picture =
+        at.picture * w->apart * (w->int8.floats ? 1 : (ptrdiff_t)sizeof(float));
     ptrdiff_t out[SIDE * SIDE], other[SIDE * SIDE];
     sums16 of[SIDE * SIDE];
     int n = 0;
     for (int y = at.top > w->y0 ? at.top : w->y0; y < at.top + SIDE && y < w->y1; y++)
         for (int x = at.left; x < at.left + SIDE && x < w->out.w; x++, n++) {
-            out[n] =
-                y * w->out.row + (ptrdiff_t)x * w->out.pixel + (w->int8.floats ? picture : bytes);
-            other[n] = y * w->other.row + (ptrdiff_t)x * w->other.pixel + bytes;
+            out[n] = y * w->out.row + (ptrdiff_t)x * w->out.pixel + picture;
+            other[n] = y * w->other.row + (ptrdiff_t)x * w->other.pixel + picture;
             of[n] = sums_plus(start, sums[(y - at.top) * SIDE + x - at.left]);
         }
     write_pixels(w, ends, of, out, other, c, n);

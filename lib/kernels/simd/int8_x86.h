@@ -201,6 +201,31 @@ FT_INLINE shorts16 sums_shift(sums16 s, sums16 shift)
 #endif
 }
 
+/* Writes 16 floats: sums times steps, plus `other` (nullable), clamped. NaN stays NaN. */
+FT_INLINE void floats_of(sums16 s, const float *step, const float *other, float lo, float hi,
+                         float *out)
+{
+#if SUMS_IN_ONE
+    __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(s.v), _mm512_loadu_ps(step));
+    if (other)
+        x = _mm512_add_ps(x, _mm512_loadu_ps(other));
+    x = _mm512_max_ps(_mm512_set1_ps(lo), x);
+    _mm512_storeu_ps(out, _mm512_min_ps(_mm512_set1_ps(hi), x));
+#else
+    const __m256i halves[2] = { _mm256_permute2x128_si256(s.lo, s.hi, 0x20),
+                                _mm256_permute2x128_si256(s.lo, s.hi, 0x31) };
+    FT_UNROLL
+    for (int i = 0; i < 2; i++) {
+        const ptrdiff_t at = (ptrdiff_t)8 * i;
+        __m256 x = _mm256_mul_ps(_mm256_cvtepi32_ps(halves[i]), _mm256_loadu_ps(step + at));
+        if (other)
+            x = _mm256_add_ps(x, _mm256_loadu_ps(other + at));
+        x = _mm256_max_ps(_mm256_set1_ps(lo), x);
+        _mm256_storeu_ps(out + at, _mm256_min_ps(_mm256_set1_ps(hi), x));
+    }
+#endif
+}
+
 /* What 16 channels need to become bytes. */
 struct ends {
     sums16 shift;
