@@ -10,7 +10,7 @@ The limit is 1e-3. Exit status: 0 all within the limit, 1 not.
 --exact also compares with the same network in Keras in double precision: finetune, finetune with FINETUNE_EXACT=1, and Keras in
 single precision. The limit for FINETUNE_EXACT=1 is 1e-4, or 1.5 times the error of Keras in single precision.
 
---precisions adds two columns: the mean cosine between the features in float32 and in bf16, and in int8. `-`: refused, as int8 of transformers.
+--precisions adds two columns: the mean cosine between the features in float32 and in bf16, and in int8.
 
 Containers:
     h5, keras     Keras 3, the whole model

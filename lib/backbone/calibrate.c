@@ -43,28 +43,58 @@ static void make_noise(uint8_t *pixels, size_t n, size_t seed)
         pixels[i] = (uint8_t)ft_random_next(&random);
 }
 
+/* Reads picture i. Returns 0, or an error. */
+static int read_picture(const struct calibration *c, size_t i, struct member *m)
+{
+    const struct ft_geometry *g = &c->backbone->geometry;
+    const struct ft_shape in = ft_plan_input(c->plan);
+    const size_t values = (size_t)in.h * (size_t)in.w * (size_t)in.c;
+    if (!c->paths) {
+        make_noise(m->pixels, values, i);
+        return 0;
+    }
+    int rc = ft_file_read(path_of(c, i), FILE_LIMIT, &m->bytes, &m->err);
+    if (!rc)
+        rc = ft_image_prepare(&m->preparer, m->bytes.data, m->bytes.size, g, 0, m->pixels, &m->err);
+    if (!rc && in.c == 1)
+        ft_image_to_grey(m->pixels, values);
+    return rc;
+}
+
 /* Pictures that cannot be read are left out. */
 static void run_picture(void *context, size_t i, int member)
 {
     struct calibration *c = context;
     struct member *m = &c->members[member];
-    const struct ft_geometry *g = &c->backbone->geometry;
-    const struct ft_shape in = ft_plan_input(c->plan);
-    int rc = 0;
-    if (!c->paths) {
-        make_noise(m->pixels, (size_t)in.h * (size_t)in.w * (size_t)in.c, i);
-    } else {
-        rc = ft_file_read(path_of(c, i), FILE_LIMIT, &m->bytes, &m->err);
-        if (!rc)
-            rc = ft_image_prepare(&m->preparer, m->bytes.data, m->bytes.size, g, 0, m->pixels,
-                                  &m->err);
-        if (!rc && in.c == 1)
-            ft_image_to_grey(m->pixels, (size_t)in.h * (size_t)in.w);
-    }
-    if (rc)
+    if (read_picture(c, i, m))
         return;
     ft_calibration_run(m->values, m->pixels, m->arena);
     m->read++;
+}
+
+/* So many pictures, evenly spread, are looked at first. */
+static size_t first_pictures(const struct calibration *c)
+{
+    enum { FIRST = 16 };
+    return c->n < FIRST ? c->n : FIRST;
+}
+
+static void look_at_picture(void *context, size_t i, int member)
+{
+    struct calibration *c = context;
+    struct member *m = &c->members[member];
+    if (!read_picture(c, i * c->n / first_pictures(c), m))
+        ft_calibration_look(m->values, m->pixels, m->arena);
+}
+
+/* Finds how the channels are balanced. */
+static void balance(const struct calibration *c, int n)
+{
+    struct ft_calibration *first = c->members[0].values;
+    for (int i = 1; i < n; i++)
+        ft_calibration_merge(first, c->members[i].values);
+    for (int i = 0; i < n; i++)
+        ft_calibration_balance(c->members[i].values, first);
 }
 
 static int init_members(struct calibration *c, int n, struct ft_error *err)
@@ -115,6 +145,8 @@ static int measure(struct calibration *c, int threads, struct ft_ranges *out, st
     struct ft_team *team = ft_team_new(threads);
     int rc = team ? init_members(c, threads, err) : ft_error_nomem(err, "the ranges of a network");
     if (!rc) {
+        ft_team_each(team, first_pictures(c), look_at_picture, c);
+        balance(c, threads);
         ft_team_each(team, c->n, run_picture, c);
         rc = collect(c, threads, out, err);
     }

@@ -1,5 +1,6 @@
 /* The key of the cache of features. */
 #include <stdio.h>
+#include <string.h>
 
 #include "backbone/backbone.h"
 #include "base/file.h"
@@ -14,11 +15,15 @@ static void precision_text(const struct ft_backbone *b, char *text, size_t size)
         break;
     case FT_PRECISION_INT8: /* each range changes the hash of those after it */
         for (int i = 0; i < b->ranges.n; i++) {
+            const struct ft_range *r = &b->ranges.range[i];
+            uint64_t of_balance[2] = { 0 };
             char range[400];
-            const int n = snprintf(range, sizeof range, "%016llx%016llx %.200s %a %a",
-                                   (unsigned long long)hash[0], (unsigned long long)hash[1],
-                                   b->ranges.range[i].layer, (double)b->ranges.range[i].lo,
-                                   (double)b->ranges.range[i].hi);
+            if (r->balance)
+                ft_hash(r->balance, strlen(r->balance), of_balance);
+            const int n =
+                snprintf(range, sizeof range, "%016llx%016llx %.200s %a %a %016llx",
+                         (unsigned long long)hash[0], (unsigned long long)hash[1], r->layer,
+                         (double)r->lo, (double)r->hi, (unsigned long long)of_balance[0]);
             ft_hash(range, (size_t)n, hash);
         }
         snprintf(text, size, " int8 %016llx%016llx", (unsigned long long)hash[0],
@@ -34,7 +39,7 @@ static void precision_text(const struct ft_backbone *b, char *text, size_t size)
  * changes the features. */
 int ft_backbone_key(const struct ft_backbone *b, uint64_t key[2], struct ft_error *err)
 {
-    enum { RECIPE = 5 };
+    enum { RECIPE = 6 };
     const struct ft_geometry *g = &b->geometry;
     uint64_t network[2];
     char text[300];

@@ -36,6 +36,8 @@ void ft_ranges_write(const struct ft_ranges *ranges, cJSON *backbone)
         cJSON_AddItemToArray(one, cJSON_CreateString(ranges->range[i].layer));
         cJSON_AddItemToArray(one, number(ranges->range[i].lo));
         cJSON_AddItemToArray(one, number(ranges->range[i].hi));
+        if (ranges->range[i].balance)
+            cJSON_AddItemToArray(one, cJSON_CreateString(ranges->range[i].balance));
         cJSON_AddItemToArray(list, one);
     }
 }
@@ -51,8 +53,12 @@ static int read_range(const cJSON *one, struct ft_range *out, struct ft_error *e
             "its attribute 'finetune' has a range that is no layer and two numbers");
     out->lo = (float)lo->valuedouble;
     out->hi = (float)hi->valuedouble;
+    const char *balance = cJSON_GetStringValue(cJSON_GetArrayItem(one, 3));
     out->layer = ft_strdup(layer);
-    return out->layer ? 0 : ft_error_nomem(err, "the ranges of a network");
+    out->balance = balance ? ft_strdup(balance) : NULL;
+    return out->layer && (out->balance || !balance)
+               ? 0
+               : ft_error_nomem(err, "the ranges of a network");
 }
 
 int ft_ranges_read(const cJSON *json, struct ft_ranges *out, struct ft_error *err)
@@ -63,8 +69,7 @@ int ft_ranges_read(const cJSON *json, struct ft_ranges *out, struct ft_error *er
     struct ft_ranges r = { .range = ft_alloc_zero((size_t)n + 1, sizeof *r.range) };
     int rc = r.range ? 0 : ft_error_nomem(err, "the ranges of a network");
     for (const cJSON *one = list ? list->child : NULL; !rc && one; one = one->next) {
-        rc = read_range(one, &r.range[r.n], err);
-        r.n += !rc;
+        rc = read_range(one, &r.range[r.n++], err);
     }
     if (!rc && !n)
         rc = ft_error_set(err, FT_EARG,

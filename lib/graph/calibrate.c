@@ -1,7 +1,14 @@
 /* Ranges for int8. The absolute values of each buffer are counted in bins of equal ratio, so one
  * pass over the pictures is enough and the order of the pictures does not matter. A range is then
  * the one with the least mean square error: a smaller range has finer steps, and cuts off more.
- * Compared with the largest values and with percentiles: lib/kernels/README.md. */
+ * Compared with the largest values and with percentiles: lib/kernels/README.md.
+ *
+ * Before that, some pictures show how large the values of each channel are. The outputs of a
+ * transformer's normalisations have some channels that are 100 times as large as most. Small
+ * channels are multiplied by about the square root of the ratio to the largest one, as in G. Xiao
+ * et al., SmoothQuant, 2023 (with migration strength 0.5 and without regard to the weights), but by
+ * powers of two, so that the change is exact. */
+#define _POSIX_C_SOURCE 200809L
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,18 +24,39 @@ enum { FINE = 4, SHIFT = 23 - FINE, HALF = 256 << FINE, BINS = 2 * HALF };
 struct ft_calibration {
     const struct ft_plan *plan;
     uint64_t *counts; /* [n_buffers][BINS] */
+    bool *balanced;   /* [n_buffers] */
+    size_t *first;    /* [n_buffers] the first channel of each, in: */
+    float *largest;   /* [channels] */
+    char *balance;    /* [channels] as in struct ft_range */
+    size_t channels;
 };
+
+static bool init(struct ft_calibration *c, const struct ft_plan *plan)
+{
+    const size_t n = (size_t)plan->n_buffers;
+    c->plan = plan;
+    c->counts = ft_alloc_zero(n * BINS, sizeof *c->counts);
+    c->balanced = ft_alloc(n, sizeof *c->balanced);
+    c->first = ft_alloc(n, sizeof *c->first);
+    if (!c->counts || !c->balanced || !c->first || ft_plan_balanced(plan, c->balanced, NULL))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        c->first[i] = c->channels;
+        c->channels += c->balanced[i] ? (size_t)plan->buffers[i].c : 0;
+    }
+    c->largest = ft_alloc_zero(c->channels + 1, sizeof *c->largest);
+    c->balance = ft_alloc(c->channels + 1, 1);
+    if (c->balance)
+        memset(c->balance, FT_BALANCE_ONE, c->channels + 1);
+    return c->largest && c->balance;
+}
 
 struct ft_calibration *ft_calibration_new(const struct ft_plan *plan)
 {
     struct ft_calibration *c = ft_alloc_zero(1, sizeof *c);
-    if (!c)
-        return NULL;
-    c->plan = plan;
-    c->counts = ft_alloc_zero((size_t)plan->n_buffers * BINS, sizeof *c->counts);
-    if (c->counts)
+    if (c && init(c, plan))
         return c;
-    free(c);
+    ft_calibration_free(c);
     return NULL;
 }
 
@@ -37,7 +65,69 @@ void ft_calibration_free(struct ft_calibration *c)
     if (!c)
         return;
     free(c->counts);
+    free(c->balanced);
+    free(c->first);
+    free(c->largest);
+    free(c->balance);
     free(c);
+}
+
+static bool is_overwritten(const struct ft_plan *p, int step)
+{
+    for (int i = step + 1; i < p->n_steps; i++)
+        if (ft_step_overwrites(&p->steps[i], &p->steps[step]))
+            return true;
+    return false;
+}
+
+static void look(void *context, int step, const struct ft_map *out)
+{
+    struct ft_calibration *c = context;
+    const struct ft_step *s = &c->plan->steps[step];
+    if (!c->balanced[s->out.buffer] || is_overwritten(c->plan, step))
+        return;
+    float *largest = c->largest + c->first[s->out.buffer] + s->out.channel;
+    for (int p = 0; p < out->h * out->w; p++) {
+        const float *at = ft_map_at(out, p / out->w, p % out->w);
+        for (int i = 0; i < out->c; i++)
+            largest[i] = fmaxf(largest[i], fabsf(at[i]));
+    }
+}
+
+void ft_calibration_look(struct ft_calibration *c, const uint8_t *pixels, void *arena)
+{
+    ft_plan_watch(c->plan, pixels, arena, look, c);
+}
+
+/* The balance of n channels. */
+static void balance(const float *largest, int n, char *out)
+{
+    float most = 0;
+    for (int i = 0; i < n; i++)
+        most = fmaxf(most, largest[i]);
+    for (int i = 0; i < n; i++) {
+        const float ratio = most / largest[i]; /* infinity and NaN, too, if a channel is 0 */
+        const long power = ratio < 1e9f ? lrintf(log2f(ratio) / 2) : 0;
+        out[i] = (char)(power < FT_BALANCE_MOST - FT_BALANCE_ONE ? FT_BALANCE_ONE + power
+                                                                 : FT_BALANCE_MOST);
+    }
+}
+
+void ft_calibration_balance(struct ft_calibration *c, const struct ft_calibration *seen)
+{
+    for (int i = 0; i < c->plan->n_buffers; i++)
+        if (c->balanced[i])
+            balance(seen->largest + c->first[i], c->plan->buffers[i].c, c->balance + c->first[i]);
+}
+
+static void count_pixel(const float *x, const char *balance, int n, uint64_t *counts)
+{
+    for (int i = 0; i < n; i++) {
+        const float value = balance ? x[i] * ft_balance_factor(balance[i]) : x[i];
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        counts[bits >> SHIFT]++;
+    }
 }
 
 /* Counts the values that a later step does not overwrite: of a large map every nth pixel, where n
@@ -47,19 +137,15 @@ static void count(void *context, int step, const struct ft_map *out)
     enum { ENOUGH = 1 << 16 };
     struct ft_calibration *c = context;
     const struct ft_step *s = &c->plan->steps[step];
-    for (int i = step + 1; i < c->plan->n_steps; i++)
-        if (ft_step_overwrites(&c->plan->steps[i], s))
-            return;
-    uint64_t *counts = c->counts + (size_t)s->out.buffer * BINS;
+    const int buffer = s->out.buffer;
+    if (is_overwritten(c->plan, step))
+        return;
+    const char *channels =
+        c->balanced[buffer] ? c->balance + c->first[buffer] + s->out.channel : NULL;
     const int pixels = out->h * out->w, every = (int)((int64_t)pixels * out->c / ENOUGH) | 1;
-    for (int p = 0; p < pixels; p += every) {
-        const float *at = ft_map_at(out, p / out->w, p % out->w);
-        for (int i = 0; i < out->c; i++) {
-            uint32_t bits;
-            memcpy(&bits, &at[i], sizeof bits);
-            counts[bits >> SHIFT]++;
-        }
-    }
+    for (int p = 0; p < pixels; p += every)
+        count_pixel(ft_map_at(out, p / out->w, p % out->w), channels, out->c,
+                    c->counts + (size_t)buffer * BINS);
 }
 
 void ft_calibration_run(struct ft_calibration *c, const uint8_t *pixels, void *arena)
@@ -71,6 +157,8 @@ void ft_calibration_merge(struct ft_calibration *to, const struct ft_calibration
 {
     for (size_t i = 0; i < (size_t)to->plan->n_buffers * BINS; i++)
         to->counts[i] += from->counts[i];
+    for (size_t i = 0; i < to->channels; i++)
+        to->largest[i] = fmaxf(to->largest[i], from->largest[i]);
 }
 
 /* The middle of a bin. */
@@ -136,6 +224,20 @@ static bool finite_counts(const uint64_t *counts)
     return !bad;
 }
 
+/* A text of a balance that changes something, in out->balance. */
+static int copy_balance(const struct ft_calibration *c, int buffer, struct ft_range *out)
+{
+    const size_t n = (size_t)c->plan->buffers[buffer].c;
+    const char *from = c->balance + c->first[buffer];
+    bool even = true;
+    for (size_t i = 0; c->balanced[buffer] && i < n; i++)
+        even = even && from[i] == FT_BALANCE_ONE;
+    if (even)
+        return 0;
+    out->balance = strndup(from, n);
+    return out->balance ? 0 : FT_ENOMEM;
+}
+
 int ft_calibration_ranges(const struct ft_calibration *c, struct ft_ranges *out,
                           struct ft_error *err)
 {
@@ -152,11 +254,11 @@ int ft_calibration_ranges(const struct ft_calibration *c, struct ft_ranges *out,
             break;
         }
         struct ft_range *to = &r.range[r.n];
-        if (!(to->layer = ft_strdup(p->buffers[i].layer))) {
+        r.n++;
+        if (!(to->layer = ft_strdup(p->buffers[i].layer)) || copy_balance(c, i, to)) {
             rc = ft_error_nomem(err, "the ranges of a network");
             break;
         }
-        r.n++;
         best_range(counts, to);
     }
     if (rc)
@@ -168,8 +270,10 @@ int ft_calibration_ranges(const struct ft_calibration *c, struct ft_ranges *out,
 
 void ft_ranges_release(struct ft_ranges *r)
 {
-    for (int i = 0; i < r->n; i++)
+    for (int i = 0; i < r->n; i++) {
         free(r->range[i].layer);
+        free(r->range[i].balance);
+    }
     free(r->range);
     *r = (struct ft_ranges){ 0 };
 }

@@ -27,6 +27,7 @@ static size_t weight_floats(const struct ft_step *s)
     case FT_WEIGHTS_NONE:
         return 0;
     case FT_WEIGHTS_CHANNELS:
+    case FT_WEIGHTS_STEPS:
         return channels;
     case FT_WEIGHTS_ALPHA:
         return s->work.whole ? s->node->layer->weights[FT_W_ALPHA].count : channels;
@@ -83,6 +84,20 @@ static void scale_kernel(const struct ft_node *node, float *to)
     }
 }
 
+/* Divides the weights of each input channel by what its values are multiplied with. The last axis
+ * of a kernel is the output channel, that before it the input channel, which a depthwise kernel has
+ * in its last axis. */
+static void balance_kernel(const struct ft_step *s, float *to)
+{
+    const size_t c = (size_t)s->node->shape.c, rows = s->node->kernel->count / c;
+    const bool depthwise = s->operation == FT_OP_DEPTHWISE;
+    for (size_t r = 0; s->balance && r < rows; r++)
+        for (size_t k = 0; k < c; k++) {
+            const size_t channel = depthwise ? k / (size_t)s->work.multiplier : r % (size_t)s->in.c;
+            to[r * c + k] /= ft_balance_factor(s->balance[channel]);
+        }
+}
+
 /* Whether the kernel has to be written to other memory before it is packed. */
 static bool copied(const struct ft_step *s)
 {
@@ -105,8 +120,10 @@ static void fill_kernel(const struct piece *p, float *scaled, float *weights, in
         scale_kernel(node, weights);
         return;
     }
-    if (copied(s))
+    if (copied(s)) {
         scale_kernel(node, scaled);
+        balance_kernel(s, scaled);
+    }
     if (integer(s) && !ft_int8_weights(&p->step->work, s->operation == FT_OP_DEPTHWISE, scaled,
                                        node->offset, constants))
         p->step->unsuited = true;
@@ -137,6 +154,11 @@ static void fill_weights(const struct piece *p, float *scaled, float *weights, f
         break;
     case FT_WEIGHTS_CHANNELS:
         memcpy(weights, s->node->scale, (size_t)s->out.c * sizeof *weights);
+        break;
+    case FT_WEIGHTS_STEPS:
+        for (int c = 0; c < s->out.c; c++)
+            weights[c] =
+                (s->balance ? ft_balance_factor(s->balance[c]) : 1) / s->work.int8.out.step;
         break;
     case FT_WEIGHTS_UNSCALED:
         memcpy(weights, kernel->data, kernel->count * sizeof *weights);

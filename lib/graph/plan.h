@@ -16,11 +16,15 @@ struct ft_team;
  * projection, or a convolution and its pool. The values are the same (blocks.c). */
 enum ft_plan_blocks { FT_BLOCKS_WHERE_FASTER, FT_BLOCKS_NEVER, FT_BLOCKS_ALWAYS };
 
-/* The range of the values of a layer's output. */
+/* The range of the values of a layer's output. Channels of very different sizes are balanced: those
+ * of channel c are multiplied by 2^(balance[c] - FT_BALANCE_ONE) before they are rounded, and the
+ * weights that they meet are divided by it. `lo` and `hi` are the range of the products. */
 struct ft_range {
     char *layer; /* owned */
     float lo, hi;
+    char *balance; /* [channels], a text; owned; NULL: not balanced */
 };
+enum { FT_BALANCE_ONE = 'a', FT_BALANCE_MOST = 'm' };
 
 /* The ranges that int8 is scaled to. Several of one layer have the order of the plan's steps. */
 struct ft_ranges {
@@ -85,9 +89,14 @@ struct ft_calibration;
  * memory runs out. */
 struct ft_calibration *ft_calibration_new(const struct ft_plan *plan);
 void ft_calibration_free(struct ft_calibration *calibration);
+/* Runs one picture to see how large the values of each channel are. */
+void ft_calibration_look(struct ft_calibration *calibration, const uint8_t *pixels, void *arena);
+/* Balances channels by all that `seen` has seen. Values are counted after this. */
+void ft_calibration_balance(struct ft_calibration *calibration, const struct ft_calibration *seen);
 /* Runs one picture and counts its values. */
 void ft_calibration_run(struct ft_calibration *calibration, const uint8_t *pixels, void *arena);
-/* Adds the values of another calibration of the same plan. The order does not matter. */
+/* Adds the values of another calibration of the same plan, with the same balance. The order does
+ * not matter. */
 void ft_calibration_merge(struct ft_calibration *to, const struct ft_calibration *from);
 /* The ranges with the least error of 8 bits. Fails if values were not finite, or if there were
  * none. *out must be freed with ft_ranges_release. */

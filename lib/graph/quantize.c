@@ -4,8 +4,10 @@
  *
  * The pixels have 16 bits if convolutions alone read them: the first layer of a network loses most
  * by bytes. A convolution whose output only float steps read, or that has another activation than a
- * clamp, writes floats from its exact sums. What follows a global average (a squeeze and
- * excitation) stays float until a map is multiplied. */
+ * clamp, writes floats from its exact sums, to which it adds floats. So the residual of a
+ * transformer, which its normalisations read, is never rounded to bytes, nor are the queries, keys
+ * and values of attention. What follows a global average (a squeeze and excitation) stays float
+ * until a map is multiplied. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,9 +66,7 @@ static bool reads_wide(const struct quantizer *q, const struct ft_step *s)
 /* Whether a convolution computes with integers at all. */
 static bool multiplies_integers(const struct quantizer *q, const struct ft_step *s)
 {
-    if (!convolves(s) || (one_pixel(&s->in) && !has_bytes(q, &s->in)))
-        return false;
-    return has_bytes(q, &s->out) || s->other.buffer < 0;
+    return convolves(s) && (has_bytes(q, &s->in) || !one_pixel(&s->in));
 }
 
 /* Whether a step can write bytes, as far as the kinds of its inputs are known. */
@@ -107,10 +107,10 @@ static bool wanted(const struct quantizer *q, int buffer)
     const struct ft_plan *p = q->plan;
     for (int i = 0; i < p->n_steps; i++) {
         const struct ft_step *s = &p->steps[i];
-        if ((s->in.buffer == buffer || s->other.buffer == buffer) && is_integer(q, s))
+        const bool reads =
+            s->in.buffer == buffer || (s->other.buffer == buffer && has_bytes(q, &s->out));
+        if (reads && is_integer(q, s))
             return true;
-        if (s->out.buffer == buffer && s->other.buffer >= 0)
-            return true; /* a residual is added in integers */
     }
     return false;
 }
@@ -140,9 +140,55 @@ static void choose_kinds(struct quantizer *q)
     }
 }
 
+/* Whether the channels of a buffer can be balanced: only convolutions read its bytes, and weigh
+ * each input channel on its own. Addends keep their scale. */
+static bool balanced(const struct quantizer *q, int buffer)
+{
+    const struct ft_plan *p = q->plan;
+    bool read = false;
+    for (int i = 0; i < p->n_steps; i++) {
+        const struct ft_step *s = &p->steps[i];
+        if (!is_integer(q, s))
+            continue;
+        if (s->other.buffer == buffer && has_bytes(q, &s->out))
+            return false;
+        if (s->in.buffer == buffer) {
+            if (s->operation != FT_OP_DEPTHWISE && s->work.groups != 1)
+                return false;
+            read = true;
+        }
+    }
+    return read && buffer != p->pixels.buffer && !q->bytes[buffer];
+}
+
+int ft_plan_balanced(const struct ft_plan *plan, bool *out, struct ft_error *err)
+{
+    struct quantizer q = { .plan = (struct ft_plan *)(uintptr_t)plan, .n = plan->n_buffers };
+    q.bytes = ft_alloc((size_t)q.n, sizeof *q.bytes);
+    if (!q.bytes)
+        return ft_error_nomem(err, "the ranges of a network");
+    choose_kinds(&q);
+    for (int i = 0; i < q.n; i++)
+        out[i] = balanced(&q, i);
+    free(q.bytes);
+    return 0;
+}
+
 /* ---- scales ---------------------------------------------------------------------------------- */
 
-static int find_range(const struct quantizer *q, int buffer, struct ft_quantum *out,
+static bool fits(const struct quantizer *q, int buffer, const char *balance)
+{
+    const size_t c = (size_t)q->plan->buffers[buffer].c;
+    if (!balance)
+        return true;
+    for (size_t i = 0; i < c; i++) /* stops at the end of a short text */
+        if (balance[i] < FT_BALANCE_ONE || balance[i] > FT_BALANCE_MOST)
+            return false;
+    return !balance[c] && balanced(q, buffer);
+}
+
+/* Sets the scale and the balance of buffer b from the range of `buffer`. */
+static int find_range(const struct quantizer *q, int buffer, struct ft_buffer *b,
                       struct ft_error *err)
 {
     const char *layer = q->plan->buffers[buffer].layer;
@@ -151,7 +197,12 @@ static int find_range(const struct quantizer *q, int buffer, struct ft_quantum *
         earlier += !strcmp(q->plan->buffers[i].layer, layer);
     for (int i = 0; q->ranges && i < q->ranges->n; i++)
         if (!strcmp(q->ranges->range[i].layer, layer) && earlier-- == 0) {
-            *out = ft_int8_scale(q->ranges->range[i].lo, q->ranges->range[i].hi);
+            const struct ft_range *r = &q->ranges->range[i];
+            if (!fits(q, buffer, r->balance))
+                return ft_error_set(err, FT_EFORMAT,
+                                    "int8: the range of layer '%s' does not fit it", layer);
+            b->scale = ft_int8_scale(r->lo, r->hi);
+            b->balance = r->balance;
             return 0;
         }
     return ft_error_set(err, FT_EFORMAT, "int8: the range of layer '%s' is not known", layer);
@@ -211,7 +262,7 @@ static int scale_buffers(struct quantizer *q, struct ft_error *err)
         if (keeps_scale(s))
             b->scale = p->buffers[s->in.buffer].scale;
         else
-            rc = find_range(q, s->out.buffer, &b->scale, err);
+            rc = find_range(q, s->out.buffer, b, err);
     }
     return rc;
 }
@@ -232,7 +283,7 @@ static int add_conversion(struct quantizer *q, const struct ft_step *reader, int
         pixel_range(p, &lo, &hi);
         b->scale = ft_int8_scale(lo, hi);
     } else if (quantize) {
-        const int rc = find_range(q, from, &b->scale, err);
+        const int rc = find_range(q, from, b, err);
         if (rc)
             return rc;
     }
@@ -244,6 +295,7 @@ static int add_conversion(struct quantizer *q, const struct ft_step *reader, int
                            .out = in,
                            .node = reader->node,
                            .kind = reader->kind,
+                           .balance = b->balance,
                            .work = { .lo = -INFINITY,
                                      .hi = INFINITY,
                                      .kernel = { 1, 1 },
@@ -278,16 +330,18 @@ static int add_step(struct quantizer *q, struct ft_step s, struct ft_error *err)
                floats = !q->bytes[s.out.buffer];
     int rc = convert(q, &s, &s.in, integer, err);
     if (!rc)
-        rc = convert(q, &s, &s.other, integer, err);
+        rc = convert(q, &s, &s.other, integer && !floats, err);
     if (rc)
         return rc;
     if (integer) {
+        const char *balance = p->buffers[s.in.buffer].balance;
+        s.balance = balance ? balance + s.in.channel : NULL;
         s.work.precision = FT_PRECISION_INT8;
         s.work.int8 = (struct ft_int8){ .in = p->buffers[s.in.buffer].scale,
                                         .out = p->buffers[s.out.buffer].scale,
                                         .wide = wide,
                                         .floats = floats };
-        if (s.other.buffer >= 0)
+        if (s.other.buffer >= 0 && !floats)
             s.work.int8.other = p->buffers[s.other.buffer].scale;
         if (floats)
             s.work.int8.out.step = 1;
@@ -306,8 +360,10 @@ static bool portable(const struct quantizer *q)
 {
     for (int i = 0; i < q->n_steps; i++) {
         const struct ft_step *s = &q->steps[i];
-        const bool integer = s->work.precision == FT_PRECISION_INT8 &&
-                             s->work.activation == FT_ACT_LINEAR && s->operation != FT_OP_QUANTIZE;
+        const bool adds_floats = s->work.int8.floats && s->other.buffer >= 0,
+                   integer = s->work.precision == FT_PRECISION_INT8 &&
+                             s->work.activation == FT_ACT_LINEAR && !adds_floats &&
+                             s->operation != FT_OP_QUANTIZE;
         if (!integer && s->operation != FT_OP_COPY && s->operation != FT_OP_FLATTEN)
             return false;
     }
@@ -335,13 +391,6 @@ int ft_plan_quantize(struct ft_plan *plan, const struct ft_ranges *ranges, struc
 {
     struct quantizer q = { .plan = plan, .ranges = ranges, .n = plan->n_buffers };
     const size_t n = (size_t)q.n;
-    for (int i = 0; i < plan->n_steps; i++) {
-        if (plan->steps[i].operation == FT_OP_ATTENTION)
-            return ft_error_set(err, FT_EUNSUPPORTED,
-                                "int8 is for convolutional networks, but layer '%s' is attention: "
-                                "use --precision f32 or bf16",
-                                plan->steps[i].node->layer->name);
-    }
     q.bytes = ft_alloc(n, sizeof *q.bytes);
     q.converted = ft_alloc(n, sizeof *q.converted);
     q.steps = ft_alloc((size_t)plan->n_steps + n, sizeof *q.steps);

@@ -8,6 +8,8 @@
 #ifndef FT_GRAPH_STEPS_H
 #define FT_GRAPH_STEPS_H
 
+#include <math.h>
+
 #include "graph/plan.h"
 #include "kernels/kernels.h"
 
@@ -25,6 +27,7 @@ struct ft_buffer {
     bool own;                /* each picture has one: picture i at offset + i * plan->apart */
     int bytes;               /* of a value: 4, or of int8 plans 1 or 2 */
     struct ft_quantum scale; /* of bytes */
+    const char *balance;     /* of bytes, while planning: as in struct ft_range */
     const char *layer; /* whose output it has; owned by the plan, while planning by the network */
 };
 
@@ -50,8 +53,9 @@ struct ft_step {
     int stage;           /* steps of a stage need no barrier between them; 0: loading the pixels */
     bool unsuited;       /* the weights cannot be int8 */
     const struct ft_node *node; /* while planning */
-    size_t weights, bias;       /* offsets into plan->constants */
-    const char *name;           /* of the layer; owned by the plan */
+    const char *balance;  /* while planning: of the input's channels, or of those it quantizes */
+    size_t weights, bias; /* offsets into plan->constants */
+    const char *name;     /* of the layer; owned by the plan */
     enum ft_layer_kind kind;
     uint64_t parameters, multiply_adds;
 };
@@ -86,6 +90,14 @@ void ft_plan_lifetimes(struct ft_plan *plan);
 /* Makes all steps integer that can be, with scales from the ranges, and adds steps that convert
  * between floats and bytes. Must be called directly after ft_plan_emit. */
 int ft_plan_quantize(struct ft_plan *plan, const struct ft_ranges *ranges, struct ft_error *err);
+/* Finds the buffers whose channels can be balanced: they have floats, which convolutions alone read
+ * as bytes. balanced [n_buffers]. */
+int ft_plan_balanced(const struct ft_plan *plan, bool *balanced, struct ft_error *err);
+/* What a channel is multiplied with. */
+static inline float ft_balance_factor(char balance)
+{
+    return ldexpf(1, balance - FT_BALANCE_ONE);
+}
 /* Whether `later` overwrites the output of `s`. */
 bool ft_step_overwrites(const struct ft_step *later, const struct ft_step *s);
 /* Runs one picture; calls `each` after each step with the step's output. */

@@ -129,20 +129,6 @@ static void global_average(const struct ft_work *w)
 }
 ROW(global_average, global_average);
 
-static void quantize(const struct ft_work *w)
-{
-    const float share = 1 / w->int8.out.step, zero = (float)w->int8.out.zero;
-    EACH_PIXEL(w, {
-        const float *in = ft_map_at(&w->in, y, x) + c0;
-        uint8_t *out = ft_bytes_to(&w->out, y, x) + c0;
-        for (int c = 0; c < n; c++) {
-            const float q = in[c] * share + zero;
-            out[c] = (uint8_t)((q > 0 ? q < 255 ? q : 255 : 0) + 0.5f); /* NaN: 0 */
-        }
-    })
-}
-ROW(quantize, quantize);
-
 static void dequantize(const struct ft_work *w)
 {
     const int zero = w->int8.in.zero;

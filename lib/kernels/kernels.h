@@ -159,7 +159,7 @@ enum ft_operation {
      * `windows`, of those in its row), weighted by softmax(alpha * query . key). With `positions`
      * alpha is a number for each head, and a number for each query and key is added. */
     FT_OP_ATTENTION,
-    FT_OP_QUANTIZE,   /* out = bytes of the floats in, with the scale int8.out */
+    FT_OP_QUANTIZE,   /* out = bytes of in * weights[c], with the zero of int8.out */
     FT_OP_DEQUANTIZE, /* out = floats of the bytes in */
     FT_OPERATIONS
 };
@@ -172,6 +172,7 @@ enum ft_weights {
     FT_WEIGHTS_CHANNELS, /* the scale of each channel */
     FT_WEIGHTS_ALPHA,    /* of prelu: [c], or [h, w, c] */
     FT_WEIGHTS_MAP,      /* the scale of each value [h, w, c], then the offset of each */
+    FT_WEIGHTS_STEPS,    /* of quantize: what makes steps of the floats of each channel */
     FT_WEIGHTS_SCORES,   /* SCORE_SCALE, then POSITIONS; nothing if the layer has none */
 };
 

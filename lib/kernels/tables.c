@@ -120,7 +120,7 @@ INTEGERS(flatten);
 INTEGERS(max_pool);
 INTEGERS(average_pool);
 INTEGERS(global_average);
-INTEGERS(quantize);
+TABLE(int8_quantize, LOOPS(int8_quantize));
 INTEGERS(dequantize);
 
 static const struct ft_operation_info operations[FT_OPERATIONS] = {
@@ -181,7 +181,9 @@ static const struct ft_operation_info operations[FT_OPERATIONS] = {
                           .rows = attention_rows,
                           .weights = FT_WEIGHTS_SCORES,
                           .moves = true },
-    [FT_OP_QUANTIZE] = { .name = "quantize", .integer_rows = int8_quantize_rows },
+    [FT_OP_QUANTIZE] = { .name = "quantize",
+                         .integer_rows = int8_quantize_rows,
+                         .weights = FT_WEIGHTS_STEPS },
     [FT_OP_DEQUANTIZE] = { .name = "dequantize", .integer_rows = int8_dequantize_rows },
 };
 

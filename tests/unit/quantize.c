@@ -10,20 +10,9 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/thread.h"
+#include "int8.h"
 #include "models.h"
 #include "pictures.h"
-#include "small_network.h"
-
-static double cosine(const float *a, const float *b, int n)
-{
-    double ab = 0, aa = 0, bb = 0;
-    for (int i = 0; i < n; i++) {
-        ab += (double)a[i] * (double)b[i];
-        aa += (double)a[i] * (double)a[i];
-        bb += (double)b[i] * (double)b[i];
-    }
-    return ab / sqrt(aa * bb);
-}
 
 static struct ft_backbone *opened(const char *name, const char *layers, bool int8)
 {
@@ -83,42 +72,6 @@ static void every_row_gives_the_same_bits(void)
     ft_backbone_free(all);
 }
 
-/* Adds the ranges of all buffers of a float plan, from noise. */
-static struct ft_ranges ranges_of(const struct ft_network *network, const uint8_t *pixels)
-{
-    struct ft_ranges ranges = { 0 };
-    struct ft_plan *plan = NULL;
-    const struct ft_plan_options o = { .layer = -1, .blocks = FT_BLOCKS_NEVER, .pictures = 1 };
-    CHECK(!ft_plan_new(network, &o, &plan, NULL));
-    void *arena = ft_alloc(ft_plan_arena_bytes(plan, 1), 1);
-    struct ft_calibration *c = ft_calibration_new(plan), *more = ft_calibration_new(plan);
-    ft_calibration_run(c, pixels, arena);
-    ft_calibration_run(more, pixels, arena);
-    ft_calibration_merge(c, more);
-    CHECK(!ft_calibration_ranges(c, &ranges, NULL));
-    ft_calibration_free(c);
-    ft_calibration_free(more);
-    ft_plan_free(plan);
-    free(arena);
-    return ranges;
-}
-
-/* Adds a 3x3 convolution with weights of noise, and a relu, to the last layer. */
-static void add_convolution(struct ft_network *n, int in, int filters)
-{
-    const int layer = n->n_layers, count = 9 * in * filters;
-    add(n, FT_LAYER_CONV2D, "conv", layer - 1, -1);
-    struct ft_layer_params *p = &n->layers[layer].params;
-    p->filters = filters;
-    p->kernel[0] = p->kernel[1] = 3;
-    p->padding = FT_PAD_SAME;
-    p->activation = FT_ACT_RELU;
-    weigh(n, layer, FT_W_KERNEL, 4, (int64_t[]){ 3, 3, in, filters });
-    float *kernel = (float *)(uintptr_t)n->layers[layer].weights[FT_W_KERNEL].data;
-    for (int i = 0; i < count; i++)
-        kernel[i] = sinf((float)((int64_t)i * i % 10007)) / sqrtf(4.5f * (float)in);
-}
-
 enum { C = 132 };
 
 /* A network whose 3x3 convolutions Winograd's algorithm computes on x86, on maps of 13 x 13. */
@@ -157,7 +110,7 @@ static void pictures_together_give_the_same_bits(void)
     static uint8_t pixels[PICTURES * BYTES];
     for (int i = 0; i < PICTURES * BYTES; i++)
         pixels[i] = (uint8_t)(i * (i / 7 % 251 + 3) % 256);
-    struct ft_ranges ranges = ranges_of(n, pixels);
+    struct ft_ranges ranges = ranges_of(n, pixels, true);
     float want[PICTURES][C], got[PICTURES][C];
     struct ft_team *team = ft_team_new(2);
     for (int plain = 1; plain >= 0; plain--) {
@@ -342,7 +295,7 @@ static void a_network_without_its_ranges_is_refused(void)
     struct ft_plan *plan = NULL;
     CHECK(ft_plan_new(n, &o, &plan, &err) == FT_EFORMAT && !plan);
     CHECK(strstr(err.msg, "the range of layer"));
-    struct ft_ranges ranges = ranges_of(n, pixels);
+    struct ft_ranges ranges = ranges_of(n, pixels, true);
     o.ranges = &ranges;
     CHECK(!ft_plan_new(n, &o, &plan, &err));
     CHECK(ft_plan_precision(plan) == FT_PRECISION_INT8);
