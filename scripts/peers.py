@@ -3,8 +3,8 @@
 
 convert MODEL.h5 STEM        writes STEM.onnx and STEM.tflite for the other parts
 application NAME OUT.h5      a network of keras.applications, no top, average pooling, seeded random weights
-quantize MODEL.h5 STEM PICTURES
-                             writes STEM.int8.onnx (ONNX Runtime, QDQ), STEM.int8.xml (OpenVINO, nncf) and STEM.int8.tflite
+quantize MODEL STEM PICTURES writes STEM.int8.onnx (ONNX Runtime, QDQ), STEM.int8.xml (OpenVINO, nncf) and STEM.int8.tflite; MODEL: a Keras
+                             file, or the folder of a preset, whose network nncf is told to be a transformer, without STEM.int8.tflite
 forward STEM [THREADS] [ISA] [PRECISION]
                              prints JSON {engine: [latency ms, throughput ms/image]}; PRECISION: f32, bf16, int8
 train BACKBONE.h5 DIR        Keras features, scikit-learn head
@@ -105,10 +105,16 @@ def quantize(model, stem, folder):
 
     network = ov.Core().read_model(stem + ".onnx")
     size = network.inputs[0].partial_shape[2].get_length()
+    preset = os.path.isdir(model)
     pixels = pixels_of(folder, size)
+    if preset:
+        with open(os.path.join(model, "image_converter.json")) as f:
+            scaling = json.load(f)["config"]
+        pixels = (pixels * scaling["scale"] + scaling["offset"]).astype(np.float32)
     rows = [p.transpose(2, 0, 1)[None] for p in pixels]
     network.reshape([1, 3, size, size])
-    ov.save_model(nncf.quantize(network, nncf.Dataset(rows)), stem + ".int8.xml", compress_to_fp16=False)
+    kind = nncf.ModelType.TRANSFORMER if preset else None
+    ov.save_model(nncf.quantize(network, nncf.Dataset(rows), model_type=kind), stem + ".int8.xml", compress_to_fp16=False)
 
     class Reader(q.CalibrationDataReader):
         left = iter([{"x": row} for row in rows])
@@ -121,6 +127,8 @@ def quantize(model, stem, folder):
     quant_pre_process(stem + ".onnx", stem + ".prepared.onnx", skip_symbolic_shape=True)
     q.quantize_static(stem + ".prepared.onnx", stem + ".int8.onnx", Reader(), quant_format=q.QuantFormat.QDQ, per_channel=True,
                       activation_type=q.QuantType.QUInt8, weight_type=q.QuantType.QInt8, reduce_range=reduce_range)
+    if preset:
+        return
     converter = lite_converter(keras_call(model)[0], [1, size, size, 3])
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([p[None]] for p in pixels)
