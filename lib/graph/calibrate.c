@@ -24,10 +24,10 @@ enum { FINE = 4, SHIFT = 23 - FINE, HALF = 256 << FINE, BINS = 2 * HALF };
 struct ft_calibration {
     const struct ft_plan *plan;
     uint64_t *counts; /* [n_buffers][BINS] */
-    bool *balanced;   /* [n_buffers] */
-    size_t *first;    /* [n_buffers] the first channel of each, in: */
-    float *largest;   /* [channels] */
-    char *balance;    /* [channels] as in struct ft_range */
+    struct ft_kinds kinds;
+    size_t *first;  /* [n_buffers] the first channel of each, in: */
+    float *largest; /* [channels] */
+    char *balance;  /* [channels] as in struct ft_range */
     size_t channels;
 };
 
@@ -36,13 +36,12 @@ static bool init(struct ft_calibration *c, const struct ft_plan *plan)
     const size_t n = (size_t)plan->n_buffers;
     c->plan = plan;
     c->counts = ft_alloc_zero(n * BINS, sizeof *c->counts);
-    c->balanced = ft_alloc(n, sizeof *c->balanced);
     c->first = ft_alloc(n, sizeof *c->first);
-    if (!c->counts || !c->balanced || !c->first || ft_plan_balanced(plan, c->balanced, NULL))
+    if (!c->counts || !c->first || ft_kinds_find(plan, &c->kinds, NULL))
         return false;
     for (size_t i = 0; i < n; i++) {
         c->first[i] = c->channels;
-        c->channels += c->balanced[i] ? (size_t)plan->buffers[i].c : 0;
+        c->channels += ft_kinds_balanced(&c->kinds, (int)i) ? (size_t)plan->buffers[i].c : 0;
     }
     c->largest = ft_alloc_zero(c->channels + 1, sizeof *c->largest);
     c->balance = ft_alloc(c->channels + 1, 1);
@@ -65,7 +64,7 @@ void ft_calibration_free(struct ft_calibration *c)
     if (!c)
         return;
     free(c->counts);
-    free(c->balanced);
+    ft_kinds_release(&c->kinds);
     free(c->first);
     free(c->largest);
     free(c->balance);
@@ -84,7 +83,7 @@ static void look(void *context, int step, const struct ft_map *out)
 {
     struct ft_calibration *c = context;
     const struct ft_step *s = &c->plan->steps[step];
-    if (!c->balanced[s->out.buffer] || is_overwritten(c->plan, step))
+    if (!ft_kinds_balanced(&c->kinds, s->out.buffer) || is_overwritten(c->plan, step))
         return;
     float *largest = c->largest + c->first[s->out.buffer] + s->out.channel;
     for (int p = 0; p < out->h * out->w; p++) {
@@ -116,7 +115,7 @@ static void balance(const float *largest, int n, char *out)
 void ft_calibration_balance(struct ft_calibration *c, const struct ft_calibration *seen)
 {
     for (int i = 0; i < c->plan->n_buffers; i++)
-        if (c->balanced[i])
+        if (ft_kinds_balanced(&c->kinds, i))
             balance(seen->largest + c->first[i], c->plan->buffers[i].c, c->balance + c->first[i]);
 }
 
@@ -140,8 +139,9 @@ static void count(void *context, int step, const struct ft_map *out)
     const int buffer = s->out.buffer;
     if (is_overwritten(c->plan, step))
         return;
-    const char *channels =
-        c->balanced[buffer] ? c->balance + c->first[buffer] + s->out.channel : NULL;
+    const char *channels = ft_kinds_balanced(&c->kinds, buffer)
+                               ? c->balance + c->first[buffer] + s->out.channel
+                               : NULL;
     const int pixels = out->h * out->w, every = (int)((int64_t)pixels * out->c / ENOUGH) | 1;
     for (int p = 0; p < pixels; p += every)
         count_pixel(ft_map_at(out, p / out->w, p % out->w), channels, out->c,
@@ -230,7 +230,9 @@ static int copy_balance(const struct ft_calibration *c, int buffer, struct ft_ra
     const size_t n = (size_t)c->plan->buffers[buffer].c;
     const char *from = c->balance + c->first[buffer];
     bool even = true;
-    for (size_t i = 0; c->balanced[buffer] && i < n; i++)
+    if (!ft_kinds_balanced(&c->kinds, buffer))
+        return 0;
+    for (size_t i = 0; i < n; i++)
         even = even && from[i] == FT_BALANCE_ONE;
     if (even)
         return 0;

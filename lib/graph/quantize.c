@@ -1,13 +1,5 @@
-/* Which steps of an int8 plan are integer. A buffer has bytes if all steps that write it can write
- * bytes and a step that reads it can read them; else it has floats. Where a step needs the other
- * kind, a step before it converts the whole buffer, once.
- *
- * The pixels have 16 bits if convolutions alone read them: the first layer of a network loses most
- * by bytes. A convolution whose output only float steps read, or that has another activation than a
- * clamp, writes floats from its exact sums, to which it adds floats. So the residual of a
- * transformer, which its normalisations read, is never rounded to bytes, nor are the queries, keys
- * and values of attention. What follows a global average (a squeeze and excitation) stays float
- * until a map is multiplied. */
+/* Makes steps of an int8 plan integer (int8_kinds.c says which), sets the scales, and converts
+ * buffers between floats and bytes where a step needs the other kind, each at most once. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,157 +13,16 @@
 struct quantizer {
     struct ft_plan *plan;
     const struct ft_ranges *ranges;
-    int n;                 /* buffers before conversions */
-    bool *bytes;           /* [n] the buffer has bytes */
-    bool wide;             /* the buffer of the pixels has 16 bits */
+    struct ft_kinds kinds; /* of the steps and buffers before conversions */
     int *converted;        /* [n] the same values of the other kind; -1: not needed so far */
     struct ft_step *steps; /* with conversions */
     int n_steps;
 };
 
-static bool convolves(const struct ft_step *s)
-{
-    return s->operation == FT_OP_CONVOLUTION || s->operation == FT_OP_DEPTHWISE;
-}
-
 bool ft_step_overwrites(const struct ft_step *later, const struct ft_step *s)
 {
     const struct ft_value *a = &later->out, *b = &s->out;
     return a->buffer == b->buffer && a->channel == b->channel && a->c == b->c;
-}
-
-static bool only_writer(const struct ft_plan *p, const struct ft_step *s)
-{
-    for (int i = 0; i < p->n_steps; i++)
-        if (&p->steps[i] != s && p->steps[i].out.buffer == s->out.buffer)
-            return false;
-    return true;
-}
-
-static bool has_bytes(const struct quantizer *q, const struct ft_value *v)
-{
-    return q->bytes[v->buffer];
-}
-
-static bool one_pixel(const struct ft_value *v)
-{
-    return v->h * v->w == 1;
-}
-
-static bool reads_wide(const struct quantizer *q, const struct ft_step *s)
-{
-    return q->wide && s->in.buffer == q->plan->pixels.buffer;
-}
-
-/* Whether a convolution computes with integers at all. */
-static bool multiplies_integers(const struct quantizer *q, const struct ft_step *s)
-{
-    return convolves(s) && (has_bytes(q, &s->in) || !one_pixel(&s->in));
-}
-
-/* Whether a step can write bytes, as far as the kinds of its inputs are known. */
-static bool writes_bytes(const struct quantizer *q, const struct ft_step *s)
-{
-    switch (s->operation) {
-    case FT_OP_CONVOLUTION:
-    case FT_OP_DEPTHWISE:
-        return s->work.activation == FT_ACT_LINEAR && only_writer(q->plan, s) &&
-               (has_bytes(q, &s->in) || reads_wide(q, s) || !one_pixel(&s->in));
-    case FT_OP_ADD:
-        return s->work.activation == FT_ACT_LINEAR && only_writer(q->plan, s) &&
-               has_bytes(q, &s->in) && has_bytes(q, &s->other);
-    case FT_OP_MAX_POOL:
-    case FT_OP_AVERAGE_POOL:
-    case FT_OP_FLATTEN:
-        return only_writer(q->plan, s) && has_bytes(q, &s->in);
-    case FT_OP_COPY:
-        return has_bytes(q, &s->in);
-    default:
-        return false;
-    }
-}
-
-/* Whether a step computes with bytes, and reads them. */
-static bool is_integer(const struct quantizer *q, const struct ft_step *s)
-{
-    if (convolves(s))
-        return multiplies_integers(q, s);
-    if (s->operation == FT_OP_GLOBAL_AVERAGE)
-        return has_bytes(q, &s->in);
-    return has_bytes(q, &s->out);
-}
-
-/* Bytes that no integer step reads would only lose digits. */
-static bool wanted(const struct quantizer *q, int buffer)
-{
-    const struct ft_plan *p = q->plan;
-    for (int i = 0; i < p->n_steps; i++) {
-        const struct ft_step *s = &p->steps[i];
-        const bool reads =
-            s->in.buffer == buffer || (s->other.buffer == buffer && has_bytes(q, &s->out));
-        if (reads && is_integer(q, s))
-            return true;
-    }
-    return false;
-}
-
-static void choose_kinds(struct quantizer *q)
-{
-    const struct ft_plan *p = q->plan;
-    q->wide = p->input.c <= 3;
-    for (int i = 0; i < q->n; i++)
-        q->bytes[i] = i != p->pixels.buffer;
-    for (int i = 0; i < p->n_steps; i++) {
-        const struct ft_step *s = &p->steps[i];
-        const bool reads = s->in.buffer == p->pixels.buffer || s->other.buffer == p->pixels.buffer;
-        if (reads &&
-            (s->operation != FT_OP_CONVOLUTION || s->other.buffer >= 0 || one_pixel(&s->in)))
-            q->wide = false;
-    }
-    for (bool changed = true; changed;) {
-        changed = false;
-        for (int i = 0; i < p->n_steps; i++) {
-            const int out = p->steps[i].out.buffer;
-            if (q->bytes[out] && (!writes_bytes(q, &p->steps[i]) || !wanted(q, out))) {
-                q->bytes[out] = false;
-                changed = true;
-            }
-        }
-    }
-}
-
-/* Whether the channels of a buffer can be balanced: only convolutions read its bytes, and weigh
- * each input channel on its own. Addends keep their scale. */
-static bool balanced(const struct quantizer *q, int buffer)
-{
-    const struct ft_plan *p = q->plan;
-    bool read = false;
-    for (int i = 0; i < p->n_steps; i++) {
-        const struct ft_step *s = &p->steps[i];
-        if (!is_integer(q, s))
-            continue;
-        if (s->other.buffer == buffer && has_bytes(q, &s->out))
-            return false;
-        if (s->in.buffer == buffer) {
-            if (s->operation != FT_OP_DEPTHWISE && s->work.groups != 1)
-                return false;
-            read = true;
-        }
-    }
-    return read && buffer != p->pixels.buffer && !q->bytes[buffer];
-}
-
-int ft_plan_balanced(const struct ft_plan *plan, bool *out, struct ft_error *err)
-{
-    struct quantizer q = { .plan = (struct ft_plan *)(uintptr_t)plan, .n = plan->n_buffers };
-    q.bytes = ft_alloc((size_t)q.n, sizeof *q.bytes);
-    if (!q.bytes)
-        return ft_error_nomem(err, "the ranges of a network");
-    choose_kinds(&q);
-    for (int i = 0; i < q.n; i++)
-        out[i] = balanced(&q, i);
-    free(q.bytes);
-    return 0;
 }
 
 /* ---- scales ---------------------------------------------------------------------------------- */
@@ -184,7 +35,7 @@ static bool fits(const struct quantizer *q, int buffer, const char *balance)
     for (size_t i = 0; i < c; i++) /* stops at the end of a short text */
         if (balance[i] < FT_BALANCE_ONE || balance[i] > FT_BALANCE_MOST)
             return false;
-    return !balance[c] && balanced(q, buffer);
+    return !balance[c] && ft_kinds_balanced(&q->kinds, buffer);
 }
 
 /* Sets the scale and the balance of buffer b from the range of `buffer`. */
@@ -233,7 +84,7 @@ static int scale_pixels(struct quantizer *q, struct ft_error *err)
     float lo, hi;
     pixel_range(p, &lo, &hi);
     struct ft_buffer *b = &p->buffers[p->pixels.buffer];
-    if (!q->wide)
+    if (!q->kinds.wide)
         return 0;
     b->bytes = sizeof(int16_t);
     b->scale.step = fmaxf(fmaxf(-lo, hi), 1e-6f) / FT_INT8_WIDE;
@@ -256,7 +107,7 @@ static int scale_buffers(struct quantizer *q, struct ft_error *err)
     for (int i = 0; !rc && i < p->n_steps; i++) {
         const struct ft_step *s = &p->steps[i];
         struct ft_buffer *b = &p->buffers[s->out.buffer];
-        if (!q->bytes[s->out.buffer])
+        if (!q->kinds.bytes[s->out.buffer])
             continue;
         b->bytes = 1;
         if (keeps_scale(s))
@@ -273,7 +124,7 @@ static int add_conversion(struct quantizer *q, const struct ft_step *reader, int
                           struct ft_error *err)
 {
     struct ft_plan *p = q->plan;
-    const bool quantize = !q->bytes[from];
+    const bool quantize = !q->kinds.bytes[from];
     struct ft_buffer *b = &p->buffers[p->n_buffers];
     *b = p->buffers[from];
     b->bytes = quantize ? 1 : (int)sizeof(float);
@@ -314,7 +165,7 @@ static int add_conversion(struct quantizer *q, const struct ft_step *reader, int
 static int convert(struct quantizer *q, struct ft_step *s, struct ft_value *v, bool bytes,
                    struct ft_error *err)
 {
-    if (v->buffer < 0 || q->bytes[v->buffer] == bytes || reads_wide(q, s))
+    if (v->buffer < 0 || q->kinds.bytes[v->buffer] == bytes || ft_kinds_wide(&q->kinds, s))
         return 0;
     const int rc = q->converted[v->buffer] < 0 ? add_conversion(q, s, v->buffer, err) : 0;
     if (!rc)
@@ -326,8 +177,8 @@ static int convert(struct quantizer *q, struct ft_step *s, struct ft_value *v, b
 static int add_step(struct quantizer *q, struct ft_step s, struct ft_error *err)
 {
     struct ft_plan *p = q->plan;
-    const bool integer = is_integer(q, &s), wide = reads_wide(q, &s),
-               floats = !q->bytes[s.out.buffer];
+    const bool integer = ft_kinds_integer(&q->kinds, &s), wide = ft_kinds_wide(&q->kinds, &s),
+               floats = !q->kinds.bytes[s.out.buffer];
     int rc = convert(q, &s, &s.in, integer, err);
     if (!rc)
         rc = convert(q, &s, &s.other, integer && !floats, err);
@@ -345,7 +196,7 @@ static int add_step(struct quantizer *q, struct ft_step s, struct ft_error *err)
             s.work.int8.other = p->buffers[s.other.buffer].scale;
         if (floats)
             s.work.int8.out.step = 1;
-        else if (!convolves(&s) && !ft_int8_settle(&s.work, 0))
+        else if (!ft_step_convolves(&s) && !ft_int8_settle(&s.work, 0))
             return ft_error_set(
                 err, FT_EUNSUPPORTED,
                 "layer '%s': its inputs are too large for int8: use --precision f32",
@@ -367,18 +218,17 @@ static bool portable(const struct quantizer *q)
         if (!integer && s->operation != FT_OP_COPY && s->operation != FT_OP_FLATTEN)
             return false;
     }
-    return q->wide;
+    return q->kinds.wide;
 }
 
 static int quantize(struct quantizer *q, struct ft_error *err)
 {
     struct ft_plan *p = q->plan;
-    choose_kinds(q);
     int rc = scale_buffers(q, err);
     for (int i = 0; !rc && i < p->n_steps; i++)
         rc = add_step(q, p->steps[i], err);
     const int result = p->result.buffer;
-    if (!rc && q->bytes[result]) { /* the result is floats */
+    if (!rc && q->kinds.bytes[result]) { /* the result is floats */
         struct ft_step last = p->steps[p->n_steps - 1];
         rc = q->converted[result] < 0 ? add_conversion(q, &last, result, err) : 0;
         if (!rc)
@@ -389,15 +239,14 @@ static int quantize(struct quantizer *q, struct ft_error *err)
 
 int ft_plan_quantize(struct ft_plan *plan, const struct ft_ranges *ranges, struct ft_error *err)
 {
-    struct quantizer q = { .plan = plan, .ranges = ranges, .n = plan->n_buffers };
-    const size_t n = (size_t)q.n;
-    q.bytes = ft_alloc(n, sizeof *q.bytes);
+    struct quantizer q = { .plan = plan, .ranges = ranges };
+    const size_t n = (size_t)plan->n_buffers;
     q.converted = ft_alloc(n, sizeof *q.converted);
     q.steps = ft_alloc((size_t)plan->n_steps + n, sizeof *q.steps);
     struct ft_buffer *more = ft_alloc(2 * n, sizeof *more);
-    int rc = q.bytes && q.converted && q.steps && more
-                 ? 0
-                 : ft_error_nomem(err, "the plan of a network");
+    int rc = q.converted && q.steps && more ? 0 : ft_error_nomem(err, "the plan of a network");
+    if (!rc)
+        rc = ft_kinds_find(plan, &q.kinds, err);
     if (!rc) {
         memcpy(more, plan->buffers, n * sizeof *more);
         free(plan->buffers);
@@ -415,7 +264,7 @@ int ft_plan_quantize(struct ft_plan *plan, const struct ft_ranges *ranges, struc
         ft_plan_lifetimes(plan);
     }
     free(more);
-    free(q.bytes);
+    ft_kinds_release(&q.kinds);
     free(q.converted);
     free(q.steps);
     return rc;

@@ -90,9 +90,23 @@ void ft_plan_lifetimes(struct ft_plan *plan);
 /* Makes all steps integer that can be, with scales from the ranges, and adds steps that convert
  * between floats and bytes. Must be called directly after ft_plan_emit. */
 int ft_plan_quantize(struct ft_plan *plan, const struct ft_ranges *ranges, struct ft_error *err);
-/* Finds the buffers whose channels can be balanced: they have floats, which convolutions alone read
- * as bytes. balanced [n_buffers]. */
-int ft_plan_balanced(const struct ft_plan *plan, bool *balanced, struct ft_error *err);
+/* Which buffers of an int8 plan have bytes, and which steps compute with integers (int8_kinds.c).
+ */
+struct ft_kinds {
+    const struct ft_plan *plan;
+    int n;       /* its buffers */
+    bool *bytes; /* [n] the buffer has bytes */
+    bool wide;   /* the buffer of the pixels has 16-bit integers */
+};
+int ft_kinds_find(const struct ft_plan *plan, struct ft_kinds *out, struct ft_error *err);
+void ft_kinds_release(struct ft_kinds *kinds);
+bool ft_kinds_integer(const struct ft_kinds *kinds, const struct ft_step *step);
+/* Whether the step reads the pixels as 16-bit integers. */
+bool ft_kinds_wide(const struct ft_kinds *kinds, const struct ft_step *step);
+/* Whether the channels of a buffer can be balanced: it has floats, which convolutions alone read as
+ * bytes. */
+bool ft_kinds_balanced(const struct ft_kinds *kinds, int buffer);
+bool ft_step_convolves(const struct ft_step *step);
 /* What a channel is multiplied with. */
 static inline float ft_balance_factor(char balance)
 {
