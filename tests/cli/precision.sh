@@ -125,6 +125,23 @@ echo no picture >bad/x.jpg
 status 1 finetune features bad -o x.features.h5 --precision int8
 has err "int8 needs pictures to measure the ranges of activations, but none of 1 could be read"
 
+begin "int8 of a transformer: the model keeps ranges and balance, and is no copy of float32"
+vit=$FT_TESTS/golden/presets/vit
+status 0 finetune train "$sample/train" --json --layers last -b "$vit" -o vit32.h5
+status 0 finetune train "$sample/train" --json --layers last -b "$vit" -o vit8.h5 --precision int8
+has out '"precision":"int8"'
+has out '"cache":{"hits":0,"computed":44}'
+status 0 finetune info vit8.h5
+has out 'precision  int8 · some layers in float32'
+status 0 finetune predict -m vit32.h5 "$sample/test" --json
+cp out without
+status 0 finetune predict -m vit8.h5 "$sample/test" --json
+cmp -s out without && complain "the probabilities are those of float32"
+cp out without
+status 0 finetune predict -m vit8.h5 "$sample/test" --json -t 1
+cmp -s out without || complain "other probabilities with one thread"
+status 0 finetune explain -m vit8.h5 "$picture" -o why.png
+
 begin "auto chooses a precision, says why, and the model has it"
 status 0 finetune train "$sample/train" -o auto.h5 --layers last --precision auto
 grep -q '^precision  auto takes \(f32\|int8\|bf16\)' err out || complain "no line: $(cat out err)"
