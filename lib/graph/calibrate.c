@@ -133,7 +133,7 @@ static void count_pixel(const float *x, const char *balance, int n, uint64_t *co
  * is odd, so that the pixels are not all in the same columns. */
 static void count(void *context, int step, const struct ft_map *out)
 {
-    enum { ENOUGH = 1 << 16 };
+    enum { ENOUGH = 1 << 14 };
     struct ft_calibration *c = context;
     const struct ft_step *s = &c->plan->steps[step];
     const int buffer = s->out.buffer;
