@@ -21,6 +21,7 @@ enum {
     FT_NEEDS_avx512_bf16 = FT_CPU_AVX512_BF16,
     FT_NEEDS_avx512_vnni = FT_CPU_AVX512_VNNI,
     FT_NEEDS_amx_int8 = FT_CPU_AMX_INT8,
+    FT_NEEDS_amx_bf16 = FT_CPU_AMX_BF16,
     FT_NEEDS_avx_vnni = FT_CPU_AVX_VNNI,
     FT_NEEDS_neon = FT_CPU_NEON,
     FT_NEEDS_neon_dot = FT_CPU_DOTPROD,

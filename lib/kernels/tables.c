@@ -25,10 +25,13 @@
 #define PLAIN(name)      TABLE(name, )
 
 extern const struct ft_kernel_row ft_winograd_avx512, ft_winograd_avx2, ft_winograd_neon,
-    ft_convolution_avx512_bf16, ft_convolution_sgemm;
+    ft_convolution_amx_bf16, ft_convolution_avx512_bf16, ft_convolution_sgemm;
 DECLARE(ft_kernel_row, convolution);
 static const struct ft_kernel_row *const convolution_rows[] = {
 #if defined(__x86_64__)
+#if defined(FT_HAVE_AMX_BF16)
+    &ft_convolution_amx_bf16,
+#endif
     &ft_winograd_avx512,
 #if defined(FT_HAVE_AVX512_BF16)
     &ft_convolution_avx512_bf16,

@@ -10,6 +10,16 @@
 #include "base/memory.h"
 #include "kernels/kernels.h"
 
+/* FT_EMULATED_ROWS: compares a row that is emulated, not those of the library. */
+#if defined(FT_EMULATED_ROWS)
+#include "emulated_amx.h"
+enum { EMULATED_ROWS = 1 };
+#define TILES_RELEASED !emulated_tiles_count().configured
+#else
+enum { EMULATED_ROWS = 0 };
+#define TILES_RELEASED true
+#endif
+
 static uint64_t state = 7;
 
 static inline float noise(void)
@@ -69,6 +79,7 @@ static inline void run(const struct ft_kernel_row *row, struct ft_work w, const 
         memcpy(packed, keras, keras_count * sizeof *packed);
     w.weights = packed;
     w.scratch = ft_alloc(scratch, sizeof(float));
+    memset(w.scratch, 0xff, scratch * sizeof(float)); /* NaN, as float and as bfloat16 */
     w.scratch_floats = parts ? scratch / FT_PARTS_MAX : scratch;
     const int middle_y = parts ? w.out.h / 2 : w.out.h;
     for (int part = 0; part < (parts ? 4 : 1); part++) {
@@ -78,6 +89,7 @@ static inline void run(const struct ft_kernel_row *row, struct ft_work w, const 
         w.c1 = part & 2 ? w.out.c : middle_c;
         if (w.y0 < w.y1 && w.c0 < w.c1)
             row->run(&w);
+        CHECK(TILES_RELEASED);
     }
     free(packed);
     free(w.scratch);
@@ -117,10 +129,23 @@ static inline double tolerance(const struct ft_kernel_row *row, const struct ft_
     return winograd ? 2.5e-6 * size : fmax(2e-5, 1e-6 * size);
 }
 
+/* The rows of an operation: those of the library, or those that are emulated and the plain one. */
+static inline const struct ft_kernel_row *const *table_of(enum ft_operation operation)
+{
+#if defined(FT_EMULATED_ROWS)
+    extern const struct ft_kernel_row ft_convolution_emulated_amx_bf16, ft_convolution_c;
+    static const struct ft_kernel_row *const emulated[] = { &ft_convolution_emulated_amx_bf16,
+                                                            &ft_convolution_c, NULL };
+    if (operation == FT_OP_CONVOLUTION)
+        return emulated;
+#endif
+    return ft_kernel_table(operation);
+}
+
 /* The last row of an operation. */
 static inline const struct ft_kernel_row *plain_row(enum ft_operation operation)
 {
-    const struct ft_kernel_row *const *at = ft_kernel_table(operation);
+    const struct ft_kernel_row *const *at = table_of(operation);
     while (at[1])
         at++;
     return *at;
@@ -133,13 +158,13 @@ static inline void compare(enum ft_operation operation, struct ft_work w, int h,
     struct padded want = make(h, wide, w.out.c, false, 77);
     w.out = want.map;
     run(plain, w, keras, n, false);
-    for (const struct ft_kernel_row *const *at = ft_kernel_table(operation); *at; at++) {
+    for (const struct ft_kernel_row *const *at = table_of(operation); *at; at++) {
         const struct ft_kernel_row *row = *at;
         if (row->needs & ~ft_cpu_features()) {
             rows_left_out++;
             continue;
         }
-        if (row->accepts && !row->accepts(&w))
+        if ((row->accepts && !row->accepts(&w)) || (EMULATED_ROWS && row == plain))
             continue;
         rows_seen++;
         for (int parts = 0; parts < (whole_only ? 1 : 2); parts++) {

@@ -155,6 +155,14 @@ static float bf16_at(const uint8_t *p)
     return flushed(x);
 }
 
+/* x * y + sum, rounded once: the product of two bfloat16 values is a float, if it is not tiny. */
+static float multiply_add(float x, float y, float sum)
+{
+    const float product = x * y;
+    const bool tiny = product != 0 && fabsf(product) < FLT_MIN; /* fmaf() takes long */
+    return flushed(tiny ? fmaf(x, y, sum) : product + sum);
+}
+
 void emulated_tile_bf16(int sums, int a, int b)
 {
     check_product(sums, a, b);
@@ -164,8 +172,8 @@ void emulated_tile_bf16(int sums, int a, int b)
             memcpy(&sum, &amx.data[sums][m][4 * n], sizeof sum);
             for (int k = 0; k < amx.bytes[a] / 4; k++) {
                 const uint8_t *x = &amx.data[a][m][4 * k], *y = &amx.data[b][k][4 * n];
-                even = flushed(fmaf(bf16_at(x), bf16_at(y), even));
-                odd = flushed(fmaf(bf16_at(x + 2), bf16_at(y + 2), odd));
+                even = multiply_add(bf16_at(x), bf16_at(y), even);
+                odd = multiply_add(bf16_at(x + 2), bf16_at(y + 2), odd);
             }
             sum = flushed(flushed(sum) + flushed(even + odd));
             memcpy(&amx.data[sums][m][4 * n], &sum, sizeof sum);

@@ -7,12 +7,6 @@
 #include "base/random.h"
 #include "compare.h"
 #include "kernels/integers.h"
-#if defined(FT_EMULATED_ROWS)
-#include "emulated_amx.h"
-#define TILES_RELEASED !emulated_tiles_count().configured
-#else
-#define TILES_RELEASED true
-#endif
 
 struct shape {
     int h, w, c, filters, kernel, stride, dilation, pad;

@@ -60,6 +60,19 @@ struct block {
     void *sums[2];             /* of each panel, [rows][16]; the second tile's from row 16 on */
 };
 
+/* Sets the inputs of a block, whose rows are `first` and up to 31 after it of n rows at `in`. Tile
+ * t begins with row from[t]: the last tile may overlap the one before it, so that it does not read
+ * after the last row. Returns the number of tiles. */
+static inline int place_tiles(struct block *b, const uint8_t *in, int first, int n, int from[2])
+{
+    const int tiles = n - first > TILE_ROWS ? 2 : 1, last = n > TILE_ROWS ? n - TILE_ROWS : 0;
+    for (int t = 0; t < 2; t++) {
+        from[t] = first + t * TILE_ROWS < last ? first + t * TILE_ROWS : last;
+        b->in[t] = t < tiles ? in + (size_t)from[t] * b->row : NULL;
+    }
+    return tiles;
+}
+
 /* The compiler must not move or drop what was written to memory that a tile is loaded from: some
  * versions of gcc do not know that the instructions read it. */
 FT_INLINE void memory_is_read(const void *p)
@@ -133,7 +146,7 @@ FT_INLINE void sum_block(const struct block *b, const bool two_tiles, const bool
         _tile_stored(3, (uint8_t *)b->sums[1] + TILE_ROWS * PANEL_ROW, PANEL_ROW);
 }
 
-static __attribute__((noinline)) void run_block(const struct block *b)
+static __attribute__((noinline, unused)) void run_block(const struct block *b)
 {
     if (b->in[1] && b->weights[1])
         sum_block(b, true, true);

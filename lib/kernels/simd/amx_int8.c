@@ -136,8 +136,7 @@ static void write_tile(const struct ft_work *w, const struct ends *e, const sums
     }
 }
 
-/* One or two panels, from channel c on, of all rows of a band. The last tile may overlap the one
- * before it, so that it does not read after the last row. */
+/* One or two panels, from channel c on, of all rows of a band. */
 static void run_panels(const struct ft_work *w, const struct band *b, int c)
 {
     const int panels = c + PANEL < w->c1 ? 2 : 1;
@@ -155,13 +154,8 @@ static void run_panels(const struct ft_work *w, const struct band *b, int c)
                            .start = { bias, bias + PANEL },
                            .sums = { sums[0], sums[1] } };
     for (int i = 0; i < b->n; i += BLOCK_ROWS) {
-        const int tiles = b->n - i > TILE_ROWS ? 2 : 1;
         int from[2];
-        for (int t = 0; t < 2; t++) {
-            const int first = i + t * TILE_ROWS, last = b->n - TILE_ROWS;
-            from[t] = first < last ? first : last < 0 ? 0 : last;
-            block.in[t] = t < tiles ? b->in + (size_t)from[t] * b->row : NULL;
-        }
+        const int tiles = place_tiles(&block, b->in, i, b->n, from);
         run_block(&block);
         for (int p = 0; p < panels; p++)
             for (int t = 0; t < tiles; t++)

@@ -11,6 +11,7 @@ typedef __m128i half_mask;
 enum { LANES = 8, HALF_LANES = 4 };
 #define FT_PRODUCT "vfmadd231ps"
 #define PAIRED     0
+#define TILED      0
 
 FT_INLINE mask mask_first(int n)
 {

@@ -2,7 +2,10 @@
 #ifndef FT_KERNELS_AVX512_H
 #define FT_KERNELS_AVX512_H
 
+/* FT_EMULATED: a test defines the instructions as functions in C. */
+#if !defined(FT_EMULATED)
 #include <immintrin.h>
+#endif
 
 typedef __m512 vec;
 typedef __m256 half;
@@ -10,7 +13,7 @@ typedef __mmask16 mask;
 typedef __mmask8 half_mask;
 enum { LANES = 16, HALF_LANES = 8 };
 
-#if defined(__AVX512BF16__)
+#if defined(__AVX512BF16__) || defined(FT_EMULATED)
 /* Products are of pairs: a lane of a weight or an input has the bfloat16 values of two neighbours
  * in K, the first in the lower half. The sums are floats. */
 #define FT_PRODUCT "vdpbf16ps"
@@ -18,6 +21,12 @@ enum { LANES = 16, HALF_LANES = 8 };
 #else
 #define FT_PRODUCT "vfmadd231ps"
 #define PAIRED     0
+#endif
+/* Pairs are multiplied by AMX (amx_panels.c); compilers have two names for it. */
+#if defined(__AMX_BF16__) || defined(__AMXBF16__) || defined(FT_EMULATED)
+#define TILED 1
+#else
+#define TILED 0
 #endif
 
 FT_INLINE mask mask_first(int n)

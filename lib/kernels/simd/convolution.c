@@ -14,6 +14,10 @@
 
 #include "kernels/bf16.h"
 #include "kernels/simd/panels.h"
+#if TILED
+#define TILE_PRODUCT _tile_dpbf16ps
+#include "kernels/simd/amx.h"
+#endif
 
 static bool rounds(const struct ft_work *w)
 {
@@ -23,7 +27,12 @@ static bool rounds(const struct ft_work *w)
 /* Floats, or pairs of bfloat16 values, that a row of K values takes. */
 static size_t row_floats(size_t k)
 {
+#if TILED
+    const struct depth d = depth_of((int)((k + 1) / 2));
+    return (size_t)d.steps * (size_t)d.units;
+#else
     return PAIRED ? (k + 1) / 2 : k;
+#endif
 }
 
 /* Segments of a kernel row. In a work of several groups no pixels of a group are contiguous. */
@@ -90,7 +99,7 @@ static element *pack_panel(const struct ft_work *w, const float *from, size_t st
                            size_t width, element *to)
 {
     const size_t k = ft_conv_k(w);
-    for (size_t i = 0; i < k; i += 2)
+    for (size_t i = 0; i < 2 * row_floats(k); i += 2)
         for (size_t f = 0; f < width; f++)
             for (size_t j = i; j < i + 2; j++)
                 *to++ = f < n && j < k ? ft_bf16(from[j * stride + f]) : 0;
@@ -131,19 +140,26 @@ static void gather(const struct ft_work *w, int pixels, const struct ft_segments
         element *row = (element *)(rows + (size_t)i * floats);
         for (int n = 0; n < s->n; n++)
             round_values(w->in.data + at->in[i] + s->at[n], s->k, row + n * s->k);
-        if (PAIRED && k % 2)
-            row[k] = 0;
+        for (size_t n = k; PAIRED && n < 2 * floats; n++)
+            row[n] = 0;
         at->in[i] = (ptrdiff_t)((size_t)i * floats);
     }
 }
 
 /* Large bands if there are many weights for the pixels or few input channels. Otherwise one tile at
- * a time, if the second-level cache holds all weights; if not, a band whose inputs it holds. */
+ * a time, if the second-level cache holds all weights; if not, a band whose inputs it holds. With
+ * AMX always as many blocks as it holds the rounded rows of. */
 static int band_pixels(const struct ft_work *w, size_t k)
 {
     enum { CACHED = 1 << 17, INPUTS = 200000 }; /* floats */
     const bool one_panel = FT_NAME(panel_at)(0, w->out.c)->filters >= w->out.c;
     const int pixels = w->out.h * w->out.w;
+    if (TILED) {
+        const size_t blocks = INPUTS / 2 / (row_floats(k) * FT_TILE_ROWS), most = FT_TILE_BAND;
+        return FT_TILE_ROWS * (int)(blocks < 1                     ? 1
+                                    : blocks > most / FT_TILE_ROWS ? most / FT_TILE_ROWS
+                                                                   : blocks);
+    }
     if (pixels <= 64)
         return FT_TILE_BAND;
     if (one_panel || k <= (size_t)w->out.c)
@@ -206,12 +222,8 @@ static size_t packed_group(const struct ft_work *w)
     return row_floats(ft_conv_k(w)) * FT_NAME(panel_filters)(w->out.c / w->groups);
 }
 
-static void convolution(const struct ft_work *w)
+static void run_groups(const struct ft_work *w)
 {
-    if (w->groups == 1) {
-        run_group(w);
-        return;
-    }
     const int in = w->in.c / w->groups, out = w->out.c / w->groups;
     const size_t each = packed_group(w);
     for (int g = 0; g < w->groups; g++) {
@@ -229,6 +241,22 @@ static void convolution(const struct ft_work *w)
         if (group.c0 < group.c1)
             run_group(&group);
     }
+}
+
+static void convolution(const struct ft_work *w)
+{
+#if TILED
+    const int pixels = w->pictures * (w->y1 - w->y0) * w->out.w;
+    tiles_begin(pixels < TILE_ROWS ? pixels : TILE_ROWS,
+                depth_of((int)row_floats(ft_conv_k(w))).units);
+#endif
+    if (w->groups == 1)
+        run_group(w);
+    else
+        run_groups(w);
+#if TILED
+    tiles_end();
+#endif
 }
 
 static bool accepts(const struct ft_work *w)

@@ -14,6 +14,7 @@ typedef int mask;
 typedef int half_mask;
 enum { LANES = 8, HALF_LANES = 4 };
 #define PAIRED 0
+#define TILED  0
 
 FT_INLINE half half_load(const float *p)
 {

@@ -161,44 +161,20 @@ UP_TO_14(DEFINE, 1, 0)
 UP_TO_14(DEFINE, 1, 1)
 UP_TO_14(DEFINE, 2, 0)
 UP_TO_8(DEFINE, 2, 1)
-static const struct ft_width widths[] = { WIDTH(14, 1, 0), WIDTH(14, 1, 1), WIDTH(14, 2, 0),
-                                          WIDTH(8, 2, 1) };
+const struct ft_width FT_NAME(widths)[] = {
+    WIDTH(14, 1, 0), WIDTH(14, 1, 1), WIDTH(14, 2, 0), WIDTH(8, 2, 1), { 0 }
+};
 #elif defined(__ARM_NEON)
 UP_TO_10(DEFINE, 1, 0)
 UP_TO_6(DEFINE, 2, 0)
-static const struct ft_width widths[] = { WIDTH(10, 1, 0), WIDTH(6, 2, 0) };
+const struct ft_width FT_NAME(widths)[] = { WIDTH(10, 1, 0), WIDTH(6, 2, 0), { 0 } };
 #else
 UP_TO_10(DEFINE, 1, 0)
 UP_TO_5(DEFINE, 2, 0)
 UP_TO_4(DEFINE, 3, 0)
-static const struct ft_width widths[] = { WIDTH(10, 1, 0), WIDTH(5, 2, 0), WIDTH(4, 3, 0) };
+const struct ft_width
+    FT_NAME(widths)[] = { WIDTH(10, 1, 0), WIDTH(5, 2, 0), WIDTH(4, 3, 0), { 0 } };
 #endif
-enum { WIDTHS = sizeof widths / sizeof *widths };
-
-const struct ft_width *FT_NAME(panel_at)(int c, int filters)
-{
-    const struct ft_width *w = widths;
-    if (ft_channels_halved(filters, FT_PANEL)) {
-        c %= filters / 2;
-        filters /= 2;
-    }
-    while (w->filters < filters - c && w->filters < FT_PANEL)
-        w++;
-    const struct ft_width *widest = &widths[WIDTHS - 1];
-    return filters - c > FT_PANEL && filters - c <= widest->filters ? widest : w;
-}
-
-size_t FT_NAME(panel_filters)(int n)
-{
-    size_t filters = 0;
-    for (int c = 0; c < n;) {
-        const int width = FT_NAME(panel_at)(c, n)->filters;
-        filters += (size_t)width;
-        c += width;
-    }
-    return filters;
-}
-
 /* Divides the pixels into tiles as equal as possible: 49 are 13, 12, 12, 12. Each of the first
  * tiles prefetches a share of the next panel, because one tile takes less time than a panel takes
  * to come from the third-level cache. */

@@ -9,13 +9,13 @@
 
 enum {
     FT_TILE_SEGMENTS = 128,
-    FT_TILE_ROWS = 14,
-    FT_TILE_BAND = FT_TILE_ROWS * 32,
+    FT_TILE_ROWS = TILED ? 32 : 14,
+    FT_TILE_BAND = TILED ? 512 : FT_TILE_ROWS * 32,
     FT_PANEL_MOST = 40 /* filters of the widest last panel */
 };
 
 /* Filters of all panels but the last. */
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || TILED
 enum { FT_PANEL = 32 };
 #elif defined(__ARM_NEON)
 enum { FT_PANEL = 16 };
@@ -51,8 +51,10 @@ struct ft_tile {
 /* A shape of tiles: its filters, and the largest number of rows. */
 struct ft_width {
     int filters, rows;
-    void (*tiles[FT_TILE_ROWS + 1])(struct ft_tile *t, int tiles);
+    void (*tiles[FT_TILE_ROWS + 1])(struct ft_tile *t, int tiles); /* not with AMX */
 };
+/* By increasing width, ended by zeros. */
+extern const struct ft_width FT_NAME(widths)[];
 
 /* The shape of the panel that begins at filter c, where the panel before ended: FT_PANEL filters,
  * or the narrowest that holds the rest. */

@@ -6,7 +6,7 @@
 
 #include "kernels/isa.h"
 
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || defined(FT_EMULATED)
 #include "kernels/simd/avx512.h"
 #elif defined(__AVX2__)
 #include "kernels/simd/avx2.h"

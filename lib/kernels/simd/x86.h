@@ -2,6 +2,7 @@
 #ifndef FT_KERNELS_X86_H
 #define FT_KERNELS_X86_H
 
+#if !defined(FT_EMULATED) /* no vector is in a register */
 /* sum += x * w, in place: without assembly, gcc moves the sums of a loop that uses all registers
  * between registers and through memory. */
 FT_INLINE void into(vec *sum, vec x, vec w)
@@ -19,5 +20,6 @@ FT_INLINE vec in_register(vec v)
     __asm__("" : "+v"(v));
     return v;
 }
+#endif
 
 #endif
