@@ -20,7 +20,11 @@ uint64_t ft_memory_bytes(void);
 const char *ft_cpu_name(void);
 /* The processor's instructions that kernels use for products of bfloat16: "AMX_BF16" or
  * "AVX512_BF16". NULL: it has none. Then FT_PRECISION_BF16 is computed in float32 from rounded
- * values, which takes longer than FT_PRECISION_F32. */
+ * values, which takes longer than FT_PRECISION_F32.
+ *
+ * The first function of the library that needs to know the processor asks Linux for permission to
+ * use AMX, if the processor has it. From then on sigaltstack() refuses stacks that are too small
+ * for the tiles (getauxval(AT_MINSIGSTKSZ)). FINETUNE_CPU=avx512_bf16 prevents that. */
 const char *ft_cpu_bf16(void);
 /* Seconds of a clock that is never set back. Only differences have a meaning. */
 double ft_clock(void);

@@ -315,6 +315,8 @@ static void convolutions(void)
         { 5, 33, 48, 21, 3, 1, 2, 2, FLOATS },
         { 20, 40, 192, 16, 1, 1, 1, 0, SIGNS },
         { 1, 37, 152, 50, 1, 1, 1, 0, ADDEND },
+        { 3, 50, 501, 20, 1, 1, 1, 0, SIGNS },
+        { 2, 60, 672, 33, 1, 1, 1, 0, PLAIN },
         { 1, 16, 64, 32, 1, 1, 1, 0, PLAIN },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)

@@ -37,14 +37,11 @@ struct depth {
     int steps, units;
 };
 
-/* Steps of equal size, as few as possible, or some more if that avoids padding. */
+/* As few steps as possible, of equal size. */
 static inline struct depth depth_of(int units)
 {
-    const int least = (units + TILE_UNITS - 1) / TILE_UNITS;
-    for (int steps = least; steps <= least + least / 3; steps++)
-        if (units % steps == 0)
-            return (struct depth){ steps, units / steps };
-    return (struct depth){ least, (units + least - 1) / least };
+    const int steps = (units + TILE_UNITS - 1) / TILE_UNITS;
+    return (struct depth){ steps, (units + steps - 1) / steps };
 }
 
 /* A block of rows and panels. */

@@ -13,21 +13,39 @@ enum {
     BAND = 512,             /* pixels at most */
     BAND_BYTES = 256 << 10, /* of their inputs */
     TAPS = 64,              /* of a kernel whose inputs are read from the map */
+    SLACK = 15,             /* bytes after a map that may be read */
     SPARE = 32              /* bytes written after a row */
 };
 
-/* A step is within a tap if the taps fill the steps well; else K is divided as a whole. */
+/* Steps without padding, an eighth more than without this condition at most; or 0 of them. */
+static struct depth exact_depth(int units)
+{
+    const int least = depth_of(units).steps;
+    for (int steps = least; steps <= least + least / 8; steps++)
+        if (units % steps == 0)
+            return (struct depth){ steps, units / steps };
+    return (struct depth){ 0 };
+}
+
+/* A tap is whole steps if these are filled well; else K is divided as a whole. */
 static struct depth depth(const struct ft_work *w)
 {
-    const int taps = w->kernel[0] * w->kernel[1], units = (int)((ft_conv_k(w) + 3) / 4);
-    if (w->in.c % 4 == 0 && taps > 1) {
-        struct depth d = depth_of(w->in.c / 4);
-        if (d.steps * d.units * 4 == w->in.c && 4 * d.units >= 3 * TILE_UNITS) {
-            d.steps *= taps;
-            return d;
-        }
-    }
-    return depth_of(units);
+    const int taps = w->kernel[0] * w->kernel[1], c = w->in.c;
+    const struct depth whole = depth_of((int)((ft_conv_k(w) + 3) / 4));
+    struct depth d = { 0 };
+    if (c % 4 == 0)
+        d = exact_depth(c / 4);
+    if (taps == 1)
+        return d.steps && 4 * whole.steps * whole.units - c > SLACK ? d : whole;
+    d.steps *= taps;
+    return d.steps && 4 * d.units >= 3 * TILE_UNITS ? d : whole;
+}
+
+/* Whether each tap is whole steps, or the only one is but for a few bytes. */
+static bool steps_in_taps(const struct ft_work *w, const struct depth *d)
+{
+    return w->kernel[0] * w->kernel[1] == 1 ? 4 * d->steps * d->units - w->in.c <= SLACK
+                                            : w->in.c % (4 * d->units) == 0;
 }
 
 static size_t row_bytes(const struct ft_work *w)
@@ -66,7 +84,7 @@ static int pitch_of(const struct ft_work *w)
     enum { GATHER = 3 };
     const struct depth d = depth(w);
     const int taps = w->kernel[0] * w->kernel[1];
-    if (w->stride[0] * w->stride[1] != 1 || taps > TAPS || w->in.c % (4 * d.units) ||
+    if (w->stride[0] * w->stride[1] != 1 || taps > TAPS || !steps_in_taps(w, &d) ||
         w->in.pixel <= 0 || w->in.row % w->in.pixel)
         return 0;
     const ptrdiff_t pitch = w->in.row / w->in.pixel;
