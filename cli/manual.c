@@ -34,7 +34,7 @@ static const char environment[] =
     ".TP\n.B FINETUNE_WEIGHTS\nfolder that is searched for networks by name\n"
     ".TP\n.B FINETUNE_CPU\navx512_bf16, avx512_vnni, avx512, avx_vnni, avx2, neon_dot, neon or c: "
     "the widest instruction set to use. Each of them leaves AMX out, and each but the first leaves "
-    "AVX512_BF16 out, so that bf16 is emulated\n"
+    "AVX512_BF16 and ARM's FEAT_BF16 out, so that bf16 is emulated\n"
     ".TP\n.B XDG_CACHE_HOME\\fR, \\fBHOME\nfeatures are kept in $XDG_CACHE_HOME/finetune or in "
     "~/.cache/finetune\n"
     ".TP\n.B NO_COLOR\nhas no effect, because no colours are used. TERM=dumb turns the progress "

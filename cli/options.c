@@ -49,7 +49,7 @@ const struct option network_options[] = {
 const struct option precision_options[] = {
     { "precision", 0, TEXT(precision), .argument = "TYPE", .choices = "f32|bf16|int8",
       .help = "precision of the network's products; bf16: bfloat16 with sums in float32, faster on "
-              "processors with AVX512_BF16, slower on others; int8: 8-bit integers "
+              "processors with AVX512_BF16 or FEAT_BF16, slower on others; int8: 8-bit integers "
               "(default: as the network's file says, else f32)" },
     { 0 },
 };

@@ -185,6 +185,12 @@ const char *backbone_named(const struct settings *s)
     return s->backbones.n ? s->backbones.items[0] : NULL;
 }
 
+#if defined(__aarch64__)
+#define BF16_EXTENSION "FEAT_BF16"
+#else
+#define BF16_EXTENSION "AVX512_BF16"
+#endif
+
 const char *bf16_text(void)
 {
     static char text[40];
@@ -192,9 +198,10 @@ const char *bf16_text(void)
         snprintf(text, sizeof text, "bf16 · by %s", ft_cpu_bf16());
         return text;
     }
-    return getenv("FINETUNE_CPU") ? "bf16 · emulated in float32: AVX512_BF16 is turned off by "
-                                    "FINETUNE_CPU, or this processor lacks it"
-                                  : "bf16 · emulated in float32: this processor has no AVX512_BF16";
+    return getenv("FINETUNE_CPU") ? "bf16 · emulated in float32: " BF16_EXTENSION
+                                    " is turned off by FINETUNE_CPU, or this processor lacks it"
+                                  : "bf16 · emulated in float32: this processor has "
+                                    "no " BF16_EXTENSION;
 }
 
 const char *precision_text(const struct ft_backbone *b)

@@ -21,15 +21,16 @@
 
 #if defined(__aarch64__)
 /* Extensions of the instruction set that the kernel of the operating system reports. */
-enum arm { ARM_DOTPROD, ARM_I8MM };
+enum arm { ARM_DOTPROD, ARM_I8MM, ARM_BF16 };
 static bool has_arm(enum arm extension)
 {
 #if defined(__linux__)
-    return extension == ARM_DOTPROD ? getauxval(AT_HWCAP) & 1UL << 20   /* HWCAP_ASIMDDP */
-                                    : getauxval(AT_HWCAP2) & 1UL << 13; /* HWCAP2_I8MM */
+    return extension == ARM_DOTPROD ? getauxval(AT_HWCAP) & 1UL << 20  /* HWCAP_ASIMDDP */
+           : extension == ARM_I8MM  ? getauxval(AT_HWCAP2) & 1UL << 13 /* HWCAP2_I8MM */
+                                    : getauxval(AT_HWCAP2) & 1UL << 14; /* HWCAP2_BF16 */
 #elif defined(__APPLE__)
     static const char *const names[] = { "hw.optional.arm.FEAT_DotProd",
-                                         "hw.optional.arm.FEAT_I8MM" };
+                                         "hw.optional.arm.FEAT_I8MM", "hw.optional.arm.FEAT_BF16" };
     int has = 0;
     size_t size = sizeof has;
     return !sysctlbyname(names[extension], &has, &size, NULL, 0) && has;
@@ -119,6 +120,10 @@ static unsigned detect(void)
         features |= FT_CPU_DOTPROD;
     if (features & FT_CPU_DOTPROD && has_arm(ARM_I8MM))
         features |= FT_CPU_I8MM;
+#if defined(FT_HAVE_NEON_BF16) /* else the compiler makes no kernels for it */
+    if (has_arm(ARM_BF16))
+        features |= FT_CPU_NEON_BF16;
+#endif
 #endif
     return features;
 }
@@ -185,6 +190,7 @@ const char *ft_cpu_bf16(void)
     const unsigned features = ft_cpu_features();
     return features & FT_CPU_AMX_BF16      ? "AMX_BF16"
            : features & FT_CPU_AVX512_BF16 ? "AVX512_BF16"
+           : features & FT_CPU_NEON_BF16   ? "FEAT_BF16"
                                            : NULL;
 }
 

@@ -1,6 +1,7 @@
 /* The instruction sets that kernels may use. FINETUNE_CPU limits them to one of these names and
  * what it implies: c, avx2, avx_vnni, avx512, avx512_vnni, avx512_bf16 (with avx512_vnni; all but
- * AMX), neon, neon_dot. Any other value is no limit. It never adds one that the processor lacks. */
+ * AMX), neon, neon_dot (both without FEAT_BF16). Any other value is no limit. It never adds one
+ * that the processor lacks. */
 #ifndef FT_BASE_CPU_H
 #define FT_BASE_CPU_H
 
@@ -17,8 +18,9 @@ enum {
     FT_CPU_DOTPROD = 64,     /* both signed; implies NEON */
     FT_CPU_I8MM = 128,       /* unsigned by signed; implies DOTPROD */
     /* AMX, products of tiles: only on Linux, and only if it gives this process permission */
-    FT_CPU_AMX_INT8 = 256, /* of bytes; implies AVX512_VNNI */
-    FT_CPU_AMX_BF16 = 512, /* of bfloat16; implies AVX512_BF16 */
+    FT_CPU_AMX_INT8 = 256,   /* of bytes; implies AVX512_VNNI */
+    FT_CPU_AMX_BF16 = 512,   /* of bfloat16; implies AVX512_BF16 */
+    FT_CPU_NEON_BF16 = 1024, /* products of bfloat16 (ARM's FEAT_BF16); implies NEON */
 };
 
 /* A set of the flags above. The first call reads the processor and FINETUNE_CPU; later calls return

@@ -18,9 +18,9 @@ uint64_t ft_memory_bytes(void);
 /* "avx512", "avx2", "neon" or "c": the widest kernels in use. The environment's FINETUNE_CPU limits
  * it. */
 const char *ft_cpu_name(void);
-/* The processor's instructions that kernels use for products of bfloat16: "AMX_BF16" or
- * "AVX512_BF16". NULL: it has none. Then FT_PRECISION_BF16 is computed in float32 from rounded
- * values, which takes longer than FT_PRECISION_F32.
+/* The processor's instructions that kernels use for products of bfloat16: "AMX_BF16",
+ * "AVX512_BF16" or, on ARM, "FEAT_BF16". NULL: it has none. Then FT_PRECISION_BF16 is computed in
+ * float32 from rounded values, which takes longer than FT_PRECISION_F32.
  *
  * The first function of the library that needs to know the processor asks Linux for permission to
  * use AMX, if the processor has it. From then on sigaltstack() refuses stacks that are too small

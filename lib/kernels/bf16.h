@@ -1,5 +1,6 @@
 /* bfloat16: the upper 16 bits of a float, rounded to nearest even. Numbers below the smallest
- * normal float become 0, as in the instructions of AVX512_BF16. NaN remains NaN. */
+ * normal float become 0, as in the instructions of AVX512_BF16 (ARM's bfcvt rounds them, but its
+ * products take them as 0). NaN remains NaN. */
 #ifndef FT_KERNELS_BF16_H
 #define FT_KERNELS_BF16_H
 

@@ -25,7 +25,8 @@ enum {
     FT_NEEDS_avx_vnni = FT_CPU_AVX_VNNI,
     FT_NEEDS_neon = FT_CPU_NEON,
     FT_NEEDS_neon_dot = FT_CPU_DOTPROD,
-    FT_NEEDS_neon_i8mm = FT_CPU_I8MM
+    FT_NEEDS_neon_i8mm = FT_CPU_I8MM,
+    FT_NEEDS_neon_bf16 = FT_CPU_NEON_BF16
 };
 
 /* Loops over accumulators have constant bounds and must be unrolled: only then do the accumulators

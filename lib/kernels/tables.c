@@ -25,7 +25,8 @@
 #define PLAIN(name)      TABLE(name, )
 
 extern const struct ft_kernel_row ft_winograd_avx512, ft_winograd_avx2, ft_winograd_neon,
-    ft_convolution_amx_bf16, ft_convolution_avx512_bf16, ft_convolution_sgemm;
+    ft_convolution_amx_bf16, ft_convolution_avx512_bf16, ft_convolution_neon_bf16,
+    ft_convolution_sgemm;
 DECLARE(ft_kernel_row, convolution);
 static const struct ft_kernel_row *const convolution_rows[] = {
 #if defined(__x86_64__)
@@ -38,7 +39,10 @@ static const struct ft_kernel_row *const convolution_rows[] = {
 #endif
     &ft_convolution_avx512,      &ft_winograd_avx2, &ft_convolution_avx2,
 #elif defined(__aarch64__)
-    &ft_winograd_neon, &ft_convolution_neon,
+#if defined(FT_HAVE_NEON_BF16)
+    &ft_convolution_neon_bf16,
+#endif
+    &ft_winograd_neon,         &ft_convolution_neon,
 #endif
     &ft_convolution_sgemm,       &ft_convolution_c, NULL
 };

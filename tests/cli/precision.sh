@@ -34,7 +34,8 @@ status 0 finetune --version
 has out 'bf16 · '
 export FINETUNE_CPU=avx512_vnni
 status 0 finetune --version
-has out 'bf16 · emulated in float32: AVX512_BF16 is turned off by FINETUNE_CPU, or this processor lacks it'
+has out 'bf16 · emulated in float32: '
+has out '_BF16 is turned off by FINETUNE_CPU, or this processor lacks it'
 unset FINETUNE_CPU
 
 begin "a model keeps its precision: no option is needed, one that contradicts is refused"

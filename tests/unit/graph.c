@@ -11,7 +11,7 @@
 #include "net.h"
 
 #if defined(__aarch64__)
-static const char *const cpus[] = { "neon", "c" };
+static const char *const cpus[] = { "neon_bf16", "neon", "c" };
 #else
 static const char *const cpus[] = { "avx512_bf16", "avx512", "avx2", "c" };
 #endif

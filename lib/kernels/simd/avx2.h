@@ -12,6 +12,7 @@ enum { LANES = 8, HALF_LANES = 4 };
 #define FT_PRODUCT "vfmadd231ps"
 #define PAIRED     0
 #define TILED      0
+enum { DEPTH = 1, STEP = 1, TOGETHER = 1 };
 
 FT_INLINE mask mask_first(int n)
 {

@@ -29,6 +29,8 @@ enum { LANES = 16, HALF_LANES = 8 };
 #define TILED 0
 #endif
 
+enum { DEPTH = 1 + PAIRED, STEP = 1, TOGETHER = 1 };
+
 FT_INLINE mask mask_first(int n)
 {
     return n >= LANES ? 0xffff : n <= 0 ? 0 : (mask)((1u << n) - 1);
@@ -125,6 +127,22 @@ FT_INLINE half half_clamp(half v, half lo, half hi)
 {
     return _mm256_min_ps(hi, _mm256_max_ps(lo, v));
 }
+
+#if PAIRED
+/* Rounds n values to bfloat16. */
+FT_INLINE void round_to_bf16(const float *from, int n, uint16_t *to)
+{
+    int i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES)
+        _mm512_storeu_si512(to + i,
+                            (__m512i)_mm512_cvtne2ps_pbh(load(from + i + LANES), load(from + i)));
+    for (; i < n; i += LANES) {
+        const mask lanes = mask_first(n - i);
+        _mm256_mask_storeu_epi16(to + i, lanes,
+                                 (__m256i)_mm512_cvtneps_pbh(load_masked(from + i, lanes)));
+    }
+}
+#endif
 
 #include "kernels/simd/x86.h"
 

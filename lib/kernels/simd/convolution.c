@@ -7,7 +7,8 @@
  * if a band is one tile, the tile's input stays in the cache during all panels.
  *
  * With bfloat16 the inputs of a band are rounded into the scratch, as rows [pixels][K], from which
- * all panels read: as pairs for the instructions of bfloat16 (PAIRED), else as floats.
+ * all panels read: as pairs for the instructions of bfloat16 (PAIRED), with zeros after the last
+ * value, else as floats.
  *
  * Each group is a convolution between slices of the channels, with its own panels. */
 #include <string.h>
@@ -24,14 +25,14 @@ static bool rounds(const struct ft_work *w)
     return w->precision == FT_PRECISION_BF16;
 }
 
-/* Floats, or pairs of bfloat16 values, that a row of K values takes. */
+/* Floats, or pairs of bfloat16 values, that a row of K values takes: whole steps. */
 static size_t row_floats(size_t k)
 {
 #if TILED
     const struct depth d = depth_of((int)((k + 1) / 2));
     return (size_t)d.steps * (size_t)d.units;
 #else
-    return PAIRED ? (k + 1) / 2 : k;
+    return PAIRED ? (k + 2 * STEP - 1) / (2 * STEP) * STEP : k;
 #endif
 }
 
@@ -82,26 +83,18 @@ typedef uint16_t element;
 
 static void round_values(const float *from, int n, element *to)
 {
-    int i = 0;
-    for (; i + 2 * LANES <= n; i += 2 * LANES)
-        _mm512_storeu_si512(to + i,
-                            (__m512i)_mm512_cvtne2ps_pbh(load(from + i + LANES), load(from + i)));
-    for (; i < n; i += LANES) {
-        const mask lanes = mask_first(n - i);
-        _mm256_mask_storeu_epi16(to + i, lanes,
-                                 (__m256i)_mm512_cvtneps_pbh(load_masked(from + i, lanes)));
-    }
+    round_to_bf16(from, n, to);
 }
 
 /* The weights of a panel of `width` filters, of which n exist: rows of the kernel, which are
- * `stride` floats apart, in pairs. Returns the end of what it has written. */
+ * `stride` floats apart, DEPTH of them side by side. Returns the end of what it has written. */
 static element *pack_panel(const struct ft_work *w, const float *from, size_t stride, size_t n,
                            size_t width, element *to)
 {
     const size_t k = ft_conv_k(w);
-    for (size_t i = 0; i < 2 * row_floats(k); i += 2)
+    for (size_t i = 0; i < 2 * row_floats(k); i += DEPTH)
         for (size_t f = 0; f < width; f++)
-            for (size_t j = i; j < i + 2; j++)
+            for (size_t j = i; j < i + DEPTH; j++)
                 *to++ = f < n && j < k ? ft_bf16(from[j * stride + f]) : 0;
     return to;
 }

@@ -6,6 +6,8 @@
 
 #include <arm_neon.h>
 
+#include "kernels/bf16.h"
+
 typedef float32x4_t half;
 typedef struct {
     half low, high;
@@ -13,8 +15,16 @@ typedef struct {
 typedef int mask;
 typedef int half_mask;
 enum { LANES = 8, HALF_LANES = 4 };
+#if defined(FT_BF16)
+/* A product (bfmmla) is of two rows and two filters, four values of K each. It adds to a block of
+ * sums: [2 rows][2 filters]. */
+#define PAIRED 1
+enum { DEPTH = 4, STEP = 4, TOGETHER = 2 };
+#else
 #define PAIRED 0
-#define TILED  0
+enum { DEPTH = 1, STEP = 1, TOGETHER = 1 };
+#endif
+#define TILED 0
 
 FT_INLINE half half_load(const float *p)
 {
@@ -142,5 +152,41 @@ FT_INLINE vec in_register(vec v)
     __asm__("" : "+w"(v.low), "+w"(v.high));
     return v;
 }
+
+#if defined(FT_BF16)
+FT_INLINE half first_halves(half a, half b)
+{
+    return vreinterpretq_f32_f64(vzip1q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
+}
+FT_INLINE half second_halves(half a, half b)
+{
+    return vreinterpretq_f32_f64(vzip2q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
+}
+/* Makes blocks of the sums of two rows: a has those of filters 0, 1 and 4, 5 then, b those of
+ * filters 2, 3 and 6, 7. The same function makes rows of blocks. */
+FT_INLINE void exchange_blocks(vec *a, vec *b)
+{
+    const vec first = *a, second = *b;
+    *a = (vec){ first_halves(first.low, second.low), first_halves(first.high, second.high) };
+    *b = (vec){ second_halves(first.low, second.low), second_halves(first.high, second.high) };
+}
+/* block += x * w, in place. */
+FT_INLINE void block_into(half *block, half x, half w)
+{
+    __asm__("bfmmla %0.4s, %1.8h, %2.8h" : "+w"(*block) : "w"(x), "w"(w));
+}
+/* Rounds n values to bfloat16. */
+FT_INLINE void round_to_bf16(const float *from, int n, uint16_t *to)
+{
+    int i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        const bfloat16x8_t low = vcvtq_low_bf16_f32(vld1q_f32(from + i));
+        vst1q_u16(to + i, vreinterpretq_u16_bf16(
+                              vcvtq_high_bf16_f32(low, vld1q_f32(from + i + HALF_LANES))));
+    }
+    for (; i < n; i++)
+        to[i] = ft_bf16(from[i]);
+}
+#endif
 
 #endif

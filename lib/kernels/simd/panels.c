@@ -9,6 +9,48 @@ struct sums {
     half h[FT_TILE_ROWS];
 };
 
+#if defined(FT_BF16) && defined(__ARM_NEON)
+/* Two fours of K at a time, in blocks of sums. */
+FT_INLINE void step(const float *const *p, ptrdiff_t k, const float *w, struct sums *acc,
+                    const int rows, const int vectors, const int halves)
+{
+    half x[2][FT_TILE_ROWS / 2];
+    FT_UNROLL
+    for (int r = 0; r < rows; r += 2) {
+        const half a = half_load(p[r] + k), b = half_load(p[r + 1] + k);
+        x[0][r / 2] = first_halves(a, b);
+        x[1][r / 2] = second_halves(a, b);
+    }
+    FT_UNROLL
+    for (int four = 0; four < 2; four++) {
+        FT_UNROLL
+        for (int v = 0; v < vectors; v++, w += 2 * LANES) {
+            FT_UNROLL
+            for (int high = 0; high < 2; high++) {
+                const half w0 = half_load(w + 2 * high * HALF_LANES),
+                           w1 = half_load(w + (2 * high + 1) * HALF_LANES);
+                FT_UNROLL
+                for (int r = 0; r < rows; r += 2) {
+                    vec *a = &acc->v[r][v], *b = &acc->v[r + 1][v];
+                    block_into(high ? &a->high : &a->low, x[four][r / 2], w0);
+                    block_into(high ? &b->high : &b->low, x[four][r / 2], w1);
+                }
+            }
+        }
+    }
+    (void)halves; /* no panel has half a vector */
+}
+
+/* Exchanges the sums of pairs of rows for their blocks, or blocks for rows. */
+FT_INLINE void change_layout(struct sums *acc, const int rows, const int vectors)
+{
+    FT_UNROLL
+    for (int r = 0; r < rows; r += 2)
+        FT_UNROLL
+    for (int v = 0; v < vectors; v++)
+        exchange_blocks(&acc->v[r][v], &acc->v[r + 1][v]);
+}
+#else
 FT_INLINE void step(const float *const *p, ptrdiff_t k, const float *w, struct sums *acc,
                     const int rows, const int vectors, const int halves)
 {
@@ -27,6 +69,14 @@ FT_INLINE void step(const float *const *p, ptrdiff_t k, const float *w, struct s
             half_into(&acc->h[r], half_of(x), wh);
     }
 }
+
+FT_INLINE void change_layout(struct sums *acc, const int rows, const int vectors)
+{
+    (void)acc; /* they are rows */
+    (void)rows;
+    (void)vectors;
+}
+#endif
 
 /* Adds the addend, clamps and stores. What differs between tiles is decided before the loop, and
  * the fields of the tile are read once: a branch or a load for each row takes more time than the
@@ -94,33 +144,39 @@ FT_INLINE void sum(const struct ft_tile *t, const float *const *p, struct sums *
                 for (const float *to = next + rate; next < to; next += LINE)
                     __builtin_prefetch(next, 0, 2);
             step(p, k, w, acc, rows, vectors, halves);
+            if (STEP == 4)
+                continue; /* that was all of it */
             step(p, k + 1, w + width, acc, rows, vectors, halves);
             step(p, k + 2, w + 2 * width, acc, rows, vectors, halves);
             step(p, k + 3, w + 3 * width, acc, rows, vectors, halves);
         }
-        for (; k < end; k++, w += width)
+        for (; STEP == 1 && k < end; k++, w += width)
             step(p, k, w, acc, rows, vectors, halves);
     }
 }
 
+/* If rows are multiplied together and one is missing, the last one is multiplied twice. */
 FT_INLINE void run_tile(const struct ft_tile *t, const int rows, const int vectors,
                         const int halves)
 {
+    const int together = (rows + TOGETHER - 1) / TOGETHER * TOGETHER;
     struct sums acc;
     const float *p[FT_TILE_ROWS];
     FT_UNROLL
-    for (int r = 0; r < rows; r++) {
-        p[r] = t->in + t->at_in[r];
+    for (int r = 0; r < together; r++) {
+        p[r] = t->in + t->at_in[r < rows ? r : rows - 1];
         FT_UNROLL
         for (int v = 0; v < vectors; v++)
             acc.v[r][v] = load(t->bias + v * LANES);
         if (halves)
             acc.h[r] = half_load(t->bias + vectors * LANES);
     }
+    change_layout(&acc, together, vectors);
     if (t->ahead)
-        sum(t, p, &acc, rows, vectors, halves, true);
+        sum(t, p, &acc, together, vectors, halves, true);
     else
-        sum(t, p, &acc, rows, vectors, halves, false);
+        sum(t, p, &acc, together, vectors, halves, false);
+    change_layout(&acc, together, vectors);
     finish(t, &acc, rows, vectors, halves);
 }
 
