@@ -48,9 +48,9 @@ const struct option network_options[] = {
 
 const struct option precision_options[] = {
     { "precision", 0, TEXT(precision), .argument = "TYPE", .choices = "f32|bf16|int8",
-      .help = "precision of the network's products; bf16: bfloat16 with sums in float32, faster on "
-              "processors with AVX512_BF16 or FEAT_BF16, slower on others; int8: 8-bit integers "
-              "(default: as the network's file says, else f32)" },
+      .help = "precision of the network's products; bf16: bfloat16 with sums in float32, by "
+              "instructions of AVX512_BF16, AMX or FEAT_BF16, slower on processors without them; "
+              "int8: 8-bit integers (default: as the network's file says, else f32)" },
     { 0 },
 };
 

@@ -356,10 +356,10 @@ static int train_main(const struct settings *s)
 
 static const struct option train_options[] = {
     { "precision", 0, TEXT(precision), .argument = "TYPE", .choices = "f32|bf16|int8|auto",
-      .help = "precision of the network's products; bf16: bfloat16 with sums in float32, faster on "
-              "processors with AVX512_BF16 or FEAT_BF16; int8: 8-bit integers; "
-              "auto: the fastest one whose log-loss is not worse on a sample (default: as the "
-              "network's file says, else f32)" },
+      .help = "precision of the network's products; bf16: bfloat16 with sums in float32, by "
+              "instructions of AVX512_BF16, AMX or FEAT_BF16, slower on processors without them; "
+              "int8: 8-bit integers; auto: the fastest one whose log-loss is not worse on a sample "
+              "(default: as the network's file says, else f32)" },
     { "output", 'o', TEXT(output), .file = FILE_WRITTEN, .argument = "FILE",
       .initial = DEFAULT_MODEL, .help = "model file to write" },
     { "val", 0, TEXT(val), .argument = "DIR", .help = "also measure the model on this folder" },

@@ -75,7 +75,8 @@ int ft_ranges_load(const char *dir, const uint64_t key[2], struct ft_ranges *out
                    struct ft_error *err);
 int ft_ranges_keep(const char *dir, const uint64_t key[2], const struct ft_ranges *ranges,
                    struct ft_error *err);
-/* The attribute {"backbone": {"ranges": [[layer, lowest, highest], ...]}}. */
+/* The attribute {"backbone": {"ranges": [[layer, lowest, highest], ...]}}; a balanced layer has
+ * [layer, lowest, highest, balance, lowest, highest]. */
 int ft_ranges_read(const cJSON *json, struct ft_ranges *out, struct ft_error *err);
 void ft_ranges_write(const struct ft_ranges *ranges, cJSON *backbone);
 

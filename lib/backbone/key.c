@@ -21,9 +21,10 @@ static void precision_text(const struct ft_backbone *b, char *text, size_t size)
             if (r->balance)
                 ft_hash(r->balance, strlen(r->balance), of_balance);
             const int n =
-                snprintf(range, sizeof range, "%016llx%016llx %.200s %a %a %016llx",
+                snprintf(range, sizeof range, "%016llx%016llx %.200s %a %a %016llx %a %a",
                          (unsigned long long)hash[0], (unsigned long long)hash[1], r->layer,
-                         (double)r->lo, (double)r->hi, (unsigned long long)of_balance[0]);
+                         (double)r->lo, (double)r->hi, (unsigned long long)of_balance[0],
+                         (double)r->even_lo, (double)r->even_hi);
             ft_hash(range, (size_t)n, hash);
         }
         snprintf(text, size, " int8 %016llx%016llx", (unsigned long long)hash[0],

@@ -36,24 +36,38 @@ void ft_ranges_write(const struct ft_ranges *ranges, cJSON *backbone)
         cJSON_AddItemToArray(one, cJSON_CreateString(ranges->range[i].layer));
         cJSON_AddItemToArray(one, number(ranges->range[i].lo));
         cJSON_AddItemToArray(one, number(ranges->range[i].hi));
-        if (ranges->range[i].balance)
+        if (ranges->range[i].balance) {
             cJSON_AddItemToArray(one, cJSON_CreateString(ranges->range[i].balance));
+            cJSON_AddItemToArray(one, number(ranges->range[i].even_lo));
+            cJSON_AddItemToArray(one, number(ranges->range[i].even_hi));
+        }
         cJSON_AddItemToArray(list, one);
     }
 }
 
+static bool read_numbers(const cJSON *one, int at, float *lo, float *hi)
+{
+    const cJSON *a = cJSON_GetArrayItem(one, at), *b = cJSON_GetArrayItem(one, at + 1);
+    if (!cJSON_IsNumber(a) || !cJSON_IsNumber(b) || !(a->valuedouble >= -1e30) ||
+        !(b->valuedouble <= 1e30))
+        return false;
+    *lo = (float)a->valuedouble;
+    *hi = (float)b->valuedouble;
+    return true;
+}
+
 static int read_range(const cJSON *one, struct ft_range *out, struct ft_error *err)
 {
-    const char *layer = cJSON_GetStringValue(cJSON_GetArrayItem(one, 0));
-    const cJSON *lo = cJSON_GetArrayItem(one, 1), *hi = cJSON_GetArrayItem(one, 2);
-    if (!layer || !cJSON_IsNumber(lo) || !cJSON_IsNumber(hi) || !(lo->valuedouble >= -1e30) ||
-        !(hi->valuedouble <= 1e30))
-        return ft_error_set(
-            err, FT_EFORMAT,
-            "its attribute 'finetune' has a range that is no layer and two numbers");
-    out->lo = (float)lo->valuedouble;
-    out->hi = (float)hi->valuedouble;
-    const char *balance = cJSON_GetStringValue(cJSON_GetArrayItem(one, 3));
+    enum { PLAIN = 3, BALANCED = 6 };
+    const char *layer = cJSON_GetStringValue(cJSON_GetArrayItem(one, 0)),
+               *balance = cJSON_GetStringValue(cJSON_GetArrayItem(one, PLAIN));
+    const int n = cJSON_GetArraySize(one);
+    if (!layer || !read_numbers(one, 1, &out->lo, &out->hi) ||
+        (n != PLAIN && (n != BALANCED || !balance ||
+                        !read_numbers(one, PLAIN + 1, &out->even_lo, &out->even_hi))))
+        return ft_error_set(err, FT_EFORMAT,
+                            "its attribute 'finetune' has a range that is no layer and two numbers "
+                            "(and a balance and two more)");
     out->layer = ft_strdup(layer);
     out->balance = balance ? ft_strdup(balance) : NULL;
     return out->layer && (out->balance || !balance)

@@ -89,7 +89,7 @@ bool ft_backbone_portable(const struct ft_backbone *backbone);
 /* Changes the precision to FT_PRECISION_INT8. The ranges of activations are measured in float32 on
  * up to FT_CALIBRATION_MOST of n picture files, evenly spread; those that cannot be read are left
  * out. paths NULL: on noise, which is enough to measure speed. threads 0: one per core. No other
- * thread may use the backbone. Fails for networks with attention. On failure the backbone is
+ * thread may use the backbone. On failure the backbone is
  * unchanged. */
 int ft_backbone_quantize(struct ft_backbone *backbone, char *const *paths, size_t n, int threads,
                          struct ft_error *err);

@@ -24,6 +24,7 @@ enum { FINE = 4, SHIFT = 23 - FINE, HALF = 256 << FINE, BINS = 2 * HALF };
 struct ft_calibration {
     const struct ft_plan *plan;
     uint64_t *counts; /* [n_buffers][BINS] */
+    uint64_t *even;   /* the same of the balanced values */
     struct ft_kinds kinds;
     size_t *first;  /* [n_buffers] the first channel of each, in: */
     float *largest; /* [channels] */
@@ -36,8 +37,9 @@ static bool init(struct ft_calibration *c, const struct ft_plan *plan)
     const size_t n = (size_t)plan->n_buffers;
     c->plan = plan;
     c->counts = ft_alloc_zero(n * BINS, sizeof *c->counts);
+    c->even = ft_alloc_zero(n * BINS, sizeof *c->even);
     c->first = ft_alloc(n, sizeof *c->first);
-    if (!c->counts || !c->first || ft_kinds_find(plan, &c->kinds, NULL))
+    if (!c->counts || !c->even || !c->first || ft_kinds_find(plan, &c->kinds, NULL))
         return false;
     for (size_t i = 0; i < n; i++) {
         c->first[i] = c->channels;
@@ -64,6 +66,7 @@ void ft_calibration_free(struct ft_calibration *c)
     if (!c)
         return;
     free(c->counts);
+    free(c->even);
     ft_kinds_release(&c->kinds);
     free(c->first);
     free(c->largest);
@@ -119,14 +122,11 @@ void ft_calibration_balance(struct ft_calibration *c, const struct ft_calibratio
             balance(seen->largest + c->first[i], c->plan->buffers[i].c, c->balance + c->first[i]);
 }
 
-static void count_pixel(const float *x, const char *balance, int n, uint64_t *counts)
+static void count_value(float x, uint64_t *counts)
 {
-    for (int i = 0; i < n; i++) {
-        const float value = balance ? x[i] * ft_balance_factor(balance[i]) : x[i];
-        uint32_t bits;
-        memcpy(&bits, &value, sizeof bits);
-        counts[bits >> SHIFT]++;
-    }
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    counts[bits >> SHIFT]++;
 }
 
 /* Counts the values that a later step does not overwrite: of a large map every nth pixel, where n
@@ -143,9 +143,14 @@ static void count(void *context, int step, const struct ft_map *out)
                                ? c->balance + c->first[buffer] + s->out.channel
                                : NULL;
     const int pixels = out->h * out->w, every = (int)((int64_t)pixels * out->c / ENOUGH) | 1;
-    for (int p = 0; p < pixels; p += every)
-        count_pixel(ft_map_at(out, p / out->w, p % out->w), channels, out->c,
-                    c->counts + (size_t)buffer * BINS);
+    uint64_t *counts = c->counts + (size_t)buffer * BINS, *even = c->even + (size_t)buffer * BINS;
+    for (int p = 0; p < pixels; p += every) {
+        const float *x = ft_map_at(out, p / out->w, p % out->w);
+        for (int i = 0; i < out->c; i++)
+            count_value(x[i], counts);
+        for (int i = 0; channels && i < out->c; i++)
+            count_value(x[i] * ft_balance_factor(channels[i]), even);
+    }
 }
 
 void ft_calibration_run(struct ft_calibration *c, const uint8_t *pixels, void *arena)
@@ -155,8 +160,10 @@ void ft_calibration_run(struct ft_calibration *c, const uint8_t *pixels, void *a
 
 void ft_calibration_merge(struct ft_calibration *to, const struct ft_calibration *from)
 {
-    for (size_t i = 0; i < (size_t)to->plan->n_buffers * BINS; i++)
+    for (size_t i = 0; i < (size_t)to->plan->n_buffers * BINS; i++) {
         to->counts[i] += from->counts[i];
+        to->even[i] += from->even[i];
+    }
     for (size_t i = 0; i < to->channels; i++)
         to->largest[i] = fmaxf(to->largest[i], from->largest[i]);
 }
@@ -195,7 +202,7 @@ static float rounded(double x)
 
 enum { CANDIDATES = 50 }; /* down to a fifth of the largest value */
 
-static void best_range(const uint64_t *counts, struct ft_range *out)
+static void best_range(const uint64_t *counts, float *out_lo, float *out_hi)
 {
     double lo = 0, hi = 0, best = INFINITY, share = 1;
     for (int i = 0; i < BINS; i++)
@@ -212,8 +219,8 @@ static void best_range(const uint64_t *counts, struct ft_range *out)
         }
         s *= 0.97;
     }
-    out->lo = rounded(share * lo);
-    out->hi = rounded(share * hi);
+    *out_lo = rounded(share * lo);
+    *out_hi = rounded(share * hi);
 }
 
 static bool finite_counts(const uint64_t *counts)
@@ -261,7 +268,9 @@ int ft_calibration_ranges(const struct ft_calibration *c, struct ft_ranges *out,
             rc = ft_error_nomem(err, "the ranges of a network");
             break;
         }
-        best_range(counts, to);
+        best_range(counts, &to->lo, &to->hi);
+        if (to->balance)
+            best_range(c->even + (size_t)i * BINS, &to->even_lo, &to->even_hi);
     }
     if (rc)
         ft_ranges_release(&r);

@@ -55,6 +55,7 @@ static bool writes_bytes(const struct ft_kinds *kinds, const struct ft_step *s)
     case FT_OP_CONVOLUTION:
     case FT_OP_DEPTHWISE:
         return s->work.activation == FT_ACT_LINEAR && only_writer(kinds->plan, s) &&
+               (s->other.buffer < 0 || has_bytes(kinds, &s->other)) &&
                (has_bytes(kinds, &s->in) || ft_kinds_wide(kinds, s) || !one_pixel(&s->in));
     case FT_OP_ADD:
         return s->work.activation == FT_ACT_LINEAR && only_writer(kinds->plan, s) &&
@@ -80,18 +81,33 @@ bool ft_kinds_integer(const struct ft_kinds *kinds, const struct ft_step *s)
     return has_bytes(kinds, &s->out);
 }
 
-/* Bytes that no integer step reads would only lose digits. */
+/* Bytes that no integer step reads would only lose digits. Averages, copies and sums do not gain by
+ * bytes: they take them if no step needs the floats. (The features of a block are the average of a
+ * sum that, in a transformer, its next normalisation reads.) The map that a plan ends with has
+ * bytes if it would have them when it is averaged. */
 static bool wanted(const struct ft_kinds *kinds, int buffer)
 {
     const struct ft_plan *p = kinds->plan;
+    const struct ft_value *result = &p->result;
+    bool accepted = result->buffer == buffer && !one_pixel(result), as_floats = false;
     for (int i = 0; i < p->n_steps; i++) {
         const struct ft_step *s = &p->steps[i];
-        const bool reads =
-            s->in.buffer == buffer || (s->other.buffer == buffer && has_bytes(kinds, &s->out));
-        if (reads && ft_kinds_integer(kinds, s))
+        const bool integer = ft_kinds_integer(kinds, s);
+        if (s->other.buffer == buffer && integer && has_bytes(kinds, &s->out))
+            accepted = true;
+        else if (s->other.buffer == buffer)
+            as_floats = true;
+        if (s->in.buffer != buffer)
+            continue;
+        if (!integer)
+            as_floats = true;
+        else if (s->operation == FT_OP_GLOBAL_AVERAGE || s->operation == FT_OP_COPY ||
+                 s->operation == FT_OP_ADD)
+            accepted = true;
+        else
             return true;
     }
-    return false;
+    return accepted && !as_floats;
 }
 
 static void choose_kinds(struct ft_kinds *kinds)

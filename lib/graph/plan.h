@@ -16,13 +16,14 @@ struct ft_team;
  * projection, or a convolution and its pool. The values are the same (blocks.c). */
 enum ft_plan_blocks { FT_BLOCKS_WHERE_FASTER, FT_BLOCKS_NEVER, FT_BLOCKS_ALWAYS };
 
-/* The range of the values of a layer's output. Channels of very different sizes are balanced: those
- * of channel c are multiplied by 2^(balance[c] - FT_BALANCE_ONE) before they are rounded, and the
- * weights that they meet are divided by it. `lo` and `hi` are the range of the products. */
+/* The range of the values of a layer's output. Where floats become bytes, channels of very
+ * different sizes are balanced: those of channel c are multiplied by 2^(balance[c] -
+ * FT_BALANCE_ONE) before they are rounded, and the weights that they meet are divided by it. */
 struct ft_range {
     char *layer; /* owned */
     float lo, hi;
-    char *balance; /* [channels], a text; owned; NULL: not balanced */
+    char *balance;          /* [channels], a text; owned; NULL: not balanced */
+    float even_lo, even_hi; /* of the balanced values */
 };
 enum { FT_BALANCE_ONE = 'a', FT_BALANCE_MOST = 'm' };
 

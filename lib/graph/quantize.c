@@ -27,15 +27,13 @@ bool ft_step_overwrites(const struct ft_step *later, const struct ft_step *s)
 
 /* ---- scales ---------------------------------------------------------------------------------- */
 
-static bool fits(const struct quantizer *q, int buffer, const char *balance)
+static bool fits(const struct ft_buffer *b, const char *balance)
 {
-    const size_t c = (size_t)q->plan->buffers[buffer].c;
-    if (!balance)
-        return true;
+    const size_t c = (size_t)b->c;
     for (size_t i = 0; i < c; i++) /* stops at the end of a short text */
         if (balance[i] < FT_BALANCE_ONE || balance[i] > FT_BALANCE_MOST)
             return false;
-    return !balance[c] && ft_kinds_balanced(&q->kinds, buffer);
+    return !balance[c];
 }
 
 /* Sets the scale and the balance of buffer b from the range of `buffer`. */
@@ -49,11 +47,12 @@ static int find_range(const struct quantizer *q, int buffer, struct ft_buffer *b
     for (int i = 0; q->ranges && i < q->ranges->n; i++)
         if (!strcmp(q->ranges->range[i].layer, layer) && earlier-- == 0) {
             const struct ft_range *r = &q->ranges->range[i];
-            if (!fits(q, buffer, r->balance))
+            if (r->balance && !fits(&q->plan->buffers[buffer], r->balance))
                 return ft_error_set(err, FT_EFORMAT,
                                     "int8: the range of layer '%s' does not fit it", layer);
-            b->scale = ft_int8_scale(r->lo, r->hi);
-            b->balance = r->balance;
+            const bool even = r->balance && ft_kinds_balanced(&q->kinds, buffer);
+            b->scale = even ? ft_int8_scale(r->even_lo, r->even_hi) : ft_int8_scale(r->lo, r->hi);
+            b->balance = even ? r->balance : NULL;
             return 0;
         }
     return ft_error_set(err, FT_EFORMAT, "int8: the range of layer '%s' is not known", layer);

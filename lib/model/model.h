@@ -6,7 +6,9 @@
  *
  * If products are not float32, "backbone" also has "precision" ("bf16", "int8"), and the format is
  * 2, so that versions which do not know precisions refuse the file. With int8 it also has "ranges":
- * a list of [layer, lowest, highest], the range of the values of each layer's output.
+ * a list of [layer, lowest, highest], the range of the values of each layer's output, which may go
+ * on with a text, the balance of the channels (struct ft_range), and the range of the balanced
+ * values.
  *
  * If the features come from several layers, "backbone" also has "blocks": a list of {"layer",
  * "features"}, the name of each and how many features it gives, in the order of the features.

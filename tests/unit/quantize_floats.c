@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include <unistd.h>
 
+#include "backbone/backbone.h"
 #include "base/random.h"
 #include "base/thread.h"
 #include "int8.h"
@@ -11,13 +12,13 @@
 
 enum { SIDE_OF = 12, BYTES = SIDE_OF * SIDE_OF * 3, CHANNELS = 48, FILTERS = 40 };
 
-static struct ft_backbone *opened(const char *preset, const char *precision)
+static struct ft_backbone *opened(const char *preset, const char *layers, const char *precision)
 {
     char path[400], *one[] = { (char *)(uintptr_t)picture() };
     snprintf(path, sizeof path, "%s/golden/presets/%s", getenv("FT_TEST_DATA"), preset);
     struct ft_backbone *b = NULL;
-    CHECK(!ft_backbone_open_for(path, &(struct ft_backbone_options){ .precision = precision }, one,
-                                1, 1, &b, NULL));
+    const struct ft_backbone_options o = { .precision = precision, .layers = layers };
+    CHECK(!ft_backbone_open_for(path, &o, one, 1, 1, &b, NULL));
     return b;
 }
 
@@ -41,7 +42,8 @@ static void transformers_are_close_to_float32(void)
     static const char *const presets[] = { "vit",         "deit", "dinov2_gated", "dinov3",
                                            "swin_padded", "mit",  "clip_vision",  "siglip_vision" };
     for (size_t i = 0; i < sizeof presets / sizeof *presets; i++) {
-        struct ft_backbone *f32 = opened(presets[i], "f32"), *int8 = opened(presets[i], "int8");
+        struct ft_backbone *f32 = opened(presets[i], "last", "f32"),
+                           *int8 = opened(presets[i], "last", "int8");
         const int n = ft_backbone_features(f32);
         float *exact = ft_alloc((size_t)n, sizeof *exact),
               *integer = ft_alloc((size_t)n, sizeof *integer);
@@ -56,6 +58,35 @@ static void transformers_are_close_to_float32(void)
         ft_backbone_free(int8);
         free(exact);
         free(integer);
+    }
+}
+
+/* The features of all blocks leave the last ones as they are: no step before them depends on what
+ * else is asked for. */
+static void the_last_block_does_not_depend_on_the_others(void)
+{
+    static const char *const presets[] = { "vit", "siglip_vision", "swin_padded", "dinov2_gated" };
+    for (size_t i = 0; i < sizeof presets / sizeof *presets; i++) {
+        struct ft_backbone *all = opened(presets[i], "all", "int8"), *last = NULL;
+        const int n = ft_backbone_features(all);
+        CHECK(!ft_backbone_last_block(all, &last, NULL));
+        const int few = ft_backbone_features(last);
+        float *whole = ft_alloc((size_t)n, sizeof *whole),
+              *part = ft_alloc((size_t)few, sizeof *part);
+        CHECK(n > few);
+        CHECK(!ft_feature_file(all, picture(), whole, NULL));
+        CHECK(!ft_feature_file(last, picture(), part, NULL));
+        CHECK(!memcmp(whole + n - few, part, (size_t)few * sizeof *part));
+        check_saved(last, part, few);
+        for (int s = 0; s < ft_plan_steps(all->plan); s++) { /* no residual became bytes */
+            struct ft_layer_info step;
+            ft_plan_step(all->plan, s, &step);
+            CHECK(!step.kernel || strcmp(step.kernel, "int8") != 0);
+        }
+        ft_backbone_free(last);
+        ft_backbone_free(all);
+        free(whole);
+        free(part);
     }
 }
 
@@ -168,17 +199,20 @@ static void check_refused(const struct ft_network *n, const struct ft_ranges *ra
     const struct ft_plan_options o = { .layer = -1,
                                        .precision = FT_PRECISION_INT8,
                                        .ranges = ranges };
+    int found = 0;
     for (int i = 0; i < ranges->n; i++) {
         struct ft_range *r = &ranges->range[i];
         char *kept = r->balance;
         if (strcmp(r->layer, layer) != 0)
             continue;
+        found++;
         r->balance = strdup(balance);
         CHECK(ft_plan_new(n, &o, &plan, &err) == FT_EFORMAT && !plan);
         CHECK(strstr(err.msg, "does not fit") && strstr(err.msg, layer));
         free(r->balance);
         r->balance = kept;
     }
+    CHECK(found == 1);
 }
 
 static void a_balance_that_does_not_fit_is_refused(void)
@@ -192,7 +226,6 @@ static void a_balance_that_does_not_fit_is_refused(void)
     text[CHANNELS + 1] = 0;
     check_refused(n, &ranges, "norm", text); /* too long */
     text[CHANNELS] = 0;
-    check_refused(n, &ranges, "depthwise", text); /* its output is never bytes of floats */
     text[7] = FT_BALANCE_MOST + 1;
     check_refused(n, &ranges, "norm", text);
     text[7] = '`';
@@ -204,13 +237,38 @@ static void a_balance_that_does_not_fit_is_refused(void)
     ft_network_free(n);
 }
 
+/* A balance is for floats that become bytes; another plan of the same network may have bytes
+ * there. */
+static void a_balance_of_bytes_is_not_used(void)
+{
+    uint8_t pixels[BYTES];
+    float want[FILTERS], got[FILTERS];
+    make_pixels(pixels);
+    struct ft_network *n = uneven();
+    struct ft_ranges ranges = ranges_of(n, pixels, true);
+    run(n, &ranges, pixels, want);
+    for (int i = 0; i < ranges.n; i++)
+        if (!strcmp(ranges.range[i].layer, "depthwise")) {
+            CHECK(!ranges.range[i].balance);
+            ranges.range[i].balance = strdup("abcdefghijklmabcdefghijklmabcdefghijklma");
+            CHECK(strlen(ranges.range[i].balance) == FILTERS);
+            ranges.range[i].even_hi = 1000;
+        }
+    run(n, &ranges, pixels, got);
+    CHECK(!memcmp(want, got, sizeof want));
+    ft_ranges_release(&ranges);
+    ft_network_free(n);
+}
+
 int main(void)
 {
     if (!mkdtemp(directory))
         return 1;
     RUN(transformers_are_close_to_float32);
+    RUN(the_last_block_does_not_depend_on_the_others);
     RUN(channels_of_different_sizes_are_balanced);
     RUN(a_balance_that_does_not_fit_is_refused);
+    RUN(a_balance_of_bytes_is_not_used);
     rmdir(directory);
     return test_end();
 }

@@ -217,8 +217,7 @@ static void convolution(const struct ft_work *w)
         ft_activate_part(w);
 }
 
-/* Each of FT_PARTS_MAX equal shares is enough for one block. A work may be run with other maps than
- * it was planned with (graph/blocks.c), so this does not depend on whether rows are gathered. */
+/* Each of FT_PARTS_MAX equal shares is enough for one block, whether rows are gathered or not. */
 static size_t scratch(const struct ft_work *w)
 {
     const size_t least = FT_PARTS_MAX * (BLOCK_ROWS * row_bytes(w) + SPARE),

@@ -15,7 +15,8 @@
  *   widen, pairs_of        16 bytes to 16-bit values; two times 16 bytes to 16 pairs
  *   shorts_less_128, _store, _plus, _minus, _doubled   16-bit values; doubled n times
  *   sums_plus, _minus, _times, _doubled, _halved, unit_repeated   the same for sums
- *   struct ends, ends_of, bytes_of   sums to bytes */
+ *   struct ends, ends_of, bytes_of   sums to bytes
+ *   floats_of              sums to floats */
 #ifndef FT_KERNELS_INT8_H
 #define FT_KERNELS_INT8_H
 

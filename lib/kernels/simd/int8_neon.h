@@ -209,7 +209,9 @@ FT_INLINE void floats_of(sums16 s, const float *step, const float *other, float 
         float32x4_t x = vmulq_f32(vcvtq_f32_s32(s.v[i]), vld1q_f32(step + at));
         if (other)
             x = vaddq_f32(x, vld1q_f32(other + at));
-        x = vminq_f32(vdupq_n_f32(hi), vmaxq_f32(vdupq_n_f32(lo), x));
+        /* as ft_clampf does, which keeps -0 and NaN */
+        x = vbslq_f32(vcltq_f32(x, vdupq_n_f32(lo)), vdupq_n_f32(lo), x);
+        x = vbslq_f32(vcgtq_f32(x, vdupq_n_f32(hi)), vdupq_n_f32(hi), x);
         vst1q_f32(out + at, x);
     }
 }
