@@ -91,11 +91,12 @@ static void balance_kernel(const struct ft_step *s, float *to)
 {
     const size_t c = (size_t)s->node->shape.c, rows = s->node->kernel->count / c;
     const bool depthwise = s->operation == FT_OP_DEPTHWISE;
-    for (size_t r = 0; s->balance && r < rows; r++)
-        for (size_t k = 0; k < c; k++) {
-            const size_t channel = depthwise ? k / (size_t)s->work.multiplier : r % (size_t)s->in.c;
-            to[r * c + k] /= ft_balance_factor(s->balance[channel]);
-        }
+    for (size_t r = 0; s->balance && r < rows; r++) {
+        const float row = depthwise ? 1 : ft_balance_factor(s->balance[r % (size_t)s->in.c]);
+        for (size_t k = 0; k < c; k++)
+            to[r * c + k] /=
+                depthwise ? ft_balance_factor(s->balance[k / (size_t)s->work.multiplier]) : row;
+    }
 }
 
 /* Whether the kernel has to be written to other memory before it is packed. */
